@@ -1,0 +1,131 @@
+"""What a job is: the frozen data that the machine, the runner and the kinds share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class Status(StrEnum):
+    """The life of a job. A service is READY while its health probe answers."""
+
+    PENDING = "Pending"
+    STAGING = "Staging"  # its kind prepares the job's folder
+    RUNNING = "Running"  # its shims run
+    READY = "Ready"  # service jobs only: every replica's probe answered
+    STOPPING = "Stopping"  # SIGTERM sent, grace running
+    COLLECTING = "Collecting"  # its kind takes the outputs home
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+
+
+FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.STOPPED})
+
+
+class StopCause(StrEnum):
+    """Why a job was told to stop before it ended by itself."""
+
+    USER = "User"
+    MAX_RUNTIME = "MaxRuntimeExceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one replica may use. None: no limit of this kind."""
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids_max: int = 1024
+    disk_bytes: int | None = None
+    wall_s: int | None = None
+    grace_s: int = 120
+    open_files_max: int = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What was asked for. `id` is unique in the region: `training/123456789012/my-job`.
+
+    `payload` is JSON that only the job's kind understands. A `service` runs until it is stopped
+    and is started again, with back-off, when it dies.
+    """
+
+    id: str
+    kind: str
+    account: str
+    replicas: int = 1
+    service: bool = False
+    limits: Limits = field(default_factory=Limits)
+    payload: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a replica ended. `code` is its exit status, 128 + n for signal n; `cause` says what the
+    shim itself enforced: "", "memory", "disk", "max_runtime" or "lost"."""
+
+    replica: int
+    code: int
+    cause: str = ""
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands. `rev` grows by one with every transition and guards each update."""
+
+    spec: JobSpec
+    status: Status
+    rev: int = 0
+    attempt: int = 0
+    created: datetime
+    changed: datetime
+    started: datetime | None = None  # first RUNNING
+    ended: datetime | None = None
+    stop_cause: StopCause | None = None
+    exits: tuple[Exit, ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One row of a job's history, written in the transaction that made it."""
+
+    job_id: str
+    rev: int
+    status: Status
+    at: datetime
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """A host path seen inside the sandbox at `target`."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How one replica starts, as its kind prepared it.
+
+    `root` is an unpacked OCI root file system, or None for the host's /usr plus `binds` (a venv
+    and its interpreter). `home` is the job's own writable folder, seen at `home_target`.
+    With `serves`, a folder is bound at /run/bastide; the replica is reached at the unix socket
+    `http.sock` in it when it listens there itself, else through a bridge to its TCP `port`.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    home: Path
+    home_target: str = "/opt/ml"
+    cwd: str = "/opt/ml"
+    root: Path | None = None
+    binds: tuple[Bind, ...] = ()
+    hostname: str = "algo-1"
+    serves: bool = False
+    port: int | None = None

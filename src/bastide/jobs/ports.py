@@ -1,0 +1,70 @@
+"""What the runner needs from others, and what it offers them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bastide.jobs.model import Exit, Job, JobSpec, Launch, Transition
+
+
+class JobFailed(Exception):
+    """A kind could not prepare or collect a job; the text becomes its FailureReason."""
+
+
+class Kind(Protocol):
+    """What makes a training job a training job. Every method may run again after a crash, so each
+    is idempotent; each runs on a worker thread and may take long."""
+
+    def prepare(self, job: Job, folder: Path) -> Sequence[Launch]:
+        """Fill `folder` (one sub-folder per replica) and say how each replica starts.
+        Raises JobFailed when it cannot (no such object, access denied, tar bomb)."""
+        ...
+
+    def collect(self, job: Job, folder: Path) -> None:
+        """Take the outputs home, whatever the exits were. Raises JobFailed when that fails."""
+        ...
+
+    def logged(self, job: Job, replica: int, lines: Sequence[tuple[int, str]]) -> None:
+        """Lines that a replica printed: (epoch milliseconds, text without its newline).
+        May be called again with the same lines after a crash."""
+        ...
+
+    def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
+        """The FailureReason of a job whose replicas ended badly."""
+        ...
+
+    def probe(self, job: Job, replica: int, socket: Path) -> bool:
+        """Service jobs: whether this replica answers at its unix socket."""
+        ...
+
+
+Listener = Callable[[Job], None]
+
+
+class Jobs(Protocol):
+    """What the contexts above may ask for."""
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Make the job durable and have it run. Raises ServiceError `ResourceInUse` when the id
+        is taken."""
+        ...
+
+    def find(self, job_id: str) -> Job | None: ...
+
+    def history(self, job_id: str) -> Sequence[Transition]: ...
+
+    def stop(self, job_id: str) -> None:
+        """SIGTERM, the grace, SIGKILL. Does nothing to a finished job."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """Stop a service, and delete the job with its folder once it has ended."""
+        ...
+
+    def sockets(self, job_id: str) -> Sequence[Path]:
+        """The unix sockets of a service's replicas that are READY now."""
+        ...
+
+    def watch(self, kind: str, listener: Listener) -> None:
+        """Call `listener` after every transition of this kind of job, at least once each."""
+        ...

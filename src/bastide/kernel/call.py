@@ -1,0 +1,115 @@
+"""One authenticated, validated call on its way to the method that does it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from bastide.kernel.regions import Region
+
+
+class PrincipalKind(StrEnum):
+    """Who can sign a call."""
+
+    USER = "IAMUser"
+    SESSION = "AssumedRole"
+    FEDERATED = "FederatedUser"
+    SERVICE = "AWSService"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls. `arn` is the caller's own (`…:assumed-role/R/S` for a session).
+
+    `issuer_arn` is what policies are attached to: the user, or the role behind the session.
+    `session_policy` narrows a session further (a JSON policy document), or is None.
+    """
+
+    account: str
+    arn: str
+    user_id: str
+    kind: PrincipalKind
+    issuer_arn: str
+    name: str
+    access_key_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    session_policy: str | None = None
+
+
+class Body(Protocol):
+    """A request body that is still arriving. Reading it checks the length, checksum, chunk
+    signatures and payload hash that the client promised: the last read raises ServiceError when
+    one does not hold, so nothing may be made visible before `read` has answered `b""`."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes (all that is left if negative); `b""` at the verified end."""
+        ...
+
+    @property
+    def declared_size(self) -> int | None:
+        """The decoded length that the client announced, or None."""
+        ...
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """After the end: verified checksums, base64, by S3's names: {"CRC32": "…"}."""
+        ...
+
+
+class EmptyBody:
+    """The body of a call that has none."""
+
+    declared_size: int | None = 0
+    checksums: Mapping[str, str] = {}
+
+    def read(self, size: int = -1) -> bytes:
+        return b""
+
+
+class BytesBody:
+    """A body that is already here: for tests and for calls made inside the region."""
+
+    checksums: Mapping[str, str] = {}
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+        self.declared_size: int | None = len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        size = len(self._rest) if size < 0 else size
+        head, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(head)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a handler adds to the answer's headers and to the audit record."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    audit: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """`operation` is `"sagemaker.CreateTrainingJob"`: route, audit event and metric label alike."""
+
+    operation: str
+    region: Region
+    principal: Principal
+    request_id: str
+    time: datetime
+    source_ip: str = ""
+    user_agent: str = ""
+    secure: bool = True
+    body: Body = field(default_factory=EmptyBody)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+
+    @property
+    def account(self) -> str:
+        return self.principal.account
+
+    @property
+    def service(self) -> str:
+        return self.operation.split(".", 1)[0]

@@ -1,0 +1,117 @@
+"""Every setting of a site, read once. `bastide.toml` beside the state, or `$BASTIDE_CONFIG`.
+
+The file is optional: each setting has a default that is safe. Unknown keys are errors. The sample
+file `bastide.toml` in the repository documents every one of them, and a test compares the two.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+DEFAULT_REGION = "us-gov-west-1"
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text says which one and why."""
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file whose unknown keys are errors."""
+
+
+class EngineUrl(Strict):
+    """An OpenAI-compatible server that runs a model outside this region's own engines."""
+
+    url: str
+    model: str
+    key_file: str = ""
+
+
+class EngineSettings(Strict):
+    """The region's own llama.cpp engines."""
+
+    memory_budget_mib: Positive = 4096
+    threads: Positive = 1
+    slots: Positive = 4
+    context_tokens: Positive = 8192
+    load_timeout_s: Positive = 300
+    urls: dict[str, EngineUrl] = {}
+
+
+class JobSettings(Strict):
+    """What jobs may use of this machine, and which missing walls the site accepts by name."""
+
+    cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    memory_mib: Positive | None = None
+    uid_first: Positive = 200_000
+    uid_count: Positive = 65_536
+    allow_missing_layers: list[str] = []
+
+
+class RegionSettings(Strict):
+    """One region: one listener, one database, one classification ceiling."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8443
+    plain_http: bool = False
+    database: str = ""
+    default_label: str = "U"
+    handler_threads: Positive = 32
+    host_names: list[str] = []
+    aliases: dict[str, str] = {}
+    jobs: JobSettings = msgspec.field(default_factory=JobSettings)
+    engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
+
+
+class SiteSettings(Strict):
+    """The whole file."""
+
+    regions: dict[str, RegionSettings] = {}
+    default_region: str = DEFAULT_REGION
+    package_index: str = "https://pypi.org"
+    default_model: str = "smollm2-135m"
+
+    def region(self, name: str) -> RegionSettings:
+        """The settings of region `name`: those of the file, else the defaults."""
+        return self.regions.get(name, RegionSettings())
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a site's state is, and its settings."""
+
+    home: Path
+    settings: SiteSettings
+
+    def region_home(self, name: str) -> Path:
+        return self.home / "regions" / name
+
+    def control_socket(self, name: str) -> Path:
+        """The operators' door to a running region: a unix socket that only its owner opens."""
+        return self.region_home(name) / "control.sock"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Site:
+    """The site that `$BASTIDE_HOME` (default `./.bastide`) and `$BASTIDE_CONFIG` describe."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("BASTIDE_HOME") or ".bastide").absolute()
+    named = environ.get("BASTIDE_CONFIG")
+    path = Path(named) if named else home / "bastide.toml"
+    if not path.exists():
+        if named:
+            raise SettingsError(f"$BASTIDE_CONFIG names {path}, which does not exist.")
+        return Site(home=home, settings=SiteSettings())
+    return Site(home=home, settings=parse(path.read_text(), str(path)))
+
+
+def parse(text: str, source: str = "bastide.toml") -> SiteSettings:
+    """The settings in `text`. Raises SettingsError with the setting's path."""
+    try:
+        return msgspec.convert(tomllib.loads(text), SiteSettings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{source}: {error}") from error

@@ -1,0 +1,1 @@
+"""AWS's protocols as a library, driven by botocore's service models. Knows no context."""

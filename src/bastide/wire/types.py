@@ -1,0 +1,54 @@
+"""The frozen types that one request passes through: RawRequest → SignedRequest → Call."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastide.kernel.call import Body, EmptyBody, Principal
+
+Headers = tuple[tuple[str, str], ...]  # names in lower case, in the order received
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRequest:
+    """One HTTP request as it came: nothing decoded, nothing normalised.
+
+    `raw_path` and `raw_query` are the request target's bytes as text (latin-1), still
+    percent-encoded: a model id's `%3A` and a trailing slash both matter.
+    """
+
+    method: str
+    raw_path: str
+    raw_query: str
+    headers: Headers
+    secure: bool
+    source_ip: str
+    body: Body = field(default_factory=EmptyBody)
+
+    def header(self, name: str) -> str | None:
+        """The value of the only header of that (lower-case) name; the first if repeated."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request whose sender is known. `signing_name` is the credential scope's service
+    (`bedrock` for four of them), or `bedrock` for a bearer key."""
+
+    raw: RawRequest
+    principal: Principal
+    signing_name: str
+    body: Body  # checks payload hash, chunk signatures and checksums as it is read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawResponse:
+    """What goes back. A body that is an iterator is sent as it comes."""
+
+    status: int
+    headers: Headers
+    body: bytes | Iterator[bytes] | AsyncIterator[bytes] = b""
