@@ -21,11 +21,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the text says which one and why."""
 
 
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file whose unknown keys are errors."""
-
-
-class EngineUrl(Strict):
+class EngineUrl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenAI-compatible server that runs a model outside this region's own engines."""
 
     url: str
@@ -33,7 +29,7 @@ class EngineUrl(Strict):
     key_file: str = ""
 
 
-class EngineSettings(Strict):
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The region's own llama.cpp engines."""
 
     memory_budget_mib: Positive = 4096
@@ -44,7 +40,7 @@ class EngineSettings(Strict):
     urls: dict[str, EngineUrl] = {}
 
 
-class JobSettings(Strict):
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What jobs may use of this machine, and which missing walls the site accepts by name."""
 
     cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
@@ -54,7 +50,7 @@ class JobSettings(Strict):
     allow_missing_layers: list[str] = []
 
 
-class RegionSettings(Strict):
+class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One region: one listener, one database, one classification ceiling."""
 
     host: str = "127.0.0.1"
@@ -69,12 +65,11 @@ class RegionSettings(Strict):
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
 
 
-class SiteSettings(Strict):
+class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     regions: dict[str, RegionSettings] = {}
     default_region: str = DEFAULT_REGION
-    package_index: str = "https://pypi.org"
     default_model: str = "smollm2-135m"
 
     def region(self, name: str) -> RegionSettings:

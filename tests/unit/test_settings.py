@@ -51,7 +51,7 @@ def test_the_sample_is_the_defaults():
         ("[regions.x]\nport = 70000", "port"),
         ("[regions.x.jobs]\ncpus = 0", "cpus"),
         ("[regions.x]\nport = '8443'", "port"),
-        ("[regions", ""),
+        ("[regions", "Expected"),
     ],
 )
 def test_what_is_wrong_is_named(text, says):

@@ -1,0 +1,36 @@
+# make run    install, start a region, train, deploy, call, chat, prove it; leaves the region running
+# make stop   stop the region
+# make test   set up and pass the whole test suite       make test-all   with the long runs
+# make lock   write the lock files anew from requirements/*.in
+.PHONY: run stop test test-all check lock clean
+SHELL := /bin/bash
+PYTHON ?= python3.11
+
+run:
+	@tools/setup core "$(PYTHON)"
+	@.venv/bin/bastide quickstart
+
+stop:
+	@.venv/bin/bastide down
+
+test:
+	@tools/setup dev "$(PYTHON)"
+	@./check
+	@.venv/bin/python -m pytest -m "not slow" --ignore tests/tidy --ignore tests/unit
+
+test-all:
+	@tools/setup dev "$(PYTHON)"
+	@./check
+	@.venv/bin/python -m pytest --ignore tests/tidy --ignore tests/unit
+
+check:
+	@./check
+
+lock:
+	@for list in requirements/*.in src/bastide/environments/locks/*.in src/bastide/cli/tour/*.in; do \
+	  echo "$$list"; \
+	  .venv/bin/uv pip compile --python-version 3.11 --generate-hashes --allow-unsafe -q "$$list" -o "$${list%.in}.txt" || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .cache

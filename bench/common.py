@@ -1,0 +1,114 @@
+"""What every benchmark prints: machine, commit, a table with targets, and one line of JSON."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".cache" / "peers"
+
+
+@dataclass
+class Figure:
+    """One measured figure. `bound` is "<=" or ">="; without a `target` it is only said."""
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    bound: str = "<="
+    n: int = 1
+
+    @property
+    def missed(self) -> bool:
+        if self.target is None:
+            return False
+        return self.value > self.target if self.bound == "<=" else self.value < self.target
+
+
+@dataclass
+class Report:
+    """The figures of one benchmark."""
+
+    name: str
+    figures: list[Figure] = field(default_factory=list)
+
+    def add(self, name: str, value: float, unit: str, **rest: Any) -> None:
+        self.figures.append(Figure(name, value, unit, **rest))
+
+    def print(self, as_json: bool) -> None:
+        print(f"\n{self.name} — {machine()}")
+        for figure in self.figures:
+            goal = "" if figure.target is None else f"target {figure.bound} {figure.target:g}"
+            verdict = "" if figure.target is None else ("MISSED" if figure.missed else "met")
+            value = f"{figure.value:,.3f}".rstrip("0").rstrip(".")
+            print(f"  {figure.name:<52} {value:>12} {figure.unit:<10} {goal:<18} {verdict}")
+        if as_json:
+            print(json.dumps(self.as_dict()))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "benchmark": self.name,
+            **facts(),
+            "figures": [asdict(figure) for figure in self.figures],
+            "missed": [figure.name for figure in self.figures if figure.missed],
+        }
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    return parser
+
+
+def median_ms(samples_s: Sequence[float]) -> float:
+    return statistics.median(samples_s) * 1e3
+
+
+def quantile_ms(samples_s: Sequence[float], q: float) -> float:
+    ordered = sorted(samples_s)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] * 1e3
+
+
+def facts() -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "commit": commit,
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def machine() -> str:
+    known = facts()
+    return (
+        f"{known['cores']} cores, {known['machine']}, Python {known['python']}, "
+        f"commit {known['commit']}, load {known['load']}"
+    )
+
+
+def peer_python(name: str) -> Path:
+    """The interpreter of a peer's own venv, made from bench/peers/NAME.txt when it is not there."""
+    home = PEERS / name
+    python = home / "bin" / "python"
+    if not python.exists():
+        uv = Path(sys.executable).parent / "uv"
+        lock = ROOT / "bench" / "peers" / f"{name}.txt"
+        print(f"installing {name} into a venv of its own …", file=sys.stderr, flush=True)
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
+        subprocess.run(
+            [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", lock], check=True
+        )
+    return python

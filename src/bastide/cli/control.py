@@ -1,0 +1,75 @@
+"""Talks to a running region through its control socket: HTTP and JSON over a unix socket."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bastide.settings import Site
+
+TIMEOUT_S = 3600.0
+
+
+class CommandFailed(Exception):
+    """A command could not do what it was asked to; the text says what to do about it."""
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Control:
+    """The operators' API of one region."""
+
+    def __init__(self, site: Site, region: str, timeout_s: float = TIMEOUT_S) -> None:
+        self.region = region
+        self._path = site.control_socket(region)
+        self._timeout_s = timeout_s
+
+    def get(self, path: str) -> Any:
+        return self._json("GET", path, None)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._json("POST", path, body or {})
+
+    def steps(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The progress of long work, one dict for each line: `{"step", "done", "total"}`.
+        The last one holds `result`; one that holds `error` is raised."""
+        response = self._send("POST", path, body or {})
+        while line := response.readline():
+            step: dict[str, Any] = json.loads(line)
+            if "error" in step:
+                raise CommandFailed(step["error"])
+            yield step
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        return json.loads(self._send(method, path, body).read() or b"null")
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> http.client.HTTPResponse:
+        connection = _SocketConnection(self._path, self._timeout_s)
+        payload = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, path, payload, {"content-type": "application/json"})
+            response = connection.getresponse()
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise CommandFailed(
+                f"Region {self.region} is not running. Start it: bastide up --region {self.region}"
+            ) from error
+        except PermissionError as error:
+            raise CommandFailed(
+                f"Only the owner of {self._path} may operate the region."
+            ) from error
+        if response.status >= 400:
+            raise CommandFailed(json.loads(response.read())["error"])
+        return response

@@ -1,0 +1,50 @@
+"""The command `bastide`. Exit codes: 0, 1 for a failure, 2 for a wrong use."""
+
+import sys
+
+import typer
+
+from bastide.cli import (
+    agency,
+    audit,
+    clients,
+    environments,
+    models,
+    quickstart,
+    region,
+    tour,
+)
+from bastide.cli.control import CommandFailed
+from bastide.cli.show import err
+from bastide.settings import SettingsError
+
+app = typer.Typer(
+    name="bastide",
+    help="A self-hosted AI cloud: the Bedrock, SageMaker and S3 APIs, really executed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(region.up)
+app.command("down")(region.down)
+app.command("status")(region.status)
+app.command("client-env")(clients.client_env)
+app.command("tour")(tour.tour)
+app.command("quickstart")(quickstart.quickstart)
+app.add_typer(agency.app, name="agency")
+app.add_typer(environments.app, name="env")
+app.add_typer(models.app, name="models")
+app.add_typer(audit.app, name="audit")
+
+
+def main() -> None:
+    """Run one command; what went wrong goes to the error stream, in words."""
+    try:
+        app()
+    except (CommandFailed, SettingsError) as error:
+        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

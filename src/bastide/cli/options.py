@@ -1,0 +1,25 @@
+"""The options that commands share."""
+
+from typing import Annotated
+
+import typer
+
+from bastide.cli.control import Control
+from bastide.settings import Site, load
+
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help="The region; the site's default_region if not given.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def site_and_region(region: str | None) -> tuple[Site, str]:
+    """The site's settings, and the region that a command means."""
+    site = load()
+    return site, region or site.settings.default_region
+
+
+def control(region: str | None) -> Control:
+    """The control socket of the region that a command means."""
+    site, name = site_and_region(region)
+    return Control(site, name)

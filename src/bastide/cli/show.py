@@ -1,0 +1,67 @@
+"""What commands print: a table for people, JSON for machines, a bar for what takes long."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True)
+
+
+def as_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    out.print_json(json.dumps(value))
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
+    """`rows` under `columns`, or the line `empty` when there are none."""
+    if not rows:
+        out.print(empty)
+        return
+    grid = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        grid.add_row(*(str(row.get(column, "")) for column in columns))
+    out.print(grid)
+
+
+def rows(
+    data: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str, *, json_: bool
+) -> None:
+    """A list, for people or for machines."""
+    if json_:
+        as_json(list(data))
+    else:
+        table(data, columns, empty)
+
+
+def follow(steps: Iterator[dict[str, Any]], what: str) -> Any:
+    """Show the progress of `steps` on the error stream; answers the last step's `result`."""
+    result: Any = None
+    with _progress() as progress:
+        task = progress.add_task(what, total=None)
+        for step in steps:
+            if "result" in step:
+                result = step["result"]
+                continue
+            progress.update(
+                task,
+                description=step.get("step", what),
+                completed=step.get("done"),
+                total=step.get("total"),
+            )
+    return result
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )

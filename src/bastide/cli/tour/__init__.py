@@ -1,0 +1,105 @@
+"""`bastide tour`: the main job, done by unchanged AWS clients in a venv of their own."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bastide.cli import show
+from bastide.cli.audit import verify
+from bastide.cli.control import CommandFailed, Control
+from bastide.cli.options import RegionOption, site_and_region
+
+HERE = Path(__file__).parent
+LOCK = HERE / "requirements.txt"
+
+
+def tour(
+    data: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A CSV with a header line.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column of DATA to predict.")] = None,
+    agency: Annotated[str, typer.Option(help="The agency; made when it is not there.")] = "demo",
+    model: Annotated[str | None, typer.Option(help="The model id to talk to.")] = None,
+    region: RegionOption = None,
+) -> None:
+    """Upload, train, deploy, predict, converse, and check the evidence of all that."""
+    if (data is None) != (target is None):
+        raise typer.BadParameter("--data and --target go together")
+    site, name = site_and_region(region)
+    door = Control(site, name)
+    account = _agency(door, agency)
+    python = _clients(site.home / "clients" / "tour")
+    command = [
+        str(python), "-W", "ignore", str(HERE / "steps.py"),
+        "--bucket", f"tour-{name}-{account['account_id']}",
+        "--role", account["role_arn"],
+        "--model", model or _first_model(door),
+        "--source", str(HERE / "source"),
+    ]  # fmt: skip
+    if data is not None and target is not None:
+        command += ["--data", str(data.absolute()), "--target", target]
+    environment = _environment(door.post(f"/agencies/{agency}/client-env", {}), site.home)
+    if subprocess.call(command, env=environment) != 0:
+        raise CommandFailed("The tour did not come to its end; the last lines above say where.")
+    show.out.print("\n[bold]bastide audit verify[/]")
+    verify(region=region)
+
+
+def _agency(door: Control, name: str) -> dict[str, str]:
+    found: dict[str, str]
+    for found in door.get("/agencies"):
+        if found["name"] == name:
+            return found
+    found = door.post("/agencies", {"name": name, "account_id": None})
+    return found
+
+
+def _first_model(door: Control) -> str:
+    for found in door.get("/models"):
+        if found["admitted"]:
+            return str(found["model_id"])
+    raise CommandFailed("No model is here yet. Fetch one: bastide models pull smollm2-135m")
+
+
+def _environment(client_env: dict[str, str], home: Path) -> dict[str, str]:
+    """What the clients see: no setting of the caller's own AWS account, and no telemetry."""
+    optout = home / "clients" / "sagemaker.yaml"
+    optout.write_text(
+        "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+    )
+    return {
+        "PATH": os.defpath,
+        "HOME": str(home / "clients"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(optout),
+        **client_env,
+    }
+
+
+def _clients(home: Path) -> Path:
+    """The interpreter of the clients' venv; built once for each lock file."""
+    python = home / "bin" / "python"
+    mark = home / "lock.sha256"
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if python.exists() and mark.exists() and mark.read_text() == digest:
+        return python
+    uv = Path(sys.executable).parent / "uv"
+    with show.err.status("installing boto3 and the SageMaker SDK into a venv of their own"):
+        for step in (
+            [uv, "venv", "-q", "--clear", "--python", sys.executable, home],
+            [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", LOCK],
+        ):
+            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise CommandFailed(f"The clients cannot be installed:\n{done.stderr.strip()}")
+    mark.write_text(digest)
+    return python

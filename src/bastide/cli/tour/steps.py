@@ -1,0 +1,143 @@
+"""The tour itself: runs in a venv that holds only AWS's clients, and imports nothing of Bastide.
+
+Whatever stands here would run against AWS, given a bucket, a role and a model id.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import sagemaker
+from sagemaker.deserializers import JSONDeserializer
+from sagemaker.serializers import CSVSerializer
+from sagemaker.sklearn.estimator import SKLearn
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+ROWS_PER_CALL = 500
+STEPS = 6
+
+
+def say(number: int, text: str) -> None:
+    print(f"\n[{number}/{STEPS}] {text}", flush=True)
+
+
+def read(data: str | None, target: str | None) -> tuple[pd.DataFrame, str, str]:
+    """The table, its target column, and what to call it."""
+    if data is None:
+        bundle = load_breast_cancer(as_frame=True)
+        return bundle.frame, "target", "breast cancer (Wisconsin), 569 rows"
+    table = pd.read_csv(data)
+    if target not in table.columns:
+        sys.exit(f"{data} has no column {target!r}; it has {', '.join(map(str, table.columns))}")
+    return table, target, f"{Path(data).name}, {len(table)} rows"
+
+
+def upload(bucket: str, train: pd.DataFrame) -> str:
+    boto3.client("s3").put_object(
+        Bucket=bucket, Key="tour/train/train.csv", Body=train.to_csv(index=False).encode()
+    )
+    return f"s3://{bucket}/tour/train/"
+
+
+def fit(session: sagemaker.Session, role: str, source: str, target: str, train_uri: str) -> SKLearn:
+    estimator = SKLearn(
+        entry_point="train.py",
+        source_dir=source,
+        framework_version="1.2-1",
+        py_version="py3",
+        instance_type="ml.m5.large",
+        instance_count=1,
+        role=role,
+        sagemaker_session=session,
+        hyperparameters={"target": target},
+        metric_definitions=[{"Name": "train:loss", "Regex": "train:loss=([0-9.]+)"}],
+        disable_profiler=True,
+        base_job_name="tour",
+    )
+    estimator.fit({"train": train_uri}, logs="All", wait=True)
+    return estimator
+
+
+def predict(predictor, held_out: pd.DataFrame, target: str) -> float:
+    """The AUC on rows that the training never saw; one-versus-rest for several classes."""
+    features = held_out.drop(columns=target)
+    scores: list[list[float]] = []
+    for start in range(0, len(features), ROWS_PER_CALL):
+        part = features.iloc[start : start + ROWS_PER_CALL]
+        scores += predictor.predict(part.to_csv(index=False))
+    if len(scores[0]) == 2:
+        return float(roc_auc_score(held_out[target], [row[1] for row in scores]))
+    return float(roc_auc_score(held_out[target], scores, multi_class="ovr"))
+
+
+def converse(model: str) -> None:
+    bedrock = boto3.client("bedrock-runtime")
+    question = [{"role": "user", "content": [{"text": "What is a training job? One sentence."}]}]
+    started = time.monotonic()
+    answer = bedrock.converse(
+        modelId=model, messages=question, inferenceConfig={"maxTokens": 60, "temperature": 0.0}
+    )
+    print("Converse:      ", answer["output"]["message"]["content"][0]["text"].strip())
+    print(f"               {answer['usage']} in {time.monotonic() - started:.1f} s")
+    print("ConverseStream: ", end="", flush=True)
+    stream = bedrock.converse_stream(
+        modelId=model, messages=question, inferenceConfig={"maxTokens": 60, "temperature": 0.0}
+    )
+    for event in stream["stream"]:
+        print(
+            event.get("contentBlockDelta", {}).get("delta", {}).get("text", ""), end="", flush=True
+        )
+    print()
+
+
+def clean(predictor) -> None:
+    predictor.delete_model()
+    predictor.delete_endpoint()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--role", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--data")
+    parser.add_argument("--target")
+    chosen = parser.parse_args()
+    table, target, title = read(chosen.data, chosen.target)
+    train, held_out = train_test_split(
+        table, test_size=0.25, random_state=0, stratify=table[target]
+    )
+    session = sagemaker.Session(default_bucket=chosen.bucket)
+
+    say(1, f"Upload {title} to S3")
+    session.create_s3_bucket_if_it_does_not_exist(chosen.bucket, session.boto_region_name)
+    train_uri = upload(chosen.bucket, train)
+    say(2, "Train: SKLearn(...).fit(), the job's log below")
+    estimator = fit(session, chosen.role, chosen.source, target, train_uri)
+    say(3, "Deploy: estimator.deploy()")
+    predictor = estimator.deploy(
+        initial_instance_count=1,
+        instance_type="ml.m5.large",
+        serializer=CSVSerializer(),
+        deserializer=JSONDeserializer(),
+    )
+    print()
+    say(4, "Predict: rows that the training never saw")
+    auc = predict(predictor, held_out, target)
+    print(f"AUC on {len(held_out)} held-out rows: {auc:.4f}")
+    say(5, f"Talk to {chosen.model}")
+    converse(chosen.model)
+    say(6, "Clean up the endpoint")
+    clean(predictor)
+    print(json.dumps({"auc": round(auc, 4), "rows": len(held_out)}))
+
+
+if __name__ == "__main__":
+    main()

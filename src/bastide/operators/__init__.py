@@ -1,0 +1,1 @@
+"""The operators' API: what `bastide` commands ask of a running region, over a unix socket."""

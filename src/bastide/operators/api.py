@@ -1,0 +1,131 @@
+"""The routes of the operators' API. Each call that changes something is audited before it does.
+
+Whoever can open the socket is the platform's operator: it is in a folder of mode 0700 and has
+mode 0600. Operators manage agencies, environments and models; no route reads an agency's content.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.operators import progress
+from bastide.operators.ports import AgencyDesk, EnvironmentDesk, ModelDesk, Trail
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operators:
+    """`status` answers what `bastide status` prints; `stop` begins the end of the region."""
+
+    agencies: AgencyDesk
+    environments: EnvironmentDesk
+    models: ModelDesk
+    trail: Trail
+    status: Callable[[], Mapping[str, Any]]
+    hosts_lines: Callable[[], list[str]]
+    stop: Callable[[], None]
+    executor: Executor
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[_errors])
+        app.router.add_get("/status", self._plain(lambda request: self.status()))
+        app.router.add_get("/dns", self._plain(lambda request: {"hosts": self.hosts_lines()}))
+        app.router.add_post("/stop", self._stop)
+        app.router.add_get("/agencies", self._plain(lambda request: self.agencies.rows()))
+        app.router.add_post("/agencies", self._create_agency)
+        app.router.add_post("/agencies/{name}/client-env", self._client_env)
+        app.router.add_get("/environments", self._plain(lambda request: self.environments.rows()))
+        app.router.add_post("/environments/{name}/build", self._build)
+        app.router.add_post("/environments-import", self._import)
+        app.router.add_get("/models", self._plain(lambda request: self.models.rows()))
+        app.router.add_post("/models/{name}/pull", self._pull)
+        app.router.add_post("/models-add", self._add)
+        app.router.add_post("/models-alias", self._alias)
+        return app
+
+    def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return web.json_response(await self._off_loop(lambda: answer(request)))
+
+        return handle
+
+    async def _off_loop(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
+        """The record is durable before the effect."""
+        await asyncio.wrap_future(self.trail.operator(action, facts))
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        await self._audited("StopRegion", {})
+        self.stop()
+        return web.json_response({"stopping": True})
+
+    async def _create_agency(self, request: web.Request) -> web.StreamResponse:
+        body = await _fields(request, "name", "account_id")
+        await self._audited("CreateAgency", {"name": str(body["name"])})
+        made = await self._off_loop(
+            lambda: self.agencies.create(str(body["name"]), body["account_id"])
+        )
+        return web.json_response(made)
+
+    async def _client_env(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        bearer = bool((await _fields(request, "bearer"))["bearer"])
+        await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
+        found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
+        return web.json_response(found)
+
+    async def _build(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        await self._audited("BuildEnvironment", {"name": name})
+        return await progress.stream(request, self.executor, lambda: self.environments.build(name))
+
+    async def _import(self, request: web.Request) -> web.StreamResponse:
+        body = await _fields(request, "tar", "name")
+        await self._audited("ImportEnvironment", {"name": str(body["name"])})
+        return await progress.stream(
+            request,
+            self.executor,
+            lambda: self.environments.import_oci(str(body["tar"]), str(body["name"])),
+        )
+
+    async def _pull(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        await self._audited("PullModel", {"name": name})
+        return await progress.stream(request, self.executor, lambda: self.models.pull(name))
+
+    async def _add(self, request: web.Request) -> web.StreamResponse:
+        body = await _fields(request, "file", "model_id", "sha256", "licence", "context_tokens")
+        await self._audited("AddModel", {"model_id": str(body["model_id"])})
+        return await progress.stream(request, self.executor, lambda: self.models.add(body))
+
+    async def _alias(self, request: web.Request) -> web.StreamResponse:
+        body = await _fields(request, "alias", "model")
+        alias, model = str(body["alias"]), str(body["model"])
+        await self._audited("AliasModel", {"alias": alias, "model": model})
+        return web.json_response(await self._off_loop(lambda: self.models.alias(alias, model)))
+
+
+async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
+    """The JSON object of a request, which must hold exactly `names`."""
+    body = await request.json()
+    if not isinstance(body, dict) or set(body) != set(names):
+        raise ServiceError("ValidationException", f"Send an object with {', '.join(names)}.")
+    return body
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        return web.json_response({"error": error.message}, status=400)
+    except Unavailable as error:
+        return web.json_response({"error": error.what}, status=503)

@@ -1,0 +1,42 @@
+"""What the operators' API needs of each context; joined in `app.py`."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+Row = dict[str, Any]
+Steps = Iterator[dict[str, Any]]
+
+
+class AgencyDesk(Protocol):
+    def rows(self) -> list[Row]: ...
+
+    def create(self, name: str, account_id: str | None) -> Row: ...
+
+    def client_env(self, name: str, *, bearer: bool) -> dict[str, str]:
+        """The environment variables of an administrator of agency `name`."""
+        ...
+
+
+class EnvironmentDesk(Protocol):
+    def rows(self) -> list[Row]: ...
+
+    def build(self, name: str) -> Steps: ...
+
+    def import_oci(self, tar: str, name: str) -> Steps: ...
+
+
+class ModelDesk(Protocol):
+    def rows(self) -> list[Row]: ...
+
+    def pull(self, name: str) -> Steps: ...
+
+    def add(self, request: Mapping[str, Any]) -> Steps: ...
+
+    def alias(self, alias: str, model: str) -> Row: ...
+
+
+class Trail(Protocol):
+    def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":
+        """Record what an operator is about to do."""
+        ...

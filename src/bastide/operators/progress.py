@@ -1,0 +1,43 @@
+"""Long work as lines of JSON: `{"step", "done", "total"}` …, last `{"result"}` or `{"error"}`."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+from aiohttp import web
+
+from bastide.kernel.errors import ServiceError, Unavailable
+
+Steps = Iterator[dict[str, Any]]
+LAST: Any = object()
+
+
+async def stream(request: web.Request, executor: Executor, begin: Callable[[], Steps]) -> Any:
+    """Answer with the lines that `begin()` yields, each as soon as it is there.
+
+    The work runs on `executor`; a client that goes away ends it at its next step.
+    """
+    response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
+    await response.prepare(request)
+    loop = asyncio.get_running_loop()
+    steps = begin()
+    try:
+        while (step := await loop.run_in_executor(executor, _next, steps)) is not LAST:
+            await response.write(json.dumps(step).encode() + b"\n")
+    finally:
+        close = getattr(steps, "close", None)
+        if close is not None:
+            await loop.run_in_executor(executor, close)
+    await response.write_eof()
+    return response
+
+
+def _next(steps: Steps) -> Any:
+    try:
+        return next(steps, LAST)
+    except ServiceError as error:
+        return {"error": error.message}
+    except Unavailable as error:
+        return {"error": error.what}

@@ -1,0 +1,41 @@
+"""One live region for all service tests; a fresh one for those that kill it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.live import LiveRegion, data_home
+
+
+@pytest.fixture(scope="session")
+def region(tmp_path_factory):
+    live = LiveRegion(tmp_path_factory.mktemp("site")).start()
+    yield live
+    live.stop()
+
+
+@pytest.fixture(scope="session")
+def trained_region(region):
+    """The region, with the environment `sklearn` and the small model in place."""
+    region.cli("env", "build", "sklearn")
+    region.cli("models", "pull", "smollm2-135m")
+    return region
+
+
+@pytest.fixture
+def own_region(tmp_path):
+    """A region of the test's own, to kill and to start again."""
+    live = LiveRegion(tmp_path).start()
+    yield live
+    live.stop()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real data sets; where they must be (CI) a missing folder fails."""
+    home = data_home()
+    if not home.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{home} is not here; CI must have it")
+        pytest.skip(f"no data at {home}: set BASTIDE_DATA")
+    return home

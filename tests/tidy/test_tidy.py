@@ -1,0 +1,90 @@
+"""The shape of the code: sizes, words, hosts, secrets. A ratchet list may only shrink."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 70
+RATCHET: dict[str, int] = {}  # path or path:function → lines it may still have
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+ALL_PYTHON = SOURCES + sorted(
+    path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON, ids=name_of)
+def test_sizes(path):
+    text = path.read_text()
+    lines = len(text.splitlines())
+    assert lines <= RATCHET.get(name_of(path), FILE_LINES_MAX), f"{lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            allowed = RATCHET.get(f"{name_of(path)}:{node.name}", FUNCTION_LINES_MAX)
+            assert length <= allowed, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_words(path):
+    text = path.read_text()
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            assert not re.search(r"(Manager|Helper|Utils?|Base)$", node.name), node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_module_docstring(path):
+    text = path.read_text()
+    if text.strip():
+        said = ast.get_docstring(ast.parse(text))
+        assert said, "a module says what it is and why"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_broad_except_outside_the_edges(path):
+    """`except Exception` only where STYLE.md 6 allows it, each with its reason beside it."""
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.search(r"except (Base)?Exception\b", line):
+            window = " ".join(lines[max(0, number - 1) : number + 2])
+            assert "#" in window, f"line {number + 1}: say why it is caught"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_secrets_are_compared_in_constant_time(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            continue
+        for side in (node.left, *node.comparators):
+            named = getattr(side, "id", getattr(side, "attr", ""))
+            assert not re.search(r"(signature|secret|hmac|mac)$", str(named)), ast.unparse(node)
+
+
+def tracked_text() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def test_no_path_or_host_of_a_workplace():
+    """What is committed runs anywhere: it names no home folder and no registry's host."""
+    forbidden = re.compile(
+        "|".join(["/work" + "/", "/root/" + r"\.", "pypi" + r"\.org", "deb" + r"\.debian", "npmjs"])
+    )
+    for path in tracked_text():
+        if path.suffix in {".png", ".gz"}:
+            continue
+        found = forbidden.search(path.read_text(errors="ignore"))
+        assert not found, f"{path.relative_to(ROOT)} names {found.group()!r}" if found else ""
