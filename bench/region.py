@@ -46,7 +46,9 @@ def main() -> None:
     with stub(0) as engine, ours(engine) as region:
         before = measure_ours(region, 3.0)[8]
         started = time.perf_counter()
-        region.control.post("/agencies-many", {"count": chosen.agencies})
+        region.control.post(
+            "/agencies-many", {"names": [f"agency-{n}" for n in range(chosen.agencies)]}
+        )
         took = time.perf_counter() - started
         report.add(f"{chosen.agencies} agencies created", took, "s", target=60)
         after = measure_ours(region, 3.0)[8]

@@ -49,7 +49,8 @@ class JobSpec:
     """What was asked for. `id` is unique in the region: `training/123456789012/my-job`.
 
     `payload` is JSON that only the job's kind understands. A `service` runs until it is stopped
-    and is started again, with back-off, when it dies.
+    and is started again, with back-off, when it dies; one that does not answer its first probe
+    within `ready_timeout_s` has failed.
     """
 
     id: str
@@ -57,6 +58,7 @@ class JobSpec:
     account: str
     replicas: int = 1
     service: bool = False
+    ready_timeout_s: int = 240
     limits: Limits = field(default_factory=Limits)
     payload: Mapping[str, object] = field(default_factory=dict)
 
@@ -72,9 +74,33 @@ class Exit:
     stderr_tail: str = ""
 
 
+class ReplicaStatus(StrEnum):
+    """The life of one replica's current attempt."""
+
+    WAITING = "Waiting"  # to be launched, perhaps after a back-off
+    RUNNING = "Running"
+    UP = "Up"  # service jobs only: its probe answered
+    EXITED = "Exited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One of a job's processes. `attempt` is unique in the job: every launch has its own.
+    `restarts` counts the deaths since it was last up."""
+
+    index: int
+    attempt: int
+    status: ReplicaStatus = ReplicaStatus.WAITING
+    restarts: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands. `rev` grows by one with every transition and guards each update."""
+    """A job as it stands. `rev` grows by one with every transition and guards each update.
+
+    `attempt` is the highest attempt given to a replica so far; `ever_ready` says that a service
+    was READY once; `forgotten` jobs are deleted when they have ended.
+    """
 
     spec: JobSpec
     status: Status
@@ -85,8 +111,11 @@ class Job:
     started: datetime | None = None  # first RUNNING
     ended: datetime | None = None
     stop_cause: StopCause | None = None
-    exits: tuple[Exit, ...] = ()
+    exits: tuple[Exit, ...] = ()  # the last exit of each replica that ended
     failure: str = ""
+    replicas: tuple[Replica, ...] = ()
+    ever_ready: bool = False
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

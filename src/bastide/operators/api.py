@@ -39,6 +39,7 @@ class Operators:
         app.router.add_post("/stop", self._stop)
         app.router.add_get("/agencies", self._plain(lambda request: self.agencies.rows()))
         app.router.add_post("/agencies", self._create_agency)
+        app.router.add_post("/agencies-many", self._create_agencies)
         app.router.add_post("/agencies/{name}/client-env", self._client_env)
         app.router.add_get("/environments", self._plain(lambda request: self.environments.rows()))
         app.router.add_post("/environments/{name}/build", self._build)
@@ -74,6 +75,12 @@ class Operators:
             lambda: self.agencies.create(str(body["name"]), body["account_id"])
         )
         return web.json_response(made)
+
+    async def _create_agencies(self, request: web.Request) -> web.StreamResponse:
+        names = [str(name) for name in (await _fields(request, "names"))["names"]]
+        await self._audited("CreateAgencies", {"count": str(len(names))})
+        made = await self._off_loop(lambda: self.agencies.create_many(names))
+        return web.json_response({"created": made})
 
     async def _client_env(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

@@ -1,6 +1,6 @@
 """What the operators' API needs of each context; joined in `app.py`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -12,6 +12,8 @@ class AgencyDesk(Protocol):
     def rows(self) -> list[Row]: ...
 
     def create(self, name: str, account_id: str | None) -> Row: ...
+
+    def create_many(self, names: Sequence[str]) -> int: ...
 
     def client_env(self, name: str, *, bearer: bool) -> dict[str, str]:
         """The environment variables of an administrator of agency `name`."""

@@ -14,7 +14,9 @@ Steps = Iterator[dict[str, Any]]
 LAST: Any = object()
 
 
-async def stream(request: web.Request, executor: Executor, begin: Callable[[], Steps]) -> Any:
+async def stream(
+    request: web.Request, executor: Executor, begin: Callable[[], Steps]
+) -> web.StreamResponse:
     """Answer with the lines that `begin()` yields, each as soon as it is there.
 
     The work runs on `executor`; a client that goes away ends it at its next step.

@@ -70,7 +70,7 @@ def _environment(client_env: dict[str, str], home: Path) -> dict[str, str]:
     """What the clients see: no setting of the caller's own AWS account, and no telemetry."""
     optout = home / "clients" / "sagemaker.yaml"
     optout.write_text(
-        "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+        "SchemaVersion: '1.0'\nSageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}\n"
     )
     return {
         "PATH": os.defpath,
@@ -94,10 +94,11 @@ def _clients(home: Path) -> Path:
         return python
     uv = Path(sys.executable).parent / "uv"
     with show.err.status("installing boto3 and the SageMaker SDK into a venv of their own"):
-        for step in (
+        steps: tuple[list[str | Path], ...] = (
             [uv, "venv", "-q", "--clear", "--python", sys.executable, home],
             [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", LOCK],
-        ):
+        )
+        for step in steps:
             done = subprocess.run(step, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise CommandFailed(f"The clients cannot be installed:\n{done.stderr.strip()}")

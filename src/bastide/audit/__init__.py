@@ -1,0 +1,1 @@
+"""The audit trail: an append-only Merkle log (RFC 9162) with signed checkpoints (C2SP)."""

@@ -1,0 +1,65 @@
+"""What a record of the audit trail may say: a closed set of fields, all of them bounded."""
+
+from enum import StrEnum
+
+import msgspec
+
+TEXT_MAX = 1024
+RESOURCES_MAX = 32
+
+
+class Kind(StrEnum):
+    """Why there is a record."""
+
+    CALL = "call"  # allowed, and about to have its effect
+    DENIED = "denied"  # refused before it had an effect
+    REJECTED = "rejected"  # its sender is not known
+    CLOSED = "closed"  # how a call ended
+    OPERATOR = "operator"
+    JOB = "job"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record, as JSON with its fields in this order and the empty ones left out.
+
+    `account` and `time` (epoch milliseconds) come first and are always there: the verifier
+    compares them with the columns that look-ups filter by.
+    """
+
+    account: str
+    time: int
+    kind: str
+    id: str
+    request_id: str = ""
+    operation: str = ""
+    principal: str = ""
+    user_id: str = ""
+    access_key: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
+    resources: dict[str, str] = {}
+    decision: str = ""
+    status: int = 0
+    code: str = ""
+    opened: int | None = None  # CLOSED: the index of the CALL that it closes
+    facts: dict[str, str] = {}
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    return _encoder.encode(record)
+
+
+def decode(body: bytes) -> Record:
+    """Raises msgspec.DecodeError for what is no record."""
+    return _decoder.decode(body)
+
+
+def bounded(text: str, size_max: int = TEXT_MAX) -> str:
+    """`text` as it may stand in a record: short, and encodable even if it came from hostile
+    bytes."""
+    short = text[:size_max]
+    return short if short.isascii() else short.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,183 @@
+"""What happened, to whom and by whom, as records of the Merkle log; wire's `Auditor`.
+
+A record takes from a request only the members named in `resources.py`: names and ARNs. Bodies,
+prompts, signatures and secrets have no way in.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from bastide.audit.log import MerkleLog
+from bastide.audit.model import TEXT_MAX, Kind, Record, bounded, encode
+from bastide.audit.resources import named_in
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import Unavailable
+from bastide.kernel.ids import Ids
+
+logger = logging.getLogger(__name__)
+AGENT_MAX = 256
+FACTS_MAX = 32
+OPEN_MAX = 100_000
+_ACCESS_KEY = re.compile(r"A[A-Z0-9]{15,31}")  # a secret pasted in its place is not recorded
+_SECRETIVE = re.compile(r"secret|password|signature|token|prompt|body|credential", re.IGNORECASE)
+
+_Opened = tuple[str, "Future[int]"]  # the event's id, and where it was written
+
+
+class AuditTrail:
+    """Records of calls, of what operators do and of what becomes of jobs."""
+
+    def __init__(self, log: MerkleLog, clock: Clock, ids: Ids) -> None:
+        self._log = log
+        self._clock = clock
+        self._ids = ids
+        self._open: dict[str, _Opened] = {}
+        self._lock = threading.Lock()
+
+    def opened(self, call: Call, params: Mapping[str, Any]) -> "Future[int]":
+        """Record a call that is allowed, before its effect."""
+        record = self._of_call(call, params, Kind.CALL, decision="allow")
+        done = self._append(record)
+        with self._lock:
+            if len(self._open) >= OPEN_MAX:
+                self._open.pop(next(iter(self._open)))
+            self._open[call.request_id] = (record.id, done)
+        return done
+
+    def denied(self, call: Call, params: Mapping[str, Any], code: str) -> "Future[int]":
+        """Record a call that was refused before it had an effect."""
+        return self._append(
+            self._of_call(call, params, Kind.DENIED, decision="deny", code=bounded(code, 128))
+        )
+
+    def rejected(self, facts: Mapping[str, str], code: str) -> "Future[int]":
+        """Record a request whose sender could not be authenticated. It belongs to no account:
+        who claims a key does not write into that agency's trail."""
+        known = {name.replace(" ", "_").replace("-", "_"): text for name, text in facts.items()}
+        claimed = known.get("access_key_id", "")
+        path = known.get("path", "").partition("?")[0]  # a presigned query is a credential
+        record = Record(
+            account="",
+            time=self._now_ms(),
+            kind=Kind.REJECTED,
+            id=self._ids.uuid(),
+            request_id=bounded(known.get("request_id", ""), 128),
+            access_key=claimed if _ACCESS_KEY.fullmatch(claimed) else "",
+            source_ip=bounded(known.get("source_ip", ""), 64),
+            user_agent=bounded(known.get("user_agent", ""), AGENT_MAX),
+            facts={"method": bounded(known.get("method", ""), 16), "path": bounded(path)},
+            decision="deny",
+            code=bounded(code, 128),
+        )
+        return self._append(record)
+
+    def closed(self, call: Call, status: int, code: str) -> None:
+        """Record how an opened call ended. Never fails the caller."""
+        with self._lock:
+            event_id, written = self._open.pop(call.request_id, ("", None))
+        record = Record(
+            account=call.account,
+            time=self._now_ms(),
+            kind=Kind.CLOSED,
+            id=event_id or self._ids.uuid(),
+            request_id=bounded(call.request_id, 128),
+            operation=call.operation,
+            status=status,
+            code=bounded(code, 128),
+            opened=_index_of(written),
+            facts=_bounded_facts(call.notes.audit),
+        )
+        try:
+            self._append(record)
+        except Unavailable:
+            logger.exception("the end of call %s is not in the audit log", call.request_id)
+
+    def operator(self, action: str, facts: Mapping[str, Any]) -> "Future[int]":
+        """Record what an operator of the region does."""
+        return self._append(
+            Record(
+                account=_account(facts.get("account", "")),
+                time=self._now_ms(),
+                kind=Kind.OPERATOR,
+                id=self._ids.uuid(),
+                operation=bounded(action, 128),
+                decision="allow",
+                facts=_bounded_facts(facts),
+            )
+        )
+
+    def job(
+        self, account: str, job_id: str, status: str, facts: Mapping[str, Any] | None = None
+    ) -> "Future[int]":
+        """Record a job's transition."""
+        return self._append(
+            Record(
+                account=_account(account),
+                time=self._now_ms(),
+                kind=Kind.JOB,
+                id=self._ids.uuid(),
+                operation=f"job.{bounded(status, 64)}",
+                resources={"Job": bounded(job_id)},
+                facts=_bounded_facts(facts or {}),
+            )
+        )
+
+    def _of_call(
+        self,
+        call: Call,
+        params: Mapping[str, Any],
+        kind: Kind,
+        *,
+        decision: str,
+        code: str = "",
+    ) -> Record:
+        principal = call.principal
+        return Record(
+            account=principal.account,
+            time=self._now_ms(),
+            kind=kind,
+            id=self._ids.uuid(),
+            request_id=bounded(call.request_id, 128),
+            operation=call.operation,
+            principal=principal.arn,
+            user_id=principal.user_id,
+            access_key=principal.access_key_id,
+            source_ip=bounded(call.source_ip, 64),
+            user_agent=bounded(call.user_agent, AGENT_MAX),
+            resources=named_in(call.operation, params),
+            decision=decision,
+            code=code,
+        )
+
+    def _append(self, record: Record) -> "Future[int]":
+        return self._log.append(
+            encode(record), account=record.account, time_ms=record.time, closes=record.opened
+        )
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self._clock.now())
+
+
+def _index_of(written: "Future[int] | None") -> int | None:
+    if written is None or not written.done() or written.exception() is not None:
+        return None
+    return written.result()
+
+
+def _account(text: object) -> str:
+    account = str(text)
+    return account if len(account) == 12 and account.isascii() and account.isdigit() else ""
+
+
+def _bounded_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Short texts and numbers under names that do not promise a secret."""
+    kept: dict[str, str] = {}
+    for name, fact in list(facts.items())[:FACTS_MAX]:
+        if isinstance(fact, str | int | float) and not _SECRETIVE.search(name):
+            kept[bounded(name, 64)] = bounded(str(fact), TEXT_MAX)
+    return kept

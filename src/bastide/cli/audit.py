@@ -1,0 +1,77 @@
+"""`bastide audit verify|show`: offline; they read the stored log and the public key, no more."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bastide.cli import show as screen
+from bastide.cli.control import CommandFailed
+from bastide.cli.options import JsonOption, RegionOption, site_and_region
+from bastide.evidence import show as evidence_show
+from bastide.evidence import verify as evidence_verify
+from bastide.kernel.notes import BadNote
+
+app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
+COLUMNS = ("index", "at", "kind", "operation", "account", "principal", "code", "resources")
+LogOption = Annotated[
+    str | None, typer.Option("--log", help="Another log: an SQLite file, or a PostgreSQL URL.")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", exists=True, dir_okay=False, help="Its public key file.")
+]
+
+
+@app.command()
+def verify(
+    log: LogOption = None,
+    key: KeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check every record, every checkpoint's signature, and that the log only ever grew."""
+    where, public = _sources(log, key, region)
+    with screen.err.status("checking the log"):
+        try:
+            verdict = evidence_verify.verify(where, public)
+        except (BadNote, OSError, ValueError) as error:
+            raise CommandFailed(f"The log cannot be read: {error}") from error
+    if json_:
+        screen.as_json(verdict.as_dict())
+    else:
+        screen.out.print(verdict.text(), highlight=False)
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    account: Annotated[str | None, typer.Option(help="Only this account's records.")] = None,
+    operation: Annotated[str | None, typer.Option(help="e.g. s3.PutObject, or PutObject.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many, counted from the end.")] = 20,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """The last records of a region's log."""
+    where, _ = _sources(None, None, region)
+    wanted = evidence_show.Wanted(account=account, operation=operation, last=last)
+    found = evidence_show.show(where, wanted)
+    if json_:
+        screen.as_json(found)
+        return
+    for row in found:
+        row["at"] = str(row.get("at", ""))[:19]
+        row["principal"] = str(row.get("principal", "")).rpartition(":")[2]
+        row["resources"] = " ".join(dict(row.get("resources") or {}).values())
+    screen.table(found, COLUMNS, "No record yet.")
+
+
+def _sources(log: str | None, key: Path | None, region: str | None) -> tuple[str, str]:
+    """Where the log is, and the text of its public key."""
+    site, name = site_and_region(region)
+    home = site.region_home(name)
+    where = log or site.settings.region(name).database or str(home / "region.db")
+    path = key or home / "audit" / "audit.pub"
+    if not path.exists():
+        raise CommandFailed(f"There is no public key at {path}. Name one with --key.")
+    return where, path.read_text()

@@ -1,0 +1,59 @@
+"""`python -m bastide.db.autogenerate "what changed"`: write the next migration.
+
+Compares a database at the newest revision with the tables that all contexts declare, on SQLite.
+Read what it wrote before it is committed; ruff formats it.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.script import ScriptDirectory
+
+import bastide
+from bastide.db.engines import new_engine, writer_of
+from bastide.db.migrate import config, migrate
+
+
+def load_tables() -> list[str]:
+    """Import every context's `records.py`, which puts its tables on `metadata`. By name: this
+    folder lies below all contexts and imports none of them."""
+    names = [module.name for module in pkgutil.iter_modules(bastide.__path__) if module.ispkg]
+    found = [name for name in names if importlib.util.find_spec(f"bastide.{name}.records")]
+    for name in found:
+        importlib.import_module(f"bastide.{name}.records")
+    return found
+
+
+def generate(message: str, versions: Path | None = None) -> Path:
+    """Write the next revision, numbered after the last one. Answers its file."""
+    load_tables()
+    with tempfile.TemporaryDirectory() as scratch:
+        url = f"sqlite:///{scratch}/now.db"
+        migrate(url, versions)
+        engine = new_engine(url)
+        try:
+            with writer_of(engine).begin() as connection:
+                settings = config(connection, versions)
+                head = ScriptDirectory.from_config(settings).get_current_head()
+                number = f"{int(head or 0) + 1:04}"
+                script = command.revision(settings, message, autogenerate=True, rev_id=number)
+        finally:
+            engine.dispose()
+    assert script is not None
+    assert not isinstance(script, list)
+    return Path(script.path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the next database migration.")
+    parser.add_argument("message", help="what changed, in a few words")
+    print(generate(parser.parse_args().message))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Builds an environment from a lock file with hashes, and publishes it in one rename."""
+
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+BUILD_S_MAX = 3600.0
+TAIL_MAX = 2000
+
+
+class BuildFailed(Exception):
+    """An installer's own words."""
+
+
+def digest_of(lock: Path, interpreter: Path) -> str:
+    """Names the result: the lock, the interpreter and the machine that it was built with."""
+    parts = (lock.read_bytes(), str(prefix_of(interpreter)).encode(), platform.machine().encode())
+    joined = b"\0".join(hashlib.sha256(part).digest() for part in parts)
+    return "sha256:" + hashlib.sha256(joined + sys.version.encode()).hexdigest()
+
+
+def prefix_of(interpreter: Path) -> Path:
+    """The installation that `interpreter` (perhaps a venv's) belongs to."""
+    if interpreter == Path(sys.executable):
+        return Path(sys.base_prefix).resolve()
+    asked = [str(interpreter), "-I", "-c", "import sys; print(sys.base_prefix)"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: S603 - the operator's own interpreter
+    return Path(answer.stdout.strip()).resolve()
+
+
+def venv(*, lock: Path, target: Path, interpreter: Path, uv: Path | None) -> Iterator[str]:
+    """Make a relocatable virtual environment at `target`. Yields what it is about to do."""
+    making = target.with_name(f".{target.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.parent.mkdir(parents=True, exist_ok=True)
+    python = prefix_of(interpreter) / "bin" / f"python3.{sys.version_info.minor}"
+    yield f"creating {target.name}"
+    if uv is not None:
+        _run([str(uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(making)])
+        yield f"installing {_count(lock)} packages"
+        _run(
+            [
+                *(str(uv), "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
+                *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
+                *("-r", str(lock)),
+            ]
+        )
+    else:
+        yield from _with_pip(lock, making, python)
+    yield "publishing"
+    publish(making, target)
+
+
+def _with_pip(lock: Path, making: Path, python: Path) -> Iterator[str]:
+    _run([str(python), "-I", "-m", "venv", str(making)])
+    yield f"installing {_count(lock)} packages"
+    inside = str(making / "bin" / "python")
+    _run([inside, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)])
+    _relocate(making)
+
+
+def _relocate(making: Path) -> None:
+    """pip writes absolute first lines; `env` finds the same interpreter by PATH, wherever the
+    environment is bound."""
+    for script in (making / "bin").iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        text = script.read_bytes()
+        if text.startswith(b"#!" + str(making).encode()):
+            _, _, rest = text.partition(b"\n")
+            script.write_bytes(b"#!/usr/bin/env python\n" + rest)
+
+
+def publish(making: Path, target: Path) -> None:
+    """Readable by every uid, writable by none, then there in one step."""
+    for folder, folders, files in os.walk(making):
+        for name in (*folders, *files):
+            _open_up(Path(folder) / name)
+    _open_up(making)
+    making.chmod(0o755)
+    if target.exists():  # complete, from a build that died before it wrote its manifest
+        shutil.rmtree(making)
+        return
+    os.sync()
+    making.rename(target)
+
+
+def _open_up(path: Path) -> None:
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        path.chmod(0o755)
+    elif stat.S_ISREG(mode):
+        path.chmod(0o555 if mode & 0o111 else 0o444)
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_symlink())
+
+
+def _count(lock: Path) -> int:
+    return sum("==" in line for line in lock.read_text().splitlines())
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own command line, from a lock file
+        command, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False, umask=0o022
+    )
+    if done.returncode != 0:
+        raise BuildFailed((done.stderr or done.stdout)[-TAIL_MAX:].strip())

@@ -1,0 +1,189 @@
+"""cloudtrail.LookupEvents, answered from the Merkle log itself.
+
+A look-up reads one account's records, the newest first, and filters as it reads; it stops after
+a bounded number of records, with fewer events and a token, as CloudTrail does.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from bastide.audit import records
+from bastide.audit.model import Kind, decode
+from bastide.audit.records import Span
+from bastide.db import Database
+from bastide.evidence.cloudtrail import Event, is_management
+from bastide.evidence.ports import Sealer
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.operation import operation
+
+RESULTS_MAX = 50
+SCANNED_MAX = 20_000
+KEPT = timedelta(days=90)
+_PAGE = 1_000
+_PURPOSE = "cloudtrail.NextToken"
+
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """At most one attribute, as CloudTrail has it, and the bytes that a match must hold."""
+
+    key: str
+    value: str
+    needle: bytes
+
+    def takes(self, event: Event) -> bool:
+        match self.key:
+            case "":
+                return True
+            case "EventId":
+                return event.call.id == self.value
+            case "EventName":
+                return event.name == self.value
+            case "ReadOnly":
+                return event.read_only == self.value
+            case "Username":
+                return event.username == self.value
+            case "EventSource":
+                return event.source == self.value
+            case "AccessKeyId":
+                return event.call.access_key == self.value
+            case "ResourceType":
+                return any(each.get("ResourceType") == self.value for each in event.resources)
+        return self.value in event.call.resources.values()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """The recorded calls of an account."""
+
+    database: Database
+    sealer: Sealer
+    clock: Clock
+
+    @operation("LookupAttributes", "StartTime", "EndTime", "MaxResults", "NextToken")
+    def lookup_events(self, call: Call, req: Params) -> Params:
+        if req.get("EventCategory"):
+            raise unsupported(call.operation, "EventCategory=insight")
+        limit = _limit(req.get("MaxResults"))
+        wanted = _filter(req.get("LookupAttributes") or [])
+        asked = _asked(req)
+        span = self._span(call, req, asked)
+        events, after = self.database.read(lambda c: _look(c, span, wanted, limit))
+        answer: Params = {"Events": [event.answer(call.region) for event in events]}
+        if after is not None:
+            answer["NextToken"] = self._token(call, asked, span, after)
+        return answer
+
+    def _span(self, call: Call, req: Params, asked: str) -> Span:
+        now = self.clock.now()
+        start: datetime = req.get("StartTime") or now - KEPT
+        end: datetime = req.get("EndTime") or now + timedelta(days=1)
+        if start > end:
+            raise ServiceError(
+                "InvalidTimeRangeException", "The start time must not be after the end time."
+            )
+        token = req.get("NextToken")
+        since, until, before = epoch_ms(start), epoch_ms(end), None
+        if token is not None:
+            since, until, *place = self._place(call, asked, token)
+            before = (place[0], place[1])
+        return Span(account=call.account, since_ms=since, until_ms=until, before=before)
+
+    def _token(self, call: Call, asked: str, span: Span, after: tuple[int, int]) -> str:
+        place = json.dumps([span.since_ms, span.until_ms, *after]).encode()
+        return base64.b64encode(self.sealer.seal(_PURPOSE, place, _aad(call, asked))).decode()
+
+    def _place(self, call: Call, asked: str, token: str) -> list[int]:
+        try:
+            sealed = base64.b64decode(token, validate=True)
+            place = self.sealer.open(_PURPOSE, sealed, _aad(call, asked))
+        except (binascii.Error, ValueError):
+            raise ServiceError(
+                "InvalidNextTokenException", "The token is invalid, or is of another look-up."
+            ) from None
+        return msgspec.json.decode(place, type=list[int])
+
+
+def _aad(call: Call, asked: str) -> bytes:
+    return f"{call.account}\n{asked}".encode("utf-8", "replace")
+
+
+def _asked(req: Params) -> str:
+    """The look-up that a token belongs to: everything but the token and the page's size."""
+    kept = {key: req[key] for key in ("LookupAttributes", "StartTime", "EndTime") if req.get(key)}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _limit(asked: int | None) -> int:
+    if asked is not None and not 1 <= asked <= RESULTS_MAX:
+        raise ServiceError(
+            "InvalidMaxResultsException", f"MaxResults must be between 1 and {RESULTS_MAX}."
+        )
+    return asked or RESULTS_MAX
+
+
+def _filter(attributes: list[dict[str, str]]) -> _Filter:
+    if not attributes:
+        return _Filter("", "", b"")
+    if len(attributes) > 1:
+        raise ServiceError(
+            "InvalidLookupAttributesException", "Only one lookup attribute can be given."
+        )
+    key, value = attributes[0]["AttributeKey"], attributes[0]["AttributeValue"]
+    held = key in ("EventId", "EventName", "Username", "AccessKeyId", "ResourceName")
+    return _Filter(key, value, msgspec.json.encode(value)[1:-1] if held else b"")
+
+
+def _look(
+    connection: Connection, span: Span, wanted: _Filter, limit: int
+) -> tuple[list[Event], tuple[int, int] | None]:
+    """Events, and where to go on, or None at the end."""
+    found: list[tuple[int, Event]] = []
+    scanned = 0
+    while scanned < SCANNED_MAX:
+        page = records.newest_first(connection, span, _PAGE)
+        for time_ms, index, body in page:
+            event = _event(body, wanted)
+            if event is not None:
+                found.append((index, event))
+            if len(found) == limit:
+                return _ended(connection, found), (time_ms, index)
+        if len(page) < _PAGE:
+            return _ended(connection, found), None
+        scanned += len(page)
+        last = (page[-1][0], page[-1][1])
+        span = Span(
+            account=span.account, since_ms=span.since_ms, until_ms=span.until_ms, before=last
+        )
+    return _ended(connection, found), span.before
+
+
+def _event(body: bytes, wanted: _Filter) -> Event | None:
+    if wanted.needle not in body:
+        return None
+    record = decode(body)
+    if record.kind not in (Kind.CALL, Kind.DENIED) or not is_management(record.operation):
+        return None
+    event = Event(record)
+    return event if wanted.takes(event) else None
+
+
+def _ended(connection: Connection, found: list[tuple[int, Event]]) -> list[Event]:
+    """The events with how they ended, where that is known."""
+    if not found:
+        return []
+    ends = records.closings(connection, [index for index, _ in found])
+    return [
+        Event(event.call, decode(ends[index]) if index in ends else None) for index, event in found
+    ]

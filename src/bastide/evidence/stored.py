@@ -1,0 +1,114 @@
+"""A region's audit log as it lies in its database, read by somebody who trusts nothing.
+
+SQLite is opened read-only with the standard library, while the region runs or not; PostgreSQL
+with psycopg, only if asked for. Nothing here is the server's code.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+PAGE = 5_000
+_LEAVES = 'SELECT "index", body, hash, account, time_ms FROM audit_leaves ORDER BY "index"'
+_TAIL = 'SELECT "index", body FROM audit_leaves ORDER BY "index" DESC'
+_CHECKPOINTS = "SELECT size, note FROM audit_checkpoints ORDER BY size"
+
+
+class Leaf(NamedTuple):
+    """One row, as stored: of whatever types a tamperer left there."""
+
+    index: Any
+    body: Any
+    hash: Any
+    account: Any
+    time_ms: Any
+
+
+class Log(Protocol):
+    """One snapshot of a stored log."""
+
+    def checkpoints(self) -> Sequence[tuple[Any, Any]]:
+        """(size, note), by size."""
+        ...
+
+    def leaves(self) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Pages of rows, in order of index."""
+        ...
+
+    def newest(self) -> Iterator[tuple[int, bytes]]:
+        """(index, body), the newest first."""
+        ...
+
+    def count(self) -> int:
+        """How many rows there are: for progress."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursors:
+    """Both drivers speak DB-API; `stream` opens a cursor that does not fetch it all at once."""
+
+    connection: Any
+    server_side: bool
+
+    def checkpoints(self) -> Sequence[tuple[Any, Any]]:
+        return list(self._rows(_CHECKPOINTS))
+
+    def leaves(self) -> Iterator[Sequence[tuple[Any, ...]]]:
+        with closing(self._cursor("leaves")) as cursor:
+            cursor.execute(_LEAVES)
+            while page := cursor.fetchmany(PAGE):
+                yield page
+
+    def newest(self) -> Iterator[tuple[int, bytes]]:
+        for index, body in self._rows(_TAIL):
+            yield index, bytes(body)
+
+    def count(self) -> int:
+        return int(next(self._rows("SELECT count(*) FROM audit_leaves"))[0])
+
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        with closing(self._cursor("rows")) as cursor:
+            cursor.execute(query)
+            while page := cursor.fetchmany(PAGE):
+                yield from page
+
+    def _cursor(self, name: str) -> Any:
+        return self.connection.cursor(name) if self.server_side else self.connection.cursor()
+
+
+@contextmanager
+def opened(where: str) -> Iterator[Log]:
+    """`where`: a SQLite file's path or URL, or a PostgreSQL URL."""
+    if where.startswith("postgres"):
+        connection = _postgres(where)
+        server_side = True
+    else:
+        connection = _sqlite(Path(where.removeprefix("sqlite:///")))
+        server_side = False
+    with closing(connection):
+        yield _Cursors(connection, server_side)
+
+
+def _sqlite(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no database at {path}.")
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, timeout=30
+    )
+    connection.execute("BEGIN")  # one snapshot for leaves and checkpoints
+    return connection
+
+
+def _postgres(url: str) -> Any:
+    import psycopg  # here: not needed, and perhaps not there, for SQLite
+
+    plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    connection = psycopg.connect(plain)
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    return connection

@@ -1,0 +1,111 @@
+"""Who signs: access keys, session tokens and Bedrock API keys, from memory when hot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bastide.identity import records
+from bastide.identity.access_keys import KeyMaker, digest_of
+from bastide.identity.directory import Directory
+from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
+from bastide.identity.sessions import session_arn
+from bastide.identity.tokens import Session, SessionTokens
+from bastide.kernel.call import Principal, PrincipalKind
+from bastide.kernel.clock import epoch_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key that may sign now."""
+
+    secret: str
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCredentials:
+    """Answers None for unknown, inactive, expired and tampered alike."""
+
+    directory: Directory
+    maker: KeyMaker
+    tokens: SessionTokens
+
+    def find(
+        self, access_key_id: str, session_token: str | None, now: datetime
+    ) -> Credential | None:
+        """The credential behind an access key id. An ASIA key needs its session token."""
+        if session_token is None:
+            return self._long_term(access_key_id)
+        held = self.directory.memory.get(
+            ("token", access_key_id, session_token),
+            lambda: self.tokens.opened(access_key_id, session_token),
+        )
+        if held is None or epoch_ms(now) >= held.expires_ms:
+            return None
+        entity = self.directory.find(held.account, held.kind, held.name)
+        if entity is None or entity.id != held.entity_id:
+            return None
+        return Credential(held.secret, self._session_principal(held, entity))
+
+    def _long_term(self, access_key_id: str) -> Credential | None:
+        found = self.directory.memory.get(access_key_id, lambda: self._read(access_key_id))
+        if found is None:
+            return None
+        key, secret = found
+        user = self.directory.find(key.account, Kind.USER, key.user)
+        return Credential(secret, user_principal(user, access_key_id)) if user else None
+
+    def _read(self, access_key_id: str) -> tuple[AccessKey, str] | None:
+        key = self.directory.database.read(lambda c: records.find_key(c, access_key_id))
+        return (key, self.maker.opened(key)) if key and key.active else None
+
+    def _session_principal(self, session: Session, entity: Entity) -> Principal:
+        if session.kind is Kind.USER:
+            return user_principal(entity, session.access_key_id)
+        partition = self.directory.region.partition
+        return Principal(
+            account=session.account,
+            arn=session_arn(partition, session.account, entity.name, session.session_name),
+            user_id=f"{entity.id}:{session.session_name}",
+            kind=PrincipalKind.SESSION,
+            issuer_arn=entity.arn,
+            name=session.session_name,
+            access_key_id=session.access_key_id,
+            tags=with_session_tags(entity.tags, session.tags),
+            session_policy=session.policy,
+        )
+
+    def bearer(self, token: str, now: datetime) -> Principal | None:
+        """Who holds a Bedrock API key. Digests are looked up, never compared."""
+        digest = digest_of(token)
+        key = self.directory.memory.get(
+            ("bearer", digest),
+            lambda: self.directory.database.read(lambda c: records.find_service_key(c, digest)),
+        )
+        if key is None or not is_valid(key, now):
+            return None
+        user = self.directory.find(key.account, Kind.USER, key.user)
+        return user_principal(user, key.id) if user else None
+
+
+def is_valid(key: ServiceKey, now: datetime) -> bool:
+    return key.active and (key.expires_ms is None or epoch_ms(now) < key.expires_ms)
+
+
+def with_session_tags(own: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """A session's tags win over the role's, whatever the case of the key."""
+    lowered = {key.lower() for key in added}
+    return {**{key: v for key, v in own.items() if key.lower() not in lowered}, **added}
+
+
+def user_principal(user: Entity, access_key_id: str) -> Principal:
+    return Principal(
+        account=user.account,
+        arn=user.arn,
+        user_id=user.id,
+        kind=PrincipalKind.USER,
+        issuer_arn=user.arn,
+        name=user.name,
+        access_key_id=access_key_id,
+        tags=user.tags,
+    )

@@ -1,0 +1,136 @@
+"""Who there is, from memory: users, roles and their policies, read once and dropped on change.
+
+One process owns a region's database, so that a change made here is the only one there can be.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from bastide.db import Database
+from bastide.identity import builtin, records
+from bastide.identity.model import Entity, Kind
+from bastide.kernel import arns
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.regions import Region
+
+T = TypeVar("T")
+HELD_MAX = 16_384
+
+
+class Memory:
+    """A bounded cache. A value that was read while something changed is not kept."""
+
+    def __init__(self, size_max: int = HELD_MAX) -> None:
+        self._size_max = size_max
+        self._held: OrderedDict[Hashable, object] = OrderedDict()
+        self._lock = threading.Lock()
+        self._changes = 0
+
+    def get(self, key: Hashable, read: Callable[[], T]) -> T:
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]  # type: ignore[return-value]  # a key has one type
+            changes = self._changes
+        value = read()
+        with self._lock:
+            if changes == self._changes and value is not None:
+                self._held[key] = value
+                while len(self._held) > self._size_max:
+                    self._held.popitem(last=False)
+        return value
+
+    def forget(self, account: str) -> None:
+        """Drop what is held of an account: the first part of every key is one."""
+        with self._lock:
+            self._changes += 1
+            gone = [key for key in self._held if isinstance(key, tuple) and account == key[0]]
+            for key in gone:
+                del self._held[key]
+
+    def forget_key(self, key: Hashable) -> None:
+        with self._lock:
+            self._changes += 1
+            self._held.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """Implements policy's PrincipalPolicies."""
+
+    region: Region
+    database: Database
+    memory: Memory = field(default_factory=Memory)
+
+    def policies_of(self, account: str, issuer_arn: str) -> tuple[tuple[str, str], ...]:
+        """(source id, document) of all that is written for a user or a role."""
+        key = (account, "policies", issuer_arn)
+        return self.memory.get(key, lambda: self._read_policies(account, issuer_arn))
+
+    def _read_policies(self, account: str, issuer_arn: str) -> tuple[tuple[str, str], ...]:
+        entity = self.by_arn(account, issuer_arn)
+        if entity is None:
+            return ()
+        return self.database.read(lambda connection: self._documents(connection, entity))
+
+    def _documents(self, connection: Connection, entity: Entity) -> tuple[tuple[str, str], ...]:
+        found = list(records.inline_of(connection, entity).items())
+        for arn in records.attached_to(connection, entity):
+            text = builtin.document_of(self.region, arn)
+            if text is None:
+                policy = records.find_managed(connection, entity.account, arn)
+                assert policy is not None, "an attached policy cannot be deleted"
+                text = policy.document
+            found.append((arn, text))
+        return tuple(found)
+
+    def arn_of(self, account: str, kind: str, name: str) -> str | None:
+        found = self.find(account, Kind(kind), name)
+        return found.arn if found else None
+
+    def trust_policy(self, account: str, role_arn: str) -> str | None:
+        found = self.by_arn(account, role_arn)
+        return found.trust if found and found.kind is Kind.ROLE else None
+
+    def find(self, account: str, kind: Kind, name: str) -> Entity | None:
+        """The user or role of exactly that name."""
+        found = self.memory.get(
+            (account, kind, name),
+            lambda: self.database.read(
+                lambda connection: records.find_entity(connection, account, kind, name)
+            ),
+        )
+        return found if found and found.name == name else None
+
+    def by_arn(self, account: str, arn: str) -> Entity | None:
+        """The user or role behind an ARN, if it is one of the account."""
+        parsed = arns.parse(arn)
+        if parsed is None or parsed.account != account:
+            return None
+        kind, _, rest = parsed.resource.partition("/")
+        if kind not in (Kind.USER, Kind.ROLE):
+            return None
+        found = self.find(account, Kind(kind), rest.rpartition("/")[2])
+        return found if found and found.arn == arn else None
+
+    def get(self, account: str, kind: Kind, name: str) -> Entity:
+        return found_or_error(self.find(account, kind, name), kind, name)
+
+
+def found_or_error(entity: Entity | None, kind: Kind, name: str) -> Entity:
+    """IAM's words for a user or role that the account does not have."""
+    if entity is None or entity.name != name:
+        raise ServiceError(
+            "NoSuchEntity", f"The {kind.value} with name {name} cannot be found.", status=404
+        )
+    return entity
+
+
+def read_entity(connection: Connection, account: str, kind: Kind, name: str) -> Entity:
+    """The same inside a transaction, before a change."""
+    return found_or_error(records.find_entity(connection, account, kind, name), kind, name)

@@ -1,0 +1,234 @@
+"""What users and roles have in common: being made, removed, tagged and given policies."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection
+
+from bastide.db import Database
+from bastide.identity import builtin, records
+from bastide.identity.directory import Directory, read_entity
+from bastide.identity.model import Entity, Kind, ManagedPolicy
+from bastide.identity.pages import page
+from bastide.identity.ports import Checks
+from bastide.kernel import arns
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import Ids
+
+T = TypeVar("T")
+Params = Mapping[str, Any]
+Answer = dict[str, Any]
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ENTITIES_MAX = {Kind.USER: 5_000, Kind.ROLE: 1_000}
+INLINE_SIZE_MAX = {Kind.USER: 2_048, Kind.ROLE: 10_240}
+ATTACHED_MAX = 10
+TAGS_MAX = 50
+ID_PREFIX = {Kind.USER: "AIDA", Kind.ROLE: "AROA"}
+_SPACE = str.maketrans("", "", " \t\r\n")
+
+
+def document_size(text: str) -> int:
+    """IAM does not count white space."""
+    return len(text.translate(_SPACE))
+
+
+def not_found(message: str) -> ServiceError:
+    return ServiceError("NoSuchEntity", message, status=404)
+
+
+def limit(message: str) -> ServiceError:
+    return ServiceError("LimitExceeded", message, status=409)
+
+
+def conflict(message: str) -> ServiceError:
+    return ServiceError("DeleteConflict", message, status=409)
+
+
+def tags_of(req: Params) -> dict[str, str]:
+    tags = {str(tag["Key"]): str(tag["Value"]) for tag in req.get("Tags") or []}
+    if len({key.lower() for key in tags}) != len(req.get("Tags") or []):
+        raise ServiceError("InvalidInput", "Duplicate tag keys found.", status=400)
+    if any(key.lower().startswith("aws:") for key in tags):
+        raise ServiceError("InvalidInput", "Tag keys cannot start with aws:.", status=400)
+    if len(tags) > TAGS_MAX:
+        raise limit(f"The number of tags exceeds {TAGS_MAX}.")
+    return tags
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entities:
+    """The work behind the operations of both; `directory` answers reads."""
+
+    directory: Directory
+    database: Database
+    checks: Checks
+    clock: Clock
+    ids: Ids
+
+    def new(self, call: Call, kind: Kind, name: str, req: Params) -> Entity:
+        """An entity that is not stored yet."""
+        path = req.get("Path") or "/"
+        return Entity(
+            account=call.account,
+            kind=kind,
+            name=name,
+            path=path,
+            id=ID_PREFIX[kind] + self.ids.word(17),
+            arn=arns.iam(call.region, call.account, f"{kind.value}{path}{name}"),
+            created_ms=epoch_ms(self.clock.now()),
+            tags=tags_of(req),
+        )
+
+    def add(self, entity: Entity) -> None:
+        def work(connection: Connection) -> None:
+            if records.find_entity(connection, entity.account, entity.kind, entity.name):
+                noun = entity.kind.value.capitalize()
+                message = f"{noun} with name {entity.name} already exists."
+                raise ServiceError("EntityAlreadyExists", message, status=409)
+            most = ENTITIES_MAX[entity.kind]
+            if records.count_entities(connection, entity.account, entity.kind) >= most:
+                raise limit(f"Cannot exceed quota for {entity.kind.value}s per account: {most}")
+            records.insert_all(connection, records.entities, [records.entity_row(entity)])
+
+        self.write(entity.account, work)
+
+    def write(self, account: str, work: Callable[[Connection], T]) -> T:
+        """Change an account; nothing that was read of it before is believed afterwards."""
+        try:
+            return self.database.write(work)
+        finally:
+            self.directory.memory.forget(account)
+
+    def change(
+        self, account: str, kind: Kind, name: str, work: Callable[[Connection, Entity], T]
+    ) -> T:
+        """Change something of an entity that must be there."""
+        return self.write(account, lambda c: work(c, read_entity(c, account, kind, name)))
+
+    def list(self, call: Call, kind: Kind, req: Params) -> tuple[Sequence[Entity], Answer]:
+        prefix = req.get("PathPrefix") or "/"
+        found = self.database.read(lambda c: records.list_entities(c, call.account, kind))
+        kept = [entity for entity in found if entity.path.startswith(prefix)]
+        return page(kept, req, kind.value, lambda entity: entity.name.lower())
+
+    def remove(self, call: Call, kind: Kind, name: str) -> None:
+        def work(connection: Connection, entity: Entity) -> None:
+            if records.inline_of(connection, entity):
+                raise conflict("Cannot delete entity, must delete policies first.")
+            if records.attached_to(connection, entity):
+                raise conflict("Cannot delete entity, must detach all policies first.")
+            if kind is Kind.USER and (
+                records.keys_of(connection, call.account, name)
+                or records.service_keys_of(connection, call.account, name)
+            ):
+                raise conflict("Cannot delete entity, must delete access keys first.")
+            records.delete_entity(connection, entity)
+
+        self.change(call.account, kind, name, work)
+
+    def put_policy(self, call: Call, kind: Kind, name: str, req: Params) -> None:
+        policy, text = req["PolicyName"], req["PolicyDocument"]
+        self.checks.check(text, "identity")
+
+        def work(connection: Connection, entity: Entity) -> None:
+            others = records.inline_of(connection, entity)
+            others[policy] = text
+            most = INLINE_SIZE_MAX[kind]
+            if sum(document_size(each) for each in others.values()) > most:
+                raise limit(f"Maximum policy size of {most} bytes exceeded for {kind.value} {name}")
+            records.put_inline(connection, entity, policy, text)
+
+        self.change(call.account, kind, name, work)
+
+    def get_policy(self, call: Call, kind: Kind, name: str, policy: str) -> str:
+        """The document, percent-encoded as IAM answers it."""
+        entity = self.directory.get(call.account, kind, name)
+        found = self.database.read(lambda c: records.inline_of(c, entity)).get(policy)
+        if found is None:
+            raise not_found(f"The {kind.value} policy with name {policy} cannot be found.")
+        return quote(found, safe="")
+
+    def delete_policy(self, call: Call, kind: Kind, name: str, policy: str) -> None:
+        def work(connection: Connection, entity: Entity) -> None:
+            if not records.delete_inline(connection, entity, policy):
+                raise not_found(f"The {kind.value} policy with name {policy} cannot be found.")
+
+        self.change(call.account, kind, name, work)
+
+    def policy_names(self, call: Call, kind: Kind, name: str, req: Params) -> Answer:
+        entity = self.directory.get(call.account, kind, name)
+        names = sorted(self.database.read(lambda c: records.inline_of(c, entity)))
+        found, rest = page(names, req, "policies", str)
+        return {"PolicyNames": list(found), **rest}
+
+    def attach(self, call: Call, kind: Kind, name: str, arn: str) -> None:
+        def work(connection: Connection, entity: Entity) -> None:
+            self.managed(connection, call, arn)
+            now = records.attached_to(connection, entity)
+            if arn not in now and len(now) >= ATTACHED_MAX:
+                raise limit(
+                    f"Cannot exceed quota for PoliciesPer{kind.value.capitalize()}: {ATTACHED_MAX}"
+                )
+            records.attach(connection, entity, arn)
+
+        self.change(call.account, kind, name, work)
+
+    def managed(self, connection: Connection, call: Call, arn: str) -> ManagedPolicy | None:
+        """A policy of the account, or None for one of AWS's; NoSuchEntity for any other."""
+        if builtin.document_of(call.region, arn) is not None:
+            return None
+        found = records.find_managed(connection, call.account, arn)
+        if found is None:
+            raise not_found(f"Policy {arn} does not exist or is not attachable.")
+        return found
+
+    def detach(self, call: Call, kind: Kind, name: str, arn: str) -> None:
+        def work(connection: Connection, entity: Entity) -> None:
+            if not records.detach(connection, entity, arn):
+                raise not_found(f"Policy {arn} was not found.")
+
+        self.change(call.account, kind, name, work)
+
+    def attached(self, call: Call, kind: Kind, name: str, req: Params) -> Answer:
+        entity = self.directory.get(call.account, kind, name)
+        prefix = f":policy{req.get('PathPrefix') or '/'}"
+        listed = self.database.read(lambda c: records.attached_to(c, entity))
+        kept = sorted(arn for arn in listed if prefix in arn)
+        found, rest = page(kept, req, "attached", str)
+        rows = [{"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in found]
+        return {"AttachedPolicies": rows, **rest}
+
+    def tag(self, call: Call, kind: Kind, name: str, req: Params) -> None:
+        added = tags_of(req)
+
+        def work(connection: Connection, entity: Entity) -> None:
+            lowered = {key.lower() for key in added}
+            kept = {key: v for key, v in entity.tags.items() if key.lower() not in lowered}
+            tags = {**kept, **added}
+            if len(tags) > TAGS_MAX:
+                raise limit(f"The number of tags exceeds {TAGS_MAX}.")
+            records.change_entity(connection, replace(entity, tags=tags))
+
+        self.change(call.account, kind, name, work)
+
+    def untag(self, call: Call, kind: Kind, name: str, req: Params) -> None:
+        gone = {key.lower() for key in req["TagKeys"]}
+
+        def work(connection: Connection, entity: Entity) -> None:
+            tags = {key: v for key, v in entity.tags.items() if key.lower() not in gone}
+            records.change_entity(connection, replace(entity, tags=tags))
+
+        self.change(call.account, kind, name, work)
+
+    def tags(self, call: Call, kind: Kind, name: str, req: Params) -> Answer:
+        entity = self.directory.get(call.account, kind, name)
+        found, rest = page(tag_list(entity.tags), req, "tags", lambda tag: tag["Key"])
+        return {"Tags": list(found), **rest}

@@ -1,0 +1,83 @@
+"""Frozen data of identity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What policies can be attached to."""
+
+    USER = "user"
+    ROLE = "role"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """A tenant: one account."""
+
+    account_id: str
+    name: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A user or a role. `trust`, `description` and `session_max_s` are a role's."""
+
+    account: str
+    kind: Kind
+    name: str
+    path: str
+    id: str
+    arn: str
+    created_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    trust: str = ""
+    description: str = ""
+    session_max_s: int = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A long-term key of a user; the secret stays sealed."""
+
+    id: str
+    account: str
+    user: str
+    active: bool
+    sealed: bytes
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceKey:
+    """A Bedrock API key of a user, known by its digest alone."""
+
+    id: str
+    account: str
+    user: str
+    digest: str
+    active: bool
+    created_ms: int
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedPolicy:
+    """A customer's policy, attachable by ARN."""
+
+    account: str
+    name: str
+    path: str
+    id: str
+    arn: str
+    document: str
+    description: str
+    created_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def moment(epoch_ms: int) -> datetime:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -1,0 +1,57 @@
+"""What identity needs from the key store and from policy; joined in `app.py`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from bastide.kernel.call import Call, Principal
+
+
+class Sealer(Protocol):
+    """Small secrets under the region's key. `open` raises ValueError when one was changed."""
+
+    def seal(self, purpose: str, plain: bytes, aad: bytes = b"") -> bytes: ...
+
+    def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes: ...
+
+
+class Verdict(Protocol):
+    """A decision of the policy evaluator."""
+
+    @property
+    def allowed(self) -> bool: ...
+
+    @property
+    def explicit_deny(self) -> bool: ...
+
+    @property
+    def matched(self) -> Sequence[str]: ...
+
+
+class Checks(Protocol):
+    """Policy documents, judged."""
+
+    def check(self, text: str, kind: str, code: str = "MalformedPolicyDocument") -> None: ...
+
+    def trusts(self, call: Call, params: Mapping[str, Any], action: str, document: str) -> bool: ...
+
+    def trusts_service(self, document: str, service: str, account: str) -> bool: ...
+
+    def permits_call(
+        self, call: Call, params: Mapping[str, Any], action: str, resource: str
+    ) -> bool: ...
+
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool: ...
+
+    def simulate(
+        self,
+        documents: Sequence[tuple[str, str]],
+        action: str,
+        resource: str,
+        context: Mapping[str, str | Sequence[str]],
+    ) -> Verdict: ...

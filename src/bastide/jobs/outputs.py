@@ -1,0 +1,228 @@
+"""Trees that users made: walked, packed and unpacked without trusting a single name in them.
+
+Only regular files, folders and links that stay inside are taken. A FIFO, device or socket fails
+the job by name instead of blocking whoever opens it.
+"""
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from bastide.jobs.ports import JobFailed
+
+ENTRIES_MAX = 200_000
+DEPTH_MAX = 64
+CHUNK = 1024 * 1024
+RATIO_MAX = 200  # a bomb expands 1,000 times; honest text 20 times
+RATIO_FREE_BYTES = 64 * 1024 * 1024  # below this no ratio is looked at
+NAME_SHOWN_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing below the root. `name` is relative, with slashes; `link` is a link's target."""
+
+    name: str
+    mode: int
+    size: int
+    link: str = ""
+
+
+def walk(root: Path) -> Iterator[Entry]:
+    """Every folder, file and inner link below `root`, in name order. Raises JobFailed."""
+    count = 0
+    ahead = [""]
+    while ahead:
+        folder = ahead.pop()
+        if folder.count("/") > DEPTH_MAX:
+            raise JobFailed(f"{_shown(folder)}: folders are nested too deeply")
+        for name in sorted(os.listdir(root / folder)):
+            count += 1
+            if count > ENTRIES_MAX:
+                raise JobFailed(f"there are more than {ENTRIES_MAX} files")
+            entry = _entry(root, f"{folder}/{name}" if folder else name)
+            if stat.S_ISDIR(entry.mode):
+                ahead.append(entry.name)
+            yield entry
+
+
+def open_file(root: Path, name: str) -> BinaryIO:
+    """The regular file `name` below `root`; no part of the name may be a link, and what is not
+    a regular file any more by now is refused without waiting for it."""
+    held = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        *folders, last = PurePosixPath(name).parts
+        for folder in folders:
+            below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
+            os.close(held)
+            held = below
+        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=held)
+    except OSError as error:
+        raise JobFailed(f"{_shown(name)} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(held)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise JobFailed(f"{_shown(name)} is not a regular file")
+    return os.fdopen(fd, "rb")
+
+
+def pack(root: Path, target: BinaryIO, *, size_max: int) -> int:
+    """Write `root` to `target` as a tar.gz with neither times nor owners; answers the bytes of
+    the files. Raises JobFailed when they are more than `size_max`."""
+    total = 0
+    with tarfile.open(fileobj=target, mode="w|gz", format=tarfile.PAX_FORMAT) as tar:
+        for entry in walk(root):
+            info = tarfile.TarInfo(entry.name)
+            info.mode = stat.S_IMODE(entry.mode) & 0o755 | 0o600
+            if entry.link:
+                info.type, info.linkname = tarfile.SYMTYPE, entry.link
+                tar.addfile(info)
+            elif stat.S_ISDIR(entry.mode):
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(info)
+            else:
+                total += _pack_file(tar, info, root, size_max - total)
+    return total
+
+
+def unpack(source: BinaryIO, target: Path, *, size_max: int, compressed_size: int) -> int:
+    """Unpack a user's tar (plain or compressed) into the folder `target`; answers the bytes
+    written. Raises JobFailed for bombs, devices, and names or links that point out."""
+    target.mkdir(parents=True, exist_ok=True)
+    budget = _Budget(size_max, max(compressed_size, 1) * RATIO_MAX + RATIO_FREE_BYTES)
+    try:
+        with tarfile.open(fileobj=source, mode="r|*") as tar:
+            for count, info in enumerate(tar):
+                if count >= ENTRIES_MAX:
+                    raise JobFailed(f"the archive has more than {ENTRIES_MAX} entries")
+                _unpack_one(tar, info, target, budget)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise JobFailed(f"the archive cannot be unpacked: {error}") from error
+    return budget.used
+
+
+@dataclass(slots=True)
+class _Budget:
+    size_max: int
+    ratio_max: int
+    used: int = 0
+
+    def spend(self, size: int) -> None:
+        self.used += size
+        if self.used > min(self.size_max, self.ratio_max):
+            raise JobFailed(f"the archive expands to more than {self.used - size} bytes allow")
+
+
+def _unpack_one(tar: tarfile.TarFile, info: tarfile.TarInfo, target: Path, budget: _Budget) -> None:
+    name = _inner_name(info.name)
+    if not name:
+        return
+    path = target / name
+    _make_parents(target, path)
+    if info.isdir():
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            path.mkdir()
+    elif info.isfile():
+        _unpack_file(tar, info, path, budget)
+    elif info.issym():
+        if not _stays_inside(name, info.linkname):
+            raise JobFailed(f"{_shown(name)} is a link that points out of the archive")
+        _make_way(path)
+        path.symlink_to(info.linkname)
+    elif info.islnk():
+        _unpack_hard_link(target, info, path, budget)
+    else:
+        raise JobFailed(f"{_shown(name)} is a device or a FIFO")
+
+
+def _unpack_file(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path, budget: _Budget) -> None:
+    _make_way(path)
+    content = tar.extractfile(info)
+    assert content is not None
+    with path.open("xb") as file:
+        while chunk := content.read(CHUNK):
+            budget.spend(len(chunk))
+            file.write(chunk)
+    path.chmod(0o755 if info.mode & 0o100 else 0o644)
+
+
+def _unpack_hard_link(target: Path, info: tarfile.TarInfo, path: Path, budget: _Budget) -> None:
+    """As a copy: what it names must have come before, and be a regular file inside."""
+    with open_file(target, _inner_name(info.linkname)) as source:
+        _make_way(path)
+        with path.open("xb") as file:
+            while chunk := source.read(CHUNK):
+                budget.spend(len(chunk))
+                file.write(chunk)
+
+
+def _make_way(path: Path) -> None:
+    """A later entry replaces an earlier one of its name, never what that one points to."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+
+
+def _make_parents(target: Path, path: Path) -> None:
+    """Folders above `path`; none of them may be a link."""
+    for parent in reversed(path.relative_to(target).parents):
+        folder = target / parent
+        if folder.is_symlink():
+            raise JobFailed(f"{_shown(str(parent))} is a link, and a file is to go below it")
+        folder.mkdir(exist_ok=True)
+
+
+def _inner_name(name: str) -> str:
+    """`name` without `.` parts; JobFailed when it could leave the root."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise JobFailed(f"{_shown(name)} points out of the archive")
+    if len(path.parts) > DEPTH_MAX:
+        raise JobFailed(f"{_shown(name)}: folders are nested too deeply")
+    return "" if path == PurePosixPath(".") else str(path)
+
+
+def _stays_inside(name: str, link: str) -> bool:
+    """Whether a link called `name` that says `link` stays below the root. Judged by the words
+    alone: `..` may not go above the root at any point."""
+    if not link or link.startswith("/") or "\0" in link:
+        return False
+    depth = len(PurePosixPath(name).parts) - 1
+    for part in link.split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in {"", "."}:
+            depth += 1
+        if depth < 0:
+            return False
+    return True
+
+
+def _entry(root: Path, name: str) -> Entry:
+    found = os.lstat(root / name)
+    if stat.S_ISLNK(found.st_mode):
+        link = os.readlink(root / name)
+        if not _stays_inside(name, link):
+            raise JobFailed(f"{_shown(name)} is a link that points out of its folder")
+        return Entry(name=name, mode=found.st_mode, size=0, link=link)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise JobFailed(f"{_shown(name)} is neither a file nor a folder")
+    return Entry(name=name, mode=found.st_mode, size=found.st_size)
+
+
+def _pack_file(tar: tarfile.TarFile, info: tarfile.TarInfo, root: Path, room: int) -> int:
+    with open_file(root, info.name) as file:
+        info.size = os.fstat(file.fileno()).st_size
+        if info.size > room:
+            raise JobFailed(f"{_shown(info.name)}: the outputs are too large")
+        tar.addfile(info, file)
+    return info.size
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:NAME_SHOWN_MAX])[1:-1]

@@ -1,0 +1,143 @@
+"""One live attempt, as the runner follows it: what it printed, whether it answers, how it ends."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bastide.jobs.executor import Attempt, Executor, Report
+from bastide.jobs.machine import Event, NeverUp, ProbeDown, ProbeUp, ReplicaExited
+from bastide.jobs.model import Exit, Job
+from bastide.jobs.outlog import Reader
+from bastide.jobs.ports import Kind
+
+logger = logging.getLogger(__name__)
+
+PROBE_FIRST_S = 0.1  # until it is up: an endpoint is InService as soon as it can be
+PROBE_S = 5.0
+PROBE_MISSES_MAX = 3
+READS_MAX = 64  # log reads of one observation; the next one goes on
+LOG_TRIES_MAX = 3
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the runner remembers of a live attempt. Only one observation at a time touches it."""
+
+    job_id: str
+    replica: int
+    number: int
+    attempt: Attempt
+    service: bool
+    up: bool
+    busy: bool = False
+    poked: bool = False
+    begun_s: float | None = None
+    probe_at_s: float = 0.0
+    misses: int = 0
+    reader: Reader | None = None
+    log_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Looks at attempts; says what it saw as events."""
+
+    executor: Executor
+    kind_of: Callable[[str], Kind]
+
+    def look(self, watch: Watch, job: Job, now_s: float) -> list[Event]:
+        report = self.executor.report(watch.attempt)
+        if not report.begun:
+            return []
+        if watch.begun_s is None:
+            watch.begun_s = now_s
+        all_told = self._tell_lines(watch, job)
+        if report.exit is not None:
+            if not all_told:
+                watch.poked = True  # its last lines first
+                return []
+            return [self._exited(watch, job, report.exit)]
+        return self._probe(watch, job, report, now_s) if watch.service else []
+
+    def _exited(self, watch: Watch, job: Job, ended: Exit) -> Event:
+        reason = ""
+        if ended.code != 0 or ended.cause:
+            try:
+                reason = self.kind_of(job.spec.kind).failure_reason(job, [ended])
+            except Exception:  # the edge: a kind's mistake must not keep a job from ending
+                logger.exception("no failure reason for %s", watch.job_id)
+        return ReplicaExited(watch.replica, watch.number, ended, reason)
+
+    def _tell_lines(self, watch: Watch, job: Job) -> bool:
+        """Hand new lines to the kind; True when there are none left."""
+        reader = watch.reader = watch.reader or Reader(
+            str(watch.attempt.folder), _position(watch.attempt)
+        )
+        for _ in range(READS_MAX):
+            before = reader.position
+            lines = reader.read()
+            if not lines:
+                return True
+            if not self._tell(watch, job, lines):
+                reader.position = before
+                return watch.log_failures > LOG_TRIES_MAX
+            _save_position(watch.attempt, reader.position)
+        watch.poked = True
+        return False
+
+    def _tell(self, watch: Watch, job: Job, lines: Sequence[tuple[int, str]]) -> bool:
+        try:
+            self.kind_of(job.spec.kind).logged(job, watch.replica, lines)
+        except Exception:  # the edge: lines are told again, a few times
+            logger.exception("lines of %s were not taken", watch.job_id)
+            watch.log_failures += 1
+            return False
+        watch.log_failures = 0
+        return True
+
+    def _probe(self, watch: Watch, job: Job, report: Report, now_s: float) -> list[Event]:
+        if now_s < watch.probe_at_s:
+            return []
+        answers = self._answers(watch, job)
+        watch.probe_at_s = now_s + (PROBE_S if watch.up or answers else PROBE_FIRST_S)
+        watch.misses = 0 if answers else watch.misses + 1
+        if answers and not watch.up:
+            watch.up = True
+            return [ProbeUp(watch.replica, watch.number)]
+        if watch.up and watch.misses >= PROBE_MISSES_MAX:
+            watch.up = False
+            watch.begun_s = now_s
+            return [ProbeDown(watch.replica, watch.number)]
+        if not watch.up and now_s - (watch.begun_s or now_s) > job.spec.ready_timeout_s:
+            watch.begun_s = now_s
+            reason = f"It did not answer its health check in {job.spec.ready_timeout_s} s."
+            return [NeverUp(watch.replica, watch.number, reason)]
+        return []
+
+    def _answers(self, watch: Watch, job: Job) -> bool:
+        sockets = watch.attempt.sockets
+        if sockets is None:
+            return False
+        try:
+            socket = sockets / "http.sock"
+            return self.kind_of(job.spec.kind).probe(job, watch.replica, socket)
+        except Exception:  # the edge: a probe that breaks is a probe that failed
+            logger.debug("the probe of %s broke", watch.job_id, exc_info=True)
+            return False
+
+
+def _position(attempt: Attempt) -> tuple[int, int]:
+    with contextlib.suppress(OSError, ValueError):
+        segment, offset = json.loads((attempt.folder / "log.position").read_bytes())
+        return int(segment), int(offset)
+    return 0, 0
+
+
+def _save_position(attempt: Attempt, position: tuple[int, int]) -> None:
+    """Not synced: after a power cut some lines are told twice, which kinds expect."""
+    with contextlib.suppress(FileNotFoundError):
+        temporary = attempt.folder / "log.position.new"
+        temporary.write_text(json.dumps(position))
+        temporary.rename(attempt.folder / "log.position")

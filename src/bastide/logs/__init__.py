@@ -1,0 +1,1 @@
+"""Log streams and metrics: CloudWatch Logs and CloudWatch, per agency."""

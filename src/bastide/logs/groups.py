@@ -1,0 +1,129 @@
+"""Log groups.
+
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.db.database import Database
+from bastide.kernel import arns
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.operation import operation
+from bastide.logs import records, tokens
+from bastide.logs.lookup import the_group
+from bastide.logs.model import Group
+
+Params = dict[str, Any]
+PAGE_DEFAULT = 50
+RETENTIONS = frozenset(
+    {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731}
+    | {1096, 1827, 2192, 2557, 2922, 3288, 3653}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogGroups:
+    database: Database
+    clock: Clock
+
+    @operation("logGroupName", "tags", "logGroupClass")
+    def create_log_group(self, call: Call, req: Params) -> Params:
+        if req.get("logGroupClass", "STANDARD") != "STANDARD":
+            raise unsupported(call.operation, f"logGroupClass={req['logGroupClass']}")
+        name, now = req["logGroupName"], epoch_ms(self.clock.now())
+        tags = req.get("tags") or {}
+        if self.database.write(lambda c: records.add_group(c, call.account, name, now, tags)):
+            return {}
+        raise ServiceError(
+            "ResourceAlreadyExistsException", "The specified log group already exists"
+        )
+
+    @operation("logGroupName")
+    def delete_log_group(self, call: Call, req: Params) -> Params:
+        name = req["logGroupName"]
+        self.database.write(lambda c: records.drop_group(c, the_group(c, call, name)))
+        return {}
+
+    @operation("logGroupNamePrefix", "logGroupNamePattern", "nextToken", "limit")
+    def describe_log_groups(self, call: Call, req: Params) -> Params:
+        if req.get("logGroupNamePrefix") and req.get("logGroupNamePattern"):
+            raise ServiceError(
+                "InvalidParameterException",
+                "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
+            )
+        limit = req.get("limit") or PAGE_DEFAULT
+        where = []
+        if req.get("logGroupNamePrefix"):
+            where.append(records.with_prefix(req["logGroupNamePrefix"]))
+        if req.get("logGroupNamePattern"):
+            where.append(records.with_part(req["logGroupNamePattern"]))
+        if beyond := tokens.load(req.get("nextToken"), str):
+            where.append(records.after_name(beyond[0]))
+        page = self.database.read(lambda c: records.list_groups(c, call.account, where, limit + 1))
+        answer: Params = {"logGroups": [_described(call, group) for group in page[:limit]]}
+        if len(page) > limit:
+            answer["nextToken"] = tokens.dump(page[limit - 1].name)
+        return answer
+
+    @operation("logGroupName", "retentionInDays")
+    def put_retention_policy(self, call: Call, req: Params) -> Params:
+        if req["retentionInDays"] not in RETENTIONS:
+            raise ServiceError(
+                "InvalidParameterException",
+                f"Invalid retention value. Valid values are: {sorted(RETENTIONS)}",
+            )
+        return self._retain(call, req["logGroupName"], req["retentionInDays"])
+
+    @operation("logGroupName")
+    def delete_retention_policy(self, call: Call, req: Params) -> Params:
+        return self._retain(call, req["logGroupName"], None)
+
+    @operation("logGroupName", "tags")
+    def tag_log_group(self, call: Call, req: Params) -> Params:
+        name, more = req["logGroupName"], req["tags"]
+
+        def write(c: Any) -> None:
+            group = the_group(c, call, name)
+            records.set_tags(c, group, {**group.tags, **more})
+
+        self.database.write(write)
+        return {}
+
+    @operation("logGroupName", "tags")
+    def untag_log_group(self, call: Call, req: Params) -> Params:
+        name, gone = req["logGroupName"], set(req["tags"])
+
+        def write(c: Any) -> None:
+            group = the_group(c, call, name)
+            records.set_tags(c, group, {k: v for k, v in group.tags.items() if k not in gone})
+
+        self.database.write(write)
+        return {}
+
+    @operation("logGroupName")
+    def list_tags_log_group(self, call: Call, req: Params) -> Params:
+        group = self.database.read(lambda c: the_group(c, call, req["logGroupName"]))
+        return {"tags": dict(group.tags)}
+
+    def _retain(self, call: Call, name: str, days: int | None) -> Params:
+        self.database.write(lambda c: records.set_retention(c, the_group(c, call, name), days))
+        return {}
+
+
+def _described(call: Call, group: Group) -> Params:
+    arn = arns.regional(call.region, "logs", call.account, f"log-group:{group.name}")
+    described: Params = {
+        "logGroupName": group.name,
+        "creationTime": group.created_ms,
+        "metricFilterCount": 0,
+        "arn": f"{arn}:*",
+        "storedBytes": group.stored_bytes,
+        "logGroupClass": "STANDARD",
+        "logGroupArn": arn,
+    }
+    if group.retention_days is not None:
+        described["retentionInDays"] = group.retention_days
+    return described

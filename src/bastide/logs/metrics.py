@@ -1,0 +1,244 @@
+"""CloudWatch metrics: put, list, and statistics over periods.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+Percentiles and metric math are refused by name: only sums of values are kept.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bastide.db.database import Database
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.operation import operation
+from bastide.logs import metric_records, tokens
+from bastide.logs.model import Sample
+from bastide.logs.sink import MetricSink
+
+Params = dict[str, Any]
+DATUMS_MAX = 1000
+DIMENSIONS_MAX = 30
+POINTS_MAX = 1440
+QUERIES_MAX = 500
+DATA_POINTS_MAX = 100_800
+LIST_PAGE = 500
+STATISTICS = frozenset({"SampleCount", "Average", "Sum", "Minimum", "Maximum"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    database: Database
+    clock: Clock
+    sink: MetricSink
+
+    @operation(
+        "Namespace", "MetricData",
+        accepted={"StrictEntityValidation": "no entities are taken, so there is none to validate"},
+    )  # fmt: skip
+    def put_metric_data(self, call: Call, req: Params) -> Params:
+        if req["Namespace"].startswith("AWS/"):
+            raise _invalid("The value AWS/ for parameter Namespace is invalid.")
+        data = req.get("MetricData") or []
+        if not data or len(data) > DATUMS_MAX:
+            raise _invalid(f"The collection MetricData must hold 1 to {DATUMS_MAX} members.")
+        now = epoch_ms(self.clock.now())
+        samples = [_sample_of(call, req["Namespace"], datum, now) for datum in data]
+        self.database.write(lambda c: metric_records.add(c, samples))
+        return {}
+
+    @operation("Namespace", "MetricName", "Dimensions", "NextToken")
+    def list_metrics(self, call: Call, req: Params) -> Params:
+        self.sink.flush()
+        beyond = tokens.load(req.get("NextToken"), str, str, str, code="InvalidParameterValue")
+        page = self.database.read(
+            lambda c: metric_records.distinct(
+                c,
+                call.account,
+                req.get("Namespace"),
+                req.get("MetricName"),
+                tuple(beyond) if beyond else None,
+                LIST_PAGE + 1,
+            )
+        )
+        answer: Params = {"Metrics": []}
+        for namespace, name, text in page[:LIST_PAGE]:
+            dimensions = json.loads(text)
+            if _has(dimensions, req.get("Dimensions") or []):
+                answer["Metrics"].append(
+                    {
+                        "Namespace": namespace,
+                        "MetricName": name,
+                        "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+                    }
+                )
+        if len(page) > LIST_PAGE:
+            answer["NextToken"] = tokens.dump(*page[LIST_PAGE - 1])
+        return answer
+
+    @operation(
+        "Namespace", "MetricName", "Dimensions", "StartTime", "EndTime", "Period", "Statistics",
+        "Unit",
+    )  # fmt: skip
+    def get_metric_statistics(self, call: Call, req: Params) -> Params:
+        statistics = req.get("Statistics")
+        if not statistics:
+            raise ServiceError(
+                "MissingParameter", "At least one of the parameters Statistics must be specified."
+            )
+        span = (req["EndTime"] - req["StartTime"]).total_seconds()
+        if span <= 0:
+            raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
+        if span / req["Period"] > POINTS_MAX:
+            raise ServiceError(
+                "InvalidParameterCombination",
+                f"You have requested up to {math.ceil(span / req['Period'])} datapoints, which "
+                f"exceeds the limit of {POINTS_MAX}.",
+            )
+        buckets = self._buckets(call, req, req, req["Period"], req.get("Unit"))
+        points = [
+            {
+                "Timestamp": _moment(at),
+                "Unit": unit,
+                **{name: _statistic(samples, name) for name in statistics},
+            }
+            for (at, unit), samples in sorted(buckets.items())
+        ]
+        return {"Label": req["MetricName"], "Datapoints": points}
+
+    @operation(
+        "MetricDataQueries.Id", "MetricDataQueries.MetricStat", "MetricDataQueries.Label",
+        "MetricDataQueries.ReturnData", "StartTime", "EndTime", "ScanBy", "MaxDatapoints",
+    )  # fmt: skip
+    def get_metric_data(self, call: Call, req: Params) -> Params:
+        queries = req["MetricDataQueries"]
+        if len(queries) > QUERIES_MAX:
+            raise _invalid(f"At most {QUERIES_MAX} queries are taken.", "ValidationError")
+        if req["StartTime"] >= req["EndTime"]:
+            raise _invalid("StartTime must be before EndTime.", "ValidationError")
+        if len({query["Id"] for query in queries}) != len(queries):
+            raise _invalid("The values for Id must be unique.", "ValidationError")
+        wanted = [query for query in queries if query.get("ReturnData", True)]
+        left = min(req.get("MaxDatapoints") or DATA_POINTS_MAX, DATA_POINTS_MAX)
+        results = []
+        for query in wanted:
+            result = self._query(call, req, query, left)
+            left -= len(result["Values"])
+            results.append(result)
+        return {"MetricDataResults": results}
+
+    def _query(self, call: Call, req: Params, query: Params, left: int) -> Params:
+        stat = query.get("MetricStat")
+        if not stat:
+            raise unsupported(call.operation, "MetricDataQueries.Expression")
+        if stat["Stat"] not in STATISTICS:
+            raise unsupported(call.operation, f"Stat={stat['Stat'][:40]}")
+        metric = {"Dimensions": [], **stat["Metric"]}
+        buckets = self._buckets(call, req, metric, stat["Period"], stat.get("Unit"))
+        merged: dict[int, list[Sample]] = defaultdict(list)
+        for (at, _), samples in buckets.items():
+            merged[at] += samples
+        order = sorted(merged, reverse=req.get("ScanBy") != "TimestampAscending")
+        return {
+            "Id": query["Id"],
+            "Label": query.get("Label") or metric["MetricName"],
+            "Timestamps": [_moment(at) for at in order[:left]],
+            "Values": [_statistic(merged[at], stat["Stat"]) for at in order[:left]],
+            "StatusCode": "Complete" if len(order) <= left else "PartialData",
+        }
+
+    def _buckets(
+        self, call: Call, req: Params, metric: Params, period_s: int, unit: str | None
+    ) -> dict[tuple[int, str], list[Sample]]:
+        """Samples by (start of the period, unit)."""
+        if period_s < 1 or (period_s not in (1, 5, 10, 30) and period_s % 60):
+            raise _invalid("The period must be 1, 5, 10, 30 or a multiple of 60.")
+        self.sink.flush()
+        pairs = {each["Name"]: each["Value"] for each in metric.get("Dimensions") or []}
+        which = (metric["Namespace"], metric["MetricName"], metric_records.canonical(pairs))
+        start, end = epoch_ms(req["StartTime"]), epoch_ms(req["EndTime"])
+        start -= start % (min(period_s, 60) * 1000)
+        found = self.database.read(
+            lambda c: metric_records.between(c, call.account, which, start, end)
+        )
+        buckets: dict[tuple[int, str], list[Sample]] = defaultdict(list)
+        for sample in found:
+            if unit is None or sample.unit == unit:
+                at = start + (sample.at_ms - start) // (period_s * 1000) * period_s * 1000
+                buckets[at, sample.unit].append(sample)
+        return buckets
+
+
+def _sample_of(call: Call, namespace: str, datum: Params, now: int) -> Sample:
+    given = [datum.get(key) is not None for key in ("Value", "StatisticValues", "Values")]
+    if sum(given) != 1:
+        raise ServiceError(
+            "InvalidParameterCombination",
+            "Exactly one of Value, StatisticValues and Values must be specified.",
+        )
+    dimensions = {each["Name"]: each["Value"] for each in datum.get("Dimensions") or []}
+    if len(dimensions) > DIMENSIONS_MAX:
+        raise _invalid(f"At most {DIMENSIONS_MAX} dimensions are taken.")
+    count, total, minimum, maximum = _summary(datum)
+    if not all(math.isfinite(number) for number in (count, total, minimum, maximum)):
+        raise _invalid("Values must be finite numbers.")
+    at = datum.get("Timestamp")
+    return Sample(
+        account=call.account,
+        namespace=namespace,
+        name=datum["MetricName"],
+        dimensions=metric_records.canonical(dimensions),
+        at_ms=now if at is None else epoch_ms(at),
+        unit=datum.get("Unit") or "None",
+        count=count,
+        total=total,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def _summary(datum: Params) -> tuple[float, float, float, float]:
+    if datum.get("StatisticValues") is not None:
+        given = datum["StatisticValues"]
+        return given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"]
+    values: Sequence[float] = datum.get("Values") or [datum.get("Value") or 0.0]
+    counts: Sequence[float] = datum.get("Counts") or [1.0] * len(values)
+    if len(counts) != len(values):
+        raise _invalid("Counts must have as many members as Values.")
+    total = sum(value * count for value, count in zip(values, counts, strict=True))
+    return sum(counts), total, min(values), max(values)
+
+
+def _statistic(samples: Sequence[Sample], name: str) -> float:
+    count, total = sum(each.count for each in samples), sum(each.total for each in samples)
+    match name:
+        case "SampleCount":
+            return count
+        case "Sum":
+            return total
+        case "Average":
+            return total / count if count else 0.0
+        case "Minimum":
+            return min(each.minimum for each in samples)
+    return max(each.maximum for each in samples)
+
+
+def _has(dimensions: Params, filters: Sequence[Params]) -> bool:
+    return all(
+        each["Name"] in dimensions
+        and ("Value" not in each or dimensions[each["Name"]] == each["Value"])
+        for each in filters
+    )
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _invalid(message: str, code: str = "InvalidParameterValue") -> ServiceError:
+    return ServiceError(code, message)

@@ -1,0 +1,121 @@
+"""Where the region's own work writes its logs and metrics: jobs' output, latencies."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bastide.db.database import Database
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.logs import metric_records, records
+from bastide.logs.model import EVENT_OVERHEAD, MESSAGE_SIZE_MAX, Group, Sample, Stream
+
+PIECE_CHARS = (MESSAGE_SIZE_MAX - EVENT_OVERHEAD) // 4  # four bytes at most for each character
+WAITING_MAX = 2000
+FLUSH_AFTER_S = 5.0
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSink:
+    """Makes group and stream as needed. A line that is too long becomes several."""
+
+    database: Database
+    clock: Clock
+
+    def put(self, account: str, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        now = epoch_ms(self.clock.now())
+        lines = [piece for at, text in events for piece in _pieces(at, text)]
+
+        def write(c: Connection) -> None:
+            where = _group(c, account, group, now)
+            records.add_events(c, where, _stream(c, where, stream, now), now, lines)
+
+        self.database.write(write)
+
+
+def _group(c: Connection, account: str, name: str, now: int) -> Group:
+    found = records.find_group(c, account, name) or records.add_group(c, account, name, now, {})
+    assert found is not None
+    return found
+
+
+def _stream(c: Connection, group: Group, name: str, now: int) -> Stream:
+    found = records.find_stream(c, group, name) or records.add_stream(c, group, name, now)
+    assert found is not None
+    return found
+
+
+def _pieces(at: int, text: str) -> Iterator[tuple[int, str]]:
+    """NUL cannot be stored by PostgreSQL, and half a surrogate pair by nobody."""
+    clean = text.replace("\0", "\ufffd").encode(errors="replace").decode()
+    for start in range(0, max(len(clean), 1), PIECE_CHARS):
+        yield at, clean[start : start + PIECE_CHARS]
+
+
+@dataclass(slots=True, kw_only=True)
+class MetricSink:
+    """Gathers values in memory, one row for each metric and minute, and writes them together.
+    Whoever reads metrics calls `flush` first. A crash loses the last few seconds of them."""
+
+    database: Database
+    clock: Clock
+    _waiting: dict[tuple[str, ...], Sample] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _flushed_s: float = 0.0
+
+    def put(  # noqa: PLR0913 - the words of PutMetricData itself
+        self,
+        account: str,
+        namespace: str,
+        name: str,
+        dimensions: Mapping[str, str],
+        value: float,
+        at: datetime,
+        unit: str = "None",
+    ) -> None:
+        minute = epoch_ms(at) // MINUTE_MS * MINUTE_MS
+        sample = Sample(
+            account=account,
+            namespace=namespace,
+            name=name,
+            dimensions=metric_records.canonical(dimensions),
+            at_ms=minute,
+            unit=unit,
+            count=1,
+            total=value,
+            minimum=value,
+            maximum=value,
+        )
+        key = (account, namespace, name, sample.dimensions, str(minute), unit)
+        with self._lock:
+            known = self._waiting.get(key)
+            self._waiting[key] = sample if known is None else _summed(known, sample)
+            now = self.clock.monotonic_s()
+            due = len(self._waiting) >= WAITING_MAX or now - self._flushed_s > FLUSH_AFTER_S
+            samples = self._taken(now) if due else []
+        if samples:
+            self.database.submit(lambda c: metric_records.add(c, samples))
+
+    def flush(self) -> None:
+        """Write what was gathered, and wait for it."""
+        with self._lock:
+            samples = self._taken(self.clock.monotonic_s())
+        if samples:
+            self.database.write(lambda c: metric_records.add(c, samples))
+
+    def _taken(self, now_s: float) -> list[Sample]:
+        samples, self._waiting, self._flushed_s = list(self._waiting.values()), {}, now_s
+        return samples
+
+
+def _summed(one: Sample, other: Sample) -> Sample:
+    return replace(
+        one,
+        count=one.count + other.count,
+        total=one.total + other.total,
+        minimum=min(one.minimum, other.minimum),
+        maximum=max(one.maximum, other.maximum),
+    )

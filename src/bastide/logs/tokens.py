@@ -1,0 +1,32 @@
+"""Page tokens: opaque to the caller, and harmless when forged, for they hold only a position."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from bastide.kernel.errors import ServiceError
+
+TOKEN_SIZE_MAX = 4096
+
+
+def dump(*parts: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode()
+
+
+def load(token: str | None, *types: type, code: str = "InvalidParameterException") -> Any:
+    """The parts of a token, each of its type; None without one. ServiceError when forged."""
+    if not token:
+        return None
+    try:
+        if len(token) > TOKEN_SIZE_MAX:
+            raise ValueError("too long")
+        parts = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise ServiceError(code, "The specified nextToken is invalid.") from error
+    good = isinstance(parts, list) and len(parts) == len(types)
+    if not good or not all(type(part) is kind for part, kind in zip(parts, types, strict=True)):
+        raise ServiceError(code, "The specified nextToken is invalid.")
+    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in parts):
+        raise ServiceError(code, "The specified nextToken is invalid.")
+    return parts

@@ -1,0 +1,1 @@
+"""Language models: the catalogue, how weights are fetched and admitted, and who they are."""

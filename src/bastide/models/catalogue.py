@@ -1,0 +1,195 @@
+"""Which models this region serves, under which ids, and how more of them come in."""
+
+import importlib.resources
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bastide.kernel.call import Call
+from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.models import naming
+from bastide.models.aliases import Aliases
+from bastide.models.model import Entry, FetchFailed, ModelCard, NotAdmitted, Step
+from bastide.models.pull import Puller, local_entry
+from bastide.models.shelf import Shelf
+
+INVALID_MODEL = "The provided model identifier is invalid."
+TITLE_LETTERS_MAX = 20
+
+
+class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    models: dict[str, Entry]
+
+
+def packaged() -> dict[str, Entry]:
+    """The entries of models.toml."""
+    text = importlib.resources.files("bastide.models").joinpath("models.toml").read_text()
+    return msgspec.convert(tomllib.loads(text), _Catalogue).models
+
+
+def remote_card(model_id: str) -> ModelCard:
+    """A model that another server runs. Its weights are that server's business."""
+    provider, _, rest = model_id.partition(".")
+    title = rest.partition(":")[0] or model_id
+    return ModelCard(
+        name=model_id,
+        model_id=model_id,
+        title=title[:TITLE_LETTERS_MAX],
+        provider=provider[:TITLE_LETTERS_MAX],
+    )
+
+
+class Models:
+    """`remote_ids` are the models of engines that bastide.toml names by URL."""
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        entries: Mapping[str, Entry],
+        aliases: Aliases,
+        remote_ids: tuple[str, ...] = (),
+    ) -> None:
+        self._shelf = shelf
+        self._entries = entries
+        self._aliases = aliases
+        self._remote = {model_id: remote_card(model_id) for model_id in remote_ids}
+        self._by_id: dict[str, ModelCard] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the shelf anew."""
+        admitted = {card.model_id: card for card in self._shelf.cards().values()}
+        self._by_id = {**admitted, **self._remote}
+
+    def cards(self) -> list[ModelCard]:
+        """What can be called now, by id."""
+        return [card for _, card in sorted(self._by_id.items())]
+
+    def served(self) -> dict[str, ModelCard]:
+        """Every id that answers: the models' own first, then the aliases."""
+        found = {card.model_id: card for card in self.cards()}
+        for alias, target in sorted(self._aliases.all().items()):
+            card = self._named(target)
+            if card is not None and alias not in found:
+                found[alias] = card
+        return found
+
+    def resolve(self, identifier: str) -> ModelCard | None:
+        """The model behind an id, an alias, or either with an inference profile's prefix."""
+        found = self._exactly(identifier)
+        if found is None:
+            rest = naming.without_profile(identifier)
+            found = self._exactly(rest) if rest is not None else None
+        return found
+
+    def called(self, call: Call, identifier: str) -> ModelCard:
+        """The model that a call names by id or ARN. Raises ValidationException."""
+        name = naming.bare(identifier, call.region, call.account)
+        card = self.resolve(name) if name is not None else None
+        if card is None:
+            raise ServiceError("ValidationException", INVALID_MODEL)
+        return card
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What `bastide models list` shows: the catalogue, then what else is here."""
+        admitted = {card.name: card for card in self.cards()}
+        rows = [
+            self._row(name, entry.model_id, entry.size, entry.licence, name in admitted)
+            for name, entry in self._entries.items()
+        ]
+        return rows + [
+            self._row(card.name, card.model_id, card.size, card.licence, True)
+            for name, card in admitted.items()
+            if name not in self._entries
+        ]
+
+    def pull(self, name: str) -> Iterator[Step]:
+        """Fetch a catalogue model; the last step is {"result": row}."""
+        entry = self._entries.get(name)
+        if entry is None:
+            known = ", ".join(self._entries)
+            raise ServiceError("ValidationException", f"No model {name}; there are {known}.")
+        yield from self._admitting(name, entry)
+
+    def add(self, request: Mapping[str, Any]) -> Iterator[Step]:
+        """Admit a local file: file, model_id, sha256, licence, context_tokens."""
+        card = self._vouched(request)
+        try:
+            entry = local_entry(Path(str(request["file"])), card)
+        except NotAdmitted as error:
+            raise ServiceError("ValidationException", str(error)) from error
+        yield from self._admitting(card.name, entry)
+
+    def alias(self, alias: str, model: str) -> dict[str, str]:
+        """Serve `model` (a name or an id) as `alias` too."""
+        card = self._named(model)
+        if card is None:
+            raise ServiceError("ValidationException", f"No admitted model {model}.")
+        if alias in self._by_id or any(alias == e.model_id for e in self._entries.values()):
+            raise ServiceError("ValidationException", f"{alias} is a model of its own.")
+        self._aliases.add(alias, card.name)
+        return {"alias": alias, "model": card.model_id}
+
+    def _admitting(self, name: str, entry: Entry) -> Iterator[Step]:
+        try:
+            yield from Puller(shelf=self._shelf).pull(name, entry)
+        except FetchFailed as error:
+            raise Unavailable(f"{name} is not admitted: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"{name} is not admitted: {error.strerror}") from error
+        self.refresh()
+        yield {"result": self._row(name, entry.model_id, entry.size, entry.licence, True)}
+
+    def _vouched(self, request: Mapping[str, Any]) -> ModelCard:
+        """The card of a file to add. Its id may not stand for anything else yet."""
+        model_id, digest = str(request["model_id"]), str(request["sha256"]).lower()
+        context = request["context_tokens"]
+        if not naming.is_model_id(model_id):
+            raise ServiceError("ValidationException", f"{model_id} does not look like a model id.")
+        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+            raise ServiceError("ValidationException", "A sha256 has 64 hexadecimal digits.")
+        if not isinstance(context, int) or isinstance(context, bool) or context < 1:
+            raise ServiceError("ValidationException", "context_tokens is a positive number.")
+        card = remote_card(model_id)
+        there = self._by_id.get(model_id)
+        known = any(model_id == entry.model_id for entry in self._entries.values())
+        if known or model_id in self._aliases.all() or (there and there.sha256 != digest):
+            raise ServiceError("ValidationException", f"{model_id} is already taken.")
+        return msgspec.structs.replace(
+            card,
+            name=model_id.replace(":", "-"),
+            sha256=digest,
+            licence=str(request["licence"]),
+            context_tokens=context,
+        )
+
+    def _row(
+        self, name: str, model_id: str, size: int, licence: str, admitted: bool
+    ) -> dict[str, Any]:
+        targets = (name, model_id)
+        aliases = [alias for alias, to in sorted(self._aliases.all().items()) if to in targets]
+        return {
+            "name": name,
+            "model_id": model_id,
+            "admitted": admitted,
+            "size_mib": size >> 20,
+            "licence": licence,
+            "aliases": ", ".join(aliases),
+        }
+
+    def _exactly(self, identifier: str) -> ModelCard | None:
+        card = self._by_id.get(identifier)
+        if card is None and (target := self._aliases.all().get(identifier)) is not None:
+            card = self._named(target)
+        return card
+
+    def _named(self, target: str) -> ModelCard | None:
+        """A model by its id, or by its name in the catalogue. Aliases do not chain."""
+        card = self._by_id.get(target)
+        if card is not None:
+            return card
+        return next((card for card in self._by_id.values() if card.name == target), None)

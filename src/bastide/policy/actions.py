@@ -1,0 +1,140 @@
+"""From an operation and its parameters to what IAM must allow: actions, ARNs, condition keys.
+
+Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html and
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.policy import resources
+from bastide.policy.action_table import CONDITION_KEYS, NEEDS, PREFIXES, WITH_VERSION
+from bastide.policy.ports import PrincipalPolicies
+
+Context = dict[str, str | Sequence[str]]
+TAGS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that policies must allow. `any_of`: one of the resources is enough."""
+
+    action: str
+    resources: Sequence[str]
+    any_of: bool = False
+
+
+def prefix_of(service: str) -> str:
+    return PREFIXES.get(service, service)
+
+
+def needs_of(call: Call, params: Mapping[str, Any], policies: PrincipalPolicies) -> list[Need]:
+    """What this call needs; all of it."""
+    found: list[Need] = []
+    for row in rows_of(call.operation):
+        action, word, *only_with = row.split(" ")
+        if only_with and not params.get(only_with[0]):
+            continue
+        if params.get("VersionId") and action in WITH_VERSION:
+            action = action.replace("Attributes", "VersionAttributes").replace("Acl", "VersionAcl")
+            action = action.replace("ObjectTagging", "ObjectVersionTagging")
+            action = action if "Version" in action else f"{action}Version"
+        named = resources.of(word, call, params, policies)
+        found.append(Need(action, named, any_of=word == "objects"))
+    return found
+
+
+def rows_of(operation: str) -> tuple[str, ...]:
+    """The table's rows, or the rule for what the table does not name."""
+    if operation in NEEDS:
+        return NEEDS[operation]
+    service, _, name = operation.partition(".")
+    return (f"{prefix_of(service)}:{name} {resources.word_for(service, name)}",)
+
+
+def authorized_how(operation: str) -> str:
+    """For the table of operations in the documentation."""
+    rows = rows_of(operation)
+    if not rows:
+        return "any caller"
+    return ", ".join(_shown(row) for row in rows)
+
+
+def _shown(row: str) -> str:
+    action, word, *only_with = row.split(" ")
+    shown = f"{action} on {word}"
+    return f"{shown} (with {only_with[0]})" if only_with else shown
+
+
+def principal_context(principal: Principal) -> Context:
+    """The keys that tell who calls."""
+    kinds = {PrincipalKind.USER: "User", PrincipalKind.SESSION: "AssumedRole"}
+    context: Context = {
+        "aws:principalarn": principal.issuer_arn,
+        "aws:principalaccount": principal.account,
+        "aws:userid": principal.user_id,
+        "aws:principaltype": kinds.get(principal.kind, principal.kind.value),
+        "aws:principalisawsservice": str(principal.kind is PrincipalKind.SERVICE).lower(),
+    }
+    if principal.kind is PrincipalKind.USER:
+        context["aws:username"] = principal.name
+    for key, value in principal.tags.items():
+        context[f"aws:principaltag/{key.lower()}"] = value
+    return context
+
+
+def context_of(call: Call, params: Mapping[str, Any]) -> Context:
+    """Every condition key that this call has."""
+    context = principal_context(call.principal)
+    context |= {
+        "aws:currenttime": call.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:epochtime": str(int(call.time.timestamp())),
+        "aws:securetransport": "true" if call.secure else "false",
+        "aws:requestedregion": call.region.name,
+        "aws:viaawsservice": "false",
+    }
+    if call.source_ip:
+        context["aws:sourceip"] = call.source_ip
+    if call.user_agent:
+        context["aws:useragent"] = call.user_agent
+    for member, key in CONDITION_KEYS.get(prefix_of(call.service), {}).items():
+        value = params.get(member)
+        if value is not None:
+            context[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    if call.service == "s3":
+        _add_s3(context, call, params)
+    _add_tags(context, params)
+    return context
+
+
+def _add_s3(context: Context, call: Call, params: Mapping[str, Any]) -> None:
+    """How the request was signed and what S3 says about the bucket's owner."""
+    context["aws:resourceaccount"] = context["s3:resourceaccount"] = call.account
+    digest = call.headers.get("x-amz-content-sha256")
+    if digest:
+        context["s3:x-amz-content-sha256"] = digest
+    place = (params.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
+    if place:
+        context["s3:locationconstraint"] = str(place)
+
+
+def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
+    """`aws:RequestTag/…` and `aws:TagKeys`, from AWS's several ways to pass tags."""
+    tags = params.get("Tags", params.get("tags"))
+    pairs: list[tuple[str, str]] = []
+    if isinstance(tags, Mapping):
+        pairs = [(str(key), str(value)) for key, value in tags.items()]
+    elif isinstance(tags, list):
+        pairs = [_pair(each) for each in tags[:TAGS_MAX] if isinstance(each, Mapping)]
+    for key, value in pairs:
+        context[f"aws:requesttag/{key.lower()}"] = value
+    keys = [key for key, _ in pairs] or params.get("TagKeys") or params.get("tagKeys")
+    if isinstance(keys, list) and keys:
+        context["aws:tagkeys"] = [str(key) for key in keys[:TAGS_MAX]]
+
+
+def _pair(tag: Mapping[str, Any]) -> tuple[str, str]:
+    key = tag.get("Key", tag.get("key", ""))
+    return str(key), str(tag.get("Value", tag.get("value", "")))

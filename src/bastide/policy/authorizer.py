@@ -1,0 +1,245 @@
+"""Says yes or no to a call, from the policies of its caller and of what it touches.
+
+One agency never reaches into another: a name in another account is refused before any policy is
+read, so that what exists there and what does not answer alike.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastide.kernel import arns
+from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.errors import ServiceError
+from bastide.policy import actions
+from bastide.policy.document import Document, PolicyKind, parse
+from bastide.policy.evaluator import (
+    Caller,
+    Decision,
+    Grant,
+    Policies,
+    Reason,
+    Request,
+    Source,
+    decide,
+    trusted,
+)
+from bastide.policy.patterns import Context
+from bastide.policy.ports import PrincipalPolicies, ResourcePolicies
+
+PARSED_MAX = 4_096
+_PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
+_STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
+_BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
+
+
+class ParsedDocuments:
+    """The most recently used documents, parsed. A document's text is its key."""
+
+    def __init__(self, size_max: int = PARSED_MAX) -> None:
+        self._size_max = size_max
+        self._held: OrderedDict[tuple[str, PolicyKind], Document] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, text: str, kind: PolicyKind) -> Document:
+        key = (text, kind)
+        with self._lock:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+                return found
+        found = parse(text, kind)
+        with self._lock:
+            self._held[key] = found
+            while len(self._held) > self._size_max:
+                self._held.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAuthorizer:
+    """`principals` comes from identity, `resources` from the store."""
+
+    principals: PrincipalPolicies
+    resources: ResourcePolicies
+    parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
+
+    def authorize(self, call: Call, params: Mapping[str, Any]) -> None:
+        """Raises ServiceError when the policies do not allow the call."""
+        _check_session_token(call)
+        needs = actions.needs_of(call, params, self.principals)
+        if not needs:
+            return
+        context = actions.context_of(call, params)
+        for need in needs:
+            denials = self._denials(call.principal, need, context)
+            if denials and not (need.any_of and len(denials) < len(need.resources)):
+                resource, decision = denials[0]
+                raise denied(call, need.action, resource, decision.reason)
+
+    def _denials(
+        self, principal: Principal, need: actions.Need, context: Context
+    ) -> list[tuple[str, Decision]]:
+        asked = (
+            (name, self.decision(principal, need.action, name, context)) for name in need.resources
+        )
+        return [(name, decision) for name, decision in asked if not decision.allowed]
+
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool:
+        """Whether a principal may do one thing: a job's role, or the caller of a batch."""
+        keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
+        keys |= actions.principal_context(principal)
+        return self.decision(principal, action, resource, keys).allowed
+
+    def permits_call(
+        self, call: Call, params: Mapping[str, Any], action: str, resource: str
+    ) -> bool:
+        """The same, with the condition keys of a call: one key of DeleteObjects."""
+        context = actions.context_of(call, params)
+        return self.decision(call.principal, action, resource, context).allowed
+
+    def decision(
+        self, principal: Principal, action: str, resource: str, context: Context
+    ) -> Decision:
+        """One decision with everything that is stored. Another account's name is refused."""
+        if is_foreign(principal.account, resource):
+            return Decision(False, Reason.NO_RESOURCE)
+        texts = self.principals.policies_of(principal.account, principal.issuer_arn)
+        session = None
+        if principal.session_policy is not None:
+            session = self._sources([("session", principal.session_policy)])
+        policies = Policies(
+            identity=self._sources(texts),
+            session=session,
+            resource=self._resource_policy(principal.account, action, resource),
+        )
+        request = Request(
+            action=action.lower(), resource=resource, context=context, caller=caller_of(principal)
+        )
+        return decide(request, policies)
+
+    def _sources(
+        self, texts: Sequence[tuple[str, str]], kind: PolicyKind = PolicyKind.IDENTITY
+    ) -> list[Source]:
+        return [(source, self.parsed.of(text, kind)) for source, text in texts]
+
+    def _resource_policy(self, account: str, action: str, resource: str) -> list[Source]:
+        arn = arns.parse(resource)
+        if arn is not None and arn.service == "s3":
+            text = self.resources.bucket_policy(account, arn.resource.split("/", 1)[0])
+            return self._sources([("bucket-policy", text)], PolicyKind.RESOURCE) if text else []
+        if arn is not None and action in ("sts:AssumeRole", "sts:TagSession"):
+            text = self.principals.trust_policy(account, resource)
+            return self._sources([("trust-policy", text)], PolicyKind.TRUST) if text else []
+        return []
+
+
+def _check_session_token(call: Call) -> None:
+    """What GetSessionToken gives cannot call IAM, nor STS but for two operations."""
+    principal = call.principal
+    if principal.kind is not PrincipalKind.USER or not principal.access_key_id.startswith("ASIA"):
+        return
+    if call.service == "iam" or (call.service == "sts" and call.operation not in _BY_SESSION_TOKEN):
+        raise ServiceError(
+            "InvalidClientTokenId",
+            "The security token included in the request is invalid.",
+            status=403,
+        )
+
+
+def is_foreign(account: str, resource: str) -> bool:
+    """Whether an ARN names another account."""
+    arn = arns.parse(resource)
+    return arn is not None and arn.account not in ("", "*", "aws", account)
+
+
+def caller_of(principal: Principal) -> Caller:
+    return Caller(account=principal.account, arn=principal.arn, issuer_arn=principal.issuer_arn)
+
+
+def denied(call: Call, action: str, resource: str, reason: Reason) -> ServiceError:
+    """AWS's words; the code is the service's."""
+    who = f"User: {call.principal.arn} is not authorized to perform: {action}"
+    message = f"{who} on resource: {resource} {reason.format(action=action)}"
+    if action == "sts:AssumeRole":  # STS never says which of the two policies was missing
+        message = f"{who} on resource: {resource}"
+    if call.service in _PLAIN_CODE:
+        return ServiceError("AccessDenied", message, status=403)
+    status = 400 if call.service in _STATUS_400 else 403
+    return ServiceError("AccessDeniedException", message, status=status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChecks:
+    """What those who store policies ask: is it one, whom does it trust, what would it say."""
+
+    authorizer: PolicyAuthorizer
+
+    def check(self, text: str, kind: str, code: str = "MalformedPolicyDocument") -> None:
+        """ServiceError when `text` is no policy. `kind`: identity, trust or resource."""
+        parse(text, PolicyKind(kind), code)
+
+    def trusts(self, call: Call, params: Mapping[str, Any], action: str, document: str) -> bool:
+        """Whether a role's trust policy lets the caller of `call` in."""
+        request = Request(
+            action=action.lower(),
+            resource="*",
+            context=actions.context_of(call, params),
+            caller=caller_of(call.principal),
+        )
+        return trusted(request, self._trust(document)) is not Grant.NONE
+
+    def trusts_service(self, document: str, service: str, account: str) -> bool:
+        """Whether a role's trust policy lets a service of this region in."""
+        request = Request(
+            action="sts:assumerole",
+            resource="*",
+            context={"aws:sourceaccount": account, "aws:principalisawsservice": "true"},
+            caller=Caller(service=service),
+        )
+        return trusted(request, self._trust(document)) is not Grant.NONE
+
+    def _trust(self, document: str) -> Document:
+        return self.authorizer.parsed.of(document, PolicyKind.TRUST)
+
+    def permits_call(
+        self, call: Call, params: Mapping[str, Any], action: str, resource: str
+    ) -> bool:
+        return self.authorizer.permits_call(call, params, action, resource)
+
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool:
+        return self.authorizer.permits(principal, action, resource, context)
+
+    def simulate(
+        self,
+        documents: Sequence[tuple[str, str]],
+        action: str,
+        resource: str,
+        context: Mapping[str, str | Sequence[str]],
+    ) -> Decision:
+        """What identity policies alone say to an action that may not exist."""
+        sources = [
+            (source, self.authorizer.parsed.of(text, PolicyKind.IDENTITY))
+            for source, text in documents
+        ]
+        request = Request(
+            action=action.lower(),
+            resource=resource,
+            context={key.lower(): value for key, value in context.items()},
+            caller=Caller(),
+        )
+        return decide(request, Policies(identity=sources))

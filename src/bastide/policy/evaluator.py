@@ -1,0 +1,161 @@
+"""AWS's evaluation logic for one request within one account: explicit deny wins, the rest must
+be allowed by an identity policy or by the resource's, and by the session policy where one is.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+Permissions boundaries and organization policies do not exist here: setting one is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from bastide.policy.document import Document, Principals, Statement
+from bastide.policy.patterns import Context
+
+Source = tuple[str, Document]  # an id that tells where the document is from
+
+
+class Reason(StrEnum):
+    """Why a decision is what it is. The values end AWS's AccessDenied messages."""
+
+    ALLOWED = "allowed"
+    NO_IDENTITY = "because no identity-based policy allows the {action} action"
+    NO_SESSION = "because no session policy allows the {action} action"
+    NO_RESOURCE = "because no resource-based policy allows the {action} action"
+    DENY_IDENTITY = "with an explicit deny in an identity-based policy"
+    DENY_SESSION = "with an explicit deny in a session policy"
+    DENY_RESOURCE = "with an explicit deny in a resource-based policy"
+
+
+class Grant(IntEnum):
+    """How far a statement's Principal reaches to a caller."""
+
+    NONE = 0
+    DELEGATED = 1  # the account is named: its own policies decide
+    ROLE = 2  # the role (or everyone) is named: a session policy still narrows
+    DIRECT = 3  # the user or the session itself is named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A caller as resource policies name one. A service has only `service`."""
+
+    account: str = ""
+    arn: str = ""
+    issuer_arn: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """`action` in lower case, `context` keys in lower case."""
+
+    action: str
+    resource: str
+    context: Context
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """All that bears on one request. `session` None: the caller has no session policy."""
+
+    identity: Sequence[Source]
+    session: Sequence[Source] | None = None
+    resource: Sequence[Source] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`matched` are `source#sid-or-index` of the statements that decided."""
+
+    allowed: bool
+    reason: Reason
+    matched: tuple[str, ...] = ()
+
+    @property
+    def explicit_deny(self) -> bool:
+        return self.reason in (Reason.DENY_IDENTITY, Reason.DENY_SESSION, Reason.DENY_RESOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one group of policies says."""
+
+    denies: tuple[str, ...]
+    allows: tuple[str, ...]
+    grant: Grant
+
+
+def decide(request: Request, policies: Policies) -> Decision:
+    """One decision."""
+    identity = _found(request, policies.identity)
+    resource = _found(request, policies.resource)
+    session = None if policies.session is None else _found(request, policies.session)
+    if identity.denies:
+        return Decision(False, Reason.DENY_IDENTITY, identity.denies)
+    if resource.denies:
+        return Decision(False, Reason.DENY_RESOURCE, resource.denies)
+    if session is not None and session.denies:
+        return Decision(False, Reason.DENY_SESSION, session.denies)
+    if resource.grant is Grant.DIRECT:
+        return Decision(True, Reason.ALLOWED, resource.allows + identity.allows)
+    if not identity.allows and resource.grant is not Grant.ROLE:
+        return Decision(False, Reason.NO_IDENTITY)
+    if session is not None and not session.allows:
+        return Decision(False, Reason.NO_SESSION)
+    return Decision(True, Reason.ALLOWED, identity.allows + resource.allows)
+
+
+def trusted(request: Request, trust: Document) -> Grant:
+    """How far a role's trust policy reaches to the caller; NONE if it denies."""
+    found = _found(request, [("trust", trust)])
+    return Grant.NONE if found.denies else found.grant
+
+
+def _found(request: Request, sources: Sequence[Source]) -> Found:
+    denies: list[str] = []
+    allows: list[str] = []
+    grant = Grant.NONE
+    for source, document in sources:
+        for index, statement in enumerate(document.statements):
+            reach = _reach(statement, request)
+            if reach is Grant.NONE:
+                continue
+            name = f"{source}#{statement.sid or index + 1}"
+            if statement.deny:
+                denies.append(name)
+            else:
+                allows.append(name)
+                grant = max(grant, reach)
+    return Found(tuple(denies), tuple(allows), grant)
+
+
+def _reach(statement: Statement, request: Request) -> Grant:
+    """NONE when the statement is not about this request."""
+    action = request.action
+    if any(glob.matches(action) for glob in statement.actions) == statement.not_action:
+        return Grant.NONE
+    resources, context = statement.resources, request.context
+    if resources is not None:
+        named = any(pattern.matches(request.resource, context) for pattern in resources)
+        if named == statement.not_resource:
+            return Grant.NONE
+    reach = Grant.ROLE
+    if statement.principals is not None:
+        reach = _principal_reach(statement.principals, request.caller)
+        if statement.not_principal:
+            reach = Grant.ROLE if reach is Grant.NONE else Grant.NONE
+    if reach is Grant.NONE or not all(test.holds(context) for test in statement.tests):
+        return Grant.NONE
+    return reach
+
+
+def _principal_reach(principals: Principals, caller: Caller) -> Grant:
+    if caller.service:
+        return Grant.ROLE if caller.service in principals.services else Grant.NONE
+    if caller.arn in principals.arns:
+        return Grant.DIRECT
+    if principals.everyone or caller.issuer_arn in principals.arns:
+        return Grant.ROLE
+    return Grant.DELEGATED if caller.account in principals.accounts else Grant.NONE

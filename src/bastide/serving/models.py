@@ -1,0 +1,135 @@
+"""Models.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.db.database import Database
+from bastide.kernel import arns
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.operation import operation
+from bastide.serving import records
+from bastide.serving.model import Resource
+from bastide.serving.paging import moment, page_of
+from bastide.serving.ports import Environments, Roles, Tagging
+
+Params = dict[str, Any]
+SERVICE = "sagemaker.amazonaws.com"
+_ARTIFACT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", re.DOTALL)
+_CONTAINER = ("Image", "ModelDataUrl", "Environment", "Mode", "ContainerHostname")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    database: Database
+    clock: Clock
+    roles: Roles
+    environments: Environments
+    tags: Tagging
+
+    @operation(
+        "ModelName", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation",
+        *(f"PrimaryContainer.{name}" for name in _CONTAINER),
+        *(f"Containers.{name}" for name in _CONTAINER),
+    )  # fmt: skip
+    def create_model(self, call: Call, req: Params) -> Params:
+        container = _container(call, req)
+        self.environments.for_image(container["Image"])
+        if not req.get("ExecutionRoleArn"):
+            raise ServiceError("ValidationException", "ExecutionRoleArn must be specified.")
+        self.roles.check_pass(call, req["ExecutionRoleArn"], SERVICE)
+        name = req["ModelName"]
+        new = Resource(
+            account=call.account,
+            name=name,
+            arn=arns.regional(call.region, "sagemaker", call.account, f"model/{name.lower()}"),
+            created_ms=epoch_ms(self.clock.now()),
+            request={key: value for key, value in req.items() if key != "Tags"},
+        )
+        if not self.database.write(lambda c: records.add(c, records.models, new)):
+            raise ServiceError(
+                "ValidationException", f"Cannot create already existing model {new.arn!r}."
+            )
+        self.tags.set(call.account, new.arn, req.get("Tags") or [])
+        return {"ModelArn": new.arn}
+
+    @operation("ModelName")
+    def describe_model(self, call: Call, req: Params) -> Params:
+        found = self._found(call, req["ModelName"])
+        return {
+            "EnableNetworkIsolation": False,
+            **found.request,
+            "ModelArn": found.arn,
+            "CreationTime": moment(found.created_ms),
+        }
+
+    @operation(
+        "SortBy", "SortOrder", "NextToken", "MaxResults", "NameContains", "CreationTimeBefore",
+        "CreationTimeAfter",
+    )  # fmt: skip
+    def list_models(self, call: Call, req: Params) -> Params:
+        rows, token = page_of(self.database, records.models, call, req)
+        answer: Params = {
+            "Models": [
+                {
+                    "ModelName": row.name,
+                    "ModelArn": row.arn,
+                    "CreationTime": moment(row.created_ms),
+                }
+                for row in rows
+            ]
+        }
+        return answer | ({"NextToken": token} if token else {})
+
+    @operation("ModelName")
+    def delete_model(self, call: Call, req: Params) -> Params:
+        name = req["ModelName"]
+        gone = self.database.write(lambda c: records.remove(c, records.models, call.account, name))
+        if gone is None:
+            raise missing(call, name)
+        self.tags.drop(call.account, gone.arn)
+        return {}
+
+    def _found(self, call: Call, name: str) -> Resource:
+        found = self.database.read(lambda c: records.find(c, records.models, call.account, name))
+        if found is None:
+            raise missing(call, name)
+        return found
+
+
+def container_of(request: Any) -> Params:
+    """The one container of a model."""
+    found: Params = request.get("PrimaryContainer") or request["Containers"][0]
+    return found
+
+
+def _container(call: Call, req: Params) -> Params:
+    """Checked: exactly one, with an image, in single-model mode."""
+    given = ([req["PrimaryContainer"]] if req.get("PrimaryContainer") else []) + list(
+        req.get("Containers") or []
+    )
+    if not given or (req.get("PrimaryContainer") and req.get("Containers")):
+        raise ServiceError(
+            "ValidationException", "Exactly one of PrimaryContainer and Containers is needed."
+        )
+    if len(given) > 1:
+        raise unsupported(call.operation, "More than one of Containers")
+    container: Params = given[0]
+    if container.get("Mode", "SingleModel") != "SingleModel":
+        raise unsupported(call.operation, f"Mode={container['Mode']}")
+    if not container.get("Image"):
+        raise ServiceError("ValidationException", "Image must be specified.")
+    url = container.get("ModelDataUrl")
+    if url and not _ARTIFACT.fullmatch(url):
+        raise ServiceError("ValidationException", "ModelDataUrl must be an s3:// URI.")
+    return container
+
+
+def missing(call: Call, name: str) -> ServiceError:
+    arn = arns.regional(call.region, "sagemaker", call.account, f"model/{name.lower()}")
+    return ServiceError("ValidationException", f'Could not find model "{arn}".')

@@ -1,0 +1,96 @@
+"""What serving needs of the contexts beside and below it; joined in `app.py`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from bastide.jobs.model import Bind
+from bastide.kernel.call import Call, Principal
+
+
+class Roles(Protocol):
+    def check_pass(self, call: Call, role_arn: str, service: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service."""
+        ...
+
+    def assume_for_service(self, account: str, role_arn: str, service: str) -> Principal:
+        """ValidationException unless the role is there and trusts the service."""
+        ...
+
+
+class Permits(Protocol):
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool: ...
+
+
+class StoredObject(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+class Objects(Protocol):
+    """The store without its policies: whoever uses it asked `Permits` first."""
+
+    def open(self, account: str, bucket: str, key: str) -> tuple[StoredObject, Iterator[bytes]]: ...
+
+
+class Runtime(Protocol):
+    """An environment as `environments` answers it."""
+
+    @property
+    def python(self) -> str | None: ...
+    @property
+    def binds(self) -> tuple[Bind, ...]: ...
+    @property
+    def rootfs(self) -> Path | None: ...
+    @property
+    def env(self) -> Mapping[str, str]: ...
+    @property
+    def entrypoint(self) -> tuple[str, ...]: ...
+
+
+class Environments(Protocol):
+    def for_image(self, uri: str) -> Runtime:
+        """ValidationException naming the command that would add it."""
+        ...
+
+
+class Tagging(Protocol):
+    """SageMaker's tags are kept in one place, beside the training jobs."""
+
+    def set(self, account: str, arn: str, tags: Sequence[Mapping[str, str]]) -> None: ...
+
+    def drop(self, account: str, arn: str) -> None: ...
+
+
+class Sizes(Protocol):
+    def __call__(self, instance_type: str) -> tuple[float, int]:
+        """Processors and bytes of memory; ValidationException for what is not available."""
+        ...
+
+
+class Logs(Protocol):
+    def put(
+        self, account: str, group: str, stream: str, events: Sequence[tuple[int, str]]
+    ) -> None: ...
+
+
+class MetricLog(Protocol):
+    def put(  # noqa: PLR0913 - the words of PutMetricData itself
+        self,
+        account: str,
+        namespace: str,
+        name: str,
+        dimensions: Mapping[str, str],
+        value: float,
+        at: datetime,
+        unit: str = "None",
+    ) -> None: ...

@@ -1,0 +1,203 @@
+"""Models, endpoint configurations and endpoints. Every question names the account first."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bastide.db.schema import metadata
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource
+
+
+def _resources(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("account", String(12), primary_key=True),
+        Column("name", String(64), primary_key=True),
+        Column("arn", String(256), nullable=False),
+        Column("created_ms", BigInteger, nullable=False),
+        Column("request", Text, nullable=False),
+    )
+
+
+models = _resources("serving_models")
+configs = _resources("serving_endpoint_configs")
+endpoints = Table(
+    "serving_endpoints",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("arn", String(256), nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("failure", Text, nullable=False),
+    Column("body", Text, nullable=False),  # live, next and old as JSON
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which page: `order` is a column, `beyond` the (value, name) seen last."""
+
+    order: str
+    descending: bool
+    limit: int
+    beyond: tuple[Any, str] | None = None
+    status: str | None = None
+    name_part: str | None = None
+    bounds: Sequence[tuple[str, str, int]] = ()  # (column, "after" or "before", milliseconds)
+
+
+def find(c: Connection, table: Table, account: str, name: str) -> Resource | None:
+    row = c.execute(select(table).where(table.c.account == account, table.c.name == name)).first()
+    return None if row is None else _resource(row)
+
+
+def add(c: Connection, table: Table, new: Resource) -> bool:
+    """False if the name is taken."""
+    if find(c, table, new.account, new.name) is not None:
+        return False
+    c.execute(insert(table).values(**{**asdict(new), "request": json.dumps(new.request)}))
+    return True
+
+
+def remove(c: Connection, table: Table, account: str, name: str) -> Resource | None:
+    """What was removed, or None if there was nothing."""
+    found = find(c, table, account, name)
+    c.execute(delete(table).where(table.c.account == account, table.c.name == name))
+    return found
+
+
+def has_arn(c: Connection, table: Table, account: str, resource: str) -> bool:
+    mine = (table.c.account == account) & table.c.arn.endswith(f":{resource}", autoescape=True)
+    return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
+
+
+def listed(c: Connection, table: Table, account: str, page: Listing) -> list[Any]:
+    """Rows with the table's own columns."""
+    t = table.c
+    asked = select(table).where(t.account == account, *_filters(table, page))
+    by = t[page.order]
+    if page.beyond is not None:
+        value, name = page.beyond
+        further = by < value if page.descending else by > value
+        tie = t.name < name if page.descending else t.name > name
+        asked = asked.where(or_(further, (by == value) & tie))
+    order = (by.desc(), t.name.desc()) if page.descending else (by, t.name)
+    return list(c.execute(asked.order_by(*order).limit(page.limit)))
+
+
+def _filters(table: Table, page: Listing) -> list[ColumnElement[bool]]:
+    t = table.c
+    where: list[ColumnElement[bool]] = []
+    if page.status:
+        where.append(t.status == page.status)
+    if page.name_part:
+        where.append(t.name.contains(page.name_part, autoescape=True))
+    for column, side, at_ms in page.bounds:
+        where.append(t[column] > at_ms if side == "after" else t[column] < at_ms)
+    return where
+
+
+def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:
+    t = endpoints.c
+    row = c.execute(select(endpoints).where(t.account == account, t.name == name)).first()
+    return None if row is None else _endpoint(row)
+
+
+def add_endpoint(c: Connection, new: Endpoint) -> bool:
+    """False if the name is taken."""
+    if find_endpoint(c, new.account, new.name) is not None:
+        return False
+    c.execute(insert(endpoints).values(_values(new)))
+    return True
+
+
+def replace_endpoint(c: Connection, before: Endpoint, after: Endpoint) -> bool:
+    """False if it is not as it was any more: somebody else was quicker."""
+    if find_endpoint(c, before.account, before.name) != before:
+        return False
+    t = endpoints.c
+    mine = (t.account == before.account) & (t.name == before.name)
+    c.execute(update(endpoints).where(mine).values(_values(after)))
+    return True
+
+
+def remove_endpoint(c: Connection, gone: Endpoint) -> None:
+    t = endpoints.c
+    c.execute(delete(endpoints).where(t.account == gone.account, t.name == gone.name))
+
+
+def unsettled(c: Connection, every: bool) -> list[tuple[str, str]]:
+    """(account, name) of the endpoints that somebody has to look after; or of all."""
+    t = endpoints.c
+    asked = select(t.account, t.name).order_by(t.account, t.name)
+    if not every:
+        asked = asked.where(t.status.in_(["Creating", "Updating", "Deleting"]))
+    return [(row.account, row.name) for row in c.execute(asked)]
+
+
+def _values(endpoint: Endpoint) -> dict[str, Any]:
+    body = {
+        "live": asdict(endpoint.live) if endpoint.live else None,
+        "next": asdict(endpoint.next) if endpoint.next else None,
+        "old": list(endpoint.old),
+    }
+    return {
+        "account": endpoint.account,
+        "name": endpoint.name,
+        "arn": endpoint.arn,
+        "status": str(endpoint.status),
+        "created_ms": endpoint.created_ms,
+        "changed_ms": endpoint.changed_ms,
+        "failure": endpoint.failure,
+        "body": json.dumps(body),
+    }
+
+
+def _endpoint(row: Any) -> Endpoint:
+    body = json.loads(row.body)
+    return Endpoint(
+        account=row.account,
+        name=row.name,
+        arn=row.arn,
+        status=EndpointStatus(row.status),
+        created_ms=row.created_ms,
+        changed_ms=row.changed_ms,
+        failure=row.failure,
+        live=_deployment(body["live"]),
+        next=_deployment(body["next"]),
+        old=tuple(body["old"]),
+    )
+
+
+def _deployment(body: Any) -> Deployment | None:
+    return None if body is None else msgspec.convert(body, Deployment)
+
+
+def _resource(row: Any) -> Resource:
+    return Resource(
+        account=row.account,
+        name=row.name,
+        arn=row.arn,
+        created_ms=row.created_ms,
+        request=json.loads(row.request),
+    )

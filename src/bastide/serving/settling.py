@@ -1,0 +1,168 @@
+"""How endpoints come to be what was asked for: a pure step, and the thread that takes it.
+
+A deployment is brought up beside the one that answers; only when all of its variants are ready
+does it take over, and only then is the old one taken down. One that fails changes nothing for
+callers of an endpoint that was in service.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from bastide.db.database import Database
+from bastide.jobs.model import FINISHED, Job, JobSpec, Limits, Status
+from bastide.jobs.ports import Jobs
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.serving import records
+from bastide.serving.kind import KIND
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
+from bastide.serving.routes import Routes
+
+logger = logging.getLogger(__name__)
+ROUNDS_MAX = 8
+RETRY_S = 1.0
+
+
+def step(endpoint: Endpoint, jobs: Mapping[str, Job | None]) -> Endpoint | None:
+    """What the endpoint has become, seeing its jobs; None when it is gone altogether."""
+    old = tuple(each for each in endpoint.old if not _over(jobs.get(each)))
+    endpoint = replace(endpoint, old=old)
+    if endpoint.status is EndpointStatus.DELETING:
+        return endpoint if old else None
+    if endpoint.next is None or endpoint.status is EndpointStatus.FAILED:
+        return endpoint
+    mine = {variant.job_id: jobs.get(variant.job_id) for variant in endpoint.next.variants}
+    if all(job is not None and job.status is Status.READY for job in mine.values()):
+        retired = (*old, *ids_of(endpoint.live))
+        return replace(
+            endpoint,
+            status=EndpointStatus.IN_SERVICE,
+            live=endpoint.next,
+            next=None,
+            old=retired,
+            failure="",
+        )
+    for job in mine.values():
+        if job is not None and job.status in FINISHED:
+            return _failed(endpoint, job)
+    return endpoint
+
+
+def _failed(endpoint: Endpoint, job: Job) -> Endpoint:
+    reason = (job.failure or "The endpoint's containers were stopped.")[:1024]
+    assert endpoint.next is not None
+    old = (*endpoint.old, *ids_of(endpoint.next))
+    if endpoint.live is None:  # `next` stays, so that it can be described
+        return replace(endpoint, status=EndpointStatus.FAILED, failure=reason, old=old)
+    return replace(endpoint, status=EndpointStatus.IN_SERVICE, failure=reason, next=None, old=old)
+
+
+def ids_of(deployment: Deployment | None) -> tuple[str, ...]:
+    return tuple(each.job_id for each in deployment.variants) if deployment else ()
+
+
+def spec_of(account: str, variant: Variant) -> JobSpec:
+    return JobSpec(
+        id=variant.job_id,
+        kind=KIND,
+        account=account,
+        replicas=variant.count,
+        service=True,
+        ready_timeout_s=variant.ready_timeout_s,
+        limits=Limits(memory_bytes=variant.memory_bytes, cpus=variant.cpus, grace_s=30),
+        payload=variant.payload,
+    )
+
+
+def _over(job: Job | None) -> bool:
+    return job is None or job.status in FINISHED
+
+
+@dataclass(slots=True, kw_only=True)
+class Settler:
+    """Poked by handlers and by jobs' transitions; looks at everything once when it starts."""
+
+    database: Database
+    clock: Clock
+    jobs: Jobs
+    routes: Routes
+    _queue: "queue.SimpleQueue[tuple[str, str] | None]" = field(default_factory=queue.SimpleQueue)
+    _thread: threading.Thread | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.jobs.watch(KIND, self._news)
+
+    def start(self) -> None:
+        for account, name in self.database.read(lambda c: records.unsettled(c, every=True)):
+            self.poke(account, name)
+        self._thread = threading.Thread(target=self._run, name="endpoints", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def poke(self, account: str, name: str) -> None:
+        self._queue.put((account, name))
+
+    def settle(self, account: str, name: str) -> None:
+        """Bring one endpoint as far as its jobs allow. Running it again changes nothing."""
+        with self._lock:
+            for _ in range(ROUNDS_MAX):
+                if not self._round(account, name):
+                    return
+
+    def _round(self, account: str, name: str) -> bool:
+        """True when something changed."""
+        before = self.database.read(lambda c: records.find_endpoint(c, account, name))
+        if before is None:
+            return False
+        self._start_missing(before)
+        wanted = {*ids_of(before.next), *before.old}
+        after = step(before, {each: self.jobs.find(each) for each in wanted})
+        if after != before and not self._store(before, after):
+            return True  # changed by a caller meanwhile: look again
+        self.routes.drop(account, name)
+        for each in after.old if after else ():
+            self.jobs.forget(each)
+        return after is not None and after.status is not before.status
+
+    def _start_missing(self, endpoint: Endpoint) -> None:
+        if endpoint.status not in {EndpointStatus.CREATING, EndpointStatus.UPDATING}:
+            return
+        for variant in endpoint.next.variants if endpoint.next else ():
+            if self.jobs.find(variant.job_id) is None:
+                with contextlib.suppress(ServiceError):  # made by another round
+                    self.jobs.submit(spec_of(endpoint.account, variant))
+
+    def _store(self, before: Endpoint, after: Endpoint | None) -> bool:
+        if after is None:
+            self.database.write(lambda c: records.remove_endpoint(c, before))
+            return True
+        now = epoch_ms(self.clock.now())
+        told = replace(after, changed_ms=now) if after.status != before.status else after
+        return self.database.write(lambda c: records.replace_endpoint(c, before, told))
+
+    def _news(self, job: Job) -> None:
+        self.poke(job.spec.account, str(job.spec.payload["endpoint"]))
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                self.settle(*item)
+            except Unavailable:
+                self._later(lambda item=item: self._queue.put(item))  # type: ignore[misc]
+            except Exception:  # the edge: one endpoint's trouble must not stop the others
+                logger.exception("endpoint %s could not be settled", item[1])
+
+    def _later(self, again: Callable[[], None]) -> None:
+        timer = threading.Timer(RETRY_S, again)
+        timer.daemon = True
+        timer.start()

@@ -1,0 +1,98 @@
+"""Buckets, versions, blobs and uploads as frozen data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Params = dict[str, Any]
+NULL_VERSION = "null"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """`versioning` is "", "Enabled" or "Suspended"."""
+
+    id: str
+    account: str
+    name: str
+    created_ms: int
+    versioning: str = ""
+    policy: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a client says of an object: content headers by their member names, user metadata,
+    tags, and the checksums that hold for it."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    checksum_type: str = ""
+
+    def with_checksums(self, checksums: Mapping[str, str], kind: str) -> "Facts":
+        return replace(self, checksums=checksums, checksum_type=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of an object, or a delete marker (which has no blobs). A smaller `rank` is
+    newer. `parts` is 0 for an object that was put whole."""
+
+    bucket_id: str
+    key: bytes
+    version_id: str
+    object_id: str
+    modified_ms: int
+    label: str = ""
+    size: int = 0
+    etag: str = ""
+    parts: int = 0
+    is_marker: bool = False
+    facts: Facts = field(default_factory=Facts)
+    rank: int = 0
+    is_latest: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Sealed bytes: in a file, or `inline` when small. The DEK is wrapped by the KEK named."""
+
+    object_id: str
+    part: int
+    blob_id: str
+    account: str
+    label: str
+    size: int
+    etag: str
+    kek_id: str
+    wrapped: bytes
+    modified_ms: int
+    inline: bytes | None = None
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A multipart upload that is neither completed nor aborted. Its id becomes the object's, so
+    that its parts are sealed for where they will be, and a repeated Complete finds them."""
+
+    id: str
+    bucket_id: str
+    key: bytes
+    initiated_ms: int
+    initiator: str
+    label: str
+    algorithm: str = ""
+    checksum_type: str = ""
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """Files to remove once the transaction that forgot them is durable."""
+
+    object_id: str
+    blob_ids: tuple[str, ...]

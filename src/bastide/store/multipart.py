@@ -1,0 +1,287 @@
+"""Multipart uploads. Parts are sealed for the object that they will be, so that completing an
+upload moves no bytes: the parts' rows become the object's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from bastide.kernel.call import Call
+from bastide.kernel.clock import epoch_ms
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.operation import operation
+from bastide.store import assembly, digests, errors, records, requests
+from bastide.store.content import Source
+from bastide.store.digests import DEFAULT, FULL_OBJECT
+from bastide.store.listing import limit_of
+from bastide.store.model import Blob, Bucket, Doomed, Params, Upload, Version
+from bastide.store.names import key_bytes, shown, text_bytes
+from bastide.store.objects import check_declared, verified
+from bastide.store.pages import PAGE_MAX, Page, span_after, walk
+from bastide.store.records import Span
+from bastide.store.requests import ACCEPTED, FACT_MEMBERS, SEALED, Doors, moment, owner_of, quoted
+from bastide.store.sealed import Place
+from bastide.store.shelf import PARTS_MAX, PUT_SIZE_MAX, NewObject, Shelf
+
+_PAYER = {"RequestPayer": ACCEPTED["RequestPayer"]}
+_NAMED = ("Bucket", "Key", "UploadId", "ExpectedBucketOwner")
+_PARTS = tuple(f"MultipartUpload.Parts.{name}" for name in requests.checksum_names())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multipart:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""
+
+    shelf: Shelf
+    doors: Doors
+
+    @operation(
+        "Bucket", "Key", *FACT_MEMBERS, "ChecksumAlgorithm", "ChecksumType",
+        "ExpectedBucketOwner", accepted={**ACCEPTED, "ServerSideEncryption": SEALED},
+    )  # fmt: skip
+    def create_multipart_upload(self, call: Call, req: Params) -> Params:
+        requests.refuse_values(call, req)
+        key, facts = key_bytes(req["Key"]), requests.facts_of(req)
+        algorithm, kind = _checksum_of(req)
+        bucket = self.doors.bucket(call, req)
+        if facts.tags:
+            self.doors.require(call, "PutObjectTagging", bucket.name, req["Key"], req)
+        upload = Upload(
+            id=self.shelf.ids.uuid(), bucket_id=bucket.id, key=key,
+            initiated_ms=epoch_ms(self.shelf.clock.now()), initiator=call.principal.arn,
+            label=self.shelf.label_of(bucket.account, bucket.name, facts.tags),
+            algorithm=algorithm, checksum_type=kind, facts=facts,
+        )  # fmt: skip
+
+        def work(connection: Connection) -> None:
+            if not records.holds_bucket(connection, bucket.id):
+                raise errors.no_such_bucket(bucket.name)
+            records.add_upload(connection, upload)
+
+        self.shelf.database.write(work)
+        answer = {"Bucket": bucket.name, "Key": req["Key"], "UploadId": upload.id}
+        return answer | {"ServerSideEncryption": "AES256"} | _checksum_members(upload)
+
+    @operation(
+        *_NAMED, "Body", "PartNumber", "ContentLength", "ContentMD5", "ChecksumAlgorithm",
+        *requests.checksum_names(), accepted=_PAYER,
+    )  # fmt: skip
+    def upload_part(self, call: Call, req: Params) -> Params:
+        requests.refuse_values(call, req)
+        check_declared(call, req)
+        bucket = self.doors.bucket(call, req)
+
+        def check(blob: Blob) -> Blob:
+            return replace(
+                blob, checksums={**blob.checksums, **verified(call, req, blob).checksums}
+            )
+
+        blob = store_part(self.shelf, bucket, req, call.body, check)
+        answer: Params = {"ETag": quoted(blob.etag), "ServerSideEncryption": "AES256"}
+        return answer | digests.members(verified(call, req, blob).checksums)
+
+    @operation(
+        *_NAMED, "MultipartUpload.Parts.ETag", "MultipartUpload.Parts.PartNumber", *_PARTS,
+        *requests.checksum_names(), "ChecksumType", "MpuObjectSize", "IfMatch", "IfNoneMatch",
+        accepted=_PAYER,
+    )  # fmt: skip
+    def complete_multipart_upload(self, call: Call, req: Params) -> Params:
+        asked = assembly.asked_parts(req)
+        bucket = self.doors.bucket(call, req)
+        new = NewObject(
+            bucket=bucket, key=key_bytes(req["Key"]), facts=requests.facts_of({}),
+            if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
+        )  # fmt: skip
+        fresh = self.shelf.version_of(bucket, new.key, req["UploadId"], "", new.facts)
+
+        def work(connection: Connection) -> tuple[Version, list[Doomed]]:
+            upload = records.find_upload(connection, bucket.id, new.key, req["UploadId"])
+            if upload is None:
+                return _completed_before(connection, fresh), []
+            parts = records.parts_of(connection, upload.id, 0, PARTS_MAX)
+            version, dropped = assembly.assembled(req, asked, upload, parts, fresh)
+            placed, doomed = self.shelf.add(connection, new, version)
+            doomed.append(records.forget_parts(connection, upload.id, dropped))
+            records.drop_upload(connection, upload)
+            return placed, doomed
+
+        version, doomed = self.shelf.database.write(work)
+        self.shelf.clear(doomed)
+        answer: Params = {
+            "Location": f"https://{bucket.name}.s3.{call.region.name}."
+            f"{call.region.dns_suffix}/{shown(new.key, 'url')}",
+            "Bucket": bucket.name, "Key": req["Key"], "ETag": quoted(version.etag),
+            "ServerSideEncryption": "AES256",
+        }  # fmt: skip
+        if version.version_id != "null":
+            answer["VersionId"] = version.version_id
+        return answer | requests.checksum_members(version)
+
+    @operation(*_NAMED, accepted=_PAYER)
+    def abort_multipart_upload(self, call: Call, req: Params) -> Params:
+        bucket = self.doors.bucket(call, req)
+
+        def work(connection: Connection) -> Doomed:
+            return records.end_upload(connection, upload_of(connection, bucket, req))
+
+        self.shelf.clear([self.shelf.database.write(work)])
+        return {}
+
+    @operation(*_NAMED, "MaxParts", "PartNumberMarker", accepted=_PAYER)
+    def list_parts(self, call: Call, req: Params) -> Params:
+        bucket = self.doors.bucket(call, req)
+        limit, after = limit_of(req, "MaxParts"), int(req.get("PartNumberMarker") or 0)
+
+        def work(connection: Connection) -> tuple[Upload, list[Blob]]:
+            upload = upload_of(connection, bucket, req)
+            return upload, records.parts_of(connection, upload.id, after, limit + 1)
+
+        upload, parts = self.shelf.database.read(work)
+        shown_parts = parts[:limit]
+        answer: Params = {
+            "Bucket": bucket.name, "Key": req["Key"], "UploadId": upload.id,
+            "PartNumberMarker": after, "MaxParts": limit, "IsTruncated": len(parts) > limit,
+            "NextPartNumberMarker": shown_parts[-1].part if shown_parts else after,
+            "Parts": [_part(upload, part) for part in shown_parts],
+            "Initiator": {"ID": upload.initiator}, "Owner": owner_of(call.account),
+            "StorageClass": "STANDARD",
+        }  # fmt: skip
+        return answer | _checksum_members(upload)
+
+    @operation(
+        "Bucket", "Delimiter", "EncodingType", "KeyMarker", "MaxUploads", "Prefix",
+        "UploadIdMarker", "ExpectedBucketOwner", accepted=_PAYER,
+    )  # fmt: skip
+    def list_multipart_uploads(self, call: Call, req: Params) -> Params:
+        bucket = self.doors.bucket(call, req)
+        encoding = req.get("EncodingType")
+        page = self._uploads_page(bucket, req)
+        owner = owner_of(call.account)
+        answer: Params = {
+            "Bucket": bucket.name, "MaxUploads": limit_of(req, "MaxUploads"),
+            "Prefix": shown(text_bytes(req.get("Prefix") or ""), encoding),
+            "KeyMarker": shown(text_bytes(req.get("KeyMarker") or ""), encoding),
+            "UploadIdMarker": req.get("UploadIdMarker") or "", "IsTruncated": page.is_truncated,
+            "Uploads": [_upload(each, encoding, owner) for each in page.items],
+            "CommonPrefixes": [{"Prefix": shown(each, encoding)} for each in page.prefixes],
+        }  # fmt: skip
+        if req.get("Delimiter"):
+            answer["Delimiter"] = shown(text_bytes(req["Delimiter"]), encoding)
+        if encoding:
+            answer["EncodingType"] = encoding
+        if page.is_truncated:
+            answer["NextKeyMarker"] = shown(page.last, encoding)
+            if page.items and page.items[-1].key == page.last:
+                answer["NextUploadIdMarker"] = page.items[-1].id
+        return answer
+
+    def _uploads_page(self, bucket: Bucket, req: Params) -> Page[Upload]:
+        prefix = text_bytes(req.get("Prefix") or "")
+        delimiter = text_bytes(req.get("Delimiter") or "")
+        key, upload_id = text_bytes(req.get("KeyMarker") or ""), req.get("UploadIdMarker")
+        behind_id = (key, upload_id) if key and upload_id else None
+
+        def work(connection: Connection) -> Page[Upload]:
+            def fetch(span: Span, within: Upload | None, limit: int) -> list[Upload]:
+                at = (within.key, within.id) if within else None
+                at = at or (behind_id if span.start == b"" else None)
+                return records.listed_uploads(connection, bucket.id, span, at, limit)
+
+            span = Span(prefix=prefix) if behind_id else span_after(prefix, delimiter, key)
+            return walk(fetch, span, delimiter, min(limit_of(req, "MaxUploads"), PAGE_MAX))
+
+        return self.shelf.database.read(work)
+
+
+def store_part(
+    shelf: Shelf, bucket: Bucket, req: Params, source: Source, check: Callable[[Blob], Blob]
+) -> Blob:
+    """Seal one part; it replaces the part of the same number."""
+    number = req["PartNumber"]
+    if not 1 <= number <= PARTS_MAX:
+        raise errors.invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+            "partNumber",
+            str(number),
+        )
+    upload = shelf.database.read(lambda c: upload_of(c, bucket, req))
+    place = Place(
+        account=bucket.account, label=upload.label, bucket=bucket.name, key=upload.key,
+        object_id=upload.id, part=number,
+    )  # fmt: skip
+    algorithms = {upload.algorithm or DEFAULT, *requests.algorithms_of(req)}
+    stored = shelf.content.store(place, source, algorithms, PUT_SIZE_MAX)
+
+    def work(connection: Connection) -> Doomed:
+        upload_of(connection, bucket, req)
+        return records.replace_part(connection, blob)
+
+    try:
+        blob = check(stored)
+        doomed = shelf.database.write(work)
+    except ServiceError:
+        shelf.content.discard(stored)
+        raise
+    shelf.clear([doomed])
+    return blob
+
+
+def upload_of(connection: Connection, bucket: Bucket, req: Params) -> Upload:
+    found = records.find_upload(connection, bucket.id, key_bytes(req["Key"]), req["UploadId"])
+    if found is None:
+        raise errors.no_such_upload(req["UploadId"])
+    return found
+
+
+def _completed_before(connection: Connection, fresh: Version) -> Version:
+    """A Complete that is sent again, its answer having been lost, is answered again."""
+    found = records.version_of_object(connection, fresh.bucket_id, fresh.key, fresh.object_id)
+    if found is None:
+        raise errors.no_such_upload(fresh.object_id)
+    return found
+
+
+def _checksum_of(req: Params) -> tuple[str, str]:
+    """Without a word from the client, CRC64NVME over the whole object, as S3 does."""
+    algorithm = req.get("ChecksumAlgorithm") or ""
+    kind = req.get("ChecksumType") or digests.kind_of(algorithm or DEFAULT)
+    if not algorithm and req.get("ChecksumType"):
+        raise errors.invalid_request(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
+            "header."
+        )
+    if not digests.is_kind_possible(algorithm or DEFAULT, kind):
+        raise errors.invalid_request(
+            f"The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
+        )
+    return algorithm, kind if algorithm else FULL_OBJECT
+
+
+def _checksum_members(upload: Upload) -> Params:
+    if not upload.algorithm:
+        return {}
+    return {"ChecksumAlgorithm": upload.algorithm, "ChecksumType": upload.checksum_type}
+
+
+def _part(upload: Upload, part: Blob) -> Params:
+    sums: Sequence[str] = [upload.algorithm or DEFAULT]
+    known = {name: part.checksums[name] for name in sums if name in part.checksums}
+    return {
+        "PartNumber": part.part,
+        "LastModified": moment(part.modified_ms),
+        "ETag": quoted(part.etag),
+        "Size": part.size,
+        **digests.members(known),
+    }
+
+
+def _upload(upload: Upload, encoding: str | None, owner: Params) -> Params:
+    return {
+        "Key": shown(upload.key, encoding),
+        "UploadId": upload.id,
+        "Initiated": moment(upload.initiated_ms),
+        "StorageClass": "STANDARD",
+        "Owner": owner,
+        "Initiator": {"ID": upload.initiator},
+        **_checksum_members(upload),
+    }

@@ -1,0 +1,264 @@
+"""Objects: put, get, head, delete."""
+
+import base64
+import hmac
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from bastide.kernel.call import Call
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.operation import operation
+from bastide.store import conditions, digests, errors, requests, shelf
+from bastide.store.lookup import Wanted, found
+from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Version
+from bastide.store.names import key_bytes
+from bastide.store.requests import (
+    ACCEPTED,
+    FACT_MEMBERS,
+    SEALED,
+    Doors,
+    checksum_members,
+    moment,
+    quoted,
+)
+from bastide.store.shelf import PUT_SIZE_MAX, NewObject, Removed, Shelf
+
+DELETE_MAX = 1000
+_OVERRIDES = {
+    "ResponseCacheControl": "CacheControl",
+    "ResponseContentDisposition": "ContentDisposition",
+    "ResponseContentEncoding": "ContentEncoding",
+    "ResponseContentLanguage": "ContentLanguage",
+    "ResponseContentType": "ContentType",
+    "ResponseExpires": "Expires",
+}
+_READ_MEMBERS = (
+    "Bucket", "Key", "VersionId", "Range", "PartNumber", "IfMatch", "IfNoneMatch",
+    "IfModifiedSince", "IfUnmodifiedSince", "ExpectedBucketOwner", "ChecksumMode", *_OVERRIDES,
+)  # fmt: skip
+_PAYER = {"RequestPayer": ACCEPTED["RequestPayer"]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The part of a version that a read asks for."""
+
+    version: Version
+    start: int
+    end: int
+    is_partial: bool
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html"""
+
+    shelf: Shelf
+    doors: Doors
+
+    @operation(
+        "Body", "Bucket", "Key", "ContentLength", "ContentMD5", "ChecksumAlgorithm",
+        *requests.checksum_names(), *FACT_MEMBERS, "IfMatch", "IfNoneMatch",
+        "ExpectedBucketOwner", accepted={**ACCEPTED, "ServerSideEncryption": SEALED},
+    )  # fmt: skip
+    def put_object(self, call: Call, req: Params) -> Params:
+        requests.refuse_values(call, req)
+        key = key_bytes(req["Key"])
+        facts = requests.facts_of(req)
+        bucket = self.doors.bucket(call, req)
+        if facts.tags:
+            self.doors.require(call, "PutObjectTagging", bucket.name, req["Key"], req)
+        check_declared(call, req)
+        new = NewObject(
+            bucket=bucket, key=key, facts=facts, algorithms=requests.algorithms_of(req),
+            if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
+            verify=lambda blob: verified(call, req, blob),
+        )  # fmt: skip
+        version = self.shelf.put(new, call.body)
+        answer: Params = {"ETag": quoted(version.etag), "ServerSideEncryption": "AES256"}
+        answer |= checksum_members(version)
+        return answer | version_member(version)
+
+    @operation(*_READ_MEMBERS, accepted=_PAYER)
+    def get_object(self, call: Call, req: Params) -> Params:
+        bucket = self.doors.bucket(call, req)
+        for _ in range(shelf.READ_TRIES):
+            chosen = self._choose(call, req, bucket, "GET")
+            reader = self.shelf.reader(bucket, chosen.version, chosen.start, chosen.end)
+            if reader is not None:
+                return {**_described(req, bucket, chosen), "Body": reader}
+        raise shelf.replaced_too_often()
+
+    @operation(*_READ_MEMBERS, accepted=_PAYER)
+    def head_object(self, call: Call, req: Params) -> Params:
+        bucket = self.doors.bucket(call, req)
+        return _described(req, bucket, self._choose(call, req, bucket, "HEAD"))
+
+    @operation("Bucket", "Key", "VersionId", "IfMatch", "ExpectedBucketOwner", accepted=_PAYER)
+    def delete_object(self, call: Call, req: Params) -> Params:
+        key = key_bytes(req["Key"])
+        bucket = self.doors.bucket(call, req)
+        removed = self.shelf.remove(bucket, key, req.get("VersionId"), req.get("IfMatch"))
+        return _removed_members(removed)
+
+    @operation(
+        "Bucket", "Delete.Objects.Key", "Delete.Objects.VersionId", "Delete.Quiet",
+        "ChecksumAlgorithm", "ExpectedBucketOwner", accepted=_PAYER,
+    )  # fmt: skip
+    def delete_objects(self, call: Call, req: Params) -> Params:
+        wanted = req["Delete"].get("Objects") or []
+        if not 1 <= len(wanted) <= DELETE_MAX:
+            raise errors.malformed_xml()
+        bucket = self.doors.bucket(call, req)
+        failed, allowed = self._sorted_out(call, bucket, wanted)
+        done = self._remove_all(bucket, allowed)
+        answer: Params = {} if req["Delete"].get("Quiet") else {"Deleted": done}
+        return answer | ({"Errors": failed} if failed else {})
+
+    def _sorted_out(
+        self, call: Call, bucket: Bucket, wanted: list[Params]
+    ) -> tuple[list[Params], list[Params]]:
+        """Which keys may not be deleted, each with its error, and which may."""
+        failed: list[Params] = []
+        allowed: list[Params] = []
+        for each in wanted:
+            action = "DeleteObjectVersion" if each.get("VersionId") else "DeleteObject"
+            try:
+                key_bytes(each["Key"])
+                self.doors.require(call, action, bucket.name, each["Key"])
+            except ServiceError as error:
+                failed.append({**each, "Code": error.code, "Message": error.message})
+            else:
+                allowed.append(each)
+        return failed, allowed
+
+    def _remove_all(self, bucket: Bucket, wanted: list[Params]) -> list[Params]:
+        """All in one transaction, and so under one fsync."""
+        markers = [
+            replace(
+                self.shelf.version_of(
+                    bucket, key_bytes(each["Key"]), self.shelf.ids.uuid(), "", Facts()
+                ),
+                is_marker=True,
+            )
+            for each in wanted
+        ]
+
+        def work(connection: Connection) -> list[tuple[Removed, list[Doomed]]]:
+            return [
+                shelf.remove_one(connection, bucket, marker, each.get("VersionId"))
+                for each, marker in zip(wanted, markers, strict=True)
+            ]
+
+        done = self.shelf.database.write(work) if wanted else []
+        for _, doomed in done:
+            self.shelf.clear(doomed)
+        return [_deleted(each, removed) for each, (removed, _) in zip(wanted, done, strict=True)]
+
+    def _choose(self, call: Call, req: Params, bucket: Bucket, method: str) -> _Chosen:
+        wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
+        version = found(self.shelf, self.doors, call, wanted, method)
+        conditions.check_read(conditions.of_read(req), version)
+        number = req.get("PartNumber")
+        if number is not None:
+            return self._part(req, version, number)
+        span = conditions.range_of(req.get("Range"), version.size)
+        if span is None:
+            return _Chosen(version, 0, version.size, is_partial=False)
+        return _Chosen(version, *span, is_partial=True)
+
+    def _part(self, req: Params, version: Version, number: int) -> _Chosen:
+        if req.get("Range"):
+            raise errors.invalid_request(
+                "Cannot specify both Range header and partNumber query parameter"
+            )
+        if not 1 <= number <= max(1, version.parts):
+            raise ServiceError(
+                "InvalidPartNumber", "The requested partnumber is not satisfiable", status=416
+            )
+        if not version.parts:
+            return _Chosen(version, 0, version.size, is_partial=version.size > 0)
+        blobs = self.shelf.parts_of(version)
+        start = sum(blob.size for blob in blobs[: number - 1])
+        end = start + blobs[number - 1].size
+        return _Chosen(version, start, end, is_partial=end > start, parts=version.parts)
+
+
+def check_declared(call: Call, req: Params) -> None:
+    """Refuse a body that says it is too large before reading any of it."""
+    size = max(call.body.declared_size or 0, req.get("ContentLength") or 0)
+    if size > PUT_SIZE_MAX:
+        raise ServiceError(
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed size",
+            status=400,
+            members={"ProposedSize": str(size), "MaxSizeAllowed": str(PUT_SIZE_MAX)},
+        )
+
+
+def verified(call: Call, req: Params, blob: Blob) -> Blob:
+    """The blob with the checksums that the client vouches for, or with the default one."""
+    expected = req.get("ContentMD5")
+    if expected:
+        computed = base64.b64encode(bytes.fromhex(blob.etag)).decode()
+        if not hmac.compare_digest(computed.encode(), expected.encode()):
+            raise errors.bad_digest("The Content-MD5 you specified did not match what we received.")
+    given = requests.given_checksums(req)
+    for name, value in given.items():
+        if blob.checksums[name] != value:
+            raise errors.bad_digest(
+                f"The {name} you specified did not match the calculated checksum."
+            )
+    theirs = {**given, **call.body.checksums}
+    theirs = {name: value for name, value in theirs.items() if name in digests.ALGORITHMS}
+    asked = req.get("ChecksumAlgorithm")
+    if asked and asked not in theirs:
+        theirs[asked] = blob.checksums[asked]
+    return replace(blob, checksums=theirs or {digests.DEFAULT: blob.checksums[digests.DEFAULT]})
+
+
+def version_member(version: Version) -> Params:
+    """Only a version that can be asked for again is named."""
+    return {} if version.version_id == "null" else {"VersionId": version.version_id}
+
+
+def _described(req: Params, bucket: Bucket, chosen: _Chosen) -> Params:
+    version = chosen.version
+    answer: Params = {
+        "AcceptRanges": "bytes",
+        "LastModified": moment(version.modified_ms),
+        "ContentLength": chosen.end - chosen.start,
+        "ETag": quoted(version.etag),
+        "ServerSideEncryption": "AES256",
+        "Metadata": dict(version.facts.metadata),
+        **requests.header_members(version),
+    }
+    answer |= {to: req[name] for name, to in _OVERRIDES.items() if req.get(name)}
+    if bucket.versioning:
+        answer["VersionId"] = version.version_id
+    if chosen.is_partial:
+        answer["ContentRange"] = f"bytes {chosen.start}-{chosen.end - 1}/{version.size}"
+    if chosen.parts:
+        answer["PartsCount"] = chosen.parts
+    if version.facts.tags:
+        answer["TagCount"] = len(version.facts.tags)
+    is_whole = chosen.end - chosen.start == version.size
+    if req.get("ChecksumMode") == "ENABLED" and is_whole:
+        answer |= checksum_members(version)
+    return answer
+
+
+def _removed_members(removed: Removed) -> Params:
+    answer: Params = {"DeleteMarker": True} if removed.is_marker else {}
+    return answer | ({"VersionId": removed.version_id} if removed.version_id else {})
+
+
+def _deleted(asked: Params, removed: Removed) -> Params:
+    answer: Params = {"Key": asked["Key"]}
+    if asked.get("VersionId"):
+        answer["VersionId"] = asked["VersionId"]
+    if removed.is_marker:
+        answer |= {"DeleteMarker": True, "DeleteMarkerVersionId": removed.version_id}
+    return answer

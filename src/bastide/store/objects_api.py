@@ -1,0 +1,93 @@
+"""Objects for the region's own work: jobs' inputs and outputs, model files. Nothing here asks a
+policy: the caller did, for the role that the job runs under."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bastide.store import errors, records, shelf
+from bastide.store.content import Pieces
+from bastide.store.model import Bucket, Facts, Version
+from bastide.store.names import key_bytes, text_bytes
+from bastide.store.records import Span
+from bastide.store.shelf import NewObject, Shelf
+
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSpace:
+    """An account's objects. Absent buckets and keys are NoSuchBucket and NoSuchKey."""
+
+    shelf: Shelf
+
+    def open(self, account: str, bucket: str, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
+        """An object and its bytes; the iterator has a `close`."""
+        where = self._bucket(account, bucket)
+        for _ in range(shelf.READ_TRIES):
+            version = self.shelf.find(where, key_bytes(key), None)
+            if version is None or version.is_marker:
+                raise errors.no_such_key(key)
+            reader = self.shelf.reader(where, version)
+            if reader is not None:
+                return _info(version), reader
+        raise shelf.replaced_too_often()
+
+    def put(
+        self,
+        account: str,
+        bucket: str,
+        key: str,
+        chunks: Iterable[bytes],
+        content_type: str = "binary/octet-stream",
+    ) -> ObjectInfo:
+        where = self._bucket(account, bucket)
+        facts = Facts(headers={"ContentType": content_type})
+        new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
+        return _info(self.shelf.put(new, Pieces(chunks)))
+
+    def listing(self, account: str, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object under `prefix`, in key order, a page at a time."""
+        where = self._bucket(account, bucket)
+        after, start = b"", text_bytes(prefix)
+        while True:
+            span = Span(prefix=start, after=after)
+            page = self.shelf.database.read(
+                lambda c, span=span: records.listed(c, where.id, span, PAGE_SIZE)  # type: ignore[misc]
+            )
+            yield from (_info(version) for version in page)
+            if len(page) < PAGE_SIZE:
+                return
+            after = page[-1].key
+
+    def bucket_exists(self, account: str, bucket: str) -> bool:
+        return self._find(account, bucket) is not None
+
+    def bucket_policy(self, account: str, bucket: str) -> str | None:
+        """The policy document of a bucket, for the authorizer; None if there is none."""
+        found = self._find(account, bucket)
+        return None if found is None else found.policy
+
+    def _bucket(self, account: str, name: str) -> Bucket:
+        found = self._find(account, name)
+        if found is None:
+            raise errors.no_such_bucket(name)
+        return found
+
+    def _find(self, account: str, name: str) -> Bucket | None:
+        return self.shelf.database.read(lambda c: records.find_bucket(c, account, name))
+
+
+def _info(version: Version) -> ObjectInfo:
+    modified = datetime.fromtimestamp(version.modified_ms / 1000, UTC)
+    return ObjectInfo(
+        key=version.key.decode(), size=version.size, etag=version.etag, modified=modified
+    )

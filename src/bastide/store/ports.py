@@ -1,0 +1,56 @@
+"""What the store needs from its siblings; joined in `app.py`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from bastide.kernel.call import Call
+
+
+class Kek(Protocol):
+    """A key-encrypting key of one (account, label)."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Keyring(Protocol):
+    """The key store. `by_id` raises KeyError for a key that is unknown or destroyed. A `kek` is
+    whatever it answered itself."""
+
+    def current(self, account: str, label: str) -> Kek: ...
+
+    def by_id(self, kek_id: str) -> Kek: ...
+
+    def wrap(self, kek: Any, dek: bytes, aad: bytes) -> bytes: ...
+
+    def unwrap(self, kek: Any, wrapped: bytes, aad: bytes) -> bytes: ...
+
+    def seal(self, purpose: str, plain: bytes, aad: bytes = b"") -> bytes: ...
+
+    def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes:
+        """ValueError if it was tampered with."""
+        ...
+
+
+class Access(Protocol):
+    """Asked for what one call touches beyond its own resource: a copy's source, each key of a
+    DeleteObjects, the tags given with a PutObject."""
+
+    def permits_call(
+        self, call: Call, params: Mapping[str, Any], action: str, resource: str
+    ) -> bool: ...
+
+
+class PolicyDocuments(Protocol):
+    def check_bucket_policy(self, account: str, bucket_arn: str, document: str) -> None:
+        """Raises ServiceError MalformedPolicy for a document that could not be enforced."""
+        ...
+
+
+LabelOf = Callable[[str, str, Mapping[str, str]], str]
+"""`label_of(account, bucket, tags)`: the label under which an object is sealed."""
+
+
+def agency_default(account: str, bucket: str, tags: Mapping[str, str]) -> str:
+    """Every object at its agency's default label, whose name is empty."""
+    return ""

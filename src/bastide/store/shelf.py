@@ -1,0 +1,193 @@
+"""Putting versions where they belong, and finding them: what all operations on objects share."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from bastide.db.database import Database
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.ids import ALNUM, Ids
+from bastide.store import conditions, errors, records
+from bastide.store.content import Content, ObjectReader, Source
+from bastide.store.digests import DEFAULT, FULL_OBJECT
+from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Version
+from bastide.store.ports import LabelOf
+from bastide.store.sealed import Place
+
+PUT_SIZE_MAX = 5 * 1024**3
+PARTS_MAX = 10_000
+READ_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewObject:
+    """What is about to be put, and what must hold when it is made visible."""
+
+    bucket: Bucket
+    key: bytes
+    facts: Facts
+    algorithms: Collection[str] = (DEFAULT,)
+    size_max: int = PUT_SIZE_MAX
+    if_match: str | None = None
+    if_none_match: str | None = None
+    verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What a delete did, for the answer."""
+
+    version_id: str | None = None
+    is_marker: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The objects of a region."""
+
+    database: Database
+    content: Content
+    clock: Clock
+    ids: Ids
+    label_of: LabelOf
+
+    def put(self, new: NewObject, source: Source) -> Version:
+        """Store a body as the latest version of its key. `verify` sees what was stored before
+        anybody else does; it may raise, or say which checksums count."""
+        bucket = new.bucket
+        label = self.label_of(bucket.account, bucket.name, new.facts.tags)
+        object_id = self.ids.uuid()
+        place = Place(
+            account=bucket.account, label=label, bucket=bucket.name, key=new.key,
+            object_id=object_id,
+        )  # fmt: skip
+        stored = self.content.store(place, source, new.algorithms, new.size_max)
+        try:
+            blob = new.verify(stored)
+        except ServiceError:
+            self.content.discard(stored)
+            raise
+        facts = new.facts.with_checksums(blob.checksums, FULL_OBJECT)
+        version = self.version_of(new.bucket, new.key, object_id, label, facts)
+        return self.place(new, replace(version, size=blob.size, etag=blob.etag), blob)
+
+    def version_of(
+        self, bucket: Bucket, key: bytes, object_id: str, label: str, facts: Facts
+    ) -> Version:
+        return Version(
+            bucket_id=bucket.id, key=key, version_id=self.ids.word(32, ALNUM),
+            object_id=object_id, modified_ms=epoch_ms(self.clock.now()), label=label, facts=facts,
+        )  # fmt: skip
+
+    def place(self, new: NewObject, version: Version, blob: Blob) -> Version:
+        def work(connection: Connection) -> tuple[Version, list[Doomed]]:
+            placed, doomed = self.add(connection, new, version)
+            records.add_blob(connection, blob)
+            return placed, doomed
+
+        try:
+            placed, doomed = self.database.write(work)
+        except ServiceError:  # after any other failure the row may be there: the sweep decides
+            self.content.discard(blob)
+            raise
+        self.clear(doomed)
+        return placed
+
+    def add(
+        self, connection: Connection, new: NewObject, version: Version
+    ) -> tuple[Version, list[Doomed]]:
+        """Within a write: make `version` the latest if the bucket and the conditions hold."""
+        bucket = _still(connection, new.bucket)
+        if new.if_match is not None or new.if_none_match is not None:
+            current = records.latest(connection, bucket.id, new.key)
+            conditions.check_write(new.if_match, new.if_none_match, current, new.key.decode())
+        if bucket.versioning != "Enabled":
+            version = replace(version, version_id=NULL_VERSION)
+        return version, records.add_version(connection, version)
+
+    def clear(self, doomed: Iterable[Doomed]) -> None:
+        """Remove files, after the commit that forgot them."""
+        for each in doomed:
+            self.content.blobs.remove(each.object_id, each.blob_ids)
+
+    def find(self, bucket: Bucket, key: bytes, version_id: str | None) -> Version | None:
+        """The version asked for, or the latest; either may be a delete marker."""
+
+        def work(connection: Connection) -> Version | None:
+            if version_id is None:
+                return records.latest(connection, bucket.id, key)
+            return records.version(connection, bucket.id, key, version_id)
+
+        return self.database.read(work)
+
+    def blobs_of(self, version: Version) -> list[Blob]:
+        return self.database.read(lambda c: records.blobs_of(c, version.object_id))
+
+    def parts_of(self, version: Version) -> list[Blob]:
+        """The parts' sizes and checksums, without what is kept inline."""
+        return self.database.read(lambda c: records.parts_of(c, version.object_id, -1, PARTS_MAX))
+
+    def reader(
+        self, bucket: Bucket, version: Version, start: int = 0, end: int | None = None
+    ) -> ObjectReader | None:
+        """The version's bytes; None when it was replaced since it was found."""
+        blobs = self.blobs_of(version)
+        place = Place(
+            account=bucket.account, label=version.label, bucket=bucket.name, key=version.key,
+            object_id=version.object_id,
+        )  # fmt: skip
+        if not blobs:
+            return None
+        try:
+            return self.content.reader(blobs, place, start, version.size if end is None else end)
+        except FileNotFoundError:
+            return None
+
+    def remove(
+        self, bucket: Bucket, key: bytes, version_id: str | None, if_match: str | None = None
+    ) -> Removed:
+        marker = self.version_of(bucket, key, self.ids.uuid(), "", Facts())
+
+        def work(connection: Connection) -> tuple[Removed, list[Doomed]]:
+            if if_match is not None:
+                current = records.latest(connection, bucket.id, key)
+                conditions.check_write(if_match, None, current, key.decode())
+            return remove_one(connection, bucket, replace(marker, is_marker=True), version_id)
+
+        removed, doomed = self.database.write(work)
+        self.clear(doomed)
+        return removed
+
+
+def remove_one(
+    connection: Connection, bucket: Bucket, marker: Version, version_id: str | None
+) -> tuple[Removed, list[Doomed]]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html"""
+    bucket = _still(connection, bucket)
+    if version_id is not None:
+        gone = records.version(connection, bucket.id, marker.key, version_id)
+        if gone is None:
+            return Removed(version_id=version_id), []
+        doomed = records.remove_version(connection, gone)
+        return Removed(version_id=version_id, is_marker=gone.is_marker), [doomed]
+    if not bucket.versioning:
+        gone = records.version(connection, bucket.id, marker.key, NULL_VERSION)
+        return Removed(), [] if gone is None else [records.remove_version(connection, gone)]
+    if bucket.versioning != "Enabled":
+        marker = replace(marker, version_id=NULL_VERSION)
+    doomed_list = records.add_version(connection, marker)
+    return Removed(version_id=marker.version_id, is_marker=True), doomed_list
+
+
+def replaced_too_often() -> Unavailable:
+    return Unavailable("The object is being replaced faster than it can be read.")
+
+
+def _still(connection: Connection, bucket: Bucket) -> Bucket:
+    """The bucket as it is now; it may have been deleted, even made anew, since it was found."""
+    now = records.find_bucket(connection, bucket.account, bucket.name)
+    if now is None or now.id != bucket.id:
+        raise errors.no_such_bucket(bucket.name)
+    return now

@@ -1,0 +1,1 @@
+"""Training jobs: SageMaker's API over `jobs`, with the /opt/ml contract inside."""

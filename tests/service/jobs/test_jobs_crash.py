@@ -1,0 +1,70 @@
+"""kill -9 of the control plane while jobs run: nothing is lost, nothing runs twice."""
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tests.jobs_kit import Site, local_executor
+from tests.service.jobs.control_plane import Collecting
+
+from bastide.jobs.model import FINISHED, Status
+from bastide.kernel.clock import SystemClock
+
+HERE = Path(__file__).parent
+PER_LIFE = 2
+
+
+def one_life(folder, first, delay_s):
+    """Start it, let it submit, and kill it `delay_s` after; answers how many it acknowledged."""
+    command = [sys.executable, str(HERE / "control_plane.py"), str(folder), str(first)]
+    with subprocess.Popen([*command, str(PER_LIFE)], stdout=subprocess.PIPE, text=True) as process:
+        accepted = 0
+        for _ in range(PER_LIFE):
+            accepted += bool(process.stdout.readline())
+        threading.Event().wait(delay_s)  # the random moment of its death, not a wait for anything
+        process.kill()
+    return accepted
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_kill_9_at_random_moments(tmp_path, seed):
+    moments = random.Random(seed)
+    names = []
+    for life in range(10):
+        first = life * PER_LIFE
+        assert one_life(tmp_path, first, moments.uniform(0, 0.5)) == PER_LIFE
+        names += [f"n{number}" for number in range(first, first + PER_LIFE)]
+    site = Site(tmp_path, local_executor(tmp_path), kind=Collecting(tmp_path))
+    try:
+        for name in names:
+            job = site.wait(f"plain/111122223333/{name}")
+            assert job.status is Status.COMPLETED, job
+            assert (tmp_path / "collected" / name).read_text() == "ran\n", "it ran exactly once"
+        told = (tmp_path / "lines").read_text().splitlines()
+        for number in range(len(names)):
+            assert f"started {number}" in told
+            assert f"ended {number}" in told
+    finally:
+        site.close()
+
+
+def test_a_job_goes_on_without_the_control_plane(tmp_path):
+    """It is killed while the job runs; the job ends by itself; the next life reports it."""
+    one_life(tmp_path, 0, 0.2)
+    clock, pause = SystemClock(), threading.Event()
+    deadline = clock.monotonic_s() + 20
+    while len(list(tmp_path.glob("runner/jobs/*/work/replica-0/ran"))) < PER_LIFE:
+        if clock.monotonic_s() > deadline:
+            break  # a job that was not launched yet is launched by the next life
+        pause.wait(0.02)
+    site = Site(tmp_path, local_executor(tmp_path), kind=Collecting(tmp_path))
+    try:
+        for number in range(PER_LIFE):
+            job = site.wait(f"plain/111122223333/n{number}")
+            assert job.status in FINISHED
+            assert job.status is Status.COMPLETED
+    finally:
+        site.close()

@@ -1,0 +1,159 @@
+"""A whole store on each database, with an in-memory keyring and an access port that can refuse."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bastide.db.database import Database
+from bastide.kernel.call import BytesBody, Call, EmptyBody, Principal, PrincipalKind
+from bastide.kernel.clock import ManualClock
+from bastide.kernel.ids import SystemIds
+from bastide.kernel.regions import Region
+from bastide.store.blobs import Blobs
+from bastide.store.bucket_policy import BucketPolicies
+from bastide.store.buckets import Buckets
+from bastide.store.content import Buffers, Content
+from bastide.store.copies import Copies
+from bastide.store.listing import Listing
+from bastide.store.multipart import Multipart
+from bastide.store.objects import Objects
+from bastide.store.objects_api import ObjectSpace
+from bastide.store.ports import agency_default
+from bastide.store.requests import Doors
+from bastide.store.shelf import Shelf
+from bastide.store.tagging import Tagging
+from bastide.store.upkeep import Upkeep
+from bastide.store.versioning import Versioning
+
+REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
+ALICE, BOB = "111111111111", "222222222222"
+
+
+@dataclass(frozen=True)
+class FakeKek:
+    id: str
+    key: bytes
+
+
+@dataclass
+class FakeKeyring:
+    keks: dict = field(default_factory=dict)
+    now: dict = field(default_factory=dict)
+
+    def current(self, account, label):
+        return self.now.get((account, label)) or self.rotate(account, label)
+
+    def rotate(self, account, label):
+        kek = FakeKek(f"{account}/{label}/{len(self.keks)}", os.urandom(32))
+        self.keks[kek.id] = self.now[account, label] = kek
+        return kek
+
+    def by_id(self, kek_id):
+        return self.keks[kek_id]
+
+    def wrap(self, kek, dek, aad):
+        nonce = os.urandom(12)
+        return nonce + AESGCM(kek.key).encrypt(nonce, dek, aad)
+
+    def unwrap(self, kek, wrapped, aad):
+        return AESGCM(kek.key).decrypt(wrapped[:12], wrapped[12:], aad)
+
+    def seal(self, purpose, plain, aad=b""):
+        return self.wrap(self.current("region", purpose), plain, aad)
+
+    def open(self, purpose, sealed, aad=b""):
+        try:
+            return self.unwrap(self.current("region", purpose), sealed, aad)
+        except InvalidTag:
+            raise ValueError("tampered") from None
+
+
+@dataclass
+class FakeAccess:
+    refused: set = field(default_factory=set)
+
+    def permits_call(self, call, params, action, resource):
+        return action not in self.refused and (action, resource) not in self.refused
+
+
+class FakeDocuments:
+    def check_bucket_policy(self, account, bucket_arn, document):
+        pass
+
+
+class Store:
+    """Every handler of S3, and `call(account, operation, …)` to use them as the wire would."""
+
+    def __init__(self, database: Database, root: Path, keyring=None) -> None:
+        clock, ids = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), SystemIds()
+        self.database, self.clock = database, clock
+        self.keyring = keyring or FakeKeyring()
+        self.access = FakeAccess()
+        self.hashing = ThreadPoolExecutor(2)
+        self.blobs = Blobs(root)
+        self.content = Content(
+            blobs=self.blobs, keyring=self.keyring, clock=clock, ids=ids, hashing=self.hashing,
+            buffers=Buffers(),
+        )  # fmt: skip
+        self.shelf = shelf = Shelf(
+            database=database, content=self.content, clock=clock, ids=ids, label_of=agency_default
+        )
+        doors = Doors(database=database, access=self.access)
+        self.upkeep = Upkeep(database=database, blobs=self.blobs, keyring=self.keyring)
+        self.space = ObjectSpace(shelf=shelf)
+        self.handlers = [
+            Buckets(
+                database=database, doors=doors, shelf=shelf, keyring=self.keyring, clock=clock,
+                ids=ids,
+            ),
+            Objects(shelf=shelf, doors=doors),
+            Copies(shelf=shelf, doors=doors),
+            Multipart(shelf=shelf, doors=doors),
+            Listing(database=database, doors=doors, keyring=self.keyring),
+            Tagging(shelf=shelf, doors=doors),
+            BucketPolicies(database=database, doors=doors, documents=FakeDocuments()),
+            Versioning(database=database, doors=doors),
+        ]  # fmt: skip
+        self.upkeep.start()
+
+    def call(self, method, account=ALICE, body=None, notes=None, **req):
+        stream = EmptyBody() if body is None else body
+        stream = BytesBody(stream) if isinstance(stream, bytes) else stream
+        principal = Principal(
+            account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
+            kind=PrincipalKind.USER, issuer_arn="i", name="u", access_key_id="AKIA",
+        )  # fmt: skip
+        call = Call(
+            operation=f"s3.{method}", region=REGION, principal=principal, request_id="r",
+            time=self.clock.now(), body=stream,
+        )  # fmt: skip
+        self.notes = call.notes
+        for handler in self.handlers:
+            if hasattr(handler, method):
+                return getattr(handler, method)(call, req)
+        raise AssertionError(method)
+
+    def bucket(self, name="bucket", account=ALICE):
+        where = {"LocationConstraint": REGION.name}
+        self.call("create_bucket", account, Bucket=name, CreateBucketConfiguration=where)
+        return name
+
+    def put(self, key, body=b"", bucket="bucket", account=ALICE, **req):
+        return self.call("put_object", account, body, Bucket=bucket, Key=key, **req)
+
+    def get(self, key, bucket="bucket", account=ALICE, **req):
+        answer = self.call("get_object", account, Bucket=bucket, Key=key, **req)
+        return b"".join(answer["Body"])
+
+    def files(self):
+        return sorted(
+            path.name for path in self.blobs.path("00").parent.parent.rglob("*") if path.is_file()
+        )
+
+    def close(self):
+        self.hashing.shutdown()

@@ -1,0 +1,154 @@
+"""Trees and archives that users made: nothing gets out, nothing hangs, nothing explodes."""
+
+import contextlib
+import io
+import os
+import socket
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastide.jobs import outputs
+from bastide.jobs.ports import JobFailed
+
+
+def tar_of(*entries, mode="w:gz"):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode=mode) as tar:
+        for name, kind, content in entries:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+                info.linkname = content
+                tar.addfile(info)
+            else:
+                data = content if isinstance(content, bytes) else b""
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+def unpack(data, target, size_max=1 << 20):
+    return outputs.unpack(io.BytesIO(data), target, size_max=size_max, compressed_size=len(data))
+
+
+def test_what_is_packed_comes_back(tmp_path):
+    root = tmp_path / "model"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "weights").write_bytes(b"w" * 70_000)
+    (root / "a" / "link").symlink_to("weights")
+    made = io.BytesIO()
+    assert outputs.pack(root, made, size_max=1 << 20) == 70_000
+    assert unpack(made.getvalue(), tmp_path / "back") == 70_000
+    assert (tmp_path / "back/a/link").read_bytes() == b"w" * 70_000
+
+
+def test_packing_twice_gives_the_same_files(tmp_path):
+    (tmp_path / "f").write_text("x")
+    first, second = io.BytesIO(), io.BytesIO()
+    outputs.pack(tmp_path, first, size_max=10)
+    os.utime(tmp_path / "f", (1, 1))
+    outputs.pack(tmp_path, second, size_max=10)
+    with tarfile.open(fileobj=io.BytesIO(first.getvalue())) as tar:
+        assert [each.mtime for each in tar] == [0]
+    assert first.getvalue()[8:] == second.getvalue()[8:]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "outside", "absolute", "up"])
+def test_what_is_no_file_fails_by_name(tmp_path, kind):
+    path = tmp_path / "model" / "odd\n"
+    path.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(path))
+    else:
+        path.symlink_to({"outside": "../x", "absolute": "/etc/passwd", "up": "a/../../x"}[kind])
+    with pytest.raises(JobFailed, match=r"^odd\\n is "):
+        outputs.pack(path.parent, io.BytesIO(), size_max=1 << 20)
+
+
+def test_a_link_on_the_way_is_not_followed(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "dir").symlink_to("/etc")
+    with pytest.raises(JobFailed):
+        outputs.open_file(tmp_path / "model", "dir/passwd")
+
+
+def test_too_large_to_pack(tmp_path):
+    (tmp_path / "f").write_bytes(bytes(100))
+    with pytest.raises(JobFailed, match="too large"):
+        outputs.pack(tmp_path, io.BytesIO(), size_max=99)
+
+
+BAD = {
+    "up": [("../x", tarfile.REGTYPE, b"x")],
+    "absolute": [("/tmp/x", tarfile.REGTYPE, b"x")],
+    "inner up": [("a/../../x", tarfile.REGTYPE, b"x")],
+    "link out": [("a", tarfile.SYMTYPE, "../../etc")],
+    "absolute link": [("a", tarfile.SYMTYPE, "/etc/passwd")],
+    "through a link": [("a", tarfile.SYMTYPE, "b"), ("a/x", tarfile.REGTYPE, b"x")],
+    "hard link out": [("a", tarfile.LNKTYPE, "../../../etc/passwd")],
+    "hard link to nothing": [("a", tarfile.LNKTYPE, "b")],
+    "device": [("a", tarfile.CHRTYPE, None)],
+    "fifo": [("a", tarfile.FIFOTYPE, None)],
+    "large": [("a", tarfile.REGTYPE, bytes(2 << 20))],
+    "deep": [("/".join("d" * 100), tarfile.REGTYPE, b"x")],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_archives(tmp_path, name):
+    with pytest.raises(JobFailed):
+        unpack(tar_of(*BAD[name]), tmp_path / "in")
+    assert sorted(os.listdir(tmp_path)) == ["in"]
+
+
+def test_a_bomb_is_stopped_by_its_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "RATIO_FREE_BYTES", 1 << 20)
+    bomb = tar_of(("zeros", tarfile.REGTYPE, bytes(32 << 20)))
+    with pytest.raises(JobFailed):
+        unpack(bomb, tmp_path / "in", size_max=1 << 40)
+    assert (tmp_path / "in/zeros").stat().st_size < 16 << 20
+
+
+def test_the_last_of_a_name_wins_without_following_it(tmp_path):
+    data = tar_of(
+        ("keep", tarfile.REGTYPE, b"1"),
+        ("a", tarfile.SYMTYPE, "keep"),
+        ("a", tarfile.REGTYPE, b"2"),
+    )
+    unpack(data, tmp_path / "in")
+    assert (tmp_path / "in/keep").read_bytes() == b"1"
+    assert (tmp_path / "in/a").read_bytes() == b"2"
+
+
+@given(st.binary(max_size=3000))
+def test_any_bytes_are_refused_or_unpacked(tmp_path_factory, data):
+    target = tmp_path_factory.mktemp("any")
+    with contextlib.suppress(JobFailed):
+        unpack(data, target / "in")
+    assert os.listdir(target) in (["in"], [])
+
+
+NAMES = st.text("ab./", min_size=1, max_size=8)
+KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+
+
+@given(st.lists(st.tuples(NAMES, KINDS, NAMES), max_size=6))
+def test_no_archive_writes_outside(tmp_path_factory, entries):
+    target = tmp_path_factory.mktemp("out")
+    made = [
+        (name, kind, text if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else text.encode())
+        for name, kind, text in entries
+    ]
+    with contextlib.suppress(JobFailed):
+        unpack(tar_of(*made, mode="w"), target / "in")
+    assert os.listdir(target) in (["in"], [])
+    for folder, folders, files in os.walk(target / "in"):
+        for name in (*folders, *files):
+            real = os.path.realpath(os.path.join(folder, name))
+            assert real.startswith(str(target / "in")), (entries, name)

@@ -1,0 +1,216 @@
+"""Documents, patterns and conditions: documented examples, hostile input, a slow reference."""
+
+import contextlib
+import json
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastide.kernel.errors import ServiceError
+from bastide.policy.document import PolicyKind, parse
+from bastide.policy.evaluator import Caller, Grant, Policies, Request, decide, trusted
+from bastide.policy.patterns import ArnPattern, BadPattern, Pattern
+
+ME = Caller(
+    account="111122223333",
+    arn="arn:aws:sts::111122223333:assumed-role/R/s",
+    issuer_arn="arn:aws:iam::111122223333:role/R",
+)
+
+
+def document(*statements, version="2012-10-17"):
+    return json.dumps({"Version": version, "Statement": list(statements)})
+
+
+def allow(**more):
+    return {"Effect": "Allow", "Action": "*", "Resource": "*"} | more
+
+
+def says(text, action="s3:GetObject", resource="arn:aws:s3:::b/k", **context):
+    request = Request(
+        action=action.lower(),
+        resource=resource,
+        context={key.replace("__", ":").lower(): v for key, v in context.items()},
+        caller=ME,
+    )
+    found = decide(request, Policies(identity=[("p", parse(text, PolicyKind.IDENTITY))]))
+    return "deny" if found.explicit_deny else "allow" if found.allowed else "no"
+
+
+@given(st.text("ab*?:", max_size=8), st.text("ab:", max_size=10))
+def test_globs_are_what_a_slow_regex_says(pattern, value):
+    slow = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    expected = re.fullmatch(slow, value, re.DOTALL) is not None
+    assert Pattern.of(pattern).matches(value, {}) == expected
+
+
+@given(st.text("ab*?:", max_size=12), st.text("ab:", max_size=12))
+def test_arn_wildcards_stay_between_their_colons(pattern, value):
+    fields, values = pattern.split(":", 5), value.split(":", 5)
+    expected = pattern == "*" or (
+        len(fields) == len(values)
+        and all(
+            re.fullmatch(re.escape(f).replace(r"\*", ".*").replace(r"\?", "."), v, re.DOTALL)
+            for f, v in zip(fields, values, strict=True)
+        )
+    )
+    assert ArnPattern.of(pattern).matches(value, {}) == bool(expected)
+
+
+def test_hostile_patterns_take_no_longer():
+    started = time.perf_counter()
+    assert not Pattern.of("*a" * 2000 + "b").matches("a" * 4000, {})
+    assert not Pattern.of("*a?" * 1000 + "b").matches("a" * 4000, {})
+    assert time.perf_counter() - started < 2
+
+
+def test_variables():
+    home = allow(Resource="arn:aws:s3:::b/${aws:username}/*")
+    assert says(document(home), resource="arn:aws:s3:::b/ann/x", aws__username="ann") == "allow"
+    assert says(document(home), resource="arn:aws:s3:::b/bob/x", aws__username="ann") == "no"
+    assert says(document(home), resource="arn:aws:s3:::b/bob/x", aws__username="*") == "no"
+    assert says(document(home), resource="arn:aws:s3:::b/bob/x") == "no"
+    team = allow(Resource="arn:aws:s3:::b/${aws:PrincipalTag/team, 'none'}/k")
+    assert says(document(team), resource="arn:aws:s3:::b/none/k") == "allow"
+    star = allow(Resource="arn:aws:s3:::b/${*}${?}${$}")
+    assert says(document(star), resource="arn:aws:s3:::b/*?$") == "allow"
+    assert says(document(star), resource="arn:aws:s3:::b/xy$") == "no"
+    old = document(home, version="2008-10-17")
+    assert says(old, resource="arn:aws:s3:::b/${aws:username}/x", aws__username="ann") == "allow"
+
+
+@pytest.mark.parametrize("text", ["${", "${x}", "${aws:username", "${}", "${a:b, c}", "${${a:b}}"])
+def test_what_is_no_variable_is_refused(text):
+    with pytest.raises(BadPattern):
+        Pattern.of(text)
+
+
+CONDITIONS = [
+    # operator, wanted, value, holds, holds when the key is absent
+    ("StringEquals", "a", "a", True, False),
+    ("StringEquals", "a*", "ab", False, False),
+    ("StringNotEquals", "a", "b", True, True),
+    ("StringEqualsIgnoreCase", "A", "a", True, False),
+    ("StringNotEqualsIgnoreCase", "A", "a", False, True),
+    ("StringLike", "a*", "ab", True, False),
+    ("StringNotLike", ["a*", "b*"], "bb", False, True),
+    ("StringEqualsIfExists", "a", "b", False, True),
+    ("NumericEquals", "10", "10.0", True, False),
+    ("NumericNotEquals", 10, "11", True, True),
+    ("NumericLessThan", "10", "9", True, False),
+    ("NumericLessThanEquals", "10", "10", True, False),
+    ("NumericGreaterThan", "10", "nan", False, False),
+    ("NumericGreaterThanEquals", "10", "1_0", False, False),
+    ("DateLessThan", "2026-01-01T00:00:00Z", "2025-12-31T23:59:59Z", True, False),
+    ("DateGreaterThan", "1767225600", "2026-01-01T00:00:01Z", True, False),
+    ("DateEquals", "2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00Z", True, False),
+    ("DateNotEquals", "2026-01-01", "2026-01-01T00:00:00Z", False, True),
+    ("Bool", True, "true", True, False),
+    ("Bool", "false", "true", False, False),
+    ("BinaryEquals", "QmluYXJ5", "QmluYXJ5", True, False),
+    ("IpAddress", "203.0.113.0/24", "203.0.113.9", True, False),
+    ("NotIpAddress", ["203.0.113.0/24", "2001:db8::/32"], "2001:db8::1", False, True),
+    ("ArnLike", "arn:aws:sns:*:1:t*", "arn:aws:sns:x:1:top", True, False),
+    ("ArnEquals", "arn:aws:sns:*:1:t", "arn:aws:sns:x:2:t", False, False),
+    ("ArnNotLike", "arn:aws:sns:*:1:t", "arn:aws:sns:x:2:t", True, True),
+    ("Null", "true", "x", False, True),
+    ("Null", "false", "x", True, False),
+    ("ForAnyValue:StringEquals", ["a", "b"], ["c", "b"], True, False),
+    ("ForAllValues:StringEquals", ["a", "b"], ["c", "b"], False, True),
+    ("ForAllValues:StringLike", "*", [], True, True),
+    ("ForAnyValue:StringNotEquals", "a", ["a"], False, False),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted", "value", "present", "absent"), CONDITIONS)
+def test_operators(name, wanted, value, present, absent):
+    text = document(allow(Condition={name: {"aws:Key": wanted}}))
+    assert says(text, aws__key=value) == ("allow" if present else "no")
+    assert says(text) == ("allow" if absent else "no")
+
+
+def test_deny_wins_and_not_forms():
+    deny = {"Effect": "Deny", "NotAction": "s3:Get*", "Resource": "*"}
+    text = document(allow(), deny)
+    assert says(text, "S3:getobject") == "allow"
+    assert says(text, "s3:PutObject") == "deny"
+    kept = {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::b/*"}
+    assert says(document(allow(), kept)) == "allow"
+    assert says(document(allow(), kept), resource="arn:aws:s3:::c/k") == "deny"
+
+
+@pytest.mark.parametrize(
+    ("principal", "grant"),
+    [
+        ("*", Grant.ROLE),
+        ({"AWS": ME.account}, Grant.DELEGATED),
+        ({"AWS": f"arn:aws:iam::{ME.account}:root"}, Grant.DELEGATED),
+        ({"AWS": ME.issuer_arn}, Grant.ROLE),
+        ({"AWS": [ME.arn, ME.account]}, Grant.DIRECT),
+        ({"AWS": "999999999999"}, Grant.NONE),
+        ({"Service": "sagemaker.amazonaws.com"}, Grant.NONE),
+    ],
+)
+def test_trust(principal, grant):
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    request = Request(action="sts:assumerole", resource="*", context={}, caller=ME)
+    assert trusted(request, parse(document(statement), PolicyKind.TRUST)) is grant
+
+
+def bad_documents():
+    yield from ("", "null", "[]", "{", '{"Statement": NaN}', "[" * 100_000, "1" * 10_000)
+    yield '{"Version": "2012-10-17", "Version": "2012-10-17", "Statement": []}'
+    yield document()
+    yield document(allow(), version="2020-01-01")
+    yield " " * 200_000
+    for change in (
+        {"Effect": "allow"},
+        {"Action": "GetObject"},
+        {"Action": []},
+        {"Action": None},
+        {"Action": "s3:${aws:username}"},
+        {"Resource": "bucket"},
+        {"Resource": "arn:aws:s3:x"},
+        {"Resource": "arn:aws:s3:::${nothing}"},
+        {"NotAction": "s3:*"},
+        {"Principal": "*"},
+        {"Sid": "a b"},
+        {"Extra": 1},
+        {"Condition": []},
+        {"Condition": {"StringEqual": {"aws:x": "y"}}},
+        {"Condition": {"NotIpAddress": {"aws:SourceIp": "x"}}},
+        {"Condition": {"Null": {"aws:x": "maybe"}}},
+        {"Condition": {"Bool": {"aws:x": "${aws:y}"}}},
+        {"Condition": {"ForSomeValues:StringLike": {"aws:x": "y"}}},
+        {"Condition": {"StringEquals": {"nokey": "y"}}},
+        {"Condition": {"StringEquals": {"aws:x": []}}},
+        {"Condition": {"StringEquals": {"aws:x": {"a": 1}}}},
+    ):
+        yield document(allow(**change))
+    yield document(allow(Sid="a"), allow(Sid="a"))
+
+
+@pytest.mark.parametrize("text", list(bad_documents()), ids=lambda text: text[:40])
+def test_bad_documents_are_refused(text):
+    with pytest.raises(ServiceError) as caught:
+        parse(text, PolicyKind.IDENTITY)
+    assert caught.value.code == "MalformedPolicyDocument"
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["Version", "Statement", "Effect", "Action", "Resource", "Condition"]),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+))  # fmt: skip
+def test_no_document_crashes_the_parser(body):
+    for kind in PolicyKind:
+        with contextlib.suppress(ServiceError):
+            parse(json.dumps(body), kind)

@@ -1,0 +1,97 @@
+"""Values for any shape of a service model, by Hypothesis; and what they look like when equal."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+DEPTH_MAX = 4
+TEXT = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f"), max_size=8
+)
+HEADER_TEXT = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789-_/ =", min_size=1, max_size=8).map(
+    lambda text: text.strip() or "x"
+)
+LABEL_TEXT = st.text("abcXYZ019-_.:/%+ ~ü", min_size=1, max_size=8).filter(
+    lambda text: text.strip("./ ") and not text.startswith("/")
+)
+MOMENTS = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-10, 10) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=3,
+)
+
+
+def values(shape: Any, depth: int = 0, where: str = "") -> st.SearchStrategy[Any]:
+    kind = shape.type_name
+    if kind == "structure":
+        if shape.is_document_type:
+            return DOCUMENTS.filter(lambda value: value is not None)
+        return structures(shape, depth)
+    if kind == "list":
+        least = int(bool(where))
+        return st.lists(values(shape.member, depth + 1, where), min_size=least, max_size=2)
+    if kind == "map":
+        keys = HEADER_TEXT.map(str.lower) if where else TEXT.filter(bool)
+        return st.dictionaries(keys, values(shape.value, depth + 1, where), min_size=1, max_size=2)
+    return scalars(shape, where)
+
+
+def scalars(shape: Any, where: str) -> st.SearchStrategy[Any]:
+    kind = shape.type_name
+    if kind in ("integer", "long"):
+        return st.integers(-(2**31), 2**31 - 1)
+    if kind in ("float", "double"):
+        return st.floats(-1e6, 1e6).map(lambda value: round(value, 3) + 0.5)
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "timestamp":
+        return MOMENTS
+    if kind == "blob":
+        return st.binary(max_size=12)
+    if where == "uri":
+        return LABEL_TEXT
+    if where:
+        return HEADER_TEXT
+    if shape.enum:
+        return st.sampled_from(list(shape.enum))
+    return TEXT
+
+
+def structures(shape: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
+    required, optional = {}, {}
+    for name, member in shape.members.items():
+        if member.serialization.get("eventstream"):
+            continue
+        deep = depth >= DEPTH_MAX and member.type_name in ("structure", "list", "map")
+        where = member.serialization.get("location", "")
+        if name in shape.required_members and not (deep and depth > DEPTH_MAX + 4):
+            required[name] = values(member, depth + 1, where)
+        elif not deep:
+            optional[name] = values(member, depth + 1, where)
+    if shape.is_tagged_union and (optional or required):
+        choices = list((optional | required).items())
+        return st.sampled_from(choices).flatmap(
+            lambda one: st.fixed_dictionaries({one[0]: one[1]})
+        )
+    picked = dict(list(optional.items())[:12])
+    return st.fixed_dictionaries(required, optional=picked)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, but for what the wire cannot tell apart: "" or {} or [] and nothing at all."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = {key for key in left.keys() | right.keys() if not key.startswith("ResponseMeta")}
+        return all(same(left.get(key), right.get(key)) for key in keys)
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return all(same(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, float) and isinstance(right, float | int):
+        return math.isclose(left, right, rel_tol=1e-9)
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return left.timestamp() == right.timestamp()
+    empty = (None, "", [], {}, b"")
+    if left in empty and right in empty:
+        return True
+    return bool(left == right)
