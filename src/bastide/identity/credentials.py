@@ -10,16 +10,8 @@ from bastide.identity.directory import Directory
 from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
 from bastide.identity.sessions import session_arn
 from bastide.identity.tokens import Session, SessionTokens
-from bastide.kernel.call import Principal, PrincipalKind
+from bastide.kernel.call import Credential, Principal, PrincipalKind
 from bastide.kernel.clock import epoch_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """An access key that may sign now."""
-
-    secret: str
-    principal: Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,14 @@ class Principal:
     session_policy: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key that may sign now."""
+
+    secret: str
+    principal: Principal
+
+
 class Body(Protocol):
     """A request body that is still arriving. Reading it checks the length, checksum, chunk
     signatures and payload hash that the client promised: the last read raises ServiceError when

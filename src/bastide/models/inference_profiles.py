@@ -61,8 +61,8 @@ class InferenceProfiles:
 
 def _opened(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
         raise ServiceError("ValidationException", "The nextToken is invalid.") from None
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from bastide.models.gguf import BadGguf, read_header
 from bastide.models.model import (
-    Entry, FetchFailed, LocalFile, ModelCard, NotAdmitted, Source, Step,
+    Entry,
+    FetchFailed,
+    LocalFile,
+    ModelCard,
+    NotAdmitted,
+    Source,
+    Step,
 )  # fmt: skip
 from bastide.models.shelf import Shelf, verify
 from bastide.models.sources import Fetch

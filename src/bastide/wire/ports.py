@@ -2,19 +2,10 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from bastide.kernel.call import Call, Principal
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """An access key that may sign now."""
-
-    secret: str
-    principal: Principal
+from bastide.kernel.call import Call, Credential, Principal
 
 
 class Credentials(Protocol):

@@ -3,14 +3,13 @@
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.serialize import create_serializer
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bastide.wire.model import SERVICES, Catalogue
 from bastide.wire.parse import Parsers
 from bastide.wire.route import Router
 from bastide.wire.types import RawRequest
-from tests.wire.proto.shapes import same, structures
+from tests.wire.proto.shapes import same, structures, with_examples
 
 CATALOGUE = Catalogue()
 ROUTER = Router(CATALOGUE)
@@ -73,21 +72,13 @@ def _set_by_client(operation) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in REPLACED])
-@settings(
-    max_examples=3,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    phases=(Phase.generate,),
-    suppress_health_check=list(HealthCheck),
-)
-@given(data=st.data())
-def test_what_botocore_sends_is_understood(name, data):
+def test_what_botocore_sends_is_understood(name):
     operation = CATALOGUE.operation(name)
-    if operation.input is None:
-        params = {}
-    else:
-        params = data.draw(structures(operation.input))
+    asked = structures(operation.input) if operation.input is not None else st.just({})
+    with_examples(asked, lambda params: check(operation, params))
+
+
+def check(operation, params) -> None:
     for protocol in PROTOCOLS.get(operation.service.name, (operation.service.protocol,)):
         raw, body = sent(operation, protocol, params)
         form = body if ROUTER.reads_form(raw, operation.service.signing_name) else b""

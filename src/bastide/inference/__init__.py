@@ -1,0 +1,1 @@
+"""bedrock-runtime: conversations with language models, and the engines that run them."""

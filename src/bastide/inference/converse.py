@@ -1,0 +1,188 @@
+"""bedrock-runtime: Converse, ConverseStream and CountTokens.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.inference.engine_client import EngineClient, EngineStream, broken
+from bastide.inference.engines import Engines, Lease
+from bastide.inference.prompts import STOP_POINTER, Prompt, messages_of, prompt_of
+from bastide.inference.replies import End, EndReader, end_of_completion, stop_reason
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock
+from bastide.kernel.operation import operation
+from bastide.models.catalogue import Models
+from bastide.models.model import ModelCard
+
+Params = dict[str, Any]
+HONOURED = (
+    "modelId",
+    "messages.role",
+    "messages.content.text",
+    "system.text",
+    "inferenceConfig",
+    "additionalModelRequestFields",
+    "additionalModelResponseFieldPaths",
+    "performanceConfig",
+    "serviceTier",
+)
+ACCEPTED = {"requestMetadata": "it only filters invocation logs, which hold no prompts here"}
+COUNTED = (
+    "modelId",
+    "input.converse.messages.role",
+    "input.converse.messages.content.text",
+    "input.converse.system.text",
+)
+UNCOUNTED = {
+    "input.converse.additionalModelRequestFields": "sampling does not change the tokens of a prompt"
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversations:
+    models: Models
+    engines: Engines
+    client: EngineClient
+    clock: Clock
+
+    @operation(*HONOURED, accepted=ACCEPTED)
+    async def converse(self, call: Call, req: Params) -> Params:
+        started = self.clock.monotonic_s()
+        card = self._card(call, req)
+        prompt = prompt_of(call.operation, req, card.context_tokens)
+        async with await self.engines.acquire(card, call.account) as lease:
+            body = prompt.body(lease.endpoint, stream=False)
+            found = await self.client.complete(lease.endpoint, body)
+            lease.confirm()
+        end = end_of_completion(found)
+        text = found.choices[0].message.content
+        answer: Params = {
+            "output": {
+                "message": {"role": "assistant", "content": [{"text": text}] if text else []}
+            },
+            **_stopped(end, prompt, card),
+            "usage": _usage(call, end),
+            "metrics": {"latencyMs": self._since_ms(started)},
+            **_echoed(req),
+        }
+        return answer
+
+    @operation(*HONOURED, accepted=ACCEPTED)
+    async def converse_stream(self, call: Call, req: Params) -> Params:
+        """What is wrong before the first byte is an error of the call, later an event."""
+        started = self.clock.monotonic_s()
+        card = self._card(call, req)
+        prompt = prompt_of(call.operation, req, card.context_tokens)
+        lease = await self.engines.acquire(card, call.account)
+        try:
+            body = prompt.body(lease.endpoint, stream=True)
+            stream = await self.client.stream(lease.endpoint, body)
+        except BaseException:  # also when the caller goes away: the place is free again
+            lease.release()
+            raise
+
+        def last(end: End) -> Params:
+            lease.confirm()
+            return {
+                "usage": _usage(call, end),
+                "metrics": {"latencyMs": self._since_ms(started)},
+                **_echoed(req),
+            }
+
+        return {"stream": Answer(stream, lease, _events(stream, prompt, card, last))}
+
+    @operation(*COUNTED, accepted=UNCOUNTED)
+    async def count_tokens(self, call: Call, req: Params) -> Params:
+        card = self._card(call, req)
+        messages = messages_of(call.operation, req["input"]["converse"])
+        async with await self.engines.visit(card, call.account) as lease:
+            return {"inputTokens": await self.client.count(lease.endpoint, messages)}
+
+    def _card(self, call: Call, req: Params) -> ModelCard:
+        """The model that answers, named in a header and in the audit record."""
+        card = self.models.called(call, req["modelId"])
+        call.notes.headers["x-bastide-model"] = card.model_id
+        call.notes.audit["model"] = card.model_id
+        if card.sha256:
+            call.notes.audit["model_sha256"] = card.sha256
+        return card
+
+    def _since_ms(self, started: float) -> int:
+        return int((self.clock.monotonic_s() - started) * 1000)
+
+
+class Answer:
+    """The events of one streamed answer. At its end, or when it is closed before, the generation
+    is over and the place is free: also when nobody ever asked for the first event."""
+
+    def __init__(
+        self, stream: EngineStream, lease: Lease, events: AsyncGenerator[Params, None]
+    ) -> None:
+        self._stream = stream
+        self._lease = lease
+        self._events = events
+
+    def __aiter__(self) -> "Answer":
+        return self
+
+    async def __anext__(self) -> Params:
+        try:
+            return await self._events.__anext__()
+        except BaseException:  # its end, a failure or a cancellation: all of them end it
+            self._finish()
+            raise
+
+    async def aclose(self) -> None:
+        self._finish()
+        await self._events.aclose()
+
+    def _finish(self) -> None:
+        self._stream.close()
+        self._lease.release()
+
+
+async def _events(
+    stream: EngineStream, prompt: Prompt, card: ModelCard, last: Callable[[End], Params]
+) -> AsyncGenerator[Params, None]:
+    """AWS's order: start, deltas, block stop, message stop, metadata."""
+    reader, written = EndReader(), False
+    yield {"messageStart": {"role": "assistant"}}
+    async with aclosing(stream.chunks()) as chunks:
+        async for chunk in chunks:
+            for choice in chunk.choices:
+                if text := choice.delta.content:
+                    written = True
+                    yield {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}}
+            reader.read(chunk)
+    end = reader.end()
+    if end is None:
+        raise broken(EOFError())
+    if written:
+        yield {"contentBlockStop": {"contentBlockIndex": 0}}
+    yield {"messageStop": _stopped(end, prompt, card)}
+    yield {"metadata": last(end)}
+
+
+def _stopped(end: End, prompt: Prompt, card: ModelCard) -> Params:
+    reason = stop_reason(end, prompt.tokens_max, local=not card.remote)
+    found: Params = {"stopReason": str(reason)}
+    if prompt.wants_stop_sequence:
+        name = STOP_POINTER.removeprefix("/")
+        found["additionalModelResponseFields"] = {name: end.stop_sequence}
+    return found
+
+
+def _usage(call: Call, end: End) -> dict[str, int]:
+    usage = end.usage.bedrock()
+    call.notes.audit["input_tokens"] = str(usage["inputTokens"])
+    call.notes.audit["output_tokens"] = str(usage["outputTokens"])
+    return usage
+
+
+def _echoed(req: Params) -> Params:
+    """Both are only taken with their default value, and said back as AWS does."""
+    return {name: req[name] for name in ("performanceConfig", "serviceTier") if req.get(name)}

@@ -1,0 +1,45 @@
+"""The plain data of engines and answers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTask:
+    """How engines of this region are run; from bastide.toml."""
+
+    memory_budget_mib: int = 4096
+    threads: int = 1
+    slots: int = 4
+    context_tokens: int = 8192
+    load_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteEngine:
+    """An OpenAI-compatible server that somebody else runs; `url` ends in `/v1`."""
+
+    url: str
+    model: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where one request goes. `local`: it is one of our own engines. `slot` is the place in it that
+    the request is given; `warm` says that this place last worked for the same agency."""
+
+    url: str
+    key: str
+    model: str
+    local: bool = False
+    slot: int | None = None
+    warm: bool = False
+
+
+class StopReason(StrEnum):
+    END_TURN = "end_turn"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    CONTENT_FILTERED = "content_filtered"
+    CONTEXT_FULL = "model_context_window_exceeded"

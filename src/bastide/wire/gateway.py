@@ -1,0 +1,337 @@
+"""The whole server as one list of stages, each turning one frozen type into the next:
+
+    decode → authenticate → resolve operation → take body → validate → authorize → open audit
+           → dispatch → encode → close audit
+
+A refusal at any stage is audited and answered in the protocol's own form. An answer's first byte
+leaves only when the record that allowed it is durable.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore import xform_name
+
+from bastide.kernel.call import Body, BytesBody, Call, EmptyBody
+from bastide.kernel.clock import Clock
+from bastide.kernel.errors import ServiceError, Unavailable, unsupported
+from bastide.kernel.ids import Ids
+from bastide.kernel.operation import honours_of
+from bastide.kernel.regions import Region
+from bastide.wire import honours
+from bastide.wire.arrival import Arriving, Receive, read_whole
+from bastide.wire.authenticate import Authenticator, Sender, needs_body
+from bastide.wire.denials import protocol_of
+from bastide.wire.errors import serialize_error
+from bastide.wire.model import Catalogue, Operation
+from bastide.wire.parse import Parsers
+from bastide.wire.payload import CheckedBody, promise_of
+from bastide.wire.ports import Auditor, Authorizer
+from bastide.wire.route import Route, Router
+from bastide.wire.sending import Send, dressed, gone, send_response
+from bastide.wire.serialize import Serializers
+from bastide.wire.strict import fault
+from bastide.wire.types import Params, RawRequest, RawResponse
+from bastide.wire.validate import Validators
+
+logger = logging.getLogger(__name__)
+BODY_MAX = 10 * 1024 * 1024
+LARGE_BODY_MAX = 25 * 1024 * 1024
+LARGE = frozenset({"sagemaker-runtime.InvokeEndpoint", "bedrock-runtime.InvokeModel"})
+EMPTY = EmptyBody()
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered method, and the check of what it honours."""
+
+    method: Callable[[Call, Params], Any]
+    is_async: bool
+    check: honours.Checker
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a request has come, for the answer and the record of one that fails."""
+
+    request_id: str
+    raw: RawRequest
+    protocol: str
+    operation: Operation | None = None
+    call: Call | None = None
+    params: Params = field(default_factory=dict)
+    opened: "Future[Any] | None" = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What the stages need; joined in `app.py`."""
+
+    region: Region
+    clock: Clock
+    ids: Ids
+    catalogue: Catalogue
+    authenticator: Authenticator
+    authorizer: Authorizer
+    auditor: Auditor
+    executor: Executor
+
+
+class Gateway:
+    """The ASGI application."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._router = Router(stages.catalogue)
+        self._parsers, self._validators = Parsers(), Validators()
+        self._serializers = Serializers()
+        self.handlers: dict[str, Handler] = {}
+
+    def register(self, service: str, handler: object) -> None:
+        """Take every public method of `handler` as the operation of that name. A name that is no
+        operation, a method without its mark, and a second handler are mistakes at start-up."""
+        catalogue = self._stages.catalogue
+        names = {xform_name(name): name for name in catalogue.service(service).names}
+        for name, method in inspect.getmembers(handler, inspect.ismethod):
+            if name.startswith("_"):
+                continue
+            if name not in names:
+                raise TypeError(f"{type(handler).__name__}.{name} is no operation of {service}")
+            operation = catalogue.operation(f"{service}.{names[name]}")
+            assert operation is not None
+            if operation.full_name in self.handlers:
+                raise TypeError(f"{operation.full_name} has two handlers")
+            check = honours.checker(operation, honours_of(method))
+            is_async = inspect.iscoroutinefunction(method)
+            self.handlers[operation.full_name] = Handler(method, is_async, check)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        raw = decode(scope)
+        progress = Progress(self._stages.ids.uuid(), raw, protocol_of(raw))
+        try:
+            reason = fault(scope)
+            if reason:
+                raise ServiceError("InvalidRequest", reason, status=400)
+            response = await self._serve(progress, receive)
+        except Exception as error:  # the edge: whatever it is, it is recorded and answered
+            response = await self._failed(progress, error)
+        await self._send(progress, response, receive, send)
+
+    async def _serve(self, progress: Progress, receive: Receive) -> RawResponse:
+        sender, whole = await self._authenticate(progress, receive)
+        if whole is None and self._router.reads_form(progress.raw, sender.signing_name):
+            whole = await _whole_body(progress.raw, sender, receive, BODY_MAX)
+        route = self._router.resolve(progress.raw, sender.signing_name, whole or b"")
+        progress.protocol, progress.operation = route.protocol, route.operation
+        progress.call = self._call(progress, sender)
+        if route.operation.streams_in is not None and whole is None:
+            return await self._perform_streaming(progress, route, sender, receive)
+        if whole is None:
+            limit = LARGE_BODY_MAX if route.operation.full_name in LARGE else BODY_MAX
+            whole = await _whole_body(progress.raw, sender, receive, limit)
+        return await self._perform(progress, route, whole, receive)
+
+    async def _authenticate(
+        self, progress: Progress, receive: Receive
+    ) -> tuple[Sender, bytes | None]:
+        """Who it is; and the body, where the signature could not be checked without it."""
+        raw, authenticator = progress.raw, self._stages.authenticator
+        now = self._stages.clock.now()
+        claim = authenticator.claim(raw)
+        if claim is None:
+            return authenticator.bearer(raw, now), None
+        progress.protocol = protocol_of(raw, claim.scope.service)
+        if not needs_body(raw, claim):
+            return authenticator.verify(raw, claim, None, now), None
+        body = await read_whole(receive, LARGE_BODY_MAX)
+        sender = authenticator.verify(raw, claim, body, now)
+        if raw.header("content-md5") or raw.header("x-amz-trailer"):
+            body = CheckedBody(BytesBody(body), promise_of(raw, "", None)).read()
+        return sender, body
+
+    def _call(self, progress: Progress, sender: Sender, body: Body = EMPTY) -> Call:
+        raw, operation = progress.raw, progress.operation
+        assert operation is not None
+        return Call(
+            operation=operation.full_name,
+            region=self._stages.region,
+            principal=sender.principal,
+            request_id=progress.request_id,
+            time=self._stages.clock.now(),
+            source_ip=raw.source_ip,
+            user_agent=raw.header("user-agent") or "",
+            secure=raw.secure,
+            body=body,
+            headers=dict(raw.headers),
+        )
+
+    async def _perform_streaming(
+        self, progress: Progress, route: Route, sender: Sender, receive: Receive
+    ) -> RawResponse:
+        """The body is fed to the handler while it arrives."""
+        arriving = Arriving(asyncio.get_running_loop())
+        promise = promise_of(progress.raw, sender.form, sender.signer)
+        progress.call = self._call(progress, sender, CheckedBody(arriving, promise))
+        pump = asyncio.create_task(arriving.pump(receive))
+        try:
+            return await self._perform(progress, route, b"", None)
+        finally:
+            pump.cancel()
+            arriving.abandon()
+
+    async def _perform(
+        self, progress: Progress, route: Route, body: bytes, receive: Receive | None
+    ) -> RawResponse:
+        """From a body to an answer. `receive` tells of a client that goes away meanwhile."""
+        operation, call = route.operation, progress.call
+        assert call is not None
+        progress.params = params = self._parsers.parse(route, progress.raw, body)
+        self._validators.validate(operation, params)
+        handler = self.handlers.get(operation.full_name)
+        if handler is None:
+            raise unsupported(operation.full_name)
+        handler.check(params)
+        self._stages.authorizer.authorize(call, params)
+        progress.opened = self._stages.auditor.opened(call, params)
+        output = await self._dispatch(handler, call, params, receive)
+        response = self._serializers.serialize(
+            operation, route.protocol, output or {}, progress.request_id
+        )
+        return dressed(response, call, output or {})
+
+    async def _dispatch(
+        self, handler: Handler, call: Call, params: Params, receive: Receive | None
+    ) -> Any:
+        if not handler.is_async:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._stages.executor, handler.method, call, params)
+        if receive is None:
+            return await handler.method(call, params)
+        work = asyncio.ensure_future(handler.method(call, params))
+        leaving = asyncio.ensure_future(gone(receive))
+        try:
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                raise ServiceError("RequestTimeout", "The client has gone away.", status=400)
+            return work.result()
+        finally:
+            leaving.cancel()
+            if not work.done():
+                work.cancel()
+
+    async def _failed(self, progress: Progress, error: Exception) -> RawResponse:
+        """The refusal as the protocol writes it, recorded before it leaves."""
+        known = _as_service_error(error, progress)
+        progress.code = known.code
+        recorded = self._record_refusal(progress, known)
+        if recorded is not None:
+            with contextlib.suppress(Unavailable):  # it is refused either way
+                await asyncio.wrap_future(recorded)
+        response = serialize_error(
+            progress.operation,
+            progress.protocol,
+            known,
+            progress.request_id,
+            is_head=progress.raw.method == "HEAD",
+        )
+        if isinstance(error, Unavailable):
+            headers = (*response.headers, ("retry-after", str(max(1, round(error.retry_after_s)))))
+            response = RawResponse(status=response.status, headers=headers, body=response.body)
+        return dressed(response, progress.call, {}) if progress.call else response
+
+    def _record_refusal(self, progress: Progress, error: ServiceError) -> "Future[Any] | None":
+        """The record of a call that had no effect; None for one whose record is open already."""
+        auditor = self._stages.auditor
+        if progress.opened is not None:
+            return None
+        try:
+            if progress.call is not None:
+                return auditor.denied(progress.call, progress.params, error.code)
+            return auditor.rejected(_facts(progress), error.code)
+        except Unavailable:
+            return None
+
+    async def _send(
+        self, progress: Progress, response: RawResponse, receive: Receive, send: Send
+    ) -> None:
+        status = response.status
+        try:
+            if progress.opened is not None:
+                try:
+                    await asyncio.wrap_future(progress.opened)
+                except Unavailable as error:
+                    response = await self._failed(progress, error)
+                    status = response.status
+            await send_response(response, receive, send, self._stages.executor)
+        finally:
+            if progress.opened is not None and progress.call is not None:
+                self._stages.auditor.closed(progress.call, status, progress.code)
+
+
+def decode(scope: dict[str, Any]) -> RawRequest:
+    """The ASGI scope as a request, with nothing decoded that decides anything."""
+    client = scope.get("client")
+    return RawRequest(
+        method=scope["method"],
+        raw_path=scope["raw_path"].decode("latin-1"),
+        raw_query=scope["query_string"].decode("latin-1"),
+        headers=tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ),
+        secure=scope["scheme"] == "https",
+        source_ip=client[0] if client else "",
+    )
+
+
+async def _whole_body(raw: RawRequest, sender: Sender, receive: Receive, size_max: int) -> bytes:
+    body = await read_whole(receive, size_max)
+    return CheckedBody(BytesBody(body), promise_of(raw, sender.form, sender.signer)).read()
+
+
+def _facts(progress: Progress) -> dict[str, str]:
+    raw = progress.raw
+    return {
+        "request_id": progress.request_id,
+        "method": raw.method,
+        "path": raw.raw_path,
+        "source_ip": raw.source_ip,
+        "user_agent": raw.header("user-agent") or "",
+        "access_key_id": _claimed_key(raw),
+    }
+
+
+def _claimed_key(raw: RawRequest) -> str:
+    header = raw.header("authorization") or ""
+    return header.partition("Credential=")[2].partition("/")[0][:128]
+
+
+def _as_service_error(error: Exception, progress: Progress) -> ServiceError:
+    """Our own bugs are logged with their cause, and answered without any."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, Unavailable):
+        codes = {"rest-xml": "SlowDown", "query": "ServiceUnavailable"}
+        code = codes.get(progress.protocol, "ServiceUnavailableException")
+        return ServiceError(code, "The service is not available now. Try again.", status=503)
+    logger.error("request %s failed", progress.request_id, exc_info=error)
+    is_xml = progress.protocol in ("rest-xml", "query")
+    code = "InternalError" if progress.protocol == "rest-xml" else "InternalFailure"
+    message = "We encountered an internal error. Please try again."
+    return ServiceError(code, message if is_xml else "Internal failure.", status=500)
+
+
+def operations_table(
+    gateway: Gateway, catalogue: Catalogue, services: tuple[str, ...]
+) -> list[tuple[str, bool]]:
+    """Every operation of the services, and whether it is implemented."""
+    names = [f"{name}.{op}" for name in services for op in catalogue.service(name).names]
+    return [(name, name in gateway.handlers) for name in names]

@@ -1,0 +1,307 @@
+"""Request bodies, checked as they are read: length, payload hash, chunk signatures, checksums.
+
+Whatever the client promised must hold at the end, or the last read raises ServiceError: nothing
+may become visible before `read` has answered `b""`. The forms are a closed list: what is none of
+them is refused (a new form that one handler forgets is how others were broken).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from bastide.kernel.errors import ServiceError
+from bastide.wire import checksums
+from bastide.wire.sigv4 import ChunkSigner
+from bastide.wire.types import RawRequest
+
+UNIT_SIZE = 1024 * 1024
+LINE_MAX = 4096
+CHUNK_SIZE_MAX = 64 * 1024 * 1024  # a signed chunk is held whole until its signature is checked
+TRAILERS_MAX = 16
+
+
+class Form(StrEnum):
+    """The values of x-amz-content-sha256 that are no hash."""
+
+    UNSIGNED = "UNSIGNED-PAYLOAD"
+    UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    SIGNED_CHUNKS_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+
+
+CHUNKED = frozenset({Form.UNSIGNED_TRAILER, Form.SIGNED_CHUNKS, Form.SIGNED_CHUNKS_TRAILER})
+TRAILED = frozenset({Form.UNSIGNED_TRAILER, Form.SIGNED_CHUNKS_TRAILER})
+
+
+class Source(Protocol):
+    """Bytes as they arrive; `b""` at the end, ServiceError when the client goes away."""
+
+    def read(self, size: int = -1) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a client said of its body, and how the body is written.
+
+    `form` is a Form, or the body's SHA-256 in hex, or "" when nothing was said.
+    """
+
+    form: str = ""
+    size: int | None = None
+    md5: str = ""
+    sums: Mapping[str, str] = field(default_factory=dict)
+    trailer: str = ""
+    signer: ChunkSigner | None = None
+
+
+def promise_of(raw: RawRequest, form: str, signer: ChunkSigner | None) -> Promise:
+    """The promise in a request's headers. ServiceError for one that contradicts itself."""
+    sums = {
+        algorithm: value
+        for name, value in raw.headers
+        if (algorithm := checksums.algorithm_of(name)) is not None
+    }
+    if len(sums) > 1:
+        raise invalid("Expecting a single x-amz-checksum- header. Multiple checksum Types are "
+                      "not allowed.")  # fmt: skip
+    declared = raw.header("x-amz-decoded-content-length" if form in CHUNKED else "content-length")
+    trailer = (raw.header("x-amz-trailer") or "").lower()
+    if form in TRAILED and trailer and checksums.algorithm_of(trailer) is None:
+        raise invalid(
+            f"The value specified in the x-amz-trailer header is not supported: {trailer[:64]}"
+        )
+    return Promise(
+        form=form,
+        size=_size(declared),
+        md5=raw.header("content-md5") or "",
+        sums=sums,
+        trailer=trailer,
+        signer=signer,
+    )
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise ServiceError("InvalidArgument", "The length of the body is malformed.", status=400)
+    return int(text)
+
+
+def invalid(message: str) -> ServiceError:
+    return ServiceError("InvalidRequest", message, status=400)
+
+
+def incomplete() -> ServiceError:
+    return ServiceError(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        status=400,
+    )
+
+
+def bad_digest(what: str) -> ServiceError:
+    return ServiceError("BadDigest", f"The {what} you specified did not match the calculated "
+                        "checksum.", status=400)  # fmt: skip
+
+
+class CheckedBody:
+    """Implements kernel.call.Body over what arrives."""
+
+    def __init__(self, source: Source, promise: Promise) -> None:
+        self._promise = promise
+        self._chunks = _Chunks(source, promise) if promise.form in CHUNKED else None
+        self._source = source
+        self._received = 0
+        self._ended = False
+        self._given = dict(promise.sums)
+        wanted = set(promise.sums)
+        if promise.trailer and promise.form in TRAILED:
+            wanted.add(checksums.algorithm_of(promise.trailer) or "")
+        self._digests = {name: checksums.ALGORITHMS[name]() for name in wanted if name}
+        self._sha256 = hashlib.sha256() if len(promise.form) == 64 else None
+        self._md5 = hashlib.md5(usedforsecurity=False) if promise.md5 else None
+
+    @property
+    def declared_size(self) -> int | None:
+        return self._promise.size
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        return self._given if self._ended else {}
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return b"".join(iter(lambda: self.read(UNIT_SIZE), b""))
+        if self._ended:
+            return b""
+        data = (self._chunks or self._source).read(size)
+        if not data:
+            self._end()
+            return b""
+        self._received += len(data)
+        if self._promise.size is not None and self._received > self._promise.size:
+            raise incomplete()
+        for digest in (self._sha256, self._md5, *self._digests.values()):
+            if digest is not None:
+                digest.update(data)
+        return data
+
+    def _end(self) -> None:
+        if self._promise.size is not None and self._received != self._promise.size:
+            raise incomplete()
+        if self._sha256 is not None and not hmac.compare_digest(
+            self._sha256.hexdigest(), self._promise.form
+        ):
+            raise ServiceError(
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+                status=400,
+            )
+        if self._md5 is not None and checksums.as_text(self._md5.digest()) != self._promise.md5:
+            raise bad_digest("Content-MD5")
+        if self._chunks is not None:
+            self._take_trailers(self._chunks.trailers)
+        for name, value in self._given.items():
+            if checksums.as_text(self._digests[name].digest()) != value:
+                raise bad_digest(name)
+        self._ended = True
+
+    def _take_trailers(self, trailers: Mapping[str, str]) -> None:
+        for header, value in trailers.items():
+            algorithm = checksums.algorithm_of(header)
+            if algorithm is not None and algorithm in self._digests:
+                self._given[algorithm] = value
+        if self._promise.trailer and self._promise.trailer not in trailers:
+            raise _malformed_trailer()
+
+
+def _malformed_trailer() -> ServiceError:
+    return ServiceError(
+        "MalformedTrailerError",
+        "The request contained trailing data that was not well-formed or did not conform to our "
+        "published schema.",
+        status=400,
+    )
+
+
+class _Chunks:
+    """Decodes `aws-chunked`: size lines, chunks, then trailers; checks each chunk's signature."""
+
+    def __init__(self, source: Source, promise: Promise) -> None:
+        self._source = source
+        self._signer = promise.signer if "HMAC" in promise.form else None
+        self._has_trailers = promise.form in TRAILED
+        self._pending = bytearray()
+        self._left = 0  # of an unsigned chunk that is being passed on
+        self._done = False
+        self.trailers: dict[str, str] = {}
+
+    def read(self, size: int) -> bytes:
+        while not self._done:
+            if self._left:
+                return self._pass_on(size)
+            length, signature = self._size_line()
+            if self._signer is not None:
+                data = self._signed_chunk(length, signature)
+                if data:
+                    return data
+            elif length:
+                self._left = length
+                continue
+            if not length:
+                self._finish()
+        return b""
+
+    def _pass_on(self, size: int) -> bytes:
+        if not self._pending:
+            self._fill()
+        data = bytes(self._pending[: min(size, self._left)])
+        del self._pending[: len(data)]
+        self._left -= len(data)
+        if not self._left:
+            self._expect_line_end()
+        return data
+
+    def _signed_chunk(self, length: int, signature: str) -> bytes:
+        assert self._signer is not None
+        while len(self._pending) < length:
+            self._fill()
+        data = bytes(self._pending[:length])
+        del self._pending[:length]
+        expected = self._signer.chunk(hashlib.sha256(data).hexdigest())
+        if not hmac.compare_digest(expected, signature):
+            raise _bad_signature()
+        if length:
+            self._expect_line_end()
+        return data
+
+    def _size_line(self) -> tuple[int, str]:
+        head, _, extension = self._line().partition(b";")
+        text = head.decode("latin-1")
+        if not text or len(text) > 12 or any(c not in "0123456789abcdefABCDEF" for c in text):
+            raise incomplete()
+        length = int(text, 16)
+        if self._signer is not None and length > CHUNK_SIZE_MAX:
+            raise invalid("A signed chunk is too large.")
+        name, _, signature = extension.decode("latin-1").partition("=")
+        if self._signer is not None and name != "chunk-signature":
+            raise _bad_signature()
+        return length, signature
+
+    def _finish(self) -> None:
+        """Trailers until an empty line; the last may be their signature."""
+        lines = bytearray()
+        while self._has_trailers and (line := self._line()):
+            name, _, value = line.decode("latin-1").partition(":")
+            name = name.strip().lower()
+            if name == "x-amz-trailer-signature":
+                self._check_trailer(bytes(lines), value.strip())
+                self._signer = None
+                continue
+            if len(self.trailers) >= TRAILERS_MAX or not value:
+                raise _malformed_trailer()
+            self.trailers[name] = value.strip()
+            lines += f"{name}:{value.strip()}\n".encode("latin-1")
+        if self._signer is not None and self._has_trailers:
+            raise _bad_signature()
+        self._done = True
+        while self._source.read(UNIT_SIZE):
+            pass  # the line end that closes a body without trailers
+
+    def _check_trailer(self, lines: bytes, signature: str) -> None:
+        if self._signer is None or not hmac.compare_digest(self._signer.trailer(lines), signature):
+            raise _bad_signature()
+
+    def _line(self) -> bytes:
+        while (end := self._pending.find(b"\r\n")) < 0:
+            if len(self._pending) > LINE_MAX:
+                raise incomplete()
+            self._fill()
+        if end > LINE_MAX:
+            raise incomplete()
+        line = bytes(self._pending[:end])
+        del self._pending[: end + 2]
+        return line
+
+    def _expect_line_end(self) -> None:
+        if self._line():
+            raise incomplete()
+
+    def _fill(self) -> None:
+        data = self._source.read(UNIT_SIZE)
+        if not data:
+            raise incomplete()
+        self._pending += data
+
+
+def _bad_signature() -> ServiceError:
+    return ServiceError(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check "
+        "your key and signing method.",
+        status=403,
+    )

@@ -1,0 +1,97 @@
+"""Answers on their way out: headers that handlers add, bodies that stream, clients that leave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from bastide.kernel.call import Call
+from bastide.wire.arrival import Receive
+from bastide.wire.types import RawResponse
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_END: Any = object()
+NO_BODY = frozenset({204, 304})
+
+
+def dressed(response: RawResponse, call: Call, output: Mapping[str, Any]) -> RawResponse:
+    """The response with the handler's own headers; a part of an object is 206."""
+    status = response.status
+    if call.service == "s3" and output.get("ContentRange"):
+        status = 206
+    extra = call.notes.headers
+    if not extra and status == response.status:
+        return response
+    headers = (*response.headers, *((name.lower(), value) for name, value in extra.items()))
+    return RawResponse(status=status, headers=headers, body=response.body)
+
+
+async def gone(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def send_response(
+    response: RawResponse, receive: Receive, send: Send, executor: Executor
+) -> None:
+    """Send an answer; one that streams ends when its client leaves."""
+    headers = _encoded(response)
+    body = response.body
+    if isinstance(body, bytes):
+        await send(_start(response.status, headers, len(body)))
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send(_start(response.status, headers, None))
+    source = body if isinstance(body, AsyncIterator) else _threaded(body, executor)
+    work = asyncio.ensure_future(_stream(source, send))
+    leaving = asyncio.ensure_future(gone(receive))
+    try:
+        await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        leaving.cancel()
+        work.cancel()
+        await asyncio.gather(work, leaving, return_exceptions=True)
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> dict[str, Any]:
+    given = any(name == b"content-length" for name, _ in headers)
+    if length is not None and not given and status not in NO_BODY:
+        headers.append((b"content-length", str(length).encode()))
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _encoded(response: RawResponse) -> list[tuple[bytes, bytes]]:
+    """Header values as bytes. Line ends and NULs cannot be in one: they are left out."""
+    return [
+        (name.encode("latin-1"), value.translate(_CLEAN).encode("utf-8"))
+        for name, value in response.headers
+    ]
+
+
+_CLEAN = {ord("\r"): None, ord("\n"): None, 0: None}
+
+
+async def _stream(source: AsyncIterator[bytes], send: Send) -> None:
+    try:
+        async for part in source:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _threaded(body: Iterator[bytes], executor: Executor) -> AsyncIterator[bytes]:
+    """A blocking iterator, a step at a time on a worker thread."""
+    loop = asyncio.get_running_loop()
+    try:
+        while (part := await loop.run_in_executor(executor, next, body, _END)) is not _END:
+            yield part
+    finally:
+        close = getattr(body, "close", None)
+        if close is not None:
+            await loop.run_in_executor(executor, close)

@@ -1,0 +1,20 @@
+"""Real weights: fetched once, by the product's own pull, into the cache of the test suite."""
+
+import pytest
+from tests.live import cache_home
+
+from bastide.kernel.clock import SystemClock
+from bastide.models.aliases import Aliases
+from bastide.models.catalogue import Models, packaged
+from bastide.models.shelf import Shelf
+
+
+@pytest.fixture(scope="session")
+def smol(tmp_path_factory):
+    """Models with SmolLM2 admitted."""
+    shelf = Shelf(folder=cache_home() / "models", clock=SystemClock())
+    aliases = Aliases(tmp_path_factory.mktemp("aliases") / "aliases.json", {})
+    models = Models(shelf=shelf, entries=packaged(), aliases=aliases)
+    for _ in models.pull("smollm2-135m"):
+        pass
+    return models

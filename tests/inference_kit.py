@@ -1,0 +1,193 @@
+"""Models and engines for tests: tiny GGUF files, wheels of them, and a scripted engine."""
+
+import asyncio
+import hashlib
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bastide.inference.converse import Conversations
+from bastide.inference.engine_client import EngineClient
+from bastide.inference.engines import Engines
+from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.clock import SystemClock
+from bastide.kernel.ids import SystemIds
+from bastide.kernel.regions import Region
+from bastide.models.aliases import Aliases
+from bastide.models.catalogue import Models
+from bastide.models.model import Entry, Source
+from bastide.models.shelf import Shelf
+
+GOV = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
+ACCOUNT, OTHER = "111111111111", "222222222222"
+STUB = "bench.stub-v1:0"
+
+
+def call(operation: str = "bedrock-runtime.Converse", account: str = ACCOUNT) -> Call:
+    principal = Principal(
+        account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
+        kind=PrincipalKind.USER, issuer_arn=f"arn:aws-us-gov:iam::{account}:user/u", name="u",
+        access_key_id="AKIA",
+    )  # fmt: skip
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return Call(operation=operation, region=GOV, principal=principal, request_id="r", time=moment)
+
+
+def gguf(**values: Any) -> bytes:
+    """A small file with a sound header: string and whole-number metadata, one tensor."""
+    values = {"general.architecture": "llama", "llama.context_length": 512, **values}
+    out = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
+    for name, value in values.items():
+        out += _text(name)
+        if isinstance(value, str):
+            out += struct.pack("<I", 8) + _text(value)
+        elif isinstance(value, list):
+            out += struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_text, value))
+        else:
+            out += struct.pack("<II", 4, value)
+    return out + _text("t") + struct.pack("<IQIQ", 1, 32, 0, 0) + bytes(128)
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def entry(data: bytes, *sources: Source, model_id: str = "test.tiny-v1:0") -> Entry:
+    return Entry(
+        model_id=model_id, title="Tiny", provider="Test",
+        sha256=hashlib.sha256(data).hexdigest(), size=len(data), licence="MIT",
+        context_tokens=512, sources=list(sources),
+    )  # fmt: skip
+
+
+def wheel(folder: Path, name: str, members: dict[str, bytes]) -> Path:
+    """A wheel that pip takes, version 1.0."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl"
+    info = f"{name.replace('-', '_')}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{info}/WHEEL", tags)
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def models_at(folder: Path, entries: dict[str, Entry] | None = None, **kept: Any) -> Models:
+    shelf = Shelf(folder=folder / "models", clock=SystemClock())
+    aliases = Aliases(folder / "aliases.json", kept.pop("site_aliases", {}))
+    return Models(shelf=shelf, entries=entries or {}, aliases=aliases, **kept)
+
+
+def turn(text: str = "hello", role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": [{"text": text}]}
+
+
+def chunk(text: str | None = None, finish: str | None = None, **more: Any) -> bytes:
+    delta = {} if text is None else {"content": text}
+    body = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+DONE = b"data: [DONE]\n\n"
+GOOD_STREAM = [chunk("one "), chunk("two"), chunk(finish="stop", usage=USAGE), DONE]
+
+
+def completion(text: str = "one two", finish: str = "stop", **more: Any) -> bytes:
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": finish, **more}
+    return json.dumps({"choices": [choice], "usage": USAGE}).encode()
+
+
+@dataclass
+class StubEngine:
+    """Answers what the test scripts: `status`, then `parts`; `cut` ends the connection without the
+    end of the body; `held` waits for `go` before the last part. Requests are kept in `seen`."""
+
+    parts: list[bytes] = field(default_factory=lambda: [completion()])
+    status: int = 200
+    cut: bool = False
+    held: bool = False
+    silent: bool = False
+    requests_per_connection: int = 1000
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    connections: int = 0
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __aenter__(self) -> "StubEngine":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.go.set()
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            for _ in range(self.requests_per_connection):
+                await self._one(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.gone.set()
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        self.headers.append(headers)
+        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        self.seen.append({"path": head[0].split()[1], **body})
+        if self.silent:
+            await reader.read()  # until the client goes away
+            raise ConnectionError
+        kind = "text/event-stream" if body.get("stream") else "application/json"
+        start = f"HTTP/1.1 {self.status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked"
+        writer.write(start.encode() + b"\r\n\r\n")
+        for number, part in enumerate(self.parts):
+            if self.held and number == len(self.parts) - 1:
+                await asyncio.wait(
+                    [asyncio.create_task(self.go.wait()), asyncio.create_task(reader.read(1))],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not self.go.is_set():
+                    raise ConnectionError
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            await writer.drain()
+        if self.cut:
+            raise ConnectionError
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+
+def conversations(
+    models: Models, engines: Engines, client: EngineClient | None = None
+) -> Conversations:
+    client = client or EngineClient()
+    return Conversations(models=models, engines=engines, client=client, clock=SystemClock())
+
+
+def engines(remote: dict[str, RemoteEngine] | None = None, **task: Any) -> Engines:
+    return Engines(
+        task=EngineTask(**task), clock=SystemClock(), ids=SystemIds(), remote=remote or {}
+    )
+
+
+async def until(true: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Poll, with a deadline."""
+    async with asyncio.timeout(limit_s):
+        while not true():  # noqa: ASYNC110 - it is another process that moves
+            await asyncio.sleep(0.01)

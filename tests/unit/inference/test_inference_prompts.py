@@ -1,0 +1,99 @@
+"""What Converse takes, as AWS validates it, and what the engine is asked."""
+
+import pytest
+from tests.inference_kit import turn
+
+from bastide.inference.model import Endpoint
+from bastide.inference.prompts import messages_of, prompt_of
+from bastide.kernel.errors import ServiceError
+
+OP = "bedrock-runtime.Converse"
+HELLO = [turn()]
+
+
+def refused(code, match, **req):
+    with pytest.raises(ServiceError, match=match) as caught:
+        prompt_of(OP, {"messages": HELLO, **req}, 8192)
+    assert caught.value.code == code
+
+
+def test_turns_and_system():
+    req = {
+        "system": [{"text": "Be brief."}, {"text": "Be kind."}],
+        "messages": [
+            turn("a"), turn("b", "assistant"),
+            {"role": "user", "content": [{"text": "c"}, {"text": "d"}]},
+        ],
+    }  # fmt: skip
+    assert messages_of(OP, req) == [
+        {"role": "system", "content": "Be brief.\nBe kind."},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c\nd"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        ([], "must start with a user message"),
+        ([turn("x", "assistant")], "must start with a user message"),
+        ([turn(), turn()], "must alternate between user and assistant"),
+        ([turn(), turn("x", "assistant")], "must end with a user message"),
+        ([turn("  \n")], "ContentBlock object at messages.0.content.0 is blank"),
+        ([{"role": "user", "content": []}], "Message object at messages.0 is empty"),
+    ],
+)
+def test_conversations_refused(messages, why):
+    refused("ValidationException", why, messages=messages)
+
+
+def test_what_is_not_there_yet_is_refused_by_name():
+    image = {"role": "user", "content": [{"image": {"format": "png"}}]}
+    refused("UnsupportedOperation", "image in", messages=[image])
+    refused("UnsupportedOperation", "cachePoint in", system=[{"cachePoint": {"type": "default"}}])
+    refused("UnsupportedOperation", "role=system", messages=[turn("x", "system")])
+    refused("UnsupportedOperation", "latency=optimized", performanceConfig={"latency": "optimized"})
+    refused("UnsupportedOperation", "type=flex", serviceTier={"type": "flex"})
+    refused("UnsupportedOperation", "Fields.thinking", additionalModelRequestFields={"thinking": 1})
+    refused("UnsupportedOperation", "Paths=/x", additionalModelResponseFieldPaths=["/x"])
+
+
+@pytest.mark.parametrize("fields", ["x", [1], {"top_k": "a"}, {"top_k": True}, {"top_k": -1}])
+def test_extra_fields_of_the_wrong_kind(fields):
+    refused("ValidationException", "must be", additionalModelRequestFields=fields)
+
+
+def test_limits():
+    refused(
+        "ValidationException",
+        "exceeds the model limit of 8192",
+        inferenceConfig={"maxTokens": 8193},
+    )
+    refused("ValidationException", "empty", inferenceConfig={"stopSequences": [""]})
+    assert (
+        prompt_of(OP, {"messages": HELLO, "inferenceConfig": {"maxTokens": 9}}, 0).tokens_max == 9
+    )
+
+
+def test_the_engine_is_asked():
+    req = {
+        "messages": HELLO,
+        "inferenceConfig": {
+            "maxTokens": 7, "temperature": 0.0, "topP": 0.5, "stopSequences": ["x"],
+        },
+        "additionalModelRequestFields": {"top_k": 5, "seed": 1},
+        "performanceConfig": {"latency": "standard"},
+        "serviceTier": {"type": "default"},
+    }  # fmt: skip
+    prompt = prompt_of(OP, req, 8192)
+    remote = prompt.body(Endpoint(url="u", key="", model="m"), stream=True)
+    assert remote == {
+        "model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 7,
+        "temperature": 0.0, "top_p": 0.5, "stop": ["x"], "top_k": 5, "seed": 1, "stream": True,
+        "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    own = Endpoint(url="u", key="k", model="m", local=True, slot=2, warm=False)
+    body = prompt.body(own, stream=False)
+    assert (body["id_slot"], body["cache_prompt"], body["verbose"]) == (2, False, True)
+    assert "stream" not in body

@@ -1,0 +1,148 @@
+"""bedrock's answers about models: lists, filters, profiles, aliases, and who may ask."""
+
+import pytest
+from tests.inference_kit import ACCOUNT, OTHER, call, entry, gguf, models_at
+
+from bastide.kernel.errors import ServiceError
+from bastide.models.foundation_models import FoundationModels
+from bastide.models.inference_profiles import InferenceProfiles
+from bastide.models.model import LocalFile
+
+CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+ARN = "arn:aws-us-gov:bedrock:us-gov-west-1:"
+
+
+@pytest.fixture
+def models(tmp_path):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf())
+    entries = {
+        "tiny": entry(gguf(), LocalFile(path=str(file))),
+        "absent": entry(gguf(), model_id="test.absent-v1:0"),
+    }
+    made = models_at(
+        tmp_path, entries, site_aliases={CLAUDE: "tiny", "a.lost-v1:0": "absent"},
+        remote_ids=("site.llama-70b-v1:0",),
+    )  # fmt: skip
+    list(made.pull("tiny"))
+    return made
+
+
+def ids(answer):
+    return [row["modelId"] for row in answer["modelSummaries"]]
+
+
+def test_list(models):
+    api = FoundationModels(models=models)
+    answer = api.list_foundation_models(call(), {})
+    assert ids(answer) == ["site.llama-70b-v1:0", "test.tiny-v1:0", CLAUDE]
+    alias = answer["modelSummaries"][-1]
+    assert alias["modelName"] == "Tiny", "an alias says whose answer it is"
+    assert alias["modelArn"] == f"{ARN}:foundation-model/{CLAUDE}"
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({"byProvider": "test"}, 2),
+        ({"byProvider": "Nobody"}, 0),
+        ({"byOutputModality": "TEXT"}, 3),
+        ({"byOutputModality": "EMBEDDING"}, 0),
+        ({"byInferenceType": "ON_DEMAND"}, 3),
+        ({"byInferenceType": "PROVISIONED"}, 0),
+        ({"byCustomizationType": "FINE_TUNING"}, 0),
+    ],
+)
+def test_filters(models, filters, count):
+    assert (
+        len(ids(FoundationModels(models=models).list_foundation_models(call(), filters))) == count
+    )
+
+
+def test_get(models):
+    api = FoundationModels(models=models)
+    for name in ("test.tiny-v1:0", f"{ARN}:foundation-model/test.tiny-v1:0"):
+        found = api.get_foundation_model(call(), {"modelIdentifier": name})["modelDetails"]
+        assert found["modelId"] == "test.tiny-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("test.none-v1:0", "ResourceNotFoundException"),
+        ("test.absent-v1:0", "ResourceNotFoundException"),
+        ("x", "ValidationException"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/test.tiny-v1:0", "ValidationException"),
+    ],
+)
+def test_get_what_is_not_there(models, name, code):
+    with pytest.raises(ServiceError) as caught:
+        FoundationModels(models=models).get_foundation_model(call(), {"modelIdentifier": name})
+    assert caught.value.code == code
+
+
+def test_profiles_page_by_page(models):
+    api = InferenceProfiles(models=models)
+    found, req = [], {"maxResults": 2}
+    while True:
+        answer = api.list_inference_profiles(call(), req)
+        found += [row["inferenceProfileId"] for row in answer["inferenceProfileSummaries"]]
+        if "nextToken" not in answer:
+            break
+        req = {"maxResults": 2, "nextToken": answer["nextToken"]}
+    assert found == [
+        f"us-gov.{CLAUDE}", "us-gov.site.llama-70b-v1:0", "us-gov.test.tiny-v1:0",
+    ]  # fmt: skip
+    assert api.list_inference_profiles(call(), {"typeEquals": "APPLICATION"}) == {
+        "inferenceProfileSummaries": []
+    }
+    with pytest.raises(ServiceError, match="nextToken"):
+        api.list_inference_profiles(call(), {"nextToken": "é!"})
+
+
+def test_get_profile(models):
+    api = InferenceProfiles(models=models)
+    arn = f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}"
+    for name in (f"us-gov.{CLAUDE}", f"global.{CLAUDE}", arn):
+        found = api.get_inference_profile(call(), {"inferenceProfileIdentifier": name})
+        assert found["models"] == [{"modelArn": f"{ARN}:foundation-model/{CLAUDE}"}]
+        assert found["status"] == "ACTIVE"
+    for name in (f"{ARN}{OTHER}:inference-profile/us-gov.{CLAUDE}", CLAUDE, "us-gov.no.such"):
+        with pytest.raises(ServiceError) as caught:
+            api.get_inference_profile(call(), {"inferenceProfileIdentifier": name})
+        assert caught.value.code == "ResourceNotFoundException"
+
+
+def test_resolve(models):
+    tiny = models.resolve("test.tiny-v1:0")
+    for name in (CLAUDE, f"us.{CLAUDE}", "us-gov.test.tiny-v1:0"):
+        assert models.resolve(name) is tiny
+    for name in ("tiny", "a.lost-v1:0", "test.absent-v1:0", "us-gov.us-gov.test.tiny-v1:0", ""):
+        assert models.resolve(name) is None
+    with pytest.raises(ServiceError, match="provided model identifier is invalid"):
+        models.called(call(), "no.such-v1:0")
+
+
+def test_aliases_are_kept(models, tmp_path):
+    made = models.alias("meta.llama3-8b-instruct-v1:0", "tiny")
+    assert made == {"alias": "meta.llama3-8b-instruct-v1:0", "model": "test.tiny-v1:0"}
+    again = models_at(tmp_path)
+    assert again.resolve("meta.llama3-8b-instruct-v1:0").name == "tiny"
+    rows = {row["name"]: row for row in models.rows()}
+    assert "meta.llama3" in rows["tiny"]["aliases"]
+    assert rows["absent"]["admitted"] is False
+
+
+@pytest.mark.parametrize(
+    ("alias", "model"),
+    [
+        (CLAUDE, "tiny"),  # bastide.toml says it
+        ("test.absent-v1:0", "tiny"),  # a model of its own
+        ("../x", "tiny"),
+        ("a.b-v1:0", "absent"),
+        ("a.b-v1:0", CLAUDE),  # aliases do not chain
+    ],
+)
+def test_aliases_refused(models, alias, model):
+    with pytest.raises(ServiceError):
+        models.alias(alias, model)
