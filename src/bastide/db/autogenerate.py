@@ -6,7 +6,6 @@ Read what it wrote before it is committed; ruff formats it.
 
 import argparse
 import importlib
-import importlib.util
 import pkgutil
 import tempfile
 from pathlib import Path
@@ -20,12 +19,14 @@ from bastide.db.migrate import config, migrate
 
 
 def load_tables() -> list[str]:
-    """Import every context's `records.py`, which puts its tables on `metadata`. By name: this
-    folder lies below all contexts and imports none of them."""
-    names = [module.name for module in pkgutil.iter_modules(bastide.__path__) if module.ispkg]
-    found = [name for name in names if importlib.util.find_spec(f"bastide.{name}.records")]
+    """Import every context's `records.py` and `*_records.py`, which put their tables on
+    `metadata`. By name: this folder lies below all contexts and imports none of them."""
+    found = []
+    for package in pkgutil.iter_modules(bastide.__path__, "bastide."):
+        folder = Path(bastide.__path__[0]) / package.name.rpartition(".")[2]
+        found += [f"{package.name}.{path.stem}" for path in sorted(folder.glob("*records.py"))]
     for name in found:
-        importlib.import_module(f"bastide.{name}.records")
+        importlib.import_module(name)
     return found
 
 

@@ -25,7 +25,7 @@ BUCKET_TAGS_MAX = 50
 _ALLOWED = {
     "ACL": ("private", "bucket-owner-full-control"),
     "StorageClass": ("STANDARD",),
-    "ServerSideEncryption": ("AES256",),
+    "ServerSideEncryption": ("AES256", "aws:kms"),  # a named key is refused: SSEKMSKeyId
     "ChecksumAlgorithm": tuple(sorted(ALGORITHMS)),
 }
 FACT_MEMBERS = (*CONTENT_HEADERS, "Expires", "Metadata", "Tagging", "StorageClass")
@@ -33,7 +33,10 @@ ACCEPTED = {
     "ACL": "only private and bucket-owner-full-control are taken, which is what every object has",
     "RequestPayer": "nobody pays for requests here",
 }
-SEALED = "every object is sealed with AES-256-GCM; other values are refused"
+SEALED = (
+    "every object is sealed with AES-256-GCM under its agency's own key, which is what AES256 and "
+    "aws:kms without a key id ask for; a key id is refused"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

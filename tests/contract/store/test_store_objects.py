@@ -88,7 +88,7 @@ def test_what_was_said_of_an_object_comes_back(store):
 
 @pytest.mark.parametrize(
     "asked",
-    [{"ACL": "public-read"}, {"StorageClass": "GLACIER"}, {"ServerSideEncryption": "aws:kms"},
+    [{"ACL": "public-read"}, {"StorageClass": "GLACIER"}, {"ServerSideEncryption": "aws:kms:dsse"},
      {"ChecksumAlgorithm": "XXHASH64"}],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_by_name(store, asked):

@@ -43,7 +43,9 @@ def tour(
     ]  # fmt: skip
     if data is not None and target is not None:
         command += ["--data", str(data.absolute()), "--target", target]
-    environment = _environment(door.post(f"/agencies/{agency}/client-env", {}), site.home)
+    environment = _environment(
+        door.post(f"/agencies/{agency}/client-env", {"bearer": False}), site.home
+    )
     if subprocess.call(command, env=environment) != 0:
         raise CommandFailed("The tour did not come to its end; the last lines above say where.")
     show.out.print("\n[bold]bastide audit verify[/]")
@@ -80,6 +82,7 @@ def _environment(client_env: dict[str, str], home: Path) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
         "SAGEMAKER_USER_CONFIG_OVERRIDE": str(optout),
         **client_env,
     }

@@ -5,6 +5,7 @@ Whatever stands here would run against AWS, given a bucket, a role and a model i
 
 import argparse
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -39,7 +40,11 @@ def read(data: str | None, target: str | None) -> tuple[pd.DataFrame, str, str]:
 
 
 def upload(bucket: str, train: pd.DataFrame) -> str:
-    boto3.client("s3").put_object(
+    s3 = boto3.client("s3")
+    if bucket not in [found["Name"] for found in s3.list_buckets()["Buckets"]]:
+        region = s3.meta.region_name
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+    s3.put_object(
         Bucket=bucket, Key="tour/train/train.csv", Body=train.to_csv(index=False).encode()
     )
     return f"s3://{bucket}/tour/train/"
@@ -114,10 +119,10 @@ def main() -> None:
     train, held_out = train_test_split(
         table, test_size=0.25, random_state=0, stratify=table[target]
     )
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     session = sagemaker.Session(default_bucket=chosen.bucket)
 
     say(1, f"Upload {title} to S3")
-    session.create_s3_bucket_if_it_does_not_exist(chosen.bucket, session.boto_region_name)
     train_uri = upload(chosen.bucket, train)
     say(2, "Train: SKLearn(...).fit(), the job's log below")
     estimator = fit(session, chosen.role, chosen.source, target, train_uri)

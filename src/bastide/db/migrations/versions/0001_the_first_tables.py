@@ -236,6 +236,31 @@ def upgrade() -> None:
         sa.UniqueConstraint("group_id", "name", name=op.f("uq_log_streams_group_id_name")),
     )
     op.create_table(
+        "metric_samples",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("namespace", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("dimensions", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("unit", sa.String(length=32), nullable=False),
+        sa.Column("count", sa.Float(precision=53), nullable=False),
+        sa.Column("total", sa.Float(precision=53), nullable=False),
+        sa.Column("minimum", sa.Float(precision=53), nullable=False),
+        sa.Column("maximum", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metric_samples")),
+    )
+    with op.batch_alter_table("metric_samples", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_metric_samples_which", ["account", "namespace", "name", "at_ms"], unique=False
+        )
+
+    op.create_table(
         "s3_blobs",
         sa.Column("object_id", sa.String(length=36), nullable=False),
         sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
@@ -399,6 +424,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_s3_blobs_kek")
 
     op.drop_table("s3_blobs")
+    with op.batch_alter_table("metric_samples", schema=None) as batch_op:
+        batch_op.drop_index("ix_metric_samples_which")
+
+    op.drop_table("metric_samples")
     op.drop_table("log_streams")
     op.drop_table("log_groups")
     with op.batch_alter_table("log_events", schema=None) as batch_op:
