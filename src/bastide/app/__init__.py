@@ -1,0 +1,1 @@
+"""The composition root: the only folder that knows everyone, and that only joins them."""

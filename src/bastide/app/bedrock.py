@@ -1,0 +1,64 @@
+"""Models and the engines that run them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.app.core import Core
+from bastide.db import durable
+from bastide.inference.converse import Conversations
+from bastide.inference.engine_client import EngineClient
+from bastide.inference.engines import Engines
+from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.models.aliases import Aliases
+from bastide.models.catalogue import Models, packaged
+from bastide.models.foundation_models import FoundationModels
+from bastide.models.inference_profiles import InferenceProfiles
+from bastide.models.shelf import Shelf as ModelShelf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bedrock:
+    models: Models
+    engines: Engines
+    client: EngineClient
+    handlers: dict[str, list[object]]
+
+
+def open_bedrock(core: Core) -> Bedrock:
+    wanted = core.settings.engines
+    folder = (core.home / "models").resolve()
+    durable.folder(folder)
+    aliases = Aliases(folder / "aliases.json", core.settings.aliases)
+    models = Models(
+        shelf=ModelShelf(folder=folder, clock=core.clock),
+        entries=packaged(),
+        aliases=aliases,
+        remote_ids=tuple(wanted.urls),
+    )
+    task = EngineTask(
+        memory_budget_mib=wanted.memory_budget_mib,
+        threads=wanted.threads,
+        slots=wanted.slots,
+        context_tokens=wanted.context_tokens,
+        load_timeout_s=wanted.load_timeout_s,
+    )
+    remote = {
+        model_id: RemoteEngine(
+            url=one.url,
+            model=one.model,
+            key=Path(one.key_file).read_text().strip() if one.key_file else "",
+        )
+        for model_id, one in wanted.urls.items()
+    }
+    engines = Engines(task=task, clock=core.clock, ids=core.ids, remote=remote)
+    client = EngineClient()
+    talk = Conversations(models=models, engines=engines, client=client, clock=core.clock)
+    return Bedrock(
+        models=models,
+        engines=engines,
+        client=client,
+        handlers={
+            "bedrock": [FoundationModels(models=models), InferenceProfiles(models=models)],
+            "bedrock-runtime": [talk],
+        },
+    )

@@ -1,0 +1,82 @@
+"""Identity and policy, joined: who is it, and what may they."""
+
+from dataclasses import dataclass
+
+from bastide.app.core import Core
+from bastide.identity.access_keys import AccessKeys, KeyMaker, ServiceSpecificCredentials
+from bastide.identity.agencies import Agencies
+from bastide.identity.credentials import KnownCredentials
+from bastide.identity.directory import Directory
+from bastide.identity.entities import Entities
+from bastide.identity.policies import ManagedPolicies
+from bastide.identity.roles import Roles
+from bastide.identity.service_roles import ServiceRoles
+from bastide.identity.sessions import Sessions
+from bastide.identity.simulation import Simulation
+from bastide.identity.tokens import SessionTokens
+from bastide.identity.users import Users
+from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
+from bastide.store.objects_api import ObjectSpace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The trusted core: who is it, and what may they."""
+
+    directory: Directory
+    authorizer: PolicyAuthorizer
+    checks: PolicyChecks
+    credentials: KnownCredentials
+    roles: ServiceRoles
+    agencies: Agencies
+    handlers: dict[str, list[object]]
+
+
+class BucketPolicySource:
+    """The store's bucket policies, for the authorizer; the store itself is made after it."""
+
+    def __init__(self) -> None:
+        self.space: ObjectSpace | None = None
+
+    def bucket_policy(self, account: str, bucket: str) -> str | None:
+        return self.space.bucket_policy(account, bucket) if self.space else None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPolicyCheck:
+    """Judges a bucket policy before the store keeps it."""
+
+    checks: PolicyChecks
+
+    def check_bucket_policy(self, account: str, bucket_arn: str, document: str) -> None:
+        self.checks.check(document, "resource", "MalformedPolicy")
+
+
+def open_identity(core: Core, bucket_policies: BucketPolicySource) -> Identity:
+    directory = Directory(region=core.region, database=core.database)
+    authorizer = PolicyAuthorizer(principals=directory, resources=bucket_policies)
+    checks = PolicyChecks(authorizer=authorizer)
+    entities = Entities(
+        directory=directory, database=core.database, checks=checks, clock=core.clock, ids=core.ids
+    )
+    maker = KeyMaker(sealer=core.keyring, clock=core.clock, ids=core.ids)
+    tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)
+    return Identity(
+        directory=directory,
+        authorizer=authorizer,
+        checks=checks,
+        credentials=KnownCredentials(directory=directory, maker=maker, tokens=tokens),
+        roles=ServiceRoles(directory=directory, checks=checks),
+        agencies=Agencies(entities=entities, maker=maker),
+        handlers={
+            "iam": [
+                Users(entities=entities),
+                Roles(entities=entities),
+                ManagedPolicies(entities=entities),
+                AccessKeys(entities=entities, maker=maker),
+                ServiceSpecificCredentials(entities=entities, maker=maker),
+                Simulation(directory=directory, checks=checks),
+            ],
+            "sts": [Sessions(directory=directory, checks=checks, tokens=tokens)],
+        },
+    )

@@ -1,0 +1,152 @@
+"""SageMaker, logs and metrics, joined to jobs and to the store."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bastide.app.core import Core
+from bastide.app.identity import Identity
+from bastide.app.store import Store
+from bastide.app.workshop import Workshop
+from bastide.db import Database
+from bastide.evidence.events import Events
+from bastide.logs.events import LogEvents
+from bastide.logs.groups import LogGroups
+from bastide.logs.metrics import Metrics
+from bastide.logs.sink import LogSink, MetricSink
+from bastide.logs.streams import LogStreams
+from bastide.serving import records as serving_records
+from bastide.serving import serve_script
+from bastide.serving.endpoint_configs import EndpointConfigs
+from bastide.serving.endpoints import Endpoints
+from bastide.serving.invocations import Invocations
+from bastide.serving.kind import EndpointKind
+from bastide.serving.models import Models as ServedModels
+from bastide.serving.routes import Routes
+from bastide.serving.settling import Settler
+from bastide.serving.unix_http import Connections
+from bastide.training import instances, training_jobs
+from bastide.training.kind import TrainingKind
+from bastide.training.scanner import PatternScanner
+from bastide.training.tags import Tags, TagStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLearning:
+    """SageMaker, logs and metrics."""
+
+    settler: Settler
+    connections: Connections
+    scanner: PatternScanner
+    metric_sink: MetricSink
+    handlers: dict[str, list[object]]
+
+
+def open_machine_learning(
+    core: Core, identity: Identity, store: Store, workshop: Workshop
+) -> MachineLearning:
+    database, clock = core.database, core.clock
+    runner, roles, environments = workshop.runner, identity.roles, workshop.environments
+    log_sink = LogSink(database=database, clock=clock)
+    metric_sink = MetricSink(database=database, clock=clock)
+    scanner, connections = PatternScanner(), Connections()
+    runner.register(
+        "training",
+        TrainingKind(
+            region=core.region,
+            database=database,
+            roles=roles,
+            permits=identity.authorizer,
+            objects=store.space,
+            environments=environments,
+            logs=log_sink,
+            metrics=metric_sink,
+            scanner=scanner,
+        ),
+    )
+    runner.register(
+        "endpoint",
+        EndpointKind(
+            region=core.region,
+            roles=roles,
+            permits=identity.authorizer,
+            objects=store.space,
+            environments=environments,
+            logs=log_sink,
+            script=Path(serve_script.__file__),
+            connections=connections,
+        ),
+    )
+    total = workshop.total
+    machine = instances.Machine(min(total.cpus, os.cpu_count() or 1), total.memory_bytes)
+    tags, routes = TagStore(database=database), Routes(database=database)
+    settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes)
+
+    def sizes(instance_type: str) -> tuple[float, int]:
+        size = machine.fit(instances.size_of(instance_type))
+        return size.cpus, size.memory_bytes
+
+    jobs = training_jobs.TrainingJobs(
+        database=database,
+        clock=clock,
+        jobs=workshop.jobs,
+        roles=roles,
+        environments=environments,
+        tags=tags,
+        machine=machine,
+    )
+    sagemaker: list[object] = [
+        jobs,
+        Tags(database=database, nouns=_taggable(database)),
+        ServedModels(
+            database=database, clock=clock, roles=roles, environments=environments, tags=tags
+        ),
+        EndpointConfigs(database=database, clock=clock, sizes=sizes, tags=tags),
+        Endpoints(
+            database=database,
+            clock=clock,
+            ids=core.ids,
+            jobs=workshop.jobs,
+            sizes=sizes,
+            settler=settler,
+            tags=tags,
+        ),
+    ]
+    invocations = Invocations(
+        clock=clock, jobs=workshop.jobs, routes=routes, connections=connections, metrics=metric_sink
+    )
+    return MachineLearning(
+        settler=settler,
+        connections=connections,
+        scanner=scanner,
+        metric_sink=metric_sink,
+        handlers={
+            "sagemaker": sagemaker,
+            "sagemaker-runtime": [invocations],
+            "logs": [
+                LogGroups(database=database, clock=clock),
+                LogStreams(database=database, clock=clock),
+                LogEvents(database=database, clock=clock),
+            ],
+            "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
+            "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
+        },
+    )
+
+
+def _taggable(database: Database) -> dict[str, Callable[[str, str], bool]]:
+    """The nouns of SageMaker that carry tags, each with whether one exists."""
+
+    def stored(table: Any, noun: str) -> Callable[[str, str], bool]:
+        return lambda account, name: database.read(
+            lambda c: serving_records.has_arn(c, table, account, f"{noun}/{name}")
+        )
+
+    return {
+        "training-job": lambda account, name: training_jobs.exists(database, account, name),
+        "model": stored(serving_records.models, "model"),
+        "endpoint-config": stored(serving_records.configs, "endpoint-config"),
+        "endpoint": stored(serving_records.endpoints, "endpoint"),
+    }

@@ -1,0 +1,191 @@
+"""One region, from open to close: every context joined, AWS's APIs and the operators' served."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+
+from bastide import __version__
+from bastide.app.bedrock import open_bedrock
+from bastide.app.core import open_core
+from bastide.app.identity import BucketPolicySource, open_identity
+from bastide.app.learning import open_machine_learning
+from bastide.app.store import Store, open_store
+from bastide.app.workshop import open_workshop
+from bastide.jobs.walls import told
+from bastide.operators.agencies import AgencyRoom
+from bastide.operators.api import Operators
+from bastide.operators.environments import EnvironmentRoom
+from bastide.settings import SettingsError, Site
+from bastide.wire import tls
+from bastide.wire.authenticate import Authenticator
+from bastide.wire.gateway import Gateway, Stages
+from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.server import bound_socket, make_server
+
+OPERATOR_THREADS = 4
+logger = logging.getLogger("bastide")
+
+
+class RegionProcess:
+    """One region, from open to close. Made inside the event loop that it runs on."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self._stopping = asyncio.Event()
+        self._site = site
+        self.core = core = open_core(site, name)
+        self.catalogue = Catalogue()
+        policies = BucketPolicySource()
+        self.identity = open_identity(core, policies)
+        store = open_store(core, self.identity)
+        policies.space = store.space
+        self.workshop = open_workshop(core)
+        self.learning = open_machine_learning(core, self.identity, store, self.workshop)
+        self.bedrock = open_bedrock(core)
+        self.executor = ThreadPoolExecutor(core.settings.handler_threads, "handler")
+        self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
+        self.gateway = self._gateway(store)
+        self.listener = bound_socket(core.settings.host, core.settings.port)
+        self.certificates = self._certificates()
+
+    def _gateway(self, store: Store) -> Gateway:
+        core, region = self.core, self.core.region
+        services = frozenset(self.catalogue.service(name).signing_name for name in SERVICES) | {
+            "bedrock-mantle"
+        }
+        home_region = tls.global_region(region)
+        stages = Stages(
+            region=region,
+            clock=core.clock,
+            ids=core.ids,
+            catalogue=self.catalogue,
+            authenticator=Authenticator(
+                credentials=self.identity.credentials,
+                services=services,
+                regions={"": frozenset({region.name}), "iam": frozenset({home_region})},
+                allow_plain=core.settings.plain_http,
+            ),
+            authorizer=self.identity.authorizer,
+            auditor=core.trail,
+            executor=self.executor,
+        )
+        gateway = Gateway(stages)
+        parts = (self.identity, store, self.learning, self.bedrock)
+        for handlers in (part.handlers for part in parts):
+            for service, made in handlers.items():
+                for handler in made:
+                    gateway.register(service, handler)
+        return gateway
+
+    def _certificates(self) -> tls.Certificates | None:
+        settings = self.core.settings
+        if settings.plain_http:
+            if settings.host not in ("127.0.0.1", "::1", "localhost"):
+                raise SettingsError("plain_http is for a loopback host only.")
+            return None
+        names = [*tls.host_names(self.core.region, self.catalogue), *settings.host_names]
+        return tls.ensure(self.core.home / "tls", names, self.core.region, self.core.clock)
+
+    @property
+    def endpoint(self) -> str:
+        scheme = "http" if self.certificates is None else "https"
+        return f"{scheme}://localhost:{self.listener.getsockname()[1]}"
+
+    def connection(self) -> dict[str, str]:
+        """What a client's environment says of this region."""
+        found = {"AWS_ENDPOINT_URL": self.endpoint}
+        if self.certificates is not None:
+            found["AWS_CA_BUNDLE"] = found["REQUESTS_CA_BUNDLE"] = str(self.certificates.ca)
+        return found
+
+    def status(self) -> Mapping[str, Any]:
+        """What `bastide status` prints."""
+        core, host_ = self.core, self.workshop.machine
+        return {
+            "region": core.region.name,
+            "partition": core.region.partition,
+            "version": __version__,
+            "pid": os.getpid(),
+            "endpoint": self.endpoint,
+            "ca_bundle": str(self.certificates.ca) if self.certificates else "",
+            "agencies": len(self.identity.agencies.list()),
+            "audit_records": core.log.size,
+            "operations": len(self.gateway.handlers),
+            "engines": self.bedrock.engines.rows(),
+            "missing_layers": [layer.name for layer in self.workshop.missing],
+            "layers": [
+                {"name": layer.name, "present": layer.present, "why": layer.why}
+                for layer in host_.layers
+            ],
+        }
+
+    async def run(self) -> None:
+        """Serve until told to stop, then close everything in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self.workshop.runner.start()
+        self.learning.settler.start()
+        certificates = self.certificates
+        server = make_server(
+            self.gateway,
+            certificate=certificates.certificate if certificates else None,
+            key=certificates.key if certificates else None,
+        )
+        serving = asyncio.create_task(server.serve(sockets=[self.listener]))
+        control = await self._open_control()
+        if self.workshop.missing:
+            logger.warning(told(self.workshop.missing))
+        logger.info("region %s is ready at %s", self.core.region.name, self.endpoint)
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        await control.cleanup()
+        await self._close()
+
+    async def _open_control(self) -> web.AppRunner:
+        operators = Operators(
+            agencies=AgencyRoom(
+                agencies=self.identity.agencies,
+                region=self.core.region,
+                connection=self.connection(),
+            ),
+            environments=EnvironmentRoom(self.workshop.environments),
+            models=self.bedrock.models,
+            trail=self.core.trail,
+            status=self.status,
+            hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),
+            stop=self._stopping.set,
+            executor=self.operator_executor,
+        )
+        path = self._site.control_socket(self.core.region.name)
+        path.unlink(missing_ok=True)
+        runner = web.AppRunner(operators.application(), access_log=None)
+        await runner.setup()
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, str(path)).start()
+        finally:
+            os.umask(before)
+        return runner
+
+    async def _close(self) -> None:
+        await self.bedrock.engines.close()
+        await self.bedrock.client.close()
+        await asyncio.to_thread(self._close_threads)
+
+    def _close_threads(self) -> None:
+        self.learning.settler.close()
+        self.workshop.runner.close()
+        self.learning.scanner.close()
+        self.learning.connections.close()
+        self.learning.metric_sink.flush()
+        for executor in (self.executor, self.operator_executor):
+            executor.shutdown(cancel_futures=True)
+        self.core.close()

@@ -1,0 +1,68 @@
+"""The object store, joined to its keys and to policy."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bastide.app.core import Core
+from bastide.app.identity import BucketPolicyCheck, Identity
+from bastide.store.blobs import Blobs
+from bastide.store.bucket_policy import BucketPolicies
+from bastide.store.buckets import Buckets
+from bastide.store.content import Buffers, Content
+from bastide.store.copies import Copies
+from bastide.store.listing import Listing
+from bastide.store.multipart import Multipart
+from bastide.store.objects import Objects
+from bastide.store.objects_api import ObjectSpace
+from bastide.store.requests import Doors
+from bastide.store.shelf import Shelf
+from bastide.store.tagging import Tagging
+from bastide.store.upkeep import Upkeep
+from bastide.store.versioning import Versioning
+
+STORE_HASHERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    space: ObjectSpace
+    handlers: dict[str, list[object]]
+
+
+def open_store(core: Core, identity: Identity) -> Store:
+    blobs = Blobs(core.home / "objects")
+    Upkeep(database=core.database, blobs=blobs, keyring=core.keyring).start()
+    label = core.settings.default_label
+    content = Content(
+        blobs=blobs,
+        keyring=core.keyring,
+        clock=core.clock,
+        ids=core.ids,
+        hashing=ThreadPoolExecutor(STORE_HASHERS, "hashing"),
+        buffers=Buffers(),
+    )
+    shelf = Shelf(
+        database=core.database,
+        content=content,
+        clock=core.clock,
+        ids=core.ids,
+        label_of=lambda account, bucket, tags: label,
+    )
+    doors = Doors(database=core.database, access=identity.authorizer)
+    database, keyring = core.database, core.keyring
+    buckets = Buckets(
+        database=database, doors=doors, shelf=shelf, keyring=keyring, clock=core.clock, ids=core.ids
+    )
+    handlers: list[object] = [
+        buckets,
+        Objects(shelf=shelf, doors=doors),
+        Copies(shelf=shelf, doors=doors),
+        Listing(database=database, doors=doors, keyring=keyring),
+        Multipart(shelf=shelf, doors=doors),
+        Tagging(shelf=shelf, doors=doors),
+        BucketPolicies(
+            database=database, doors=doors, documents=BucketPolicyCheck(identity.checks)
+        ),
+        Versioning(database=database, doors=doors),
+    ]
+    return Store(space=ObjectSpace(shelf=shelf), handlers={"s3": handlers})

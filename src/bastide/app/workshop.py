@@ -1,0 +1,76 @@
+"""Jobs, the sandbox of this machine, and the environments that jobs run in."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.app.core import Core
+from bastide.db import durable
+from bastide.environments import locks_folder
+from bastide.environments.catalogue import Environments
+from bastide.jobs import capacity, host
+from bastide.jobs.local_executor import LocalExecutor
+from bastide.jobs.ports import Jobs
+from bastide.jobs.runner import Runner
+from bastide.jobs.uids import Uids
+from bastide.jobs.walls import WalledJobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Jobs, and what they run in."""
+
+    machine: host.Host
+    runner: Runner
+    jobs: Jobs
+    missing: Sequence[host.Layer]
+    total: capacity.Capacity
+    environments: Environments
+
+
+def open_workshop(core: Core) -> Workshop:
+    """Looks at the machine; refuses new jobs where a wall is missing that nobody gave up."""
+    wanted = core.settings.jobs
+    found = host.examine(
+        core.home / "sandbox", probe_uid=wanted.uid_first, wheel=_beside_python("bwrap")
+    )
+    uids = Uids(database=core.database, first=wanted.uid_first, count=wanted.uid_count)
+    is_root = os.getuid() == 0
+    durable.folder(core.home / "executor")
+    executor = LocalExecutor(
+        folder=core.home / "executor",
+        bwrap=found.bwrap,
+        cgroups=found.cgroups,
+        seccomp=found.seccomp,
+        uid_of=uids.of if is_root else lambda account: None,
+    )
+    memory = None if wanted.memory_mib is None else wanted.memory_mib * 1024**2
+    total = capacity.of_host(wanted.cpus, memory)
+    runner = Runner(
+        database=core.database,
+        clock=core.clock,
+        executor=executor,
+        root=core.home / "jobs",
+        total=total,
+    )
+    environments = Environments(
+        folder=(core.home / "environments").resolve(),
+        locks={path.stem: path for path in locks_folder().glob("*.txt")},
+        uv=_beside_python("uv"),
+    )
+    missing = found.missing(wanted.allow_missing_layers)
+    return Workshop(
+        machine=found,
+        runner=runner,
+        jobs=WalledJobs(runner, missing),
+        missing=missing,
+        total=total,
+        environments=environments,
+    )
+
+
+def _beside_python(name: str) -> Path | None:
+    path = Path(sys.executable).parent / name
+    return path if path.exists() else None
