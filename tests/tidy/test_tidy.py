@@ -11,7 +11,11 @@ ROOT = Path(__file__).parents[2]
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 RATCHET: dict[str, int] = {}  # path or path:function → lines it may still have
-SOURCES = sorted((ROOT / "src").rglob("*.py"))
+SOURCES = sorted(
+    path
+    for path in (ROOT / "src").rglob("*.py")
+    if "migrations/versions" not in str(path)  # generated: never edited, never counted
+)
 ALL_PYTHON = SOURCES + sorted(
     path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")
 )
@@ -80,9 +84,14 @@ def tracked_text() -> list[Path]:
 
 def test_no_path_or_host_of_a_workplace():
     """What is committed runs anywhere: it names no home folder and no registry's host."""
-    forbidden = re.compile(
-        "|".join(["/work" + "/", "/root/" + r"\.", "pypi" + r"\.org", "deb" + r"\.debian", "npmjs"])
-    )
+    words = [
+        "/work" + r"/(main|shared|plan|\.)",
+        "/root/" + r"\.(pyenv|cache|cargo)",
+        "pypi" + r"\.org",
+        "deb" + r"\.debian",
+        "npmjs",
+    ]
+    forbidden = re.compile("|".join(words))
     for path in tracked_text():
         if path.suffix in {".png", ".gz"}:
             continue

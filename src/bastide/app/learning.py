@@ -48,74 +48,17 @@ def open_machine_learning(
     core: Core, identity: Identity, store: Store, workshop: Workshop
 ) -> MachineLearning:
     database, clock = core.database, core.clock
-    runner, roles, environments = workshop.runner, identity.roles, workshop.environments
-    log_sink = LogSink(database=database, clock=clock)
     metric_sink = MetricSink(database=database, clock=clock)
     scanner, connections = PatternScanner(), Connections()
-    runner.register(
-        "training",
-        TrainingKind(
-            region=core.region,
-            database=database,
-            roles=roles,
-            permits=identity.authorizer,
-            objects=store.space,
-            environments=environments,
-            logs=log_sink,
-            metrics=metric_sink,
-            scanner=scanner,
-        ),
-    )
-    runner.register(
-        "endpoint",
-        EndpointKind(
-            region=core.region,
-            roles=roles,
-            permits=identity.authorizer,
-            objects=store.space,
-            environments=environments,
-            logs=log_sink,
-            script=Path(serve_script.__file__),
-            connections=connections,
-        ),
-    )
-    total = workshop.total
-    machine = instances.Machine(min(total.cpus, os.cpu_count() or 1), total.memory_bytes)
-    tags, routes = TagStore(database=database), Routes(database=database)
+    _register_kinds(core, identity, store, workshop, (metric_sink, scanner, connections))
+    routes = Routes(database=database)
     settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes)
-
-    def sizes(instance_type: str) -> tuple[float, int]:
-        size = machine.fit(instances.size_of(instance_type))
-        return size.cpus, size.memory_bytes
-
-    jobs = training_jobs.TrainingJobs(
-        database=database,
+    invocations = Invocations(
         clock=clock,
         jobs=workshop.jobs,
-        roles=roles,
-        environments=environments,
-        tags=tags,
-        machine=machine,
-    )
-    sagemaker: list[object] = [
-        jobs,
-        Tags(database=database, nouns=_taggable(database)),
-        ServedModels(
-            database=database, clock=clock, roles=roles, environments=environments, tags=tags
-        ),
-        EndpointConfigs(database=database, clock=clock, sizes=sizes, tags=tags),
-        Endpoints(
-            database=database,
-            clock=clock,
-            ids=core.ids,
-            jobs=workshop.jobs,
-            sizes=sizes,
-            settler=settler,
-            tags=tags,
-        ),
-    ]
-    invocations = Invocations(
-        clock=clock, jobs=workshop.jobs, routes=routes, connections=connections, metrics=metric_sink
+        routes=routes,
+        connections=connections,
+        metrics=metric_sink,
     )
     return MachineLearning(
         settler=settler,
@@ -123,7 +66,7 @@ def open_machine_learning(
         scanner=scanner,
         metric_sink=metric_sink,
         handlers={
-            "sagemaker": sagemaker,
+            "sagemaker": _sagemaker(core, identity, workshop, settler),
             "sagemaker-runtime": [invocations],
             "logs": [
                 LogGroups(database=database, clock=clock),
@@ -134,6 +77,80 @@ def open_machine_learning(
             "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
         },
     )
+
+
+def _register_kinds(
+    core: Core,
+    identity: Identity,
+    store: Store,
+    workshop: Workshop,
+    shared: tuple[MetricSink, PatternScanner, Connections],
+) -> None:
+    """Teach the runner what a training job is, and what an endpoint is."""
+    metric_sink, scanner, connections = shared
+    logs = LogSink(database=core.database, clock=core.clock)
+    training = TrainingKind(
+        region=core.region,
+        database=core.database,
+        roles=identity.roles,
+        permits=identity.authorizer,
+        objects=store.space,
+        environments=workshop.environments,
+        logs=logs,
+        metrics=metric_sink,
+        scanner=scanner,
+    )
+    endpoint = EndpointKind(
+        region=core.region,
+        roles=identity.roles,
+        permits=identity.authorizer,
+        objects=store.space,
+        environments=workshop.environments,
+        logs=logs,
+        script=Path(serve_script.__file__),
+        connections=connections,
+    )
+    workshop.runner.register("training", training)
+    workshop.runner.register("endpoint", endpoint)
+
+
+def _sagemaker(
+    core: Core, identity: Identity, workshop: Workshop, settler: Settler
+) -> list[object]:
+    database, clock, jobs = core.database, core.clock, workshop.jobs
+    roles, environments = identity.roles, workshop.environments
+    total, tags = workshop.total, TagStore(database=database)
+    machine = instances.Machine(min(total.cpus, os.cpu_count() or 1), total.memory_bytes)
+
+    def sizes(instance_type: str) -> tuple[float, int]:
+        size = machine.fit(instances.size_of(instance_type))
+        return size.cpus, size.memory_bytes
+
+    return [
+        training_jobs.TrainingJobs(
+            database=database,
+            clock=clock,
+            jobs=jobs,
+            roles=roles,
+            environments=environments,
+            tags=tags,
+            machine=machine,
+        ),
+        Tags(database=database, nouns=_taggable(database)),
+        ServedModels(
+            database=database, clock=clock, roles=roles, environments=environments, tags=tags
+        ),
+        EndpointConfigs(database=database, clock=clock, sizes=sizes, tags=tags),
+        Endpoints(
+            database=database,
+            clock=clock,
+            ids=core.ids,
+            jobs=jobs,
+            sizes=sizes,
+            settler=settler,
+            tags=tags,
+        ),
+    ]
 
 
 def _taggable(database: Database) -> dict[str, Callable[[str, str], bool]]:

@@ -147,7 +147,7 @@ class RegionProcess:
         server.should_exit = True
         await serving
         await control.cleanup()
-        await self._close()
+        await self.close()
 
     async def _open_control(self) -> web.AppRunner:
         operators = Operators(
@@ -175,7 +175,7 @@ class RegionProcess:
             os.umask(before)
         return runner
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
         await self.bedrock.engines.close()
         await self.bedrock.client.close()
         await asyncio.to_thread(self._close_threads)

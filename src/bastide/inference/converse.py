@@ -131,10 +131,13 @@ class Answer:
 
     async def __anext__(self) -> Params:
         try:
-            return await self._events.__anext__()
+            event = await self._events.__anext__()
         except BaseException:  # its end, a failure or a cancellation: all of them end it
             self._finish()
             raise
+        if "metadata" in event:  # the last one: a slow reader keeps no place
+            self._finish()
+        return event
 
     async def aclose(self) -> None:
         self._finish()

@@ -103,8 +103,9 @@ class Runner:
         self._closing = True
         self._wake.set()
         self._executor.close()
-        self._loop.join(CLOSE_S)
-        self._workers.close(CLOSE_S)
+        if self._loop.ident is not None:
+            self._loop.join(CLOSE_S)
+            self._workers.close(CLOSE_S)
 
     # ports.Jobs ----------------------------------------------------------------------------------
     def submit(self, spec: JobSpec) -> Job:
