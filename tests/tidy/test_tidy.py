@@ -89,7 +89,7 @@ def test_no_path_or_host_of_a_workplace():
         "/root/" + r"\.(pyenv|cache|cargo)",
         "pypi" + r"\.org",
         "deb" + r"\.debian",
-        "npmjs",
+        "npm" + "js",
     ]
     forbidden = re.compile("|".join(words))
     for path in tracked_text():

@@ -28,7 +28,7 @@ def open_bedrock(core: Core) -> Bedrock:
     wanted = core.settings.engines
     folder = (core.home / "models").resolve()
     durable.folder(folder)
-    aliases = Aliases(folder / "aliases.json", core.settings.aliases)
+    aliases = Aliases(core.home / "aliases.json", core.settings.aliases)
     models = Models(
         shelf=ModelShelf(folder=folder, clock=core.clock),
         entries=packaged(),

@@ -1,7 +1,7 @@
 """`bastide audit verify|show`: offline; they read the stored log and the public key, no more."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from bastide.evidence import verify as evidence_verify
 from bastide.kernel.notes import BadNote
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
-COLUMNS = ("index", "at", "kind", "operation", "account", "principal", "code", "resources")
+COLUMNS = ("index", "at", "operation", "who", "answer", "resources")
 LogOption = Annotated[
     str | None, typer.Option("--log", help="Another log: an SQLite file, or a PostgreSQL URL.")
 ]
@@ -59,11 +59,28 @@ def show(
     if json_:
         screen.as_json(found)
         return
-    for row in found:
-        row["at"] = str(row.get("at", ""))[:19]
-        row["principal"] = str(row.get("principal", "")).rpartition(":")[2]
-        row["resources"] = " ".join(dict(row.get("resources") or {}).values())
-    screen.table(found, COLUMNS, "No record yet.")
+    screen.table(_told(found), COLUMNS, "No record yet.")
+
+
+def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each call: its end, a record of its own, is told beside it."""
+    ends = {record["opened"]: record for record in records if "opened" in record}
+    rows = []
+    for record in records:
+        if "opened" in record:
+            continue
+        end = ends.get(record["index"], record)
+        rows.append(
+            {
+                "index": record["index"],
+                "at": str(record.get("at", ""))[11:19],
+                "operation": record.get("operation") or record.get("kind", ""),
+                "who": str(record.get("principal", "")).rpartition("/")[2] or record.get("account"),
+                "answer": end.get("code") or end.get("status") or record.get("decision", ""),
+                "resources": " ".join(str(one) for one in (record.get("resources") or {}).values()),
+            }
+        )
+    return rows
 
 
 def _sources(log: str | None, key: Path | None, region: str | None) -> tuple[str, str]:

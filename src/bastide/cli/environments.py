@@ -44,6 +44,4 @@ def _print(made: dict[str, str], *, json_: bool) -> None:
     if json_:
         show.as_json(made)
     else:
-        show.out.print(
-            f"Environment {made['name']} is ready ({made['digest'][:12]}).", highlight=False
-        )
+        show.out.print(f"Environment {made['name']} is ready ({made['digest']}).", highlight=False)

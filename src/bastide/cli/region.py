@@ -36,6 +36,12 @@ def up(
         show.as_json(found)
     else:
         show.out.print(f"Region {name} is up at {found['endpoint']}", highlight=False)
+        if missing := found["missing_layers"]:
+            show.out.print(
+                f"[bold yellow]The sandbox lacks {', '.join(missing)}: jobs are refused[/] "
+                "(see: bastide status)",
+                highlight=False,
+            )
 
 
 def down(region: RegionOption = None) -> None:

@@ -14,6 +14,7 @@ from bastide.inference.prompts import STOP_POINTER, Prompt, messages_of, prompt_
 from bastide.inference.replies import End, EndReader, end_of_completion, stop_reason
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.models.catalogue import Models
 from bastide.models.model import ModelCard
@@ -64,7 +65,7 @@ class Conversations:
             "output": {
                 "message": {"role": "assistant", "content": [{"text": text}] if text else []}
             },
-            **_stopped(end, prompt, card),
+            **_stopped(end, prompt, card, "ModelErrorException"),
             "usage": _usage(call, end),
             "metrics": {"latencyMs": self._since_ms(started)},
             **_echoed(req),
@@ -166,12 +167,15 @@ async def _events(
         raise broken(EOFError())
     if written:
         yield {"contentBlockStop": {"contentBlockIndex": 0}}
-    yield {"messageStop": _stopped(end, prompt, card)}
+    yield {"messageStop": _stopped(end, prompt, card, "ModelStreamErrorException")}
     yield {"metadata": last(end)}
 
 
-def _stopped(end: End, prompt: Prompt, card: ModelCard) -> Params:
+def _stopped(end: End, prompt: Prompt, card: ModelCard, failure: str) -> Params:
+    """Raises ServiceError `failure`, of the names that the answer's own shape knows."""
     reason = stop_reason(end, prompt.tokens_max, local=not card.remote)
+    if reason is None:
+        raise ServiceError(failure, "The model ended its answer in an unknown way.")
     found: Params = {"stopReason": str(reason)}
     if prompt.wants_stop_sequence:
         name = STOP_POINTER.removeprefix("/")

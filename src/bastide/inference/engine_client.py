@@ -44,7 +44,7 @@ class EngineStream:
                         continue
                     yield _read(event)
         except TimeoutError:
-            raise ServiceError("ModelTimeoutException", "The model took too long.") from None
+            raise ServiceError("ModelStreamErrorException", "The model took too long.") from None
         except (aiohttp.ClientError, OSError, BadEvents, msgspec.DecodeError) as error:
             raise broken(error) from error
 

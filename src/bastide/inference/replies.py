@@ -122,8 +122,8 @@ class EndReader:
         return End(finish=self._finish, usage=self._usage, stop_sequence=self._stop)
 
 
-def stop_reason(end: End, tokens_max: int | None, *, local: bool) -> StopReason:
-    """Raises ModelErrorException for an end that a text answer cannot have."""
+def stop_reason(end: End, tokens_max: int | None, *, local: bool) -> StopReason | None:
+    """None for an end that a text answer cannot have."""
     match end.finish:
         case "stop":
             return StopReason.STOP_SEQUENCE if end.stop_sequence else StopReason.END_TURN
@@ -133,7 +133,7 @@ def stop_reason(end: End, tokens_max: int | None, *, local: bool) -> StopReason:
             return StopReason.MAX_TOKENS
         case "content_filter":
             return StopReason.CONTENT_FILTERED
-    raise ServiceError("ModelErrorException", "The model ended its answer in an unknown way.")
+    return None
 
 
 def refusal(status: int, body: bytes) -> ServiceError:

@@ -18,7 +18,10 @@ class EnvironmentRoom:
     environments: Environments
 
     def rows(self) -> list[dict[str, Any]]:
-        return self.environments.listing()
+        return [
+            {**row, "digest": str(row["digest"])[:19], "images": " ".join(_texts(row["images"]))}
+            for row in self.environments.listing()
+        ]
 
     def build(self, name: str) -> Iterator[dict[str, Any]]:
         yield from self._told(self.environments.build(name), name)
@@ -32,5 +35,9 @@ class EnvironmentRoom:
                 yield {"step": step}
         except (BuildFailed, BadImage) as error:
             raise Unavailable(str(error)) from error
-        made = next(row for row in self.environments.listing() if row["name"] == name)
+        made = next(row for row in self.rows() if row["name"] == name)
         yield {"result": made}
+
+
+def _texts(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.wire.payload import UNIT_SIZE, incomplete
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -14,20 +14,64 @@ HELD_MAX = 4 * UNIT_SIZE
 READ_TIMEOUT_S = 120.0
 
 
-async def read_whole(receive: Receive, size_max: int) -> bytes:
-    """A body that is small enough to be held. ServiceError 413 for one that is not."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise incomplete()
-        body += message.get("body", b"")
-        if len(body) > size_max:
-            raise ServiceError(
-                "RequestEntityTooLargeException", "The request is too large.", status=413
-            )
-        if not message.get("more_body", False):
+class Room:
+    """The bytes of bodies held for senders whose signature waits for them; all connections share
+    it, so that strangers cannot fill the memory."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, size: int) -> None:
+        if size > self.left:
+            raise Unavailable("room for request bodies")
+        self.left -= size
+
+
+async def read_whole(
+    receive: Receive, size_max: int, declared: str | None = None, room: Room | None = None
+) -> bytes:
+    """A body that is small enough to be held, and comes in time. ServiceError for one that is
+    not; Unavailable when there is no `room`, which the body leaves again at the end."""
+    if declared is not None and declared.isascii() and declared.isdigit():
+        _check_size(int(declared[:16]), size_max)
+    taken = 0
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            body = bytearray()
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise incomplete()
+                part = message.get("body", b"")
+                _check_size(len(body) + len(part), size_max)
+                if room is not None:
+                    room.take(len(part))
+                    taken += len(part)
+                body += part
+                more = message.get("more_body", False)
             return bytes(body)
+    except TimeoutError as error:
+        raise _too_slow() from error
+    finally:
+        if room is not None:
+            room.left += taken
+
+
+def _check_size(size: int, size_max: int) -> None:
+    if size > size_max:
+        raise ServiceError(
+            "RequestEntityTooLargeException", "The request is too large.", status=413
+        )
+
+
+def _too_slow() -> ServiceError:
+    return ServiceError(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout "
+        "period.",
+        status=400,
+    )
 
 
 class Arriving:
@@ -73,12 +117,7 @@ class Arriving:
         with self._news:
             done = self._news.wait_for(self._is_readable, READ_TIMEOUT_S)
             if not done:
-                raise ServiceError(
-                    "RequestTimeout",
-                    "Your socket connection to the server was not read from or written to within "
-                    "the timeout period.",
-                    status=400,
-                )
+                raise _too_slow()
             if self._broken and not self._parts:
                 raise incomplete()
             data = self._take(UNIT_SIZE if size < 0 else size)

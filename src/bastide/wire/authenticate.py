@@ -21,11 +21,14 @@ from bastide.wire.types import RawRequest
 
 SKEW = timedelta(minutes=15)
 EXPIRES_MAX_S = 7 * 24 * 3600
+_EXPIRES = re.compile(r"[0-9]{1,6}\Z")
 DUMMY_SECRET = "0" * 40
-BEARER_SERVICES = ("bedrock", "bedrock-mantle")
+BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
 _CREDENTIAL = re.compile(
-    r"([A-Za-z0-9]{16,128})/(\d{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request\Z"
+    r"([A-Za-z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request\Z"
 )
+# The signature covers such a path normalised, while routing goes by the raw one.
+_NOT_NORMAL = re.compile(r"//|/\.\.?(?:/|\Z)")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _FIELD = re.compile(r"\s*([A-Za-z]+)=([^,\s]+)\s*\Z")
 
@@ -55,6 +58,7 @@ class Sender:
     signing_name: str
     form: str
     signer: ChunkSigner | None = None
+    is_bearer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class Authenticator:
         refuse = refusals_for(raw)
         header = raw.header("authorization")
         if header is not None:
+            if "X-Amz-Algorithm=" in raw.raw_query or "AWSAccessKeyId=" in raw.raw_query:
+                raise refuse.malformed("Only one auth mechanism is allowed.")
             if header.startswith("Bearer "):
                 return None
             if header.startswith("AWS "):
@@ -93,14 +99,12 @@ class Authenticator:
         principal = self.credentials.bearer(token, now) if 0 < len(token) <= 4096 else None
         if principal is None:
             raise refuse.unknown_key()
-        return Sender(principal, BEARER_SERVICES[0], "")
+        return Sender(principal, "bedrock", "", is_bearer=True)
 
     def verify(self, raw: RawRequest, claim: Claim, body: bytes | None, now: datetime) -> Sender:
         """The sender, if the signature holds. `body` is needed where `needs_body` says so."""
         refuse = refusals_for(raw, claim.scope.service)
-        self._check_scope(claim, refuse)
-        self._check_time(claim, now, refuse)
-        _check_signed_headers(raw, claim, refuse)
+        self._check(raw, claim, now, refuse)
         form = self._form(raw, claim, body, refuse)
         found = self.credentials.find(claim.access_key_id, claim.token, now)
         key = sigv4.signing_key(found.secret if found else DUMMY_SECRET, claim.scope)
@@ -114,6 +118,20 @@ class Authenticator:
         if form in (Form.SIGNED_CHUNKS, Form.SIGNED_CHUNKS_TRAILER):
             signer = ChunkSigner(key, claim.when, claim.scope, claim.signature)
         return Sender(found.principal, claim.scope.service, form, signer)
+
+    def admit(self, raw: RawRequest, claim: Claim, now: datetime) -> None:
+        """Refuse what is refused whatever its body: before a stranger's body is held at all."""
+        refuse = refusals_for(raw, claim.scope.service)
+        self._check(raw, claim, now, refuse)
+        if self.credentials.find(claim.access_key_id, claim.token, now) is None:
+            raise refuse.unknown_key()
+
+    def _check(self, raw: RawRequest, claim: Claim, now: datetime, refuse: Refusals) -> None:
+        self._check_scope(claim, refuse)
+        self._check_time(claim, now, refuse)
+        _check_signed_headers(raw, claim, refuse)
+        if claim.scope.service != "s3" and _NOT_NORMAL.search(raw.raw_path):
+            raise refuse.malformed("The path has empty or dot segments.")
 
     def _check_scope(self, claim: Claim, refuse: Refusals) -> None:
         scope = claim.scope
@@ -131,13 +149,12 @@ class Authenticator:
             when = datetime.strptime(claim.when, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         except ValueError as error:
             raise refuse.malformed("X-Amz-Date must be in the ISO8601 basic format.") from error
-        if claim.expires_s is not None:
-            if now > when + timedelta(seconds=claim.expires_s):
-                raise refuse.expired(when, now)
-            if when > now + SKEW:
-                raise refuse.skewed(when, now)
-        elif abs(now - when) > SKEW:
+        if when - now > SKEW:
             raise refuse.skewed(when, now)
+        if claim.expires_s is None and now - when > SKEW:
+            raise refuse.skewed(when, now)
+        if claim.expires_s is not None and now - when > timedelta(seconds=claim.expires_s):
+            raise refuse.expired(when, now)
 
     def _form(self, raw: RawRequest, claim: Claim, body: bytes | None, refuse: Refusals) -> str:
         """The payload's form or hash that was signed; a closed list."""
@@ -201,7 +218,7 @@ def _query_claim(raw: RawRequest, refuse: Refusals) -> Claim:
                                      "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires "
                                      "parameters.")  # fmt: skip
     expires = query.get("X-Amz-Expires", "900")
-    if not (expires.isascii() and expires.isdigit() and 0 < int(expires[:9]) <= EXPIRES_MAX_S):
+    if not _EXPIRES.match(expires) or not 0 < int(expires) <= EXPIRES_MAX_S:
         raise refuse.malformed_query("X-Amz-Expires must be less than a week (in seconds).")
     credential, signed, signature, when = (query[name] for name in names)
     claim = _claim(credential, signed, signature, when, refuse)

@@ -12,6 +12,7 @@ from typing import Protocol
 from awscrt import checksums as crt
 
 HEADER_PREFIX = "x-amz-checksum-"
+OTHER_HEADERS = frozenset({HEADER_PREFIX + name for name in ("algorithm", "mode", "type")})
 
 
 class Digest(Protocol):

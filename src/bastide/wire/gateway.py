@@ -25,8 +25,8 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.operation import honours_of
 from bastide.kernel.regions import Region
 from bastide.wire import honours
-from bastide.wire.arrival import Arriving, Receive, read_whole
-from bastide.wire.authenticate import Authenticator, Sender, needs_body
+from bastide.wire.arrival import Arriving, Receive, Room, read_whole
+from bastide.wire.authenticate import BEARER_SERVICES, Authenticator, Sender, needs_body
 from bastide.wire.denials import protocol_of
 from bastide.wire.errors import serialize_error
 from bastide.wire.model import Catalogue, Operation
@@ -43,7 +43,10 @@ from bastide.wire.validate import Validators
 logger = logging.getLogger(__name__)
 BODY_MAX = 10 * 1024 * 1024
 LARGE_BODY_MAX = 25 * 1024 * 1024
+UNVERIFIED_MAX = 256 * 1024 * 1024  # of all connections
 LARGE = frozenset({"sagemaker-runtime.InvokeEndpoint", "bedrock-runtime.InvokeModel"})
+LARGE_PATHS = ("/endpoints/", "/model/")  # where they are, as nothing else is known yet
+SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "cookie"})
 EMPTY = EmptyBody()
 
 
@@ -92,6 +95,7 @@ class Gateway:
         self._router = Router(stages.catalogue)
         self._parsers, self._validators = Parsers(), Validators()
         self._serializers = Serializers()
+        self._room = Room(UNVERIFIED_MAX)
         self.handlers: dict[str, Handler] = {}
 
     def register(self, service: str, handler: object) -> None:
@@ -110,6 +114,8 @@ class Gateway:
                 raise TypeError(f"{operation.full_name} has two handlers")
             check = honours.checker(operation, honours_of(method))
             is_async = inspect.iscoroutinefunction(method)
+            if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+                raise TypeError(f"{operation.full_name} yields: an operation returns its output")
             self.handlers[operation.full_name] = Handler(method, is_async, check)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -128,15 +134,18 @@ class Gateway:
     async def _serve(self, progress: Progress, receive: Receive) -> RawResponse:
         sender, whole = await self._authenticate(progress, receive)
         if whole is None and self._router.reads_form(progress.raw, sender.signing_name):
-            whole = await _whole_body(progress.raw, sender, receive, BODY_MAX)
+            whole = await _whole_body(progress.raw, sender, receive)
         route = self._router.resolve(progress.raw, sender.signing_name, whole or b"")
         progress.protocol, progress.operation = route.protocol, route.operation
         progress.call = self._call(progress, sender)
+        if sender.is_bearer and route.operation.service.name not in BEARER_SERVICES:
+            raise ServiceError(
+                "AccessDeniedException", "A Bedrock API key is not for this service.", status=403
+            )
         if route.operation.streams_in is not None and whole is None:
             return await self._perform_streaming(progress, route, sender, receive)
         if whole is None:
-            limit = LARGE_BODY_MAX if route.operation.full_name in LARGE else BODY_MAX
-            whole = await _whole_body(progress.raw, sender, receive, limit)
+            whole = await _whole_body(progress.raw, sender, receive, route.operation)
         return await self._perform(progress, route, whole, receive)
 
     async def _authenticate(
@@ -151,10 +160,13 @@ class Gateway:
         progress.protocol = protocol_of(raw, claim.scope.service)
         if not needs_body(raw, claim):
             return authenticator.verify(raw, claim, None, now), None
-        body = await read_whole(receive, LARGE_BODY_MAX)
+        authenticator.admit(raw, claim, now)
+        limit = LARGE_BODY_MAX if raw.raw_path.startswith(LARGE_PATHS) else BODY_MAX
+        body = await read_whole(receive, limit, raw.header("content-length"), self._room)
         sender = authenticator.verify(raw, claim, body, now)
         if raw.header("content-md5") or raw.header("x-amz-trailer"):
-            body = CheckedBody(BytesBody(body), promise_of(raw, "", None)).read()
+            promise = promise_of(raw, "", None, has_sums=False)
+            body = CheckedBody(BytesBody(body), promise).read()
         return sender, body
 
     def _call(self, progress: Progress, sender: Sender, body: Body = EMPTY) -> Call:
@@ -170,7 +182,7 @@ class Gateway:
             user_agent=raw.header("user-agent") or "",
             secure=raw.secure,
             body=body,
-            headers=dict(raw.headers),
+            headers={name: value for name, value in raw.headers if name not in SECRET_HEADERS},
         )
 
     async def _perform_streaming(
@@ -268,10 +280,13 @@ class Gateway:
             if progress.opened is not None:
                 try:
                     await asyncio.wrap_future(progress.opened)
-                except Unavailable as error:
+                except Exception as error:  # whatever it is: what is not recorded is not answered
                     response = await self._failed(progress, error)
                     status = response.status
             await send_response(response, receive, send, self._stages.executor)
+        except Exception:
+            progress.code = progress.code or "InternalFailure"
+            raise
         finally:
             if progress.opened is not None and progress.call is not None:
                 self._stages.auditor.closed(progress.call, status, progress.code)
@@ -292,9 +307,17 @@ def decode(scope: dict[str, Any]) -> RawRequest:
     )
 
 
-async def _whole_body(raw: RawRequest, sender: Sender, receive: Receive, size_max: int) -> bytes:
-    body = await read_whole(receive, size_max)
-    return CheckedBody(BytesBody(body), promise_of(raw, sender.form, sender.signer)).read()
+async def _whole_body(
+    raw: RawRequest, sender: Sender, receive: Receive, operation: Operation | None = None
+) -> bytes:
+    """A known sender's body. Only an operation with checksums has those of its body in headers."""
+    size_max, has_sums = BODY_MAX, False
+    if operation is not None:
+        size_max = LARGE_BODY_MAX if operation.full_name in LARGE else BODY_MAX
+        has_sums = "requestAlgorithmMember" in operation.model.http_checksum
+    body = await read_whole(receive, size_max, raw.header("content-length"))
+    promise = promise_of(raw, sender.form, sender.signer, has_sums=has_sums)
+    return CheckedBody(BytesBody(body), promise).read()
 
 
 def _facts(progress: Progress) -> dict[str, str]:
@@ -302,9 +325,9 @@ def _facts(progress: Progress) -> dict[str, str]:
     return {
         "request_id": progress.request_id,
         "method": raw.method,
-        "path": raw.raw_path,
+        "path": raw.raw_path[:1024],
         "source_ip": raw.source_ip,
-        "user_agent": raw.header("user-agent") or "",
+        "user_agent": (raw.header("user-agent") or "")[:512],
         "access_key_id": _claimed_key(raw),
     }
 

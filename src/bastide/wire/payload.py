@@ -57,22 +57,23 @@ class Promise:
     signer: ChunkSigner | None = None
 
 
-def promise_of(raw: RawRequest, form: str, signer: ChunkSigner | None) -> Promise:
-    """The promise in a request's headers. ServiceError for one that contradicts itself."""
-    sums = {
-        algorithm: value
-        for name, value in raw.headers
-        if (algorithm := checksums.algorithm_of(name)) is not None
-    }
-    if len(sums) > 1:
-        raise invalid("Expecting a single x-amz-checksum- header. Multiple checksum Types are "
-                      "not allowed.")  # fmt: skip
-    declared = raw.header("x-amz-decoded-content-length" if form in CHUNKED else "content-length")
-    trailer = (raw.header("x-amz-trailer") or "").lower()
-    if form in TRAILED and trailer and checksums.algorithm_of(trailer) is None:
+def promise_of(
+    raw: RawRequest, form: str, signer: ChunkSigner | None, *, has_sums: bool = True
+) -> Promise:
+    """The promise in a request's headers. ServiceError for one that contradicts itself.
+
+    `has_sums`: the checksum headers are of this body. CompleteMultipartUpload's are of the object.
+    """
+    sums = _sums(raw) if has_sums else {}
+    trailer = (raw.header("x-amz-trailer") or "").lower() if form in TRAILED else ""
+    if trailer and checksums.algorithm_of(trailer) is None:
         raise invalid(
             f"The value specified in the x-amz-trailer header is not supported: {trailer[:64]}"
         )
+    if len(sums) + bool(trailer) > 1:
+        raise invalid("Expecting a single x-amz-checksum- header. Multiple checksum Types are "
+                      "not allowed.")  # fmt: skip
+    declared = raw.header("x-amz-decoded-content-length" if form in CHUNKED else "content-length")
     return Promise(
         form=form,
         size=_size(declared),
@@ -81,6 +82,18 @@ def promise_of(raw: RawRequest, form: str, signer: ChunkSigner | None) -> Promis
         trailer=trailer,
         signer=signer,
     )
+
+
+def _sums(raw: RawRequest) -> dict[str, str]:
+    """Every checksum of the body that is in a header; one that cannot be checked is refused."""
+    sums = {}
+    for name, value in raw.headers:
+        if name.startswith(checksums.HEADER_PREFIX) and name not in checksums.OTHER_HEADERS:
+            algorithm = checksums.algorithm_of(name)
+            if algorithm is None:
+                raise invalid(f"The checksum {name[:64]} is not supported here.")
+            sums[algorithm] = value
+    return sums
 
 
 def _size(text: str | None) -> int | None:
@@ -117,11 +130,12 @@ class CheckedBody:
         self._source = source
         self._received = 0
         self._ended = False
+        self._failed: ServiceError | None = None
         self._given = dict(promise.sums)
         wanted = set(promise.sums)
-        if promise.trailer and promise.form in TRAILED:
+        if promise.trailer:
             wanted.add(checksums.algorithm_of(promise.trailer) or "")
-        self._digests = {name: checksums.ALGORITHMS[name]() for name in wanted if name}
+        self._digests = {name: checksums.ALGORITHMS[name]() for name in wanted}
         self._sha256 = hashlib.sha256() if len(promise.form) == 64 else None
         self._md5 = hashlib.md5(usedforsecurity=False) if promise.md5 else None
 
@@ -136,8 +150,17 @@ class CheckedBody:
     def read(self, size: int = -1) -> bytes:
         if size < 0:
             return b"".join(iter(lambda: self.read(UNIT_SIZE), b""))
-        if self._ended:
+        if self._ended or size == 0:
             return b""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return self._next(size)
+        except ServiceError as error:
+            self._failed = error  # a body that was wrong once stays wrong
+            raise
+
+    def _next(self, size: int) -> bytes:
         data = (self._chunks or self._source).read(size)
         if not data:
             self._end()
@@ -171,12 +194,10 @@ class CheckedBody:
         self._ended = True
 
     def _take_trailers(self, trailers: Mapping[str, str]) -> None:
-        for header, value in trailers.items():
-            algorithm = checksums.algorithm_of(header)
-            if algorithm is not None and algorithm in self._digests:
-                self._given[algorithm] = value
-        if self._promise.trailer and self._promise.trailer not in trailers:
+        if set(trailers) != ({self._promise.trailer} if self._promise.trailer else set()):
             raise _malformed_trailer()
+        for header, value in trailers.items():
+            self._given[checksums.algorithm_of(header) or ""] = value
 
 
 def _malformed_trailer() -> ServiceError:
@@ -198,6 +219,7 @@ class _Chunks:
         self._pending = bytearray()
         self._left = 0  # of an unsigned chunk that is being passed on
         self._done = False
+        self._is_sealed = False  # the trailers' signature was there
         self.trailers: dict[str, str] = {}
 
     def read(self, size: int) -> bytes:
@@ -256,21 +278,25 @@ class _Chunks:
         """Trailers until an empty line; the last may be their signature."""
         lines = bytearray()
         while self._has_trailers and (line := self._line()):
+            if self._is_sealed:
+                raise _malformed_trailer()
             name, _, value = line.decode("latin-1").partition(":")
             name = name.strip().lower()
             if name == "x-amz-trailer-signature":
                 self._check_trailer(bytes(lines), value.strip())
-                self._signer = None
+                self._is_sealed = True
                 continue
-            if len(self.trailers) >= TRAILERS_MAX or not value:
+            if len(self.trailers) >= TRAILERS_MAX or not value or name in self.trailers:
                 raise _malformed_trailer()
             self.trailers[name] = value.strip()
             lines += f"{name}:{value.strip()}\n".encode("latin-1")
-        if self._signer is not None and self._has_trailers:
+        if self._signer is not None and self._has_trailers and not self._is_sealed:
             raise _bad_signature()
+        if not self._has_trailers:
+            self._expect_line_end()
+        if self._pending or self._source.read(1):
+            raise incomplete()
         self._done = True
-        while self._source.read(UNIT_SIZE):
-            pass  # the line end that closes a body without trailers
 
     def _check_trailer(self, lines: bytes, signature: str) -> None:
         if self._signer is None or not hmac.compare_digest(self._signer.trailer(lines), signature):

@@ -88,10 +88,16 @@ async def _stream(source: AsyncIterator[bytes], send: Send) -> None:
 async def _threaded(body: Iterator[bytes], executor: Executor) -> AsyncIterator[bytes]:
     """A blocking iterator, a step at a time on a worker thread."""
     loop = asyncio.get_running_loop()
+    step: asyncio.Future[Any] | None = None
     try:
-        while (part := await loop.run_in_executor(executor, next, body, _END)) is not _END:
+        while True:
+            step = loop.run_in_executor(executor, next, body, _END)
+            if (part := await asyncio.shield(step)) is _END:
+                return
             yield part
     finally:
+        if step is not None:
+            await asyncio.wait([step])  # a generator that runs cannot be closed
         close = getattr(body, "close", None)
         if close is not None:
             await loop.run_in_executor(executor, close)

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_to_bytes
 
 from bastide.wire.types import Headers
 
@@ -54,7 +54,7 @@ def sign(key: bytes, text: str) -> str:
 def canonical_path(raw_path: str, *, is_s3: bool) -> str:
     """S3 signs the path as it is sent; all others normalise it and encode it once more."""
     if is_s3:
-        return quote(raw_path, safe="/%" + SAFE) or "/"
+        return quote(raw_path.encode("latin-1"), safe="/%" + SAFE) or "/"
     kept: list[str] = []
     for part in raw_path.split("/"):
         if part == "..":
@@ -64,7 +64,7 @@ def canonical_path(raw_path: str, *, is_s3: bool) -> str:
     path = "/" + "/".join(kept)
     if raw_path.endswith("/") and kept:
         path += "/"
-    return quote(path, safe="/" + SAFE)
+    return quote(path.encode("latin-1"), safe="/" + SAFE)
 
 
 def canonical_query(raw_query: str, without: str = "") -> str:
@@ -83,7 +83,9 @@ def canonical_query(raw_query: str, without: str = "") -> str:
 
 
 def _recoded(text: str) -> str:
-    return quote(unquote_plus(text.replace("+", "%2B")), safe=SAFE)
+    """As AWS encodes it. `+` is a space, as it is for whoever reads the query: were it signed as
+    a plus, `%2B` could be made a space on the way."""
+    return quote(unquote_to_bytes(text.replace("+", " ").encode("latin-1")), safe=SAFE)
 
 
 def canonical_headers(headers: Headers, signed: Iterable[str]) -> str | None:

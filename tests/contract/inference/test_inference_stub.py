@@ -152,6 +152,7 @@ async def test_errors_before_the_first_byte(tmp_path, status, body, code, text, 
         (GOOD_STREAM[:1], True),
         (GOOD_STREAM[:2], False),  # ends without saying how
         ([GOOD_STREAM[0], chunk(finish="stop"), DONE], False),  # no usage
+        ([GOOD_STREAM[0], chunk(finish="tool_calls", usage=USAGE), DONE], False),
         ([GOOD_STREAM[0], b"data: {not json\n\n"], False),
         ([GOOD_STREAM[0], b'data: {"choices": 5}\n\n'], False),
         ([GOOD_STREAM[0], b'data: {"error": {"message": "secret"}}\n\n'], False),
@@ -216,7 +217,7 @@ async def test_silence_between_tokens(tmp_path):
     ):
         with pytest.raises(ServiceError) as caught:
             await events_of(talk)
-        assert caught.value.code == "ModelTimeoutException"
+        assert caught.value.code == "ModelStreamErrorException"
 
 
 async def test_a_kept_connection_that_ended_is_no_failure(tmp_path):

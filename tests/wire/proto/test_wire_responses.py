@@ -1,6 +1,7 @@
 """Every operation's answer and modelled errors: what we write, botocore parses as the same."""
 
 import pytest
+from botocore.compat import HTTPHeaders
 from botocore.eventstream import EventStreamBuffer
 from botocore.parsers import create_parser
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ def protocols_of(operation) -> tuple[str, ...]:
 
 
 def parsed(operation, protocol, response, shape):
-    headers = {}
+    headers = HTTPHeaders()  # botocore looks names up whatever their case
     for key, value in response.headers:
         headers[key] = value
     body = response.body

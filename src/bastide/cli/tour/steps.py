@@ -119,7 +119,8 @@ def main() -> None:
     train, held_out = train_test_split(
         table, test_size=0.25, random_state=0, stratify=table[target]
     )
-    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+    for chatty in ("sagemaker.config", "botocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     session = sagemaker.Session(default_bucket=chosen.bucket)
 
     say(1, f"Upload {title} to S3")
