@@ -9,13 +9,11 @@ import subprocess
 from collections.abc import Callable
 
 from bastide.wire.model import Catalogue
-from bastide.wire.parse import parse
+from bastide.wire.parse import Parsers
 from bastide.wire.route import Router
-from bastide.wire.serialize import serialize
-from bastide.wire.validate import validate
-
-from bastide.kernel.call import EmptyBody
+from bastide.wire.serialize import Serializers
 from bastide.wire.types import RawRequest
+from bastide.wire.validate import Validators
 from bench.common import ROOT, Report, arguments, peer_python
 from bench.peers import wire_work as work
 
@@ -30,7 +28,6 @@ def _request(path: str, headers: dict[str, str]) -> RawRequest:
         headers=(("host", "localhost"), *headers.items()),
         secure=True,
         source_ip="127.0.0.1",
-        body=EmptyBody(),
     )
 
 
@@ -45,12 +42,14 @@ TRAINING = _request(
 
 
 def rounds(router: Router, *, validated: bool) -> dict[str, Callable[[], object]]:
+    parsers, validators, serializers = Parsers(), Validators(), Serializers()
+
     def one(raw: RawRequest, signing: str, body: bytes, answer: dict[str, object]) -> object:
         route = router.resolve(raw, signing)
-        params = parse(route, raw, body)
+        params = parsers.parse(route, raw, body)
         if validated:
-            validate(route.operation, params)
-        return serialize(route.operation, route.protocol, answer, "request-id")
+            validators.validate(route.operation, params)
+        return serializers.serialize(route.operation, route.protocol, answer, "request-id")
 
     return {
         "Converse": lambda: one(CONVERSE, "bedrock", work.CONVERSE_BODY, work.CONVERSE_ANSWER),

@@ -25,7 +25,7 @@ _EXPIRES = re.compile(r"[0-9]{1,6}\Z")
 DUMMY_SECRET = "0" * 40
 BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
 _CREDENTIAL = re.compile(
-    r"([A-Za-z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request\Z"
+    r"([A-Za-z0-9]{4,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request\Z"
 )
 # The signature covers such a path normalised, while routing goes by the raw one.
 _NOT_NORMAL = re.compile(r"//|/\.\.?(?:/|\Z)")

@@ -26,7 +26,7 @@ def loads(body: bytes) -> Any:
     decoder = _Decoder(body)
     try:
         value = decoder.item(0)
-    except (IndexError, struct.error, UnicodeDecodeError, OverflowError, ValueError) as error:
+    except (IndexError, struct.error, OverflowError, ValueError, OSError) as error:
         raise _malformed() from error
     if decoder.at != len(body) or value is _BREAK:
         raise _malformed()

@@ -27,6 +27,8 @@ def protocol_of(raw: RawRequest, service: str = "") -> str:
     if service:
         return "rest-json"
     host = (raw.header("host") or "").split(".")[0]
+    if (raw.header("content-type") or "").startswith("application/json"):
+        return "rest-json"
     if host.startswith(("bedrock", "runtime", "metrics")) or raw.raw_path.startswith(
         ("/model/", "/foundation-models", "/inference-profiles", "/endpoints/", "/openai/")
     ):

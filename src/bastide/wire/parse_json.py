@@ -1,10 +1,13 @@
 """JSON values into parameters, and CBOR's likewise: compiled from a shape, once.
 
-A member that the model does not know is ignored, null is absent, a wrong type is refused.
+A member that the model does not know is ignored, null is absent, a wrong type is refused. What
+Python's `json` takes beyond RFC 8259 is not taken here: NaN, infinities, halves of surrogates.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +17,18 @@ from bastide.wire.model import Shape
 from bastide.wire.scalars import wrong
 
 Reader = Callable[[Any], Any]
+DOCUMENT_DEPTH_MAX = 100
+_HALF_OF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is out of range")
+    return value
+
+
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode
 
 
 def load(body: bytes) -> Any:
@@ -21,11 +36,14 @@ def load(body: bytes) -> Any:
     if not body:
         return {}
     try:
-        return json.loads(body)
+        text = body.decode()
+        document = _decode(text)
+        if _HALF_OF_SURROGATE.search(text):
+            json.dumps(document, ensure_ascii=False).encode()  # refuses half of one
+        return document
     except (ValueError, RecursionError) as error:
-        raise ServiceError(
-            "SerializationException", "The body is not a JSON document.", status=400
-        ) from error
+        message = "The body is not a JSON document."
+        raise ServiceError(scalars.WRONG_TYPE, message, status=400) from error
 
 
 class JsonReaders:
@@ -100,8 +118,19 @@ def _map_reader(item: Reader, what: str) -> Reader:
 
 
 def read_document(value: Any) -> Any:
-    """A document type: passed through untouched, nulls and all."""
-    return value
+    """A document type: passed through untouched, nulls and all, if it is not too deep."""
+    level = [value]
+    for _ in range(DOCUMENT_DEPTH_MAX):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return value
+    raise wrong("The document", f"at most {DOCUMENT_DEPTH_MAX} levels deep")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The containers in a container."""
+    items = value.values() if type(value) is dict else value if type(value) is list else ()
+    return [item for item in items if type(item) in (dict, list)]
 
 
 def _scalar_reader(shape: Shape) -> Reader:
@@ -156,10 +185,3 @@ def _blob(value: Any, what: str) -> bytes:
     if type(value) is str:
         return scalars.read_blob(value, what)
     raise wrong(what, "base64")
-
-
-def as_object(value: Any, what: str) -> Mapping[str, Any]:
-    if type(value) is not dict:
-        raise wrong(what, "an object")
-    found: Mapping[str, Any] = value
-    return found

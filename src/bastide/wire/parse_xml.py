@@ -53,6 +53,22 @@ class XmlReaders:
     def __init__(self) -> None:
         self._known: dict[str, Reader] = {}
 
+    def document(self, shape: Shape) -> Callable[[bytes], Any]:
+        """The reader of a whole body. Whatever is wrong in it, it is malformed."""
+        read = self.of(shape)
+        roots = {shape.name, shape.serialization.get("name", shape.name)}
+
+        def read_body(body: bytes) -> Any:
+            root = load(body)
+            if name_of(root) not in roots:
+                raise malformed()
+            try:
+                return read(root)
+            except ServiceError as error:
+                raise malformed() from error
+
+        return read_body
+
     def of(self, shape: Shape) -> Reader:
         found = self._known.get(shape.name)
         if found is None:

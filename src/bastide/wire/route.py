@@ -2,266 +2,234 @@
 
 A model id's `%2F`, a trailing slash and a query parameter without a value all decide here, so
 nothing is decoded or normalised before. The credential scope's service narrows the candidates;
-four Bedrock services sign as `bedrock` and are told apart by host, path and ARN.
+four Bedrock services sign as `bedrock` and are told apart by host, path prefix, path and ARN.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from bastide.kernel.errors import ServiceError
 from bastide.wire.model import SERVICES, Catalogue, Operation, Service
+from bastide.wire.rest_paths import PathTree, Rest, decoded, split
 from bastide.wire.types import RawRequest
 
-FORM_ITEMS_MAX = 10_000
+QUERY_FIELDS_MAX = 1000
+FORM_FIELDS_MAX = 10_000
+SHOWN_MAX = 128
+CBOR = "smithy-rpc-v2-cbor"
 REST = ("rest-json", "rest-xml")
+# Services that sign as `bedrock` too and share paths with it, and that are not here.
+ELSEWHERE = frozenset({"bedrock-data-automation", "bedrock-data-automation-runtime"})
+# `bucket.s3.REGION.SUFFIX`, `bucket.s3-fips.…`, `bucket.s3-REGION.…`, `bucket.s3.localhost`
+_VIRTUAL_HOST = re.compile(r"(.+)\.s3(?:-[a-z0-9-]+)?\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The operation, how its request is written, and the parameters that the path holds."""
+    """The operation, how its request is written, and the parameters that are not in the body."""
 
     operation: Operation
     protocol: str
     uri: Mapping[str, str] = field(default_factory=dict)
+    query: Sequence[tuple[str, str]] = ()
     form: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """A REST operation's path, as segments, and what else it needs to be the one meant."""
-
-    operation: Operation
-    segments: tuple[str, ...]
-    greedy: bool
-    literals: tuple[tuple[str, str | None], ...]
-    needs: tuple[tuple[str, str], ...]  # ("querystring" | "header", wire name)
-
-    def score(self, query: Mapping[str, str], headers: frozenset[str]) -> int:
-        """How well it fits; -1 if something that it needs is not there."""
-        for name, value in self.literals:
-            if name not in query or (value and query[name] != value):
-                return -1
-        for where, name in self.needs:
-            if name not in (query if where == "querystring" else headers):
-                return -1
-        return len(self.literals) * 2 + len(self.needs)
 
 
 class Router:
     """Resolves requests of all services on one host and port."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._by_signing: dict[str, list[Service]] = {}
-        self._targets: dict[str, Service] = {}
-        self._tables: dict[str, dict[tuple[str, int], list[_Rest]]] = {}
+        self._groups: dict[str, _Group] = {}
         for name in SERVICES:
             service = catalogue.service(name)
-            self._by_signing.setdefault(service.signing_name, []).append(service)
-            if service.target_prefix:
-                self._targets[service.target_prefix] = service
-            if service.protocol in REST:
-                self._tables[name] = _table(service)
+            group = self._groups.setdefault(service.signing_name, _Group())
+            group.add(service)
 
     @property
     def signing_names(self) -> frozenset[str]:
-        return frozenset(self._by_signing)
+        return frozenset(self._groups)
 
     def reads_form(self, raw: RawRequest, signing_name: str) -> bool:
         """Whether the operation's name is in the body."""
-        services = self._by_signing.get(signing_name, [])
-        return (
-            any("query" in service.protocols for service in services)
-            and raw.header("x-amz-target") is None
-            and not raw.raw_path.startswith("/service/")
-        )
+        group = self._groups.get(signing_name)
+        return group is not None and group.form_of(raw) is not None
 
     def resolve(self, raw: RawRequest, signing_name: str, form: bytes = b"") -> Route:
         """The route of a request; `form` is the body where `reads_form` says so."""
-        services = self._by_signing.get(signing_name)
-        if not services:
-            raise _unknown(f"Nothing here is signed for {signing_name}.")
+        group = self._groups.get(signing_name)
+        if group is None:
+            raise _unknown(f"Nothing here is signed for {signing_name[:SHOWN_MAX]}.")
         target = raw.header("x-amz-target")
-        if target is not None:
-            return self._by_target(target, services)
-        if raw.raw_path.startswith("/service/"):
-            return self._by_rpc(raw.raw_path, services)
-        if self.reads_form(raw, signing_name):
-            return _by_form(raw, services, form)
-        return self._by_path(raw, services)
+        if target is not None and group.targets:
+            return _by_target(target, group.targets)
+        if group.speaks_cbor and raw.raw_path.startswith("/service/"):
+            return _by_rpc(raw.raw_path, group.targets)
+        service = group.form_of(raw)
+        if service is not None:
+            return _by_form(service, raw, form)
+        return group.by_path(raw)
 
-    def _by_target(self, target: str, services: Sequence[Service]) -> Route:
-        prefix, _, name = target.rpartition(".")
-        service = self._targets.get(prefix)
-        if service is not None and service in services:
-            operation = service.operation(name)
-            if operation is not None:
-                return Route(operation, "json")
-        raise _unknown(f"There is no operation {target[:128]}.")
 
-    def _by_rpc(self, path: str, services: Sequence[Service]) -> Route:
-        parts = path.split("/")  # /service/NAME/operation/NAME
-        if len(parts) == 5 and parts[3] == "operation":
-            service = self._targets.get(parts[2])
-            if service is not None and service in services:
-                operation = service.operation(parts[4])
-                if operation is not None:
-                    return Route(operation, "smithy-rpc-v2-cbor")
-        raise _unknown(f"There is no operation at {path[:128]}.")
+class _Group:
+    """The services that sign with one name."""
 
-    def _by_path(self, raw: RawRequest, services: Sequence[Service]) -> Route:
-        query = dict(parse_qsl(raw.raw_query, keep_blank_values=True, max_num_fields=1000))
+    def __init__(self) -> None:
+        self.targets: dict[str, Service] = {}
+        self.speaks_cbor = False
+        self._form: Service | None = None
+        self._trees: dict[str, PathTree] = {}
+        self._hosts: dict[str, str] = {}
+
+    def add(self, service: Service) -> None:
+        if service.target_prefix:
+            self.targets[service.target_prefix] = service
+        self.speaks_cbor |= CBOR in service.protocols
+        if "query" in service.protocols:
+            self._form = service
+        self._hosts[service.endpoint_prefix.partition(".")[0]] = service.name
+        if service.protocol in REST:
+            self._trees[service.name] = PathTree(service)
+
+    def form_of(self, raw: RawRequest) -> Service | None:
+        """The service of the query protocol, if the request is one of it."""
+        if self._form is None or raw.header("x-amz-target") is not None:
+            return None
+        is_rpc = self.speaks_cbor and raw.raw_path.startswith("/service/")
+        return None if is_rpc else self._form
+
+    def by_path(self, raw: RawRequest) -> Route:
+        host = host_of(raw)
+        names, path = self._narrowed(host, raw.raw_path)
+        is_s3 = "s3" in self._trees
+        segments = split(with_bucket(host, path) if is_s3 else path)
+        pairs = query_pairs(raw.raw_query)
+        query = dict(pairs)
         headers = frozenset(name for name, _ in raw.headers)
-        path = raw.raw_path
-        if services[0].name == "s3":
-            path = _with_bucket(raw, path)
-        found: list[tuple[int, _Rest]] = []
-        for service in _narrowed(raw, services):
-            found += _matching(self._tables[service.name], raw.method, path, query, headers)
-        if not found:
-            raise _unknown(f"There is no operation {raw.method} {raw.raw_path[:128]}.")
-        best = max(score for score, _ in found)
-        rests = [rest for score, rest in found if score == best]
-        rest = rests[0] if len(rests) == 1 else _by_name(rests, raw, path)
-        return Route(rest.operation, rest.operation.service.protocol, _labels(rest, path))
+        ranked: list[tuple[tuple[int, ...], Rest]] = []
+        for name in names:
+            for rest in self._trees[name].find(raw.method, segments):
+                rank = rest.rank(query, headers)
+                if rank is not None:
+                    ranked.append(((rest.depth, *rank), rest))
+        if not ranked:
+            raise _no_method(raw) if is_s3 else _unknown(_nothing_at(raw))
+        best = max(rank for rank, _ in ranked)
+        rests = [rest for rank, rest in ranked if rank == best]
+        try:
+            rest = rests[0] if len(rests) == 1 else _told_apart(rests, host, segments)
+            labels = rest.labels(segments)
+        except UnicodeDecodeError as error:
+            message = "Couldn't parse the specified URI."
+            raise ServiceError("InvalidURI", message, status=400) from error
+        return Route(rest.operation, rest.operation.service.protocol, labels, pairs)
+
+    def _narrowed(self, host: str, path: str) -> tuple[Sequence[str], str]:
+        """The services that the host or the path's first segment names, and the path without it:
+        `bedrock-agent.us-gov-west-1.amazonaws.com`, or an endpoint URL ending `/bedrock-agent`.
+        A host that names a service which is not here has no operations here."""
+        if len(self._trees) <= 1:
+            return tuple(self._trees), path
+        first = path[1:].partition("/")[0]
+        if first in self._trees:
+            return (first,), path[1 + len(first) :] or "/"
+        label = host.partition(".")[0].removesuffix("-fips")
+        name = self._hosts.get(label)
+        if name is not None:
+            return ((name,) if name in self._trees else ()), path
+        return (() if label in ELSEWHERE else tuple(self._trees)), path
 
 
 def _unknown(message: str) -> ServiceError:
     return ServiceError("UnknownOperationException", message, status=404)
 
 
-def _table(service: Service) -> dict[tuple[str, int], list[_Rest]]:
-    """REST operations by method and number of segments; greedy ones under every number below."""
-    table: dict[tuple[str, int], list[_Rest]] = {}
-    for operation in service.operations.values():
-        if operation.model.deprecated and service.name == "s3":
-            continue  # GetBucketLifecycle and its kind share their path with what replaced them
-        rest = _rest(operation)
-        key = (operation.method, -1 if rest.greedy else len(rest.segments))
-        table.setdefault(key, []).append(rest)
-    return table
+def _nothing_at(raw: RawRequest) -> str:
+    return f"There is no operation {raw.method[:SHOWN_MAX]} {raw.raw_path[:SHOWN_MAX]}."
 
 
-def _rest(operation: Operation) -> _Rest:
-    path, _, query = operation.uri.partition("?")
-    segments = tuple(path.split("/")[1:])
-    literals = tuple(
-        (name, value or None) for name, value in parse_qsl(query, keep_blank_values=True)
+def _no_method(raw: RawRequest) -> ServiceError:
+    return ServiceError(
+        "MethodNotAllowed",
+        "The specified method is not allowed against this resource.",
+        status=405,
+        members={"Method": raw.method[:SHOWN_MAX], "ResourceType": "SERVICE"},
     )
-    needs: list[tuple[str, str]] = []
-    if operation.input is not None:
-        for name in operation.input.required_members:
-            shape = operation.input.members[name]
-            where = shape.serialization.get("location", "")
-            if where in ("querystring", "header"):
-                wire_name = shape.serialization.get("name", name)
-                needs.append((where, wire_name.lower() if where == "header" else wire_name))
-    greedy = bool(segments) and segments[-1].endswith("+}")
-    return _Rest(operation, segments, greedy, literals, tuple(needs))
 
 
-def _matching(
-    table: Mapping[tuple[str, int], list[_Rest]],
-    method: str,
-    path: str,
-    query: Mapping[str, str],
-    headers: frozenset[str],
-) -> list[tuple[int, _Rest]]:
-    segments = path.split("/")[1:]
-    found = []
-    for rest in (*table.get((method, len(segments)), ()), *table.get((method, -1), ())):
-        literal = _fit(rest, segments)
-        if literal < 0:
-            continue
-        score = rest.score(query, headers)
-        if score >= 0:
-            found.append((literal * 100 + score, rest))
-    return found
+def _by_target(target: str, targets: Mapping[str, Service]) -> Route:
+    prefix, _, name = target.rpartition(".")
+    service = targets.get(prefix)
+    operation = service.operation(name) if service is not None else None
+    if operation is None:
+        raise _unknown(f"There is no operation {target[:SHOWN_MAX]}.")
+    return Route(operation, "json")
 
 
-def _fit(rest: _Rest, segments: Sequence[str]) -> int:
-    """How many literal segments agree; -1 when the path is another one."""
-    if rest.greedy and len(segments) < len(rest.segments):
-        return -1
-    literal = 0
-    for want, have in zip(rest.segments, segments, strict=False):
-        if want.startswith("{"):
-            if not have and not (rest.greedy and want.endswith("+}")):
-                return -1
-        elif want == have:
-            literal += 1
-        else:
-            return -1
-    if (
-        rest.greedy
-        and not "".join(segments[len(rest.segments) - 1 :])
-        and (len(segments) == len(rest.segments))
-    ):
-        return -1  # an empty key is the bucket itself
-    return literal
+def _by_rpc(path: str, targets: Mapping[str, Service]) -> Route:
+    parts = path.split("/")  # /service/NAME/operation/NAME
+    service = targets.get(parts[2]) if len(parts) == 5 and parts[3] == "operation" else None
+    operation = service.operation(parts[4]) if service is not None else None
+    if operation is None:
+        raise _unknown(f"There is no operation at {path[:SHOWN_MAX]}.")
+    return Route(operation, CBOR)
 
 
-def _labels(rest: _Rest, path: str) -> dict[str, str]:
-    segments = path.split("/")[1:]
-    labels: dict[str, str] = {}
-    for index, want in enumerate(rest.segments):
-        if not want.startswith("{"):
-            continue
-        if want.endswith("+}"):
-            labels[want[1:-2]] = unquote("/".join(segments[index:]))
-        else:
-            labels[want[1:-1]] = unquote(segments[index])
-    return labels
+def _by_form(service: Service, raw: RawRequest, body: bytes) -> Route:
+    text = body + b"&" + raw.raw_query.encode("latin-1") if raw.raw_query else body
+    form = dict(_pairs(text, FORM_FIELDS_MAX, "MalformedInput"))
+    name, version = form.get("Action", ""), form.get("Version", service.api_version)
+    operation = service.operation(name) if version == service.api_version else None
+    if operation is None:
+        raise ServiceError(
+            "InvalidAction",
+            f"Could not find operation {name[:SHOWN_MAX]} for version {version[:SHOWN_MAX]}",
+            status=400,
+        )
+    return Route(operation, "query", form=form)
 
 
-def _by_name(rests: Sequence[_Rest], raw: RawRequest, path: str) -> _Rest:
+def query_pairs(raw_query: str) -> Sequence[tuple[str, str]]:
+    """The query string's parameters in their order, decoded."""
+    if not raw_query:
+        return ()
+    return _pairs(raw_query.encode("latin-1"), QUERY_FIELDS_MAX, "InvalidArgument")
+
+
+def _pairs(text: bytes, fields_max: int, code: str) -> Sequence[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=fields_max
+        )
+    except ValueError as error:
+        raise ServiceError(code, "The parameters are malformed or too many.", status=400) from error
+
+
+def _told_apart(rests: Sequence[Rest], host: str, segments: Sequence[str]) -> Rest:
     """Which of several operations of one path. ListDirectoryBuckets has a host of its own. Of
     `/tags/{resourceArn}`, a session's ARN is bedrock-agent-runtime's, all others bedrock-agent's.
     """
     if rests[0].operation.service.name == "s3":
-        is_directory = (raw.header("host") or "").startswith("s3express-control.")
+        is_directory = host.startswith("s3express-control.")
         return next(r for r in rests if ("Directory" in r.operation.name) == is_directory)
-    is_session = ":session/" in unquote(path.rpartition("/")[2])
-    for rest in rests:
-        if (rest.operation.service.name == "bedrock-agent-runtime") == is_session:
-            return rest
-    return rests[0]
+    is_session = ":session/" in decoded(segments[-1])
+    owner = "bedrock-agent-runtime" if is_session else "bedrock-agent"
+    return next((rest for rest in rests if rest.operation.service.name == owner), rests[0])
 
 
-def _narrowed(raw: RawRequest, services: Sequence[Service]) -> Sequence[Service]:
-    """The services that the host names, e.g. `bedrock-agent.us-gov-west-1.amazonaws.com`."""
-    if len(services) == 1:
-        return services
-    first = (raw.header("host") or "").split(":")[0].split(".")[0].removesuffix("-fips")
-    named = [service for service in services if service.endpoint_prefix.split(".")[0] == first]
-    rest = [service for service in named or services if service.protocol in REST]
-    return rest or services
+def host_of(raw: RawRequest) -> str:
+    """The host without its port, in lower case."""
+    host = (raw.header("host") or "").lower()
+    return host.rpartition(":")[0] if re.search(r":\d*\Z", host) else host
 
 
-def _with_bucket(raw: RawRequest, path: str) -> str:
-    """The path with the bucket of a virtual-host request put in front: `b.s3.REGION.SUFFIX`."""
-    host = (raw.header("host") or "").rsplit(":", 1)[0]
-    for mark in (".s3.", ".s3-"):
-        bucket, found, _ = host.partition(mark)
-        if found and bucket:
-            return f"/{bucket}{'' if path == '/' else path}"
-    if host.endswith(".localhost"):
+def with_bucket(host: str, path: str) -> str:
+    """The path with the bucket of a virtual-host request put in front: `b.s3.REGION.SUFFIX`,
+    `b.s3.localhost`, `b.localhost`. `/b/` is the bucket too, as S3 reads it."""
+    found = _VIRTUAL_HOST.match(host)
+    bucket = found.group(1) if found else ""
+    if not found and host.endswith(".localhost") and not host.startswith("s3."):
         bucket = host.removesuffix(".localhost")
-        return path if bucket in ("s3", "") else f"/{bucket}{'' if path == '/' else path}"
-    return path.rstrip("/") if path.count("/") == 2 and path.endswith("/") else path
-
-
-def _by_form(raw: RawRequest, services: Sequence[Service], body: bytes) -> Route:
-    try:
-        text = f"{raw.raw_query}&{body.decode()}" if raw.raw_query else body.decode()
-        form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FORM_ITEMS_MAX))
-    except ValueError as error:
-        raise ServiceError("MalformedInput", "The form is malformed.", status=400) from error
-    name = form.get("Action", "")
-    for service in services:
-        if "query" in service.protocols:
-            operation = service.operation(name)
-            if operation is not None:
-                return Route(operation, "query", form=form)
-    raise ServiceError("InvalidAction", f"Could not find operation {name[:128]}.", status=400)
+    whole = f"/{bucket}{path}" if bucket else path
+    return whole[:-1] if whole.count("/") == 2 and whole.endswith("/") else whole

@@ -12,6 +12,7 @@ from typing import Any
 from bastide.kernel.errors import ServiceError
 from bastide.wire.model import Shape
 
+WRONG_TYPE = "SerializationException"
 INT_RANGE = {"integer": 2**31, "long": 2**63}
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _INT = re.compile(r"-?\d{1,19}\Z", re.ASCII)
@@ -22,7 +23,7 @@ _ISO = re.compile(
 
 def wrong(what: str, want: str) -> ServiceError:
     """The error for a value of the wrong type."""
-    return ServiceError("SerializationException", f"{what} must be {want}.", status=400)
+    return ServiceError(WRONG_TYPE, f"{what} must be {want}.", status=400)
 
 
 def read_int(text: str, kind: str, what: str) -> int:
@@ -101,8 +102,8 @@ def text_reader(shape: Shape, what: str) -> Callable[[str], Any]:
 
 
 def iso8601(moment: datetime) -> str:
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{moment.microsecond // 1000:03d}Z" if moment.microsecond else f"{text}Z"
+    unit = "milliseconds" if moment.microsecond else "seconds"
+    return moment.astimezone(UTC).isoformat(timespec=unit).removesuffix("+00:00") + "Z"
 
 
 def epoch(moment: datetime) -> float | int:

@@ -33,6 +33,8 @@ def values(shape: Any, depth: int = 0, where: str = "") -> st.SearchStrategy[Any
         if shape.is_document_type:
             return DOCUMENTS.filter(lambda value: value is not None)
         return structures(shape, depth)
+    if kind in ("list", "map") and depth > DEPTH_MAX + 4:
+        return st.just([] if kind == "list" else {})  # a recursive shape ends somewhere
     if kind == "list":
         least = int(bool(where))
         return st.lists(values(shape.member, depth + 1, where), min_size=least, max_size=2)
@@ -63,6 +65,16 @@ def scalars(shape: Any, where: str) -> st.SearchStrategy[Any]:
     return TEXT
 
 
+def _breadth(shape: Any) -> int:
+    """How little a value of a shape needs: nothing inside, then no other union inside."""
+    if shape.type_name in ("list", "map"):
+        inner = shape.member if shape.type_name == "list" else shape.value
+        return 8 if inner.type_name == "structure" else 1
+    if shape.type_name != "structure":
+        return 0
+    return 9 if shape.is_tagged_union else 2 + len(shape.required_members)
+
+
 def structures(shape: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
     required, optional = {}, {}
     for name, member in shape.members.items():
@@ -74,7 +86,10 @@ def structures(shape: Any, depth: int = 0) -> st.SearchStrategy[dict[str, Any]]:
             required[name] = values(member, depth + 1, where)
         elif not deep:
             optional[name] = values(member, depth + 1, where)
-    if shape.is_tagged_union and (optional or required):
+    if shape.is_tagged_union:
+        if not optional:  # a union needs one member, however deep it is
+            name, member = min(shape.members.items(), key=lambda one: _breadth(one[1]))
+            optional[name] = values(member, depth + 1)
         choices = list((optional | required).items())
         return st.sampled_from(choices).flatmap(lambda one: st.fixed_dictionaries({one[0]: one[1]}))
     picked = dict(list(optional.items())[:12])
@@ -94,10 +109,13 @@ def same(left: Any, right: Any) -> bool:
         return math.isclose(left, right, rel_tol=1e-9)
     if isinstance(left, datetime) and isinstance(right, datetime):
         return left.timestamp() == right.timestamp()
-    empty = (None, "", [], {}, b"")
-    if left in empty and right in empty:
+    if _is_empty(left) and _is_empty(right):
         return True
     return bool(left == right)
+
+
+def _is_empty(value: Any) -> bool:
+    return value in (None, "", {}, b"") or (isinstance(value, list) and not [*filter(None, value)])
 
 
 EXAMPLES = int(os.environ.get("BASTIDE_WIRE_EXAMPLES", "3"))  # of each operation

@@ -1,8 +1,12 @@
 """Every operation's answer and modelled errors: what we write, botocore parses as the same."""
 
+from io import BytesIO
+from types import SimpleNamespace
+
 import pytest
 from botocore.compat import HTTPHeaders
 from botocore.eventstream import EventStreamBuffer
+from botocore.handlers import parse_get_bucket_location
 from botocore.parsers import create_parser
 from hypothesis import strategies as st
 
@@ -17,6 +21,10 @@ SERIALIZERS = Serializers()
 OPERATIONS = [
     f"{name}.{operation}" for name in SERVICES for operation in CATALOGUE.service(name).names
 ]
+# The router never answers these: a newer operation has their path.
+REPLACED = {
+    n for n in OPERATIONS if n.startswith("s3.") and CATALOGUE.operation(n).model.deprecated
+}
 PROTOCOLS = {"cloudwatch": ("smithy-rpc-v2-cbor", "json", "query")}
 FAULTS = {"ResponseMetadata", "Error"}
 
@@ -32,17 +40,32 @@ def parsed(operation, protocol, response, shape):
     body = response.body
     if not isinstance(body, bytes):
         body = b"".join(body)
+    streamed = operation.model.has_streaming_output and response.status < 300
+    given = BytesIO(body) if streamed else body  # as botocore.endpoint gives it to the parser
     found = create_parser(protocol).parse(
-        {"status_code": response.status, "headers": headers, "body": body}, shape
+        {"status_code": response.status, "headers": headers, "body": given}, shape
     )
-    return found
+    if operation.full_name == "s3.GetBucketLocation" and response.status < 300:
+        parse_get_bucket_location(found, SimpleNamespace(raw=body, content=body))
+    return {key: item.read() if item is given else item for key, item in found.items()}
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+def _set_by_us(shape) -> set[str]:
+    """Output members that go as a header which every answer with a body has."""
+    members = shape.members if shape else {}
+    return {
+        name
+        for name, member in members.items()
+        if str(member.serialization.get("name")).lower() == "content-type"
+    }
+
+
+EVENTS = [name for name in OPERATIONS if CATALOGUE.operation(name).events_out is not None]
+
+
+@pytest.mark.parametrize("name", sorted({*OPERATIONS} - REPLACED - {*EVENTS}))
 def test_what_we_answer_is_understood(name):
     operation = CATALOGUE.operation(name)
-    if operation.events_out is not None:
-        pytest.skip("an event stream: see below")
     shape = operation.output
     outputs = structures(shape) if shape is not None else st.just({})
 
@@ -55,7 +78,8 @@ def test_what_we_answer_is_understood(name):
             found = parsed(operation, protocol, response, shape)
             metadata = found.pop("ResponseMetadata")
             assert metadata["HTTPStatusCode"] in (operation.status, 200)
-            found = {k: v for k, v in found.items() if k not in status}
+            ignored = {*status, *(_set_by_us(shape) - output.keys())}
+            found = {k: v for k, v in found.items() if k not in ignored}
             assert same(found, output), f"{found} is not {output}"
 
     with_examples(outputs, check)
@@ -75,9 +99,6 @@ def test_modelled_errors_are_understood(name):
             assert found["ResponseMetadata"]["HTTPStatusCode"] == response.status >= 400
             if code == "UnsupportedOperation":
                 assert response.status == 501
-
-
-EVENTS = [name for name in OPERATIONS if CATALOGUE.operation(name).events_out is not None]
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -1,0 +1,78 @@
+"""The models' regular expressions (Java's and ECMA's) as Python's.
+
+`\\p{L}` and its kind are exact for ASCII and generous beyond it: Python's `re` has no Unicode
+categories, and a constraint may be too wide but never refuse what AWS takes. A pattern that some
+text can hold up for long is not used at all; a test hunts for those, and SLOW names them.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+Matcher = Callable[[str], object]
+TEXT_MAX = 4096  # a longer text is not matched: matching takes a thread as long as it takes
+_BEYOND = "\\u0080-\\U0010ffff"
+_CLASSES = {
+    "L": f"a-zA-Z{_BEYOND}",
+    "M": _BEYOND,
+    "N": f"0-9{_BEYOND}",
+    "P": f"!-#%-*,-/:;?@\\[-\\]_{{}}{_BEYOND}",
+    "S": f"$+<=>\\^`|~{_BEYOND}",
+    "Z": f" {_BEYOND}",
+    "Zs": f" {_BEYOND}",
+    "C": "\\x00-\\x1f\\x7f-\\x9f",
+    "Alnum": "a-zA-Z0-9",
+    "ASCII": "\\x00-\\x7f",
+    "Print": "\\x20-\\x7e",
+}
+# Written for UTF-16: halves of surrogates, or the last character of the basic plane.
+_UTF_16 = {
+    "\\uD800\\uDC00-\\uDBFF\\uDFFF": "",
+    "\\uFFFD\\u10000-\\u10FFFF": "\\U0010ffff",
+    "\\uFFFD": "\\U0010ffff",
+}
+_CATEGORY = re.compile(r"\\([pP])\{(\w+)\}")
+# A repeat of what repeats, with more than one way to share a text between the two.
+SLOW: frozenset[str] = frozenset()
+
+
+@cache
+def matcher(pattern: str) -> Matcher | None:
+    """Whether a text matches as a whole; None for a pattern that cannot be used."""
+    if pattern in SLOW:
+        return None
+    try:
+        return re.compile(translated(pattern), re.ASCII).fullmatch
+    except (re.error, KeyError):
+        return None
+
+
+def translated(pattern: str) -> str:
+    """The pattern in Python's syntax. KeyError for a category that is not known here."""
+    for theirs, ours in _UTF_16.items():
+        pattern = pattern.replace(theirs, ours)
+    pattern = pattern.replace("\\z", "\\Z").replace("[\\w-_]", "[\\w_-]")
+    pattern = pattern.removesuffix("${1,128}").removesuffix("${1,256}")
+    out: list[str] = []
+    at, is_inside = 0, False
+    for found in _CATEGORY.finditer(pattern):
+        out.append(pattern[at : found.start()])
+        is_inside = _ends_inside(pattern[: found.start()])
+        out.append(_category(found.group(1), found.group(2), is_inside))
+        at = found.end()
+    return "".join(out) + pattern[at:]
+
+
+def _category(kind: str, name: str, is_inside: bool) -> str:
+    chars = _CLASSES[name]
+    if is_inside:
+        if kind == "P":
+            raise KeyError(name)
+        return chars
+    return f"[{'^' if kind == 'P' else ''}{chars}]"
+
+
+def _ends_inside(text: str) -> bool:
+    """Whether a character class is open at the end of `text`."""
+    plain = re.sub(r"\\.", "", text)
+    return plain.rfind("[") > plain.rfind("]")
