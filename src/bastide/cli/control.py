@@ -1,5 +1,6 @@
 """Talks to a running region through its control socket: HTTP and JSON over a unix socket."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -24,7 +25,11 @@ class _SocketConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.close()
+            raise
 
 
 class Control:
@@ -44,32 +49,36 @@ class Control:
     def steps(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The progress of long work, one dict for each line: `{"step", "done", "total"}`.
         The last one holds `result`; one that holds `error` is raised."""
-        response = self._send("POST", path, body or {})
-        while line := response.readline():
-            step: dict[str, Any] = json.loads(line)
-            if "error" in step:
-                raise CommandFailed(step["error"])
-            yield step
+        with self._sent("POST", path, body or {}) as response:
+            while line := response.readline():
+                step: dict[str, Any] = json.loads(line)
+                if "error" in step:
+                    raise CommandFailed(step["error"])
+                yield step
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        return json.loads(self._send(method, path, body).read() or b"null")
+        with self._sent(method, path, body) as response:
+            return json.loads(response.read() or b"null")
 
-    def _send(
+    @contextlib.contextmanager
+    def _sent(
         self, method: str, path: str, body: Mapping[str, Any] | None
-    ) -> http.client.HTTPResponse:
-        connection = _SocketConnection(self._path, self._timeout_s)
-        payload = None if body is None else json.dumps(body)
-        try:
-            connection.request(method, path, payload, {"content-type": "application/json"})
-            response = connection.getresponse()
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise CommandFailed(
-                f"Region {self.region} is not running. Start it: bastide up --region {self.region}"
-            ) from error
-        except PermissionError as error:
-            raise CommandFailed(
-                f"Only the owner of {self._path} may operate the region."
-            ) from error
-        if response.status >= 400:
-            raise CommandFailed(json.loads(response.read())["error"])
-        return response
+    ) -> Iterator[http.client.HTTPResponse]:
+        with contextlib.closing(_SocketConnection(self._path, self._timeout_s)) as connection:
+            payload = None if body is None else json.dumps(body)
+            try:
+                connection.request(method, path, payload, {"content-type": "application/json"})
+                response = connection.getresponse()
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                raise CommandFailed(
+                    f"Region {self.region} is not running. "
+                    f"Start it: bastide up --region {self.region}"
+                ) from error
+            except PermissionError as error:
+                raise CommandFailed(
+                    f"Only the owner of {self._path} may operate the region."
+                ) from error
+            with response:
+                if response.status >= 400:
+                    raise CommandFailed(json.loads(response.read())["error"])
+                yield response

@@ -1,8 +1,8 @@
 """The models' regular expressions (Java's and ECMA's) as Python's.
 
 `\\p{L}` and its kind are exact for ASCII and generous beyond it: Python's `re` has no Unicode
-categories, and a constraint may be too wide but never refuse what AWS takes. A pattern that some
-text can hold up for long is not used at all; a test hunts for those, and SLOW names them.
+categories, and a constraint may be too wide but never refuse what AWS takes. What some text could
+hold up for long is written anew here; a test hunts for more of those in every model.
 """
 
 import re
@@ -31,16 +31,23 @@ _UTF_16 = {
     "\\uFFFD\\u10000-\\u10FFFF": "\\U0010ffff",
     "\\uFFFD": "\\U0010ffff",
 }
+# A repeat of what repeats, with many ways to share a text between the two: said plainly.
+_AMBIGUOUS = {
+    "([-a-z0-9]*[a-z0-9]){0,39}?": "([-a-z0-9]*[a-z0-9])?",
+    "(-*[a-zA-Z0-9\\+\\-\\.])*": "[a-zA-Z0-9+.-]*",
+    "[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\\+\\-\\.]){0,63}": "[a-zA-Z0-9][a-zA-Z0-9+.-]*",
+    "([.\\-_a-zA-Z0-9]+/?){3,1016}": "(?=(/?[.\\-_a-zA-Z0-9]){3})(/?[.\\-_a-zA-Z0-9])+/?",
+    "[A-Za-z0-9-_=]+.[A-Za-z0-9-_=]+.[A-Za-z0-9-_=]+": "[\\w=-]++([^\\w=-][\\w=-]++){0,2}",
+}
+# What Python reads in another way, or not at all.
+_FOREIGN = {"\\z": "\\Z", "[\\w-_]": "[\\w_-]", "${1,128}": "", "${1,256}": ""}
+_REPLACED = tuple((_UTF_16 | _AMBIGUOUS | _FOREIGN).items())
 _CATEGORY = re.compile(r"\\([pP])\{(\w+)\}")
-# A repeat of what repeats, with more than one way to share a text between the two.
-SLOW: frozenset[str] = frozenset()
 
 
 @cache
 def matcher(pattern: str) -> Matcher | None:
     """Whether a text matches as a whole; None for a pattern that cannot be used."""
-    if pattern in SLOW:
-        return None
     try:
         return re.compile(translated(pattern), re.ASCII).fullmatch
     except (re.error, KeyError):
@@ -49,12 +56,10 @@ def matcher(pattern: str) -> Matcher | None:
 
 def translated(pattern: str) -> str:
     """The pattern in Python's syntax. KeyError for a category that is not known here."""
-    for theirs, ours in _UTF_16.items():
+    for theirs, ours in _REPLACED:
         pattern = pattern.replace(theirs, ours)
-    pattern = pattern.replace("\\z", "\\Z").replace("[\\w-_]", "[\\w_-]")
-    pattern = pattern.removesuffix("${1,128}").removesuffix("${1,256}")
     out: list[str] = []
-    at, is_inside = 0, False
+    at = 0
     for found in _CATEGORY.finditer(pattern):
         out.append(pattern[at : found.start()])
         is_inside = _ends_inside(pattern[: found.start()])

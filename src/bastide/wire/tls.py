@@ -12,6 +12,7 @@ from pathlib import Path
 
 from botocore.loaders import Loader
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -73,21 +74,38 @@ def ensure(folder: Path, names: Sequence[str], region: Region, clock: Clock) -> 
     files = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     now = clock.now()
     ca_key_file = folder / "ca.key"
-    if not files.ca.exists() or not ca_key_file.exists():
+    if not _is_pair(files.ca, ca_key_file, now + timedelta(days=SERVER_DAYS)):
         _make_ca(files.ca, ca_key_file, region, now)
     if not _is_good(files, names, now):
         _make_server(files, ca_key_file, names, now)
     return files
 
 
+def _is_pair(path: Path, key_path: Path, until: datetime) -> bool:
+    """Both are there and belong together, which a kill between two writes can prevent; and the
+    certificate outlives `until`."""
+    if not path.exists() or not key_path.exists():
+        return False
+    found = x509.load_pem_x509_certificate(path.read_bytes())
+    key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+    return found.public_key() == key.public_key() and found.not_valid_after_utc > until
+
+
 def _is_good(files: Certificates, names: Sequence[str], now: datetime) -> bool:
-    if not files.certificate.exists() or not files.key.exists():
+    if not _is_pair(files.certificate, files.key, now + timedelta(days=RENEW_DAYS)):
         return False
     found = x509.load_pem_x509_certificate(files.certificate.read_bytes())
     alternative = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     held = set(alternative.get_values_for_type(x509.DNSName))
-    fresh = found.not_valid_after_utc > now + timedelta(days=RENEW_DAYS)
-    return fresh and {*names, *LOCAL} <= held
+    return {*names, *LOCAL} <= held and _is_issued_by(found, files.ca)
+
+
+def _is_issued_by(found: x509.Certificate, ca: Path) -> bool:
+    try:
+        found.verify_directly_issued_by(x509.load_pem_x509_certificate(ca.read_bytes()))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _make_ca(path: Path, key_path: Path, region: Region, now: datetime) -> None:
