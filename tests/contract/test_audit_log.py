@@ -247,3 +247,11 @@ def test_a_database_put_back_from_an_older_copy_is_refused(new_log, database, tm
     held.write_text("rubbish")
     with pytest.raises(TornLog, match="not ours"):
         new_log(held=held)
+
+
+def test_what_nobody_waits_for_commits_with_the_next_and_soon_by_itself(new_log):
+    log = new_log()
+    late = log.append(b"late", patient=True)
+    assert log.append(b"prompt").result(10) == 1
+    assert late.result(10) == 0  # it went along, in its order
+    assert log.append(b"alone", patient=True).result(10) == 2

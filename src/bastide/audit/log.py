@@ -31,6 +31,7 @@ WAITING_MAX = 50_000
 ACCOUNT_MAX = 12
 CHECKPOINT_LEAVES = 4096
 CHECKPOINT_S = 60.0
+PATIENCE_S = 0.02
 _index_bytes = struct.Struct(">Q").pack
 
 
@@ -70,6 +71,9 @@ class MerkleLog:
         self._signed = 0
         self._stopping = threading.Event()
         self._ticker: threading.Thread | None = None
+        self._patient = _Batch([], [])  # records that nobody waits for
+        self._patience = threading.Event()
+        self._flusher: threading.Thread | None = None
 
     @property
     def size(self) -> int:
@@ -84,44 +88,86 @@ class MerkleLog:
         self._stopping.clear()
         self._ticker = threading.Thread(target=self._tick, name="audit-checkpoint", daemon=True)
         self._ticker.start()
+        self._flusher = threading.Thread(target=self._flush_late, name="audit-late", daemon=True)
+        self._flusher.start()
 
     def close(self) -> None:
         """Sign what is there. The database is closed afterwards, by whoever opened it."""
-        with self._lock:
-            ticker, self._ticker = self._ticker, None
-        if ticker is None:
+        ticker, flusher = self._ticker, self._flusher
+        if ticker is None or flusher is None:
             return
         self._stopping.set()
+        self._patience.set()
         ticker.join()
+        flusher.join()
+        with self._lock:
+            self._ticker = None
         try:
             self._sign()
         except Unavailable:
             logger.warning("the last checkpoint could not be signed", exc_info=True)
 
     def append(
-        self, body: bytes, *, account: str = "", time_ms: int = 0, closes: int | None = None
+        self,
+        body: bytes,
+        *,
+        account: str = "",
+        time_ms: int = 0,
+        closes: int | None = None,
+        patient: bool = False,
     ) -> "Future[int]":
         """Queue a record; the future resolves with its index once it is durable.
 
-        Raises Unavailable when no record can be taken, so that nobody goes on without one.
+        A `patient` one, for which nobody waits, commits with the next that is not, or soon: it
+        costs no commit of its own. Raises Unavailable when no record can be taken, so that nobody
+        goes on without one.
         """
         assert len(account) <= ACCOUNT_MAX, "one row must not spoil its batch"
         done: Future[int] = Future()
         done.set_running_or_notify_cancel()  # a caller who goes away does not take it back
         row = {"body": body, "account": account, "time_ms": time_ms, "closes": closes}
         with self._lock:
-            batch = self._waiting
-            if batch is not None:
-                if len(batch.rows) >= WAITING_MAX:
-                    raise Unavailable("Too many audit records are waiting for the disk.")
-                batch.rows.append(row)
-                batch.told.append(done)
+            batch = self._waiting or self._patient
+            if len(batch.rows) >= WAITING_MAX:
+                raise Unavailable("Too many audit records are waiting for the disk.")
+            if patient and self._ticker is None:
+                raise Unavailable("The audit log is closed.")
+            batch.rows.append(row)
+            batch.told.append(done)
+            if batch is self._waiting:
                 return done
-            batch = _Batch([row], [done])
-            written = self._submit(batch)
+            if patient:
+                self._patience.set()
+                return done
+        self._flush()
+        return done
+
+    def _flush(self) -> None:
+        """Hand the records that wait to the database, in one write."""
+        with self._lock:
+            batch = self._patient
+            if not batch.rows:
+                return
+            self._patient = _Batch([], [])
+            try:
+                written = self._submit(batch)
+            except Unavailable as error:
+                for done in batch.told:
+                    done.set_exception(error)
+                raise
             self._waiting = batch
         written.add_done_callback(partial(self._tell, batch))  # may run at once: not in the lock
-        return done
+
+    def _flush_late(self) -> None:
+        """Write patient records that nothing else has taken along."""
+        while not self._stopping.is_set():
+            self._patience.wait()
+            self._stopping.wait(PATIENCE_S)
+            self._patience.clear()
+            try:
+                self._flush()
+            except Unavailable:
+                logger.warning("audit records that nobody waits for wait on", exc_info=True)
 
     def _submit(self, batch: _Batch) -> "Future[int]":
         if self._ticker is None:

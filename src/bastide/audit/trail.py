@@ -156,7 +156,11 @@ class AuditTrail:
 
     def _append(self, record: Record) -> "Future[int]":
         return self._log.append(
-            encode(record), account=record.account, time_ms=record.time, closes=record.opened
+            encode(record),
+            account=record.account,
+            time_ms=record.time,
+            closes=record.opened,
+            patient=record.kind == Kind.CLOSED,
         )
 
     def _now_ms(self) -> int:

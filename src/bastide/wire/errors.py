@@ -5,12 +5,15 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bastide.kernel.errors import ServiceError
 from bastide.wire import cbor
-from bastide.wire.model import Operation
+from bastide.wire.model import Operation, Shape
+from bastide.wire.route import CBOR
 from bastide.wire.serialize_values import xml_text
-from bastide.wire.types import RawResponse
+from bastide.wire.types import Headers, RawResponse
 
 STATUS = {
     "AccessDenied": 403,
@@ -23,6 +26,7 @@ STATUS = {
     "InvalidAccessKeyId": 403,
     "InvalidClientTokenId": 403,
     "InvalidSignatureException": 403,
+    "MethodNotAllowed": 405,
     "MissingAuthenticationTokenException": 403,
     "RequestTimeTooSkewed": 403,
     "ServiceUnavailable": 503,
@@ -36,19 +40,60 @@ STATUS = {
 }
 
 
-def status_of(operation: Operation | None, error: ServiceError) -> int:
-    """The error's own status, else its shape's, else a known code's, else 400."""
-    if error.status is not None:
-        return error.status
-    if operation is not None:
-        shape = operation.errors.get(error.code)
-        if shape is not None:
-            modelled = shape.metadata.get("error", {}).get("httpStatusCode")
-            if modelled:
-                return int(modelled)
-            if shape.metadata.get("fault"):
-                return 500
-    return STATUS.get(error.code, 400)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An error, and what its operation's model says of it."""
+
+    operation: Operation | None
+    error: ServiceError
+    request_id: str
+
+    @property
+    def shape(self) -> Shape | None:
+        return self.operation.error(self.error.code) if self.operation is not None else None
+
+    @property
+    def status(self) -> int:
+        """The error's own status, else its shape's, else a known code's, else 400."""
+        if self.error.status is not None:
+            return self.error.status
+        if self.shape is not None:
+            modelled = self.shape.metadata.get("error", {}).get("httpStatusCode")
+            if modelled or self.shape.metadata.get("fault"):
+                return int(modelled or 500)
+        return STATUS.get(self.error.code, 400)
+
+    @property
+    def name(self) -> str:
+        """The shape's name: what JSON and CBOR call the error."""
+        return self.shape.name if self.shape is not None else self.error.code
+
+    @property
+    def code(self) -> str:
+        """What the query protocol calls it, which may differ: NoSuchEntity for
+        NoSuchEntityException."""
+        return str(self.shape.error_code) if self.shape is not None else self.error.code
+
+    @property
+    def fault(self) -> str:
+        return "Receiver" if self.status >= 500 else "Sender"
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {key: value for key, value in self.error.members.items() if value is not None}
+
+    @property
+    def elements(self) -> str:
+        return "".join(
+            f"<{key}>{xml_text(str(value))}</{key}>" for key, value in self.members.items()
+        )
+
+    def headers(self, content_type: str, *more: tuple[str, str]) -> Headers:
+        """With the query protocol's code for clients that were written for that one."""
+        found = (("content-type", content_type), ("x-amzn-requestid", self.request_id), *more)
+        if self.operation is not None and self.operation.service.query_compatible:
+            return (*found, ("x-amzn-query-error", f"{self.code};{self.fault}"))
+        return found
 
 
 def serialize_error(
@@ -60,111 +105,62 @@ def serialize_error(
     is_head: bool = False,
 ) -> RawResponse:
     """The answer that a client of `protocol` reads as `error`."""
-    status = status_of(operation, error)
-    code = _wire_code(operation, error.code)
+    told = _Told(operation, error, request_id)
     if protocol == "rest-xml":
-        return _s3(status, error, request_id, is_head=is_head)
+        return _s3(told, is_head=is_head)
     if protocol == "query":
-        return _query(operation, status, code, error, request_id)
-    if protocol == "smithy-rpc-v2-cbor":
-        return _cbor(operation, status, code, error, request_id)
-    return _json(operation, protocol, status, code, error, request_id)
+        return _query(told)
+    if protocol == CBOR:
+        return _cbor(told)
+    return _json(told, protocol)
 
 
-def _wire_code(operation: Operation | None, code: str) -> str:
-    """The code as the model spells it: clients look for `error.code`, not for the shape's name."""
-    if operation is not None and operation.service.protocols == ("query",):
-        shape = operation.errors.get(code)
-        if shape is not None:
-            return str(shape.error_code)
-    return code
-
-
-def _members(error: ServiceError) -> dict[str, object]:
-    return {key: value for key, value in error.members.items() if value is not None}
-
-
-def _json(
-    operation: Operation | None,
-    protocol: str,
-    status: int,
-    code: str,
-    error: ServiceError,
-    request_id: str,
-) -> RawResponse:
-    kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
-    headers = [
-        ("content-type", kind),
-        ("x-amzn-errortype", code),
-        ("x-amzn-requestid", request_id),
-    ]
-    body: dict[str, object] = {"__type": code, "message": error.message}
-    if operation is not None:
-        shape = operation.errors.get(error.code)
-        if shape is not None and "Message" in shape.members:
-            body["Message"] = body.pop("message")
-        if operation.service.query_compatible:
-            fault = "Receiver" if status >= 500 else "Sender"
-            headers.append(("x-amzn-query-error", f"{_query_code(operation, error)};{fault}"))
-    body |= _members(error)
+def _json(told: _Told, protocol: str) -> RawResponse:
+    service = told.operation.service if told.operation is not None else None
+    version = service.json_version if service is not None else "1.1"
+    is_rest = protocol == "rest-json"
+    kind = "application/json" if is_rest else f"application/x-amz-json-{version}"
+    key = "Message" if told.shape is not None and "Message" in told.shape.members else "message"
+    body = {"__type": told.name, key: told.error.message, **told.members}
     return RawResponse(
-        status=status, headers=tuple(headers), body=json.dumps(body, default=str).encode()
+        status=told.status,
+        headers=told.headers(kind, ("x-amzn-errortype", told.name)),
+        body=json.dumps(body, default=str).encode(),
     )
 
 
-def _query_code(operation: Operation, error: ServiceError) -> str:
-    shape = operation.errors.get(error.code)
-    return str(shape.metadata.get("error", {}).get("code", error.code)) if shape else error.code
+def _cbor(told: _Told) -> RawResponse:
+    body = {
+        "__type": f"com.amazonaws#{told.name}",
+        "message": told.error.message,
+        **told.members,
+    }
+    headers = told.headers("application/cbor", ("smithy-protocol", "rpc-v2-cbor"))
+    return RawResponse(status=told.status, headers=headers, body=cbor.dumps(body))
 
 
-def _cbor(
-    operation: Operation | None, status: int, code: str, error: ServiceError, request_id: str
-) -> RawResponse:
-    headers = [
-        ("content-type", "application/cbor"),
-        ("smithy-protocol", "rpc-v2-cbor"),
-        ("x-amzn-requestid", request_id),
-    ]
-    if operation is not None and operation.service.query_compatible:
-        fault = "Receiver" if status >= 500 else "Sender"
-        headers.append(("x-amzn-query-error", f"{_query_code(operation, error)};{fault}"))
-    shape = operation.errors.get(error.code) if operation else None
-    name = shape.name if shape is not None else code
-    body = {"__type": f"com.amazonaws#{name}", "message": error.message, **_members(error)}
-    return RawResponse(status=status, headers=tuple(headers), body=cbor.dumps(body))
-
-
-def _query(
-    operation: Operation | None, status: int, code: str, error: ServiceError, request_id: str
-) -> RawResponse:
-    space = operation.service.xml_namespace if operation else ""
-    fault = "Receiver" if status >= 500 else "Sender"
-    extra = "".join(
-        f"<{key}>{xml_text(str(value))}</{key}>" for key, value in _members(error).items()
-    )
+def _query(told: _Told) -> RawResponse:
+    space = told.operation.service.xml_namespace if told.operation is not None else ""
     body = (
-        f'<ErrorResponse xmlns="{space}"><Error><Type>{fault}</Type><Code>{xml_text(code)}</Code>'
-        f"<Message>{xml_text(error.message)}</Message>{extra}</Error>"
-        f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        f'<ErrorResponse xmlns="{space}"><Error><Type>{told.fault}</Type>'
+        f"<Code>{xml_text(told.code)}</Code><Message>{xml_text(told.error.message)}</Message>"
+        f"{told.elements}</Error><RequestId>{told.request_id}</RequestId></ErrorResponse>"
     )
-    headers = (("content-type", "text/xml"), ("x-amzn-requestid", request_id))
-    return RawResponse(status=status, headers=headers, body=body.encode())
+    headers = (("content-type", "text/xml"), ("x-amzn-requestid", told.request_id))
+    return RawResponse(status=told.status, headers=headers, body=body.encode())
 
 
-def _s3(status: int, error: ServiceError, request_id: str, *, is_head: bool) -> RawResponse:
+def _s3(told: _Told, *, is_head: bool) -> RawResponse:
     headers = (
         ("content-type", "application/xml"),
-        ("x-amz-request-id", request_id),
-        ("x-amz-id-2", request_id),
+        ("x-amz-request-id", told.request_id),
+        ("x-amz-id-2", told.request_id),
     )
-    if is_head or status == 304:
-        return RawResponse(status=status, headers=headers[1:], body=b"")
-    extra = "".join(
-        f"<{key}>{xml_text(str(value))}</{key}>" for key, value in _members(error).items()
-    )
+    if is_head or told.status == 304:
+        return RawResponse(status=told.status, headers=headers[1:], body=b"")
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{xml_text(error.code)}</Code>'
-        f"<Message>{xml_text(error.message)}</Message>{extra}"
-        f"<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{xml_text(told.error.code)}</Code>'
+        f"<Message>{xml_text(told.error.message)}</Message>{told.elements}"
+        f"<RequestId>{told.request_id}</RequestId><HostId>{told.request_id}</HostId></Error>"
     )
-    return RawResponse(status=status, headers=headers, body=body.encode())
+    return RawResponse(status=told.status, headers=headers, body=body.encode())

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.wire.model import Shape
 
 STRING = 7
@@ -75,22 +75,24 @@ class EventWriter:
         assert not rest, "an event has exactly one member"
         return self._writers[name](value)
 
-    def failed(self, error: ServiceError) -> Frame:
+    def failed(self, error: ServiceError | Unavailable) -> Frame:
         """How a stream that has begun tells that it cannot go on."""
+        if isinstance(error, Unavailable):
+            error = ServiceError("ServiceUnavailableException", "The service is not available now.")
         return exception(self._exceptions.get(error.code, error.code), error.message)
 
     def frames(self, events: Iterator[Mapping[str, Any]]) -> Iterator[Frame]:
         try:
             for one in events:
                 yield self.write(one)
-        except ServiceError as error:
+        except (ServiceError, Unavailable) as error:
             yield self.failed(error)
 
     async def frames_async(self, events: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[Frame]:
         try:
             async for one in events:
                 yield self.write(one)
-        except ServiceError as error:
+        except (ServiceError, Unavailable) as error:
             yield self.failed(error)
         finally:
             close = getattr(events, "aclose", None)

@@ -163,7 +163,7 @@ class Gateway:
         authenticator.admit(raw, claim, now)
         limit = LARGE_BODY_MAX if raw.raw_path.startswith(LARGE_PATHS) else BODY_MAX
         body = await read_whole(receive, limit, raw.header("content-length"), self._room)
-        sender = authenticator.verify(raw, claim, body, now)
+        sender = authenticator.prove(raw, claim, body, now)
         if raw.header("content-md5") or raw.header("x-amz-trailer"):
             promise = promise_of(raw, "", None, has_sums=False)
             body = CheckedBody(BytesBody(body), promise).read()

@@ -1,6 +1,6 @@
 """What a handler honours, against what a caller sets (kernel/operation.py)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bastide.kernel.errors import unsupported
@@ -9,6 +9,7 @@ from bastide.wire.model import Operation, Shape
 
 Tree = dict[str, Any]  # member → Tree, or True where all below is honoured
 Checker = Callable[[Mapping[str, Any]], None]
+Seeker = Callable[[Any, str], str]
 
 
 def checker(operation: Operation, honours: Honours) -> Checker:
@@ -18,9 +19,10 @@ def checker(operation: Operation, honours: Honours) -> Checker:
     for path in (*honours.members, *honours.accepted):
         _check_path(operation, path)
         _plant(tree, path)
+    seek = _seeker(tree, operation.input)
 
     def check(params: Mapping[str, Any]) -> None:
-        stranger = _stranger(tree, params, "")
+        stranger = seek(params, "")
         if stranger:
             raise unsupported(operation.full_name, f"The member {stranger}")
 
@@ -37,28 +39,40 @@ def _plant(tree: Tree, path: str) -> None:
     tree[last] = True
 
 
-def _stranger(tree: Tree, value: Any, at: str) -> str:
-    """The first member that is set without being honoured; "" if there is none."""
-    if isinstance(value, list):
-        for item in value:
-            found = _stranger(tree, item, at)
-            if found:
+def _seeker(tree: Tree, shape: Shape) -> Seeker:
+    """Compiled: the first member that is set without being honoured; "" if there is none."""
+    kind = shape.type_name if shape is not None else ""
+    if kind == "list":
+        return _each(_seeker(tree, shape.member), lambda value: value)
+    if kind == "map":
+        return _each(_seeker(tree, shape.value), lambda value: value.values())
+    inner: dict[str, Seeker | None] = {
+        name: None if below is True else _seeker(below, shape.members[name])
+        for name, below in tree.items()
+    }
+
+    def seek(value: Any, at: str) -> str:
+        for name, item in value.items():
+            if not item and type(item) not in (int, float):
+                continue  # None, False, "" and what is empty: not set
+            path = f"{at}.{name}" if at else name
+            if name not in inner:
+                return path
+            below = inner[name]
+            if below is not None and (found := below(item, path)):
                 return found
         return ""
-    if not isinstance(value, Mapping):
-        return ""
-    for name, inner in value.items():
-        if inner is None or inner is False or inner == {} or inner == []:
-            continue
-        known = tree.get(name)
-        path = f"{at}.{name}" if at else name
-        if known is None:
-            return path
-        if known is not True:
-            found = _stranger(known, inner, path)
-            if found:
-                return found
-    return ""
+
+    return seek
+
+
+def _each(seek: Seeker, items: Callable[[Any], Iterable[Any]]) -> Seeker:
+    """Lists and maps are transparent: a path goes on below what they hold."""
+
+    def each(value: Any, at: str) -> str:
+        return next((found for item in items(value) if (found := seek(item, at))), "")
+
+    return each
 
 
 def _check_path(operation: Operation, path: str) -> None:

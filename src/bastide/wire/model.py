@@ -5,7 +5,7 @@ Source: the Smithy models as botocore ships them, pinned exactly in requirements
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -87,9 +87,18 @@ class Operation:
 
     @cached_property
     def errors(self) -> Mapping[str, Shape]:
-        """The error shapes by the code that goes over the wire."""
-        shapes: list[Shape] = list(self.model.error_shapes)
-        return {shape.error_code: shape for shape in shapes} | {s.name: s for s in shapes}
+        """The error shapes that the operation declares, by shape name and by code."""
+        return _by_code(self.model.error_shapes)
+
+    def error(self, code: str) -> Shape | None:
+        """The shape of an error: the operation's own, else one of its service's."""
+        return self.errors.get(code) or self.service.errors.get(code)
+
+
+def _by_code(shapes: Iterable[Shape]) -> Mapping[str, Shape]:
+    """Error shapes by name and by `error.code`, which is what goes over the wire in places."""
+    found = list(shapes)
+    return {shape.error_code: shape for shape in found} | {shape.name: shape for shape in found}
 
 
 class Service:
@@ -117,6 +126,10 @@ class Service:
         if found is None and name in self.model.operation_names:
             found = self._operations[name] = Operation(self, self.model.operation_model(name))
         return found
+
+    @cached_property
+    def errors(self) -> Mapping[str, Shape]:
+        return _by_code(self.model.error_shapes)
 
     @cached_property
     def operations(self) -> Mapping[str, Operation]:

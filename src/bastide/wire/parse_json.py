@@ -17,7 +17,7 @@ from bastide.wire.model import Shape
 from bastide.wire.scalars import wrong
 
 Reader = Callable[[Any], Any]
-DOCUMENT_DEPTH_MAX = 100
+DEPTH_MAX = 100
 _HALF_OF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -40,10 +40,27 @@ def load(body: bytes) -> Any:
         document = _decode(text)
         if _HALF_OF_SURROGATE.search(text):
             json.dumps(document, ensure_ascii=False).encode()  # refuses half of one
+        if text.count("[") + text.count("{") > DEPTH_MAX:
+            _check_depth(document)
         return document
     except (ValueError, RecursionError) as error:
         message = "The body is not a JSON document."
         raise ServiceError(scalars.WRONG_TYPE, message, status=400) from error
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(DEPTH_MAX):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise ValueError(f"deeper than {DEPTH_MAX} levels")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The containers in a container."""
+    items = value.values() if type(value) is dict else value
+    return [item for item in items if type(item) in (dict, list)]
 
 
 class JsonReaders:
@@ -118,19 +135,8 @@ def _map_reader(item: Reader, what: str) -> Reader:
 
 
 def read_document(value: Any) -> Any:
-    """A document type: passed through untouched, nulls and all, if it is not too deep."""
-    level = [value]
-    for _ in range(DOCUMENT_DEPTH_MAX):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return value
-    raise wrong("The document", f"at most {DOCUMENT_DEPTH_MAX} levels deep")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    """The containers in a container."""
-    items = value.values() if type(value) is dict else value if type(value) is list else ()
-    return [item for item in items if type(item) in (dict, list)]
+    """A document type: passed through untouched, nulls and all."""
+    return value
 
 
 def _scalar_reader(shape: Shape) -> Reader:

@@ -32,11 +32,14 @@ class RestParser:
         for name, member in shape.members.items():
             has_body |= not self._place(name, member)
         self._read_body: BodyReader | None = None
+        self._reads_nothing = False  # whether no body is a value too: an empty blob
         payload = operation.payload_in
         if payload is None:
             self._read_body = reader_of(shape) if has_body else None
         elif operation.streams_in is None:
-            self._read_body = _payload(payload, shape.members[payload], reader_of)
+            member = shape.members[payload]
+            self._read_body = _payload(payload, member, reader_of)
+            self._reads_nothing = member.type_name == "blob"
 
     def _place(self, name: str, member: Shape) -> bool:
         """Note where a member is found; False if it is in the body."""
@@ -63,7 +66,7 @@ class RestParser:
             self._parse_query(params, route.query)
         if self._headers or self._prefixes:
             self._parse_headers(params, _joined(raw))
-        if self._read_body is not None and body:
+        if self._read_body is not None and (body or self._reads_nothing):
             params.update(self._read_body(body))
         return params
 

@@ -49,9 +49,8 @@ class Serializers:
         return self._documents.setdefault(operation.service.name, DocumentWriters())
 
     def _json(self, operation: Operation) -> Writer:
-        service = operation.service
-        version = service.json_version if service.name != "cloudwatch" else "1.0"
-        headers = (("content-type", f"application/x-amz-json-{version}"),)
+        kind = f"application/x-amz-json-{operation.service.json_version}"
+        headers = (("content-type", kind),)
         write = self._document(operation).of(operation.output) if operation.output else None
 
         def send(output: Mapping[str, Any], request_id: str) -> RawResponse:

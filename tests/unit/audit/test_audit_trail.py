@@ -28,7 +28,7 @@ class MemoryLog:
     def __init__(self):
         self.rows, self.full = [], False
 
-    def append(self, body, *, account="", time_ms=0, closes=None):
+    def append(self, body, *, account="", time_ms=0, closes=None, patient=False):
         if self.full:
             raise Unavailable("full")
         self.rows.append((body, account, time_ms, closes))
