@@ -57,9 +57,12 @@ class Slots:
 
     def _best(self, owner: str) -> int:
         """The owner's own latest place, else one of nobody, else the longest unused."""
-        mine = [slot for slot in self._free if self._owners[slot] == owner]
-        unused = [slot for slot in self._free if self._owners[slot] is None]
-        slot = mine[-1] if mine else unused[0] if unused else self._free[0]
+        slot: int | None = None
+        if owner in self._owners:
+            slot = next((one for one in reversed(self._free) if self._owners[one] == owner), None)
+        if slot is None:
+            unused = (one for one in self._free if self._owners[one] is None)
+            slot = next(unused, self._free[0])
         self._free.remove(slot)
         return slot
 

@@ -186,7 +186,7 @@ class Authenticator:
 
 
 def _instant(text: str) -> datetime:
-    """`20261122T101112Z`, read at an eighth of what strptime takes. ValueError for all else."""
+    """`20261122T101112Z`, without the cost of strptime. ValueError for all else."""
     match = _WHEN.fullmatch(text)
     if match is None:
         raise ValueError(text)

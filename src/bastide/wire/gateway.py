@@ -31,7 +31,7 @@ from bastide.wire.denials import protocol_of
 from bastide.wire.errors import serialize_error
 from bastide.wire.model import Catalogue, Operation
 from bastide.wire.parse import Parsers
-from bastide.wire.payload import CheckedBody, promise_of
+from bastide.wire.payload import CheckedBody, inflated, promise_of
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, dressed, gone, send_response
@@ -47,6 +47,7 @@ UNVERIFIED_MAX = 256 * 1024 * 1024  # of all connections
 LARGE = frozenset({"sagemaker-runtime.InvokeEndpoint", "bedrock-runtime.InvokeModel"})
 LARGE_PATHS = ("/endpoints/", "/model/")  # where they are, as nothing else is known yet
 SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "cookie"})
+COMPRESSED = frozenset({"monitoring"})  # signing names; an endpoint's own gzip is its own
 EMPTY = EmptyBody()
 
 
@@ -135,6 +136,9 @@ class Gateway:
         sender, whole = await self._authenticate(progress, receive)
         if whole is None and self._router.reads_form(progress.raw, sender.signing_name):
             whole = await _whole_body(progress.raw, sender, receive)
+        is_gzip = progress.raw.header("content-encoding") == "gzip"
+        if whole is not None and is_gzip and sender.signing_name in COMPRESSED:
+            whole = inflated(whole, BODY_MAX)
         route = self._router.resolve(progress.raw, sender.signing_name, whole or b"")
         progress.protocol, progress.operation = route.protocol, route.operation
         progress.call = self._call(progress, sender)

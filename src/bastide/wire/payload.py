@@ -7,6 +7,7 @@ them is refused (a new form that one handler forgets is how others were broken).
 
 import hashlib
 import hmac
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -119,6 +120,18 @@ def incomplete() -> ServiceError:
 def bad_digest(what: str) -> ServiceError:
     return ServiceError("BadDigest", f"The {what} you specified did not match the calculated "
                         "checksum.", status=400)  # fmt: skip
+
+
+def inflated(data: bytes, size_max: int) -> bytes:
+    """What gzip compressed, as botocore does from 10 KiB on; never more than `size_max`."""
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        found = stream.decompress(data, size_max)
+    except zlib.error as error:
+        raise invalid("The body is not gzip.") from error
+    if not stream.eof or stream.unused_data:
+        raise invalid("The compressed body is cut short or too large.")
+    return found
 
 
 class CheckedBody:

@@ -39,6 +39,8 @@ def read_int(text: str, kind: str, what: str) -> int:
 def read_float(text: str, what: str) -> float:
     if text in SPECIAL:
         return SPECIAL[text]
+    if "_" in text or not text.isascii():  # Python's own
+        raise wrong(what, "a number")
     try:
         value = float(text)
     except ValueError as error:

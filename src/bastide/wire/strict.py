@@ -45,8 +45,10 @@ class StrictProtocol(HttpToolsProtocol):
             return  # what follows a request that was refused is no request
         if self.in_head and self.head_timer is None:
             self._await_head()
+        self.head_fed += len(data)
         super().data_received(data)
-        self.head_fed = self.head_fed + len(data) if self.in_head else 0
+        if not self.in_head:
+            self.head_fed = 0
         if self.head_fed > HEAD_FED_MAX and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
