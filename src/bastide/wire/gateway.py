@@ -34,7 +34,7 @@ from bastide.wire.parse import Parsers
 from bastide.wire.payload import CheckedBody, inflated, promise_of
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.route import Route, Router
-from bastide.wire.sending import Send, dressed, gone, send_response
+from bastide.wire.sending import discard, dressed, gone, Send, send_response
 from bastide.wire.serialize import Serializers
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
@@ -71,6 +71,7 @@ class Progress:
     call: Call | None = None
     params: Params = field(default_factory=dict)
     opened: "Future[Any] | None" = None
+    output: Params = field(default_factory=dict)
     code: str = ""
 
 
@@ -217,11 +218,12 @@ class Gateway:
         handler.check(params)
         self._stages.authorizer.authorize(call, params)
         progress.opened = self._stages.auditor.opened(call, params)
-        output = await self._dispatch(handler, call, params, receive)
+        output = await self._dispatch(handler, call, params, receive) or {}
+        progress.output = output
         response = self._serializers.serialize(
-            operation, route.protocol, output or {}, progress.request_id
+            operation, route.protocol, output, progress.request_id
         )
-        return dressed(response, call, output or {})
+        return dressed(response, call, output)
 
     async def _dispatch(
         self, handler: Handler, call: Call, params: Params, receive: Receive | None
@@ -285,10 +287,11 @@ class Gateway:
                 try:
                     await asyncio.wrap_future(progress.opened)
                 except Exception as error:  # whatever it is: what is not recorded is not answered
+                    await discard(progress.output)
                     response = await self._failed(progress, error)
                     status = response.status
             await send_response(response, receive, send, self._stages.executor)
-        except Exception:
+        except Exception:  # recorded as a failure; uvicorn closes the connection
             progress.code = progress.code or "InternalFailure"
             raise
         finally:

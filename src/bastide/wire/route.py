@@ -23,7 +23,7 @@ REST = ("rest-json", "rest-xml")
 # Services that sign as `bedrock` too and share paths with it, and that are not here.
 ELSEWHERE = frozenset({"bedrock-data-automation", "bedrock-data-automation-runtime"})
 # `bucket.s3.REGION.SUFFIX`, `bucket.s3-fips.…`, `bucket.s3-REGION.…`, `bucket.s3.localhost`
-_VIRTUAL_HOST = re.compile(r"(.+)\.s3(?:-[a-z0-9-]+)?\.")
+_VIRTUAL_HOST = re.compile(r"(.+)\.s3(?!-object-lambda)(?:-[a-z0-9-]+)?\.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Answers on their way out: headers that handlers add, bodies that stream, clients that leave."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -54,6 +55,17 @@ async def send_response(
         leaving.cancel()
         work.cancel()
         await asyncio.gather(work, leaving, return_exceptions=True)
+
+
+async def discard(output: Mapping[str, Any]) -> None:
+    """Let go of what the streams of an output hold, when it will not be sent. A generator around
+    one that was never started has no `finally` to run, so the streams themselves are closed."""
+    for value in output.values():
+        close = getattr(value, "aclose", None) or getattr(value, "close", None)
+        if close is not None:
+            done = close()
+            if inspect.isawaitable(done):
+                await done
 
 
 def _start(status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> dict[str, Any]:

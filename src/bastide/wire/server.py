@@ -13,7 +13,7 @@ from bastide.wire.strict import StrictProtocol
 
 BACKLOG = 1024
 KEEP_ALIVE_S = 75
-STOP_LIMIT_S = 20
+STOP_LIMIT_S = 3
 CONNECTIONS_MAX = 4096
 CIPHERS = "ECDHE+AESGCM"  # of TLS 1.2; those of 1.3 are all good
 
