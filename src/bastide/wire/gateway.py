@@ -34,7 +34,7 @@ from bastide.wire.parse import Parsers
 from bastide.wire.payload import CheckedBody, inflated, promise_of
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.route import Route, Router
-from bastide.wire.sending import discard, dressed, gone, Send, send_response
+from bastide.wire.sending import Send, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
