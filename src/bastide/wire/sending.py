@@ -13,6 +13,8 @@ from bastide.wire.types import RawResponse
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _END: Any = object()
 NO_BODY = frozenset({204, 304})
+UNIT_SIZE = 512 * 1024
+EVENT_SIZE_MAX = 64 * 1024
 
 
 def dressed(response: RawResponse, call: Call, output: Mapping[str, Any]) -> RawResponse:
@@ -98,18 +100,28 @@ async def _stream(source: AsyncIterator[bytes], send: Send) -> None:
 
 
 async def _threaded(body: Iterator[bytes], executor: Executor) -> AsyncIterator[bytes]:
-    """A blocking iterator, a step at a time on a worker thread."""
+    """A blocking iterator, on a worker thread, one step ahead of what is being sent."""
     loop = asyncio.get_running_loop()
-    step: asyncio.Future[Any] | None = None
+    ahead = loop.run_in_executor(executor, _unit, body)
     try:
-        while True:
-            step = loop.run_in_executor(executor, next, body, _END)
-            if (part := await asyncio.shield(step)) is _END:
-                return
+        while (part := await asyncio.shield(ahead)) is not _END:
+            ahead = loop.run_in_executor(executor, _unit, body)
             yield part
     finally:
-        if step is not None:
-            await asyncio.wait([step])  # a generator that runs cannot be closed
+        await asyncio.gather(ahead, return_exceptions=True)  # it may be in the middle of a step
         close = getattr(body, "close", None)
         if close is not None:
             await loop.run_in_executor(executor, close)
+
+
+def _unit(body: Iterator[bytes]) -> Any:
+    """The next parts, as many as make a unit worth a hop between threads; _END after the last.
+    A small part is an event, or an end: it goes at once."""
+    parts: list[bytes] = []
+    size = 0
+    for part in body:
+        parts.append(part)
+        size += len(part)
+        if size >= UNIT_SIZE or len(part) < EVENT_SIZE_MAX:
+            break
+    return b"".join(parts) if parts else _END
