@@ -1,0 +1,143 @@
+"""Other people's clients, unchanged: the aws CLI, LangChain's suite, the tour on real data."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from tests.clients import client_python
+from tests.live import ROOT
+
+CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+LANGCHAIN_FLOOR = 17  # of the standard suite, what needs neither tools nor structured output
+
+
+def aws(region, *words: str) -> str:
+    """What `aws …` prints, with nothing set but what `bastide client-env` says."""
+    command = [str(client_python("awscli").parent / "aws"), *words]
+    env = {**region.agency("demo"), "PATH": "/usr/bin:/bin", "HOME": str(region.home)}
+    env.pop("AWS_BEARER_TOKEN_BEDROCK")
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_aws_cli_stores_lists_and_reads(region, tmp_path):
+    account = region.account("demo")["account_id"]
+    assert json.loads(aws(region, "sts", "get-caller-identity"))["Account"] == account
+    big = tmp_path / "big"
+    big.write_bytes(bytes(range(256)) * 40_000)  # 10 MB: a multipart upload
+    aws(region, "s3", "mb", "s3://cli")
+    aws(region, "s3", "cp", str(big), "s3://cli/a/big")
+    assert "big" in aws(region, "s3", "ls", "s3://cli/a/")
+    aws(region, "s3", "cp", "s3://cli/a/big", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == big.read_bytes()
+    aws(region, "s3", "rm", "s3://cli", "--recursive")
+    aws(region, "s3", "rb", "s3://cli")
+
+
+def test_the_aws_cli_reads_the_control_planes(region):
+    assert "TrainingJobSummaries" in aws(region, "sagemaker", "list-training-jobs")
+    assert "administrator" in aws(region, "iam", "list-users")
+    assert "Metrics" in aws(region, "cloudwatch", "list-metrics")
+    assert "logGroups" in aws(region, "logs", "describe-log-groups")
+    assert "Events" in aws(region, "cloudtrail", "lookup-events")
+
+
+def test_the_aws_cli_talks(trained_region):
+    model = trained_region.client("bedrock").list_foundation_models()["modelSummaries"][0]
+    said = aws(
+        trained_region, "bedrock-runtime", "converse", "--model-id", model["modelId"],
+        "--messages", '[{"role":"user","content":[{"text":"Say hello."}]}]',
+        "--inference-config", '{"maxTokens":8}',
+    )  # fmt: skip
+    assert json.loads(said)["usage"]["outputTokens"] > 0
+
+
+SUITE = """
+from langchain_aws import ChatBedrockConverse
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+
+class TestBastide(ChatModelIntegrationTests):
+    chat_model_class = ChatBedrockConverse
+    chat_model_params = {{"model": "{model}", "max_tokens": 32, "temperature": 0.0}}
+    has_tool_calling = False
+    has_structured_output = False
+    supports_image_inputs = False
+"""
+
+
+def test_langchains_standard_suite(trained_region, tmp_path):
+    """Under a well-known id: LangChain streams only from providers that it knows."""
+    trained_region.cli("models", "alias", CLAUDE, "smollm2-135m")
+    (tmp_path / "test_langchain.py").write_text(SUITE.format(model=CLAUDE))
+    env = {**trained_region.agency("demo"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    env.pop("AWS_BEARER_TOKEN_BEDROCK")
+    command = [
+        client_python("langchain"), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        "-o", "asyncio_mode=auto", "test_langchain.py",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=400
+    )
+    passed = int((re.search(r"(\d+) passed", done.stdout) or [0, 0])[1])
+    assert " failed" not in done.stdout, done.stdout[-6000:]
+    assert passed >= LANGCHAIN_FLOOR, done.stdout[-3000:]
+
+
+def test_the_tour_on_real_data(trained_region, data, tmp_path):
+    """SDK v2: fit, deploy and predict, on a table that is not the default one."""
+    source = data / "missions" / "medical" / "heart" / "pima-indians-diabetes.csv"
+    names = "pregnancies,glucose,pressure,skin,insulin,bmi,pedigree,age,outcome"
+    table = tmp_path / "pima.csv"
+    table.write_text(f"{names}\n{source.read_text()}")
+    shared = trained_region.home / "clients" / "tour"
+    shared.parent.mkdir(exist_ok=True)
+    if not shared.exists():
+        shared.symlink_to(client_python("sagemaker-v2").parents[1])
+    done = trained_region.cli("tour", "--data", str(table), "--target", "outcome")
+    found = re.search(r"AUC on (\d+) held-out rows: (0\.\d+)", done.stdout)
+    assert found, done.stdout
+    assert int(found[1]) == 192
+    assert float(found[2]) > 0.7  # what a linear model reaches on this table, and far from 0.5
+    assert "The log is whole." in done.stdout
+
+
+def test_the_commands_say_how_they_ended(region):
+    assert region.cli("agency", "create", "two words", check=False).returncode == 1
+    assert region.cli("agency", "wrong", check=False).returncode == 2
+    assert json.loads(region.cli("status", "--json").stdout)["region"] == "us-gov-west-1"
+    for command in (("agency", "list"), ("env", "list"), ("models", "list"), ("audit", "show")):
+        assert isinstance(json.loads(region.cli(*command, "--json").stdout), list)
+    hosts = region.cli("client-env", "--agency", "demo", "--dns").stdout
+    assert "127.0.0.1 sts.us-gov-west-1.amazonaws.com" in hosts
+
+
+def test_a_changed_log_is_named_by_its_record(region, tmp_path):
+    import shutil
+    import sqlite3
+
+    region.client("sts").get_caller_identity()
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(region.folder / "region.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    key = tmp_path / "audit.pub"
+    shutil.copy(region.folder / "audit" / "audit.pub", key)
+    good = region.cli("audit", "verify", "--log", str(copy), "--key", str(key))
+    assert "The log is whole." in good.stdout
+    with sqlite3.connect(copy) as target:
+        target.execute(
+            "UPDATE audit_leaves SET body = replace(body, x'22', x'27') WHERE \"index\" = 1"
+        )
+    target.close()
+    bad = region.cli("audit", "verify", "--log", str(copy), "--key", str(key), check=False)
+    assert bad.returncode == 1
+    assert "record 1:" in bad.stdout
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md"])
+def test_links_of_the_documents_lead_somewhere(name):
+    text = (ROOT / name).read_text()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / link).exists(), link
