@@ -1,5 +1,6 @@
 """kill -9 of the control plane at thirty random points while objects are put and jobs run."""
 
+import contextlib
 import hashlib
 import io
 import random
@@ -47,14 +48,14 @@ class Load:
             thread.join()
 
     def _loop(self, alive, step) -> None:
-        s3 = self.region.client("s3", read_timeout=20)
-        sagemaker = self.region.client("sagemaker", read_timeout=20)
         generator = random.Random(threading.get_ident())
-        while alive.is_set():
-            try:
+        with (
+            contextlib.closing(self.region.client("s3", read_timeout=20)) as s3,
+            contextlib.closing(self.region.client("sagemaker", read_timeout=20)) as sagemaker,
+            contextlib.suppress(BotoCoreError),  # the connection ended: `run_until` knows why
+        ):
+            while alive.is_set():
                 step(s3, sagemaker, generator)
-            except BotoCoreError:
-                return  # the connection ended: `run_until` knows whether it might
 
     def _put(self, s3, _sagemaker, generator) -> None:
         self._count += 1
@@ -88,6 +89,7 @@ class Load:
 
 
 @pytest.mark.root
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dead sockets
 def test_nothing_is_lost_and_nothing_runs_twice(own_region):
     region = own_region
     region.cli("env", "build", "sklearn")
