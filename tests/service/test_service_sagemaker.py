@@ -1,0 +1,177 @@
+"""SageMaker by boto3: jobs that fail, stop or are refused; endpoints that change."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.live import NAME
+from tests.service.test_service_slice import IMAGE, tar, wait_for
+
+ENDED = {"Completed", "Failed", "Stopped"}
+SETTLED = {"InService", "Failed"}
+SERVE = b"""
+import json, os
+def model_fn(model_dir):
+    return open(os.path.join(model_dir, "name")).read()
+def input_fn(body, content_type):
+    return json.loads(body)
+def predict_fn(data, model):
+    if data == "fail":
+        raise RuntimeError("asked to fail")
+    return [model, data]
+def output_fn(prediction, accept):
+    return json.dumps(prediction), "application/json"
+"""
+
+
+@pytest.fixture(scope="module")
+def site(trained_region):
+    region = trained_region
+    s3 = region.client("s3", "ml")
+    s3.create_bucket(Bucket="learning", CreateBucketConfiguration={"LocationConstraint": NAME})
+    for name in ("one", "two"):
+        model = tar({"name": name.encode(), "code/inference.py": SERVE})
+        s3.put_object(Bucket="learning", Key=f"{name}.tar.gz", Body=model)
+    return region
+
+
+def job(site, name, command, **extra):
+    """A training job in the sklearn environment that runs one shell command."""
+    request = {
+        "TrainingJobName": name,
+        "RoleArn": site.account("ml")["role_arn"],
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/sh", "-c", command],
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://learning/out"},
+        "ResourceConfig": {
+            "InstanceType": "ml.t3.medium",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    } | extra
+    client = site.client("sagemaker", "ml")
+    client.create_training_job(**request)
+    return lambda: client.describe_training_job(TrainingJobName=name)
+
+
+def test_a_failing_job_says_why(site):
+    describe = job(site, "fails", "echo the reason >&2; exit 7")
+    found = wait_for(describe, "TrainingJobStatus", ENDED)
+    assert found["TrainingJobStatus"] == "Failed"
+    assert "the reason" in found["FailureReason"]
+    assert "exit code: 7" in found["FailureReason"].lower()
+
+
+def test_a_job_without_end_is_stopped_in_time(site):
+    limit = {"MaxRuntimeInSeconds": 1}
+    describe = job(site, "endless", "exec sleep 600", StoppingCondition=limit)
+    found = wait_for(describe, "TrainingJobStatus", ENDED)
+    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == (
+        "Stopped",
+        "MaxRuntimeExceeded",
+    )
+
+
+def test_a_user_stops_a_job(site):
+    describe = job(site, "stopped", "exec sleep 600")
+    wait_for(describe, "SecondaryStatus", {"Training"})
+    site.client("sagemaker", "ml").stop_training_job(TrainingJobName="stopped")
+    assert wait_for(describe, "TrainingJobStatus", ENDED)["TrainingJobStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ({"VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]}}, "VpcConfig"),
+        (
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": "nobody/knows:1",
+                    "TrainingInputMode": "File",
+                }
+            },
+            "bastide env import-oci",
+        ),
+        ({"RoleArn": "arn:aws-us-gov:iam::123456789012:role/BastideExecutionRole"}, "iam:PassRole"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(site, extra, says):
+    with pytest.raises(ClientError, match=says):
+        job(site, "refused", "true", **extra)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        site.client("sagemaker", "ml").describe_training_job(TrainingJobName="refused")
+
+
+def test_outputs_that_are_no_files_fail_the_job(site):
+    describe = job(site, "fifo", "mkfifo /opt/ml/model/pipe")
+    found = wait_for(describe, "TrainingJobStatus", ENDED)
+    assert found["TrainingJobStatus"] == "Failed"
+    assert "pipe" in found["FailureReason"]
+
+
+def config(client, site, name, *models):
+    for model in models:
+        client.create_model(
+            ModelName=f"{name}-{model}",
+            ExecutionRoleArn=site.account("ml")["role_arn"],
+            PrimaryContainer={
+                "Image": IMAGE,
+                "ModelDataUrl": f"s3://learning/{model}.tar.gz",
+                "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
+            },
+        )
+    variants = [
+        {
+            "VariantName": model,
+            "ModelName": f"{name}-{model}",
+            "InitialInstanceCount": 2 if len(models) == 1 else 1,
+            "InitialVariantWeight": 1.0,
+            "InstanceType": "ml.t2.medium",
+        }
+        for model in models
+    ]
+    client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+
+
+def test_an_endpoint_serves_changes_and_goes(site):
+    client, runtime = site.client("sagemaker", "ml"), site.client("sagemaker-runtime", "ml")
+
+    def ask(body, **extra):
+        answer = runtime.invoke_endpoint(
+            EndpointName="e", ContentType="application/json", Body=json.dumps(body), **extra
+        )
+        return json.loads(answer["Body"].read())
+
+    def settled():
+        found = wait_for(
+            lambda: client.describe_endpoint(EndpointName="e"), "EndpointStatus", SETTLED
+        )
+        assert found["EndpointStatus"] == "InService", found.get("FailureReason")
+        return found
+
+    config(client, site, "first", "one")
+    client.create_endpoint(EndpointName="e", EndpointConfigName="first")
+    assert settled()["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert [ask(n) for n in range(4)] == [["one", n] for n in range(4)]
+    with pytest.raises(ClientError) as refused:
+        ask("fail")
+    assert refused.value.response["Error"]["Code"] == "ModelError"
+    config(client, site, "second", "one", "two")
+    client.update_endpoint(EndpointName="e", EndpointConfigName="second")
+    wait_for(lambda: client.describe_endpoint(EndpointName="e"), "EndpointStatus", {"InService"})
+    assert client.describe_endpoint(EndpointName="e")["EndpointConfigName"] == "second"
+    assert {ask(0)[0] for _ in range(8)} == {"one", "two"}
+    assert ask(1, TargetVariant="two") == ["two", 1]
+    client.delete_endpoint(EndpointName="e")
+
+    def gone():
+        try:
+            return {"state": client.describe_endpoint(EndpointName="e")["EndpointStatus"]}
+        except ClientError as error:
+            return {"state": "gone" if "Could not find" in str(error) else str(error)}
+
+    wait_for(gone, "state", {"gone"})
