@@ -1,0 +1,163 @@
+"""Who may do what, by boto3: policies, sessions, presigned URLs, bearer keys, and no neighbours."""
+
+import json
+import ssl
+import urllib.request
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from tests.live import NAME
+
+READ = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws-us-gov:s3:::guarded/open/*",
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def site(region):
+    s3 = region.client("s3", "who")
+    s3.create_bucket(Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": NAME})
+    for key in ("open/a", "shut/a"):
+        s3.put_object(Bucket="guarded", Key=key, Body=b"content")
+    return region
+
+
+def as_(site, service, keys, **config):
+    return boto3.client(
+        service,
+        endpoint_url=site.status["endpoint"],
+        verify=site.agency("who")["AWS_CA_BUNDLE"],
+        region_name=NAME,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys.get("SessionToken"),
+        config=Config(retries={"max_attempts": 1}, **config),
+    )
+
+
+def refused(call, code="AccessDenied", **request):
+    with pytest.raises(ClientError) as found:
+        call(**request)
+    assert found.value.response["Error"]["Code"] == code
+
+
+def test_a_narrow_user_may_do_what_its_policy_says(site):
+    iam = site.client("iam", "who")
+    iam.create_user(UserName="narrow")
+    keys = iam.create_access_key(UserName="narrow")["AccessKey"]
+    s3 = as_(site, "s3", keys)
+    refused(s3.get_object, Bucket="guarded", Key="open/a")
+    iam.put_user_policy(UserName="narrow", PolicyName="p", PolicyDocument=json.dumps(READ))
+    assert s3.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    refused(s3.get_object, Bucket="guarded", Key="shut/a")
+    refused(s3.list_buckets)
+    refused(as_(site, "sagemaker", keys).list_training_jobs, "AccessDeniedException")
+    iam.update_access_key(UserName="narrow", AccessKeyId=keys["AccessKeyId"], Status="Inactive")
+    refused(s3.get_object, "InvalidAccessKeyId", Bucket="guarded", Key="open/a")
+
+
+def test_a_session_is_the_role_and_no_more(site):
+    account = site.account("who")["account_id"]
+    iam = site.client("iam", "who")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"AWS": f"arn:aws-us-gov:iam::{account}:root"},
+            }
+        ],
+    }
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    iam.put_role_policy(RoleName="reader", PolicyName="p", PolicyDocument=json.dumps(READ))
+    sts = site.client("sts", "who")
+    keys = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="session")["Credentials"]
+    s3 = as_(site, "s3", keys)
+    assert s3.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    refused(s3.get_object, Bucket="guarded", Key="shut/a")
+    arn = as_(site, "sts", keys).get_caller_identity()["Arn"]
+    assert arn == f"arn:aws-us-gov:sts::{account}:assumed-role/reader/session"
+    refused(as_(site, "s3", {**keys, "SessionToken": "x"}).list_buckets, "InvalidAccessKeyId")
+
+
+def test_a_bucket_policy_denies_even_the_administrator(site):
+    s3 = site.client("s3", "who")
+    deny = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:DeleteObject",
+                "Resource": "arn:aws-us-gov:s3:::guarded/*",
+            }
+        ],
+    }
+    s3.put_bucket_policy(Bucket="guarded", Policy=json.dumps(deny))
+    refused(s3.delete_object, Bucket="guarded", Key="open/a")
+    s3.delete_bucket_policy(Bucket="guarded")
+
+
+def test_a_presigned_url_opens_one_object(site):
+    s3 = site.client("s3", "who", signature_version="s3v4")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "guarded", "Key": "open/a"})
+    context = ssl.create_default_context(cafile=site.agency("who")["AWS_CA_BUNDLE"])
+    with urllib.request.urlopen(url, context=context) as answer:
+        assert answer.read() == b"content"
+    with pytest.raises(urllib.error.HTTPError) as found:
+        urllib.request.urlopen(url.replace("open/a", "shut/a"), context=context)
+    with found.value as error:
+        assert error.code == 403
+
+
+def test_what_is_not_there_says_so(site):
+    refused(site.client("kms", "who").create_key, "UnsupportedOperation")
+    refused(site.client("bedrock-agent", "who").list_agents, "UnsupportedOperation")
+    refused(
+        site.client("sagemaker", "who").list_pipelines,
+        "UnsupportedOperation",
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "request_"),
+    [
+        ("s3", "get_object", {"Bucket": "guarded", "Key": "open/a"}),
+        ("s3", "get_bucket_policy", {"Bucket": "guarded"}),
+        ("iam", "get_user", {"UserName": "narrow"}),
+        ("iam", "get_role", {"RoleName": "reader"}),
+        ("sagemaker", "describe_training_job", {"TrainingJobName": "slice-1"}),
+        ("sagemaker", "describe_endpoint", {"EndpointName": "guarded-endpoint"}),
+        (
+            "logs",
+            "get_log_events",
+            {"logGroupName": "guarded-group", "logStreamName": "guarded-stream"},
+        ),
+    ],
+)
+def test_a_neighbour_is_like_nothing(site, service, operation, request_):
+    """Another agency's thing and a thing that is nowhere answer alike, but for the name."""
+    other = getattr(site.client(service, "neighbour"), operation)
+    absent = dict.fromkeys(request_, "nowhere-1")
+    told = []
+    for asked in (request_, absent):
+        with pytest.raises(ClientError) as found:
+            other(**asked)
+        error = found.value.response["Error"]
+        message = error["Message"]
+        for value in asked.values():
+            message = message.replace(value, "NAME")
+        told.append(
+            (error["Code"], message, found.value.response["ResponseMetadata"]["HTTPStatusCode"])
+        )
+    assert told[0] == told[1]
