@@ -168,11 +168,8 @@ class RegionProcess:
         path.unlink(missing_ok=True)
         runner = web.AppRunner(operators.application(), access_log=None)
         await runner.setup()
-        before = os.umask(0o177)
-        try:
-            await web.UnixSite(runner, str(path)).start()
-        finally:
-            os.umask(before)
+        await web.UnixSite(runner, str(path)).start()  # in a folder that only its owner enters
+        path.chmod(0o600)
         return runner
 
     async def close(self) -> None:
