@@ -15,6 +15,16 @@ from typing import BinaryIO
 from bastide.jobs.ports import JobFailed
 
 ENTRIES_MAX = 200_000
+EXTENSION_SIZE_MAX = 1024 * 1024
+EXTENSIONS = frozenset(
+    {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+)
 DEPTH_MAX = 64
 CHUNK = 1024 * 1024
 RATIO_MAX = 200  # a bomb expands 1,000 times; honest text 20 times
@@ -96,7 +106,7 @@ def unpack(source: BinaryIO, target: Path, *, size_max: int, compressed_size: in
     target.mkdir(parents=True, exist_ok=True)
     budget = _Budget(size_max, max(compressed_size, 1) * RATIO_MAX + RATIO_FREE_BYTES)
     try:
-        with tarfile.open(fileobj=source, mode="r|*") as tar:
+        with tarfile.open(fileobj=source, mode="r|*", tarinfo=_BoundedInfo) as tar:
             for count, info in enumerate(tar):
                 if count >= ENTRIES_MAX:
                     raise JobFailed(f"the archive has more than {ENTRIES_MAX} entries")
@@ -104,6 +114,16 @@ def unpack(source: BinaryIO, target: Path, *, size_max: int, compressed_size: in
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise JobFailed(f"the archive cannot be unpacked: {error}") from error
     return budget.used
+
+
+class _BoundedInfo(tarfile.TarInfo):
+    """A member whose extended header (long names, PAX) is small: tarfile holds it in memory."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        is_extension = self.type in EXTENSIONS
+        if is_extension and self.size > EXTENSION_SIZE_MAX:
+            raise tarfile.ReadError("an extended header is too large")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]  # tarfile's own hook
 
 
 @dataclass(slots=True)

@@ -152,3 +152,17 @@ def test_no_archive_writes_outside(tmp_path_factory, entries):
         for name in (*folders, *files):
             real = os.path.realpath(os.path.join(folder, name))
             assert real.startswith(str(target / "in")), (entries, name)
+
+
+def test_an_extended_header_is_not_taken_into_memory(tmp_path):
+    """tarfile holds PAX headers and long names whole; a declared gigabyte is refused unread."""
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+        info = tarfile.TarInfo("x")
+        info.type, info.size = kind, 1024**3
+        with pytest.raises(JobFailed, match="too large"):
+            outputs.unpack(
+                io.BytesIO(info.tobuf(tarfile.GNU_FORMAT) + bytes(10_240)),
+                tmp_path / "out",
+                size_max=2 * 1024**3,
+                compressed_size=10_752,
+            )
