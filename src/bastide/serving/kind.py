@@ -134,8 +134,6 @@ class EndpointKind:
         return reason
 
     def probe(self, job: Job, replica: int, socket: Path) -> bool:
-        if not socket.exists():
-            return False
         try:
             return self.connections.ask(socket, PING, PING_SIZE_MAX).status == 200
         except NotAnswered:

@@ -4,12 +4,12 @@ import contextlib
 import http.client
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NAME_BYTES_MAX = 100  # AF_UNIX names end at 107
 IDLE_MAX = 64
 CONNECT_TIMEOUT_S = 2.0
 CHUNK = 64 * 1024
@@ -32,14 +32,15 @@ class UnixConnection(http.client.HTTPConnection):
         self.used = False
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CONNECT_TIMEOUT_S)
-        if len(os.fsencode(self.path)) <= NAME_BYTES_MAX:
-            self.sock.connect(str(self.path))
-            return
-        held = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY)
+        """The folder is the tenant's own, so what lies there may be a link to anywhere: only a
+        socket that lies there itself is connected to, and it cannot be changed in between."""
+        held = os.open(self.path, os.O_PATH | os.O_NOFOLLOW)
         try:
-            self.sock.connect(f"/proc/self/fd/{held}/{self.path.name}")
+            if not stat.S_ISSOCK(os.fstat(held).st_mode):
+                raise ConnectionRefusedError(f"{self.path.name} is no socket")
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(CONNECT_TIMEOUT_S)
+            self.sock.connect(f"/proc/self/fd/{held}")
         finally:
             os.close(held)
 
