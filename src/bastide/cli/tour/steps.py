@@ -6,13 +6,13 @@ Whatever stands here would run against AWS, given a bucket, a role and a model i
 import argparse
 import json
 import logging
-import sys
 import time
 from pathlib import Path
 
 import boto3
 import pandas as pd
 import sagemaker
+import table
 from sagemaker.deserializers import JSONDeserializer
 from sagemaker.serializers import CSVSerializer
 from sagemaker.sklearn.estimator import SKLearn
@@ -30,13 +30,13 @@ def say(number: int, text: str) -> None:
 
 def read(data: str | None, target: str | None) -> tuple[pd.DataFrame, str, str]:
     """The table, its target column, and what to call it."""
-    if data is None:
+    if data is None or target is None:
         bundle = load_breast_cancer(as_frame=True)
-        return bundle.frame, "target", "breast cancer (Wisconsin), 569 rows"
-    table = pd.read_csv(data)
-    if target not in table.columns:
-        sys.exit(f"{data} has no column {target!r}; it has {', '.join(map(str, table.columns))}")
-    return table, target, f"{Path(data).name}, {len(table)} rows"
+        labelled = bundle.frame.assign(target=bundle.frame["target"].astype(str))
+        return labelled, "target", "breast cancer (Wisconsin), 569 rows"
+    found, notes = table.read(Path(data), target)
+    title = f"{Path(data).name}, {len(found)} rows"
+    return found, target, f"{title} ({notes})" if notes else title
 
 
 def upload(bucket: str, train: pd.DataFrame) -> str:
@@ -76,9 +76,10 @@ def predict(predictor, held_out: pd.DataFrame, target: str) -> float:
     for start in range(0, len(features), ROWS_PER_CALL):
         part = features.iloc[start : start + ROWS_PER_CALL]
         scores += predictor.predict(part.to_csv(index=False))
+    labels = held_out[target]
     if len(scores[0]) == 2:
-        return float(roc_auc_score(held_out[target], [row[1] for row in scores]))
-    return float(roc_auc_score(held_out[target], scores, multi_class="ovr"))
+        return float(roc_auc_score(labels, [row[1] for row in scores]))
+    return float(roc_auc_score(labels, scores, multi_class="ovr"))
 
 
 def converse(model: str) -> None:
@@ -115,10 +116,8 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--target")
     chosen = parser.parse_args()
-    table, target, title = read(chosen.data, chosen.target)
-    train, held_out = train_test_split(
-        table, test_size=0.25, random_state=0, stratify=table[target]
-    )
+    rows, target, title = read(chosen.data, chosen.target)
+    train, held_out = train_test_split(rows, test_size=0.25, random_state=0, stratify=rows[target])
     for chatty in ("sagemaker.config", "botocore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     session = sagemaker.Session(default_bucket=chosen.bucket)
