@@ -105,13 +105,15 @@ class Gateway:
         operation, a method without its mark, and a second handler are mistakes at start-up."""
         catalogue = self._stages.catalogue
         names = {xform_name(name): name for name in catalogue.service(service).names}
-        for name, method in inspect.getmembers(handler, inspect.ismethod):
+        # Of the class: on an instance, Python 3.11.2 trips over the `__weakref__` of slots.
+        for name, _ in inspect.getmembers(type(handler), inspect.isfunction):
             if name.startswith("_"):
                 continue
             if name not in names:
                 raise TypeError(f"{type(handler).__name__}.{name} is no operation of {service}")
             operation = catalogue.operation(f"{service}.{names[name]}")
             assert operation is not None
+            method = getattr(handler, name)
             if operation.full_name in self.handlers:
                 raise TypeError(f"{operation.full_name} has two handlers")
             check = honours.checker(operation, honours_of(method))
