@@ -53,6 +53,17 @@ class Private:
     def _helper(self): ...
 
 
+class Touchy:
+    """Reading this attribute of an instance fails, as `__weakref__` does on Python 3.11.2."""
+
+    @property
+    def broken(self):
+        raise TypeError("not of this object")
+
+    @operation("Bucket", "Key")
+    def head_object(self, call, req): ...
+
+
 @pytest.mark.parametrize(
     ("made", "kind"),
     [(Misnamed, TypeError), (Unmarked, TypeError), (Good, TypeError), (Twice, TypeError),
@@ -65,6 +76,11 @@ def test_mistakes(world, made, kind):
 
 def test_private_methods_are_none_of_its_business(world):
     world.gateway.register("s3", Private())
+    assert "s3.HeadObject" in world.gateway.handlers
+
+
+def test_only_methods_of_the_class_are_read(world):
+    world.gateway.register("s3", Touchy())
     assert "s3.HeadObject" in world.gateway.handlers
 
 
