@@ -136,6 +136,29 @@ def test_a_changed_log_is_named_by_its_record(region, tmp_path):
     assert "record 1:" in bad.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "agency create x --account-id 12",
+        "client-env --agency nobody",
+        "env build nothing",
+        "env import-oci README.md --name x/y:1",
+        "models pull nothing",
+        "models alias a b",
+        "models add README.md --model-id site.x-v1:0 --licence MIT --sha256 00",
+        "status --region us-iso-east-1",
+        "up --region gov-east-9",
+        "audit verify --log README.md",
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(region, words):
+    done = region.cli(*words.replace("README.md", str(ROOT / "README.md")).split(), check=False)
+    assert done.returncode == 1
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "nternal" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md"])
 def test_links_of_the_documents_lead_somewhere(name):
     text = (ROOT / name).read_text()

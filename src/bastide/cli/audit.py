@@ -10,6 +10,7 @@ from bastide.cli.control import CommandFailed
 from bastide.cli.options import JsonOption, RegionOption, site_and_region
 from bastide.evidence import show as evidence_show
 from bastide.evidence import verify as evidence_verify
+from bastide.evidence.stored import Unreadable
 from bastide.kernel.notes import BadNote
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
@@ -34,8 +35,10 @@ def verify(
     with screen.err.status("checking the log"):
         try:
             verdict = evidence_verify.verify(where, public)
-        except (BadNote, OSError, ValueError) as error:
-            raise CommandFailed(f"The log cannot be read: {error}") from error
+        except BadNote as error:
+            raise CommandFailed(f"The public key cannot be read: {error}") from error
+        except Unreadable as error:
+            raise CommandFailed(str(error)) from error
     if json_:
         screen.as_json(verdict.as_dict())
     else:
@@ -55,7 +58,10 @@ def show(
     """The last records of a region's log."""
     where, _ = _sources(None, None, region)
     wanted = evidence_show.Wanted(account=account, operation=operation, last=last)
-    found = evidence_show.show(where, wanted)
+    try:
+        found = evidence_show.show(where, wanted)
+    except Unreadable as error:
+        raise CommandFailed(str(error)) from error
     if json_:
         screen.as_json(found)
         return

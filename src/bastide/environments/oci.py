@@ -11,6 +11,7 @@ import json
 import platform
 import shutil
 import tarfile
+import zlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,14 @@ class _Layer:
 
 
 def unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
-    """Yields steps; its result is the Image (`yield from`)."""
+    """Yields steps; its result is the Image (`yield from`). Raises BadImage."""
+    try:
+        return (yield from _unpack(tar_path, target))
+    except (tarfile.TarError, zlib.error, EOFError) as error:
+        raise BadImage(f"it is no TAR archive, or a torn one: {error}") from error
+
+
+def _unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True, mode=0o755)
     with tarfile.open(tar_path, "r:*") as tar:

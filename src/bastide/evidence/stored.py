@@ -81,22 +81,34 @@ class _Cursors:
         return self.connection.cursor(name) if self.server_side else self.connection.cursor()
 
 
+class Unreadable(Exception):
+    """What was named is no audit log, or cannot be read; the text says which and why."""
+
+
 @contextmanager
 def opened(where: str) -> Iterator[Log]:
-    """`where`: a SQLite file's path or URL, or a PostgreSQL URL."""
-    if where.startswith("postgres"):
-        connection = _postgres(where)
-        server_side = True
-    else:
-        connection = _sqlite(Path(where.removeprefix("sqlite:///")))
-        server_side = False
-    with closing(connection):
-        yield _Cursors(connection, server_side)
+    """`where`: a SQLite file's path or URL, or a PostgreSQL URL. Raises Unreadable."""
+    server_side = where.startswith("postgres")
+    try:
+        with closing(_postgres(where) if server_side else _sqlite(where)) as connection:
+            yield _Cursors(connection, server_side)
+    except _errors(server_side) as error:
+        told = "the PostgreSQL database" if server_side else where  # a URL may hold a password
+        raise Unreadable(f"The log in {told} cannot be read: {error}") from error
 
 
-def _sqlite(path: Path) -> sqlite3.Connection:
+def _errors(server_side: bool) -> type[Exception]:
+    if not server_side:
+        return sqlite3.Error
+    import psycopg  # here: not needed, and perhaps not there, for SQLite
+
+    return psycopg.Error
+
+
+def _sqlite(where: str) -> sqlite3.Connection:
+    path = Path(where.removeprefix("sqlite:///"))
     if not path.is_file():
-        raise FileNotFoundError(f"There is no database at {path}.")
+        raise Unreadable(f"There is no database at {path}.")
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, timeout=30
     )
@@ -105,7 +117,7 @@ def _sqlite(path: Path) -> sqlite3.Connection:
 
 
 def _postgres(url: str) -> Any:
-    import psycopg  # here: not needed, and perhaps not there, for SQLite
+    import psycopg
 
     plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
     connection = psycopg.connect(plain)

@@ -1,7 +1,9 @@
 """Long work as lines of JSON: `{"step", "done", "total"}` …, last `{"result"}` or `{"error"}`."""
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -12,6 +14,7 @@ from bastide.kernel.errors import ServiceError, Unavailable
 
 Steps = Iterator[dict[str, Any]]
 LAST: Any = object()
+logger = logging.getLogger(__name__)
 
 
 async def stream(
@@ -25,14 +28,15 @@ async def stream(
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     steps = begin()
-    try:
-        while (step := await loop.run_in_executor(executor, _next, steps)) is not LAST:
-            await response.write(json.dumps(step).encode() + b"\n")
-    finally:
-        close = getattr(steps, "close", None)
-        if close is not None:
-            await loop.run_in_executor(executor, close)
-    await response.write_eof()
+    with contextlib.suppress(ConnectionResetError):  # the client has gone, or has read enough
+        try:
+            while (step := await loop.run_in_executor(executor, _next, steps)) is not LAST:
+                await response.write(json.dumps(step).encode() + b"\n")
+        finally:
+            close = getattr(steps, "close", None)
+            if close is not None:
+                await loop.run_in_executor(executor, close)
+        await response.write_eof()
     return response
 
 
@@ -43,3 +47,6 @@ def _next(steps: Steps) -> Any:
         return {"error": error.message}
     except Unavailable as error:
         return {"error": error.what}
+    except Exception:  # an edge, as the gateway is: our bug is logged, and told as one
+        logger.exception("an operator's command failed")
+        return {"error": "Internal failure; the region's log (region.log) says why."}
