@@ -159,6 +159,21 @@ def test_what_cannot_be_done_is_said_in_words(region, words):
     assert "nternal" not in done.stderr
 
 
+def test_the_readmes_twenty_lines_run_as_they_stand(trained_region, tmp_path):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    env = {**trained_region.agency("readme"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    env.pop("AWS_BEARER_TOKEN_BEDROCK")
+    done = subprocess.run(
+        [client_python("sagemaker-v2"), "-c", code[1]],
+        env=env, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "b'hello'"
+    assert len(lines[1]) > 20  # what the model said
+    assert lines[-1].endswith(" administrator")
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md"])
 def test_links_of_the_documents_lead_somewhere(name):
     text = (ROOT / name).read_text()
