@@ -120,7 +120,16 @@ class Site:
         self.close()
         self.open()
 
-    def submit(self, *argv, name="job", account="111122223333", service=False, replicas=1, **rest):
+    def submit(
+        self,
+        *argv,
+        name="job",
+        account="111122223333",
+        service=False,
+        replicas=1,
+        beside=None,
+        **rest,
+    ):
         limits = Limits(
             **({"memory_bytes": 512 << 20, "pids_max": 128, "grace_s": 1} | rest.pop("limits", {}))
         )
@@ -128,7 +137,7 @@ class Site:
             id=f"plain/{account}/{name}", kind="plain", account=account, service=service,
             replicas=replicas, limits=limits, payload={"argv": list(argv), **rest},
         )  # fmt: skip
-        return self.runner.submit(spec).spec.id
+        return self.runner.submit(spec, beside).spec.id
 
     def wait(self, job_id, *statuses, timeout_s=WAIT_S):
         """The job, once it has one of `statuses` (finished, if none is named)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bastide.db.database import Database
 from bastide.jobs.model import FINISHED, Job, JobSpec, Status, StopCause, Transition
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
@@ -41,8 +42,11 @@ class FakeJobs:
     past: dict = field(default_factory=dict)
     listeners: dict = field(default_factory=dict)
     where: dict = field(default_factory=dict)  # job id → sockets
+    database: Database | None = None  # for what is written beside a job
 
-    def submit(self, spec: JobSpec):
+    def submit(self, spec: JobSpec, beside=None):
+        if beside is not None:
+            self.database.write(beside)
         if spec.id in self.jobs:
             raise ServiceError("ResourceInUse", spec.id)
         now = self.clock.now()

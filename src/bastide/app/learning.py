@@ -133,7 +133,6 @@ def _sagemaker(
             jobs=jobs,
             roles=roles,
             environments=environments,
-            tags=tags,
             machine=machine,
         ),
         Tags(database=database, nouns=_taggable(database)),

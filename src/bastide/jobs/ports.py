@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from bastide.jobs.model import Exit, Job, JobSpec, Launch, Transition
 
 
@@ -39,14 +41,16 @@ class Kind(Protocol):
 
 
 Listener = Callable[[Job], None]
+Beside = Callable[[Connection], None]
 
 
 class Jobs(Protocol):
     """What the contexts above may ask for."""
 
-    def submit(self, spec: JobSpec) -> Job:
-        """Make the job durable and have it run. Raises ServiceError `ResourceInUse` when the id
-        is taken."""
+    def submit(self, spec: JobSpec, beside: Beside | None = None) -> Job:
+        """Make the job durable and have it run. `beside` writes what belongs to the job in the
+        same transaction: both are there, or neither (it may run twice, and refuse by raising).
+        Raises ServiceError `ResourceInUse` when the id is taken."""
         ...
 
     def find(self, job_id: str) -> Job | None: ...

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from bastide.db.database import Database
 from bastide.jobs import capacity, records
 from bastide.jobs.capacity import Capacity, Ledger
@@ -25,7 +27,7 @@ from bastide.jobs.model import (
     Status,
     Transition,
 )
-from bastide.jobs.ports import Kind, Listener
+from bastide.jobs.ports import Beside, Kind, Listener
 from bastide.jobs.records import Pending
 from bastide.jobs.watching import Observer, Watch
 from bastide.jobs.workers import Workers
@@ -108,15 +110,21 @@ class Runner:
             self._workers.close(CLOSE_S)
 
     # ports.Jobs ----------------------------------------------------------------------------------
-    def submit(self, spec: JobSpec) -> Job:
+    def submit(self, spec: JobSpec, beside: Beside | None = None) -> Job:
         if spec.kind not in self._kinds:
             raise KeyError(spec.kind)
-        with self._stripe(spec.id):
-            now = self._clock.now()
-            added = self._database.write(lambda c: records.add(c, spec, now))
+        now = self._clock.now()
+
+        def add(connection: Connection) -> tuple[Job, list[Pending]]:
+            if beside is not None:
+                beside(connection)
+            added = records.add(connection, spec, now)
             if added is None:
                 raise ServiceError("ResourceInUse", f"The job {spec.id} already exists.")
-            job, pending = added
+            return added
+
+        with self._stripe(spec.id):
+            job, pending = self._database.write(add)
             self._remember(job)
             self._lanes.add(pending)
         self._wake.set()

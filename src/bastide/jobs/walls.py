@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bastide.jobs.host import Layer
 from bastide.jobs.model import Job, JobSpec, Transition
-from bastide.jobs.ports import Jobs, Listener
+from bastide.jobs.ports import Beside, Jobs, Listener
 from bastide.kernel.errors import ServiceError
 
 
@@ -26,10 +26,10 @@ class WalledJobs:
     jobs: Jobs
     missing: Sequence[Layer]
 
-    def submit(self, spec: JobSpec) -> Job:
+    def submit(self, spec: JobSpec, beside: Beside | None = None) -> Job:
         if self.missing:
             raise ServiceError("ValidationException", told(self.missing), status=400)
-        return self.jobs.submit(spec)
+        return self.jobs.submit(spec, beside)
 
     def find(self, job_id: str) -> Job | None:
         return self.jobs.find(job_id)

@@ -101,11 +101,6 @@ def add(c: Connection, new: TrainingRow) -> bool:
     return True
 
 
-def remove(c: Connection, account: str, name: str) -> None:
-    t = training_jobs.c
-    c.execute(delete(training_jobs).where(t.account == account, t.name == name))
-
-
 def set_status(c: Connection, account: str, name: str, status: str, now_ms: int) -> None:
     _set(c, account, name, status=status, changed_ms=now_ms)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from bastide.db.database import Database
 from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
 from bastide.jobs.ports import JobFailed, Jobs
@@ -23,7 +25,7 @@ from bastide.training.instances import GIB, Machine, size_of
 from bastide.training.kind import KIND, SERVICE, artifact_uri, checkpoint_folder
 from bastide.training.ports import Environments, Roles
 from bastide.training.records import Listing, TrainingRow
-from bastide.training.tags import TagStore, checked_tags
+from bastide.training.tags import checked_tags
 from bastide.training.transfer import split_uri
 
 Params = dict[str, Any]
@@ -47,7 +49,6 @@ class TrainingJobs:
     jobs: Jobs
     roles: Roles
     environments: Environments
-    tags: TagStore
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
@@ -84,8 +85,7 @@ class TrainingJobs:
         _check(call, req)
         self.environments.for_image(req["AlgorithmSpecification"]["TrainingImage"])
         size = self.machine.fit(size_of(req["ResourceConfig"]["InstanceType"]))
-        tags = req.get("Tags") or []
-        checked_tags(tags)
+        checked = checked_tags(req.get("Tags") or [])
         self.roles.check_pass(call, req["RoleArn"], SERVICE)
         name = req["TrainingJobName"]
         arn = arns.regional(call.region, "sagemaker", call.account, f"training-job/{name.lower()}")
@@ -103,13 +103,13 @@ class TrainingJobs:
             limits=limits,
             payload={"request": json.loads(json.dumps(request)), "arn": arn},
         )
-        self._make(call, spec, request, arn)
-        self.tags.set(call.account, arn, tags)
+        self._make(call, spec, request, arn, checked)
         return {"TrainingJobArn": arn}
 
-    def _make(self, call: Call, spec: JobSpec, request: Params, arn: str) -> None:
-        """The row first: a row without a job is started again by whoever asks for it once more,
-        while a job without a row would be somebody's secret."""
+    def _make(
+        self, call: Call, spec: JobSpec, request: Params, arn: str, tags: Mapping[str, str]
+    ) -> None:
+        """The row, its tags and the job, or none of them."""
         name, now = request["TrainingJobName"], epoch_ms(self.clock.now())
         row = TrainingRow(
             account=call.account,
@@ -120,14 +120,17 @@ class TrainingJobs:
             changed_ms=now,
             request=request,
         )
-        fresh = self.database.write(lambda c: records.add(c, row))
-        if not fresh and self.jobs.find(spec.id) is not None:
-            raise ServiceError(
-                "ResourceInUse",
-                "Training job names must be unique within an AWS account and region, and a "
-                f"training job with this name already exists ({arn})",
-            )
-        self.jobs.submit(spec)
+
+        def beside(connection: Connection) -> None:
+            if not records.add(connection, row):
+                raise ServiceError(
+                    "ResourceInUse",
+                    "Training job names must be unique within an AWS account and region, and a "
+                    f"training job with this name already exists ({arn})",
+                )
+            records.set_tags(connection, call.account, arn, tags)
+
+        self.jobs.submit(spec, beside)
 
     @operation("TrainingJobName")
     def describe_training_job(self, call: Call, req: Params) -> Params:

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from sqlalchemy import insert, select
 from tests.jobs_kit import Site, local_executor
 
 from bastide.jobs.capacity import Capacity
 from bastide.jobs.fake import Act, FakeExecutor
 from bastide.jobs.model import Status
+from bastide.jobs.records import uids
 from bastide.kernel.errors import ServiceError
 
 # The same programs twice: as shell scripts, and as what the fake does.
@@ -64,6 +66,23 @@ def test_a_name_is_taken_once(site):
     with pytest.raises(ServiceError) as caught:
         submit(site, "works")
     assert caught.value.code == "ResourceInUse"
+
+
+def test_what_is_written_beside_a_job_is_there_with_it_or_not_at_all(site):
+    def note(connection, text):
+        connection.execute(insert(uids).values(account=text, position=len(text)))
+
+    def refuse(connection):
+        note(connection, "refused")
+        raise ServiceError("LimitExceeded", "no")
+
+    with pytest.raises(ServiceError, match="no"):
+        submit(site, "works", beside=refuse)
+    submit(site, "works", beside=lambda c: note(c, "first"))
+    with pytest.raises(ServiceError, match="already exists"):
+        submit(site, "works", beside=lambda c: note(c, "second"))
+    written = site.database.read(lambda c: {row.account for row in c.execute(select(uids))})
+    assert written & {"refused", "first", "second"} == {"first"}
 
 
 def test_stop(site):

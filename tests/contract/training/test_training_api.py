@@ -30,7 +30,7 @@ from bastide.logs.sink import LogSink, MetricSink
 from bastide.training import training_jobs
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
-from bastide.training.tags import Tags, TagStore
+from bastide.training.tags import Tags
 from bastide.training.training_jobs import TrainingJobs
 
 CREATE = call("sagemaker.CreateTrainingJob")
@@ -62,7 +62,7 @@ def request(name="Job-1", **more):
 @pytest.fixture
 def world(database):
     class World:
-        jobs = FakeJobs()
+        jobs = FakeJobs(database=database)
         objects = FakeObjects()
         permits = FakePermits()
         environments = FakeEnvironments()
@@ -70,7 +70,7 @@ def world(database):
         scanner = PatternScanner()
         api = TrainingJobs(
             database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
-            environments=environments, tags=TagStore(database=database),
+            environments=environments,
         )  # fmt: skip
         metrics = MetricSink(database=database, clock=clock)
         kind = TrainingKind(
