@@ -43,6 +43,7 @@ class FakeJobs:
     listeners: dict = field(default_factory=dict)
     where: dict = field(default_factory=dict)  # job id → sockets
     database: Database | None = None  # for what is written beside a job
+    folder: Path | None = None  # of every job
 
     def submit(self, spec: JobSpec, beside=None):
         if beside is not None:
@@ -84,6 +85,13 @@ class FakeJobs:
 
     def sockets(self, job_id):
         return self.where.get(job_id, [])
+
+    def running(self, kind):
+        return [
+            (job, self.folder)
+            for job in self.jobs.values()
+            if job.spec.kind == kind and job.status is Status.RUNNING
+        ]
 
     def watch(self, kind, listener):
         self.listeners.setdefault(kind, []).append(listener)

@@ -113,6 +113,25 @@ def test_outputs_that_are_no_files_fail_the_job(site):
     assert "pipe" in found["FailureReason"]
 
 
+def test_checkpoints_are_in_s3_while_the_job_runs_and_come_back(site):
+    saved = {"CheckpointConfig": {"S3Uri": "s3://learning/saved"}}
+    describe = job(site, "saves", "echo 1 > /opt/ml/checkpoints/step; exec sleep 600", **saved)
+    s3 = site.client("s3", "ml")
+
+    def seen():
+        found = s3.list_objects_v2(Bucket="learning", Prefix="saved/").get("Contents", [])
+        return {"keys": ",".join(each["Key"] for each in found)}
+
+    wait_for(seen, "keys", {"saved/step"})
+    assert describe()["TrainingJobStatus"] == "InProgress"
+    site.client("sagemaker", "ml").stop_training_job(TrainingJobName="saves")
+    wait_for(describe, "TrainingJobStatus", ENDED)
+    command = "test $(cat /opt/ml/checkpoints/step) = 1 && echo 2 > /opt/ml/checkpoints/step"
+    resumed = wait_for(job(site, "resumes", command, **saved), "TrainingJobStatus", ENDED)
+    assert resumed["TrainingJobStatus"] == "Completed", resumed.get("FailureReason")
+    assert s3.get_object(Bucket="learning", Key="saved/step")["Body"].read() == b"2\n"
+
+
 def config(client, site, name, *models):
     for model in models:
         client.create_model(

@@ -28,6 +28,8 @@ from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
 from bastide.serving.unix_http import Connections
 from bastide.training import instances, training_jobs
+from bastide.training import kind as training_kind
+from bastide.training.checkpoints import CheckpointSync
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
 from bastide.training.tags import Tags, TagStore
@@ -40,6 +42,7 @@ class MachineLearning:
     settler: Settler
     connections: Connections
     scanner: PatternScanner
+    checkpoints: CheckpointSync
     metric_sink: MetricSink
     handlers: dict[str, list[object]]
 
@@ -50,7 +53,7 @@ def open_machine_learning(
     database, clock = core.database, core.clock
     metric_sink = MetricSink(database=database, clock=clock)
     scanner, connections = PatternScanner(), Connections()
-    _register_kinds(core, identity, store, workshop, (metric_sink, scanner, connections))
+    training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner, connections))
     routes = Routes(database=database)
     settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes)
     invocations = Invocations(
@@ -64,6 +67,7 @@ def open_machine_learning(
         settler=settler,
         connections=connections,
         scanner=scanner,
+        checkpoints=CheckpointSync(workshop.jobs, training_kind.KIND, training.keep_checkpoints),
         metric_sink=metric_sink,
         handlers={
             "sagemaker": _sagemaker(core, identity, workshop, settler),
@@ -85,7 +89,7 @@ def _register_kinds(
     store: Store,
     workshop: Workshop,
     shared: tuple[MetricSink, PatternScanner, Connections],
-) -> None:
+) -> TrainingKind:
     """Teach the runner what a training job is, and what an endpoint is."""
     metric_sink, scanner, connections = shared
     logs = LogSink(database=core.database, clock=core.clock)
@@ -110,8 +114,9 @@ def _register_kinds(
         script=Path(serve_script.__file__),
         connections=connections,
     )
-    workshop.runner.register("training", training)
+    workshop.runner.register(training_kind.KIND, training)
     workshop.runner.register("endpoint", endpoint)
+    return training
 
 
 def _sagemaker(

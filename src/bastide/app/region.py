@@ -131,6 +131,7 @@ class RegionProcess:
             loop.add_signal_handler(number, self._stopping.set)
         self.workshop.runner.start()
         self.learning.settler.start()
+        self.learning.checkpoints.start()
         certificates = self.certificates
         server = make_server(
             self.gateway,
@@ -179,6 +180,7 @@ class RegionProcess:
 
     def _close_threads(self) -> None:
         self.learning.settler.close()
+        self.learning.checkpoints.close()
         self.workshop.runner.close()
         self.learning.scanner.close()
         self.learning.connections.close()

@@ -4,6 +4,7 @@ Only regular files, folders and links that stay inside are taken. A FIFO, device
 the job by name instead of blocking whoever opens it.
 """
 
+import contextlib
 import os
 import stat
 import tarfile
@@ -40,45 +41,71 @@ class Entry:
     mode: int
     size: int
     link: str = ""
+    changed_ns: int = 0
 
 
-def walk(root: Path) -> Iterator[Entry]:
-    """Every folder, file and inner link below `root`, in name order. Raises JobFailed."""
+def walk(root: Path, below: str = "") -> Iterator[Entry]:
+    """Every folder, file and inner link below `root` (or below its folder `below`), in name order;
+    names are relative to `root`. A job that runs may change what is walked: no folder is entered
+    through a link. Raises JobFailed."""
     count = 0
-    ahead = [""]
+    ahead = [below]
     while ahead:
         folder = ahead.pop()
         if folder.count("/") > DEPTH_MAX:
             raise JobFailed(f"{_shown(folder)}: folders are nested too deeply")
-        for name in sorted(os.listdir(root / folder)):
-            count += 1
+        with _held(root, folder) as held:
+            names = sorted(os.listdir(held))
+            count += len(names)
             if count > ENTRIES_MAX:
                 raise JobFailed(f"there are more than {ENTRIES_MAX} files")
-            entry = _entry(root, f"{folder}/{name}" if folder else name)
-            if stat.S_ISDIR(entry.mode):
-                ahead.append(entry.name)
+            entries = [_entry(held, f"{folder}/{name}" if folder else name) for name in names]
+        ahead += [entry.name for entry in entries if stat.S_ISDIR(entry.mode)]
+        yield from entries
+
+
+def files(root: Path, below: str = "", *, size_max: int) -> Iterator[Entry]:
+    """The regular files of the same. Sparse ones count as what a reader would get of them:
+    JobFailed when all together are more than `size_max` bytes."""
+    room = size_max
+    for entry in walk(root, below):
+        if stat.S_ISREG(entry.mode):
+            room -= entry.size
+            if room < 0:
+                raise JobFailed(f"{_shown(entry.name)}: the files hold more than {size_max} bytes")
             yield entry
 
 
 def open_file(root: Path, name: str) -> BinaryIO:
     """The regular file `name` below `root`; no part of the name may be a link, and what is not
     a regular file any more by now is refused without waiting for it."""
-    held = os.open(root, os.O_PATH | os.O_DIRECTORY)
-    try:
-        *folders, last = PurePosixPath(name).parts
-        for folder in folders:
-            below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
-            os.close(held)
-            held = below
-        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=held)
-    except OSError as error:
-        raise JobFailed(f"{_shown(name)} cannot be read: {error.strerror}") from error
-    finally:
-        os.close(held)
+    path = PurePosixPath(name)
+    with _held(root, str(path.parent)) as held:
+        try:
+            fd = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=held)
+        except OSError as error:
+            raise JobFailed(f"{_shown(name)} cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise JobFailed(f"{_shown(name)} is not a regular file")
     return os.fdopen(fd, "rb")
+
+
+@contextlib.contextmanager
+def _held(root: Path, folder: str) -> Iterator[int]:
+    """A folder below `root`, open for as long as it is looked at; JobFailed where a part of its
+    name is a link, or is gone."""
+    held = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in PurePosixPath(folder).parts:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
+            os.close(held)
+            held = inner
+        yield held
+    except OSError as error:
+        raise JobFailed(f"{_shown(folder)} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(held)
 
 
 def pack(root: Path, target: BinaryIO, *, size_max: int) -> int:
@@ -223,16 +250,18 @@ def _stays_inside(name: str, link: str) -> bool:
     return True
 
 
-def _entry(root: Path, name: str) -> Entry:
-    found = os.lstat(root / name)
+def _entry(held: int, name: str) -> Entry:
+    last = name.rpartition("/")[2]
+    found = os.lstat(last, dir_fd=held)
     if stat.S_ISLNK(found.st_mode):
-        link = os.readlink(root / name)
+        link = os.readlink(last, dir_fd=held)
         if not _stays_inside(name, link):
             raise JobFailed(f"{_shown(name)} is a link that points out of its folder")
         return Entry(name=name, mode=found.st_mode, size=0, link=link)
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise JobFailed(f"{_shown(name)} is neither a file nor a folder")
-    return Entry(name=name, mode=found.st_mode, size=found.st_size)
+    changed = found.st_mtime_ns
+    return Entry(name=name, mode=found.st_mode, size=found.st_size, changed_ns=changed)
 
 
 def _pack_file(tar: tarfile.TarFile, info: tarfile.TarInfo, root: Path, room: int) -> int:

@@ -69,6 +69,10 @@ class Jobs(Protocol):
         """The unix sockets of a service's replicas that are READY now."""
         ...
 
+    def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
+        """The jobs of a kind that run now, each with the folder that its kind filled."""
+        ...
+
     def watch(self, kind: str, listener: Listener) -> None:
         """Call `listener` after every transition of this kind of job, at least once each."""
         ...

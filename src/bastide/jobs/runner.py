@@ -153,6 +153,15 @@ class Runner:
             if replica.status is ReplicaStatus.UP
         ]
 
+    def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
+        with self._lock:
+            jobs = list(self._jobs.values())
+        return [
+            (job, self._folders.work(job.spec.id))
+            for job in jobs
+            if job.spec.kind == kind and job.status is Status.RUNNING
+        ]
+
     def watch(self, kind: str, listener: Listener) -> None:
         self._listeners.setdefault(kind, []).append(listener)
 

@@ -46,5 +46,8 @@ class WalledJobs:
     def sockets(self, job_id: str) -> Sequence[Path]:
         return self.jobs.sockets(job_id)
 
+    def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
+        return self.jobs.running(kind)
+
     def watch(self, kind: str, listener: Listener) -> None:
         self.jobs.watch(kind, listener)

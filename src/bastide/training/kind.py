@@ -4,7 +4,7 @@ import contextlib
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bastide.kernel.clock import epoch_ms
 from bastide.kernel.regions import Region
 from bastide.training import contract, records
 from bastide.training.channels import Staging
+from bastide.training.checkpoints import Checkpoints, Kept
 from bastide.training.ports import Environments, Logs, MetricLog, Objects, Permits, Roles, Scanner
 from bastide.training.transfer import Transfer, local_name, split_uri
 
@@ -45,6 +46,7 @@ class TrainingKind:
     logs: Logs
     metrics: MetricLog
     scanner: Scanner
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def prepare(self, job: Job, folder: Path) -> Sequence[Launch]:
         request, home = _request(job), folder / contract.HOST
@@ -79,11 +81,9 @@ class TrainingKind:
         request, home = _request(job), folder / contract.HOST
         self._keep_failure(job, home)
         transfer, output = self._transfer(job), request["OutputDataConfig"]
-        if saved := request.get("CheckpointConfig"):
-            checkpoints = real_folder(home, checkpoint_folder(saved))
-            if checkpoints is not None:
-                transfer.upload_tree(checkpoints, *split_uri(saved["S3Uri"]))
-        room = 2 * request["ResourceConfig"]["VolumeSizeInGB"] * GIB
+        if kept := _kept(job, home):
+            self.checkpoints.finish(kept, transfer)
+        room = request["ResourceConfig"]["VolumeSizeInGB"] * GIB
         for name, where in (("output", "output/data"), ("model", "model")):
             inside = real_folder(home, where)
             if inside is None or not any(inside.iterdir()):
@@ -95,6 +95,11 @@ class TrainingKind:
                 raise JobFailed(f"ClientError: Artifact upload failed: {error}") from error
             if name == "model":
                 self._keep_artifact(job, uri)
+
+    def keep_checkpoints(self, job: Job, folder: Path) -> None:
+        """What there is of them while the job runs. Raises JobFailed."""
+        if kept := _kept(job, folder / contract.HOST):
+            self.checkpoints.send(kept, self._transfer(job))
 
     def logged(self, job: Job, replica: int, lines: Sequence[tuple[int, str]]) -> None:
         name = _name(job)
@@ -201,8 +206,19 @@ def _take_home(transfer: Transfer, output: Params, taken: Taken) -> str:
         uri = f"{taken.uri}.tar.gz"
         transfer.upload_archive(taken.inside, uri, taken.scratch, taken.size_max)
         return uri
-    transfer.upload_tree(taken.inside, *split_uri(taken.uri))
+    transfer.upload_tree(taken.inside, *split_uri(taken.uri), taken.size_max)
     return f"{taken.uri}/"
+
+
+def _kept(job: Job, home: Path) -> Kept | None:
+    """None where the job asks for no checkpoints, or has put a link in their place."""
+    request = _request(job)
+    saved = request.get("CheckpointConfig")
+    below = checkpoint_folder(saved) if saved else ""
+    if not saved or real_folder(home, below) is None:
+        return None
+    room = request["ResourceConfig"]["VolumeSizeInGB"] * GIB
+    return Kept(job_id=job.spec.id, home=home, below=below, uri=saved["S3Uri"], room=room)
 
 
 def _restore(transfer: Transfer, saved: Params, home: Path, room: int) -> None:

@@ -89,12 +89,10 @@ class Transfer:
         except ServiceError as error:
             raise _failed("upload", bucket, key, error) from error
 
-    def upload_tree(self, root: Path, bucket: str, prefix: str) -> None:
-        """Every regular file below `root`; JobFailed for FIFOs, devices and links that point
-        out. Links inside are followed as the files that they name would be: not at all."""
-        for entry in outputs.walk(root):
-            if entry.link or (root / entry.name).is_dir():
-                continue
+    def upload_tree(self, root: Path, bucket: str, prefix: str, size_max: int) -> None:
+        """Every regular file below `root`; JobFailed for FIFOs, devices, links that point out, and
+        more than `size_max` bytes. Links inside are not followed: what they name is there too."""
+        for entry in outputs.files(root, size_max=size_max):
             with outputs.open_file(root, entry.name) as file:
                 self.upload(bucket, join(prefix, entry.name), pieces(file))
 

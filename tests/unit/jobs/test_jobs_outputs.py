@@ -45,6 +45,28 @@ def test_what_is_packed_comes_back(tmp_path):
     assert (tmp_path / "back/a/link").read_bytes() == b"w" * 70_000
 
 
+def test_a_folder_that_becomes_a_link_is_not_entered(tmp_path):
+    """A running job may swap it between two steps of the walk."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "a").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret").write_text("s")
+    walking = outputs.walk(root)
+    assert next(walking).name == "a"
+    (root / "a").rename(root / "b")
+    (root / "a").symlink_to(outside)
+    with pytest.raises(JobFailed, match="a cannot be read"):
+        list(walking)
+
+
+def test_sparse_files_count_as_what_they_hold(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    assert [each.size for each in outputs.files(tmp_path, size_max=1 << 40)] == [1 << 40]
+    with pytest.raises(JobFailed, match="sparse: the files hold more than"):
+        list(outputs.files(tmp_path, size_max=(1 << 40) - 1))
+
+
 def test_packing_twice_gives_the_same_files(tmp_path):
     (tmp_path / "f").write_text("x")
     first, second = io.BytesIO(), io.BytesIO()
