@@ -77,7 +77,10 @@ class FakeKeyring:
 class FakeAccess:
     refused: set = field(default_factory=set)
 
-    def permits_call(self, call, params, action, resource):
+    def standing(self, call, params):
+        return self
+
+    def permits(self, action, resource):
         return action not in self.refused and (action, resource) not in self.refused
 
 

@@ -25,7 +25,7 @@ from bastide.kernel.ids import SeededIds
 from bastide.kernel.regions import Region
 from bastide.keys.keyring import Keyring
 from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
-from bastide.policy.ports import NoResourcePolicies
+from bastide.policy.ports import NoResourceFacts, Stored
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 SERVICE = "sagemaker.amazonaws.com"
@@ -104,7 +104,7 @@ class Site:
 def site(database, tmp_path):
     clock, ids, keyring = ManualClock(), SeededIds(1), Keyring(tmp_path / "keys")
     directory = Directory(region=REGION, database=database)
-    authorizer = PolicyAuthorizer(principals=directory, resources=NoResourcePolicies())
+    authorizer = PolicyAuthorizer(stored=Stored(principals=directory, resources=NoResourceFacts()))
     checks = PolicyChecks(authorizer=authorizer)
     entities = Entities(directory=directory, database=database, checks=checks, clock=clock, ids=ids)
     return Site(

@@ -15,7 +15,10 @@ from bastide.identity.sessions import Sessions
 from bastide.identity.simulation import Simulation
 from bastide.identity.tokens import SessionTokens
 from bastide.identity.users import Users
+from bastide.kernel.regions import Region
+from bastide.models.catalogue import Models
 from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
+from bastide.policy.ports import Stored
 from bastide.store.objects_api import ObjectSpace
 
 
@@ -32,14 +35,19 @@ class Identity:
     handlers: dict[str, list[object]]
 
 
-class BucketPolicySource:
-    """The store's bucket policies, for the authorizer; the store itself is made after it."""
+class ResourceSources:
+    """What the authorizer asks about resources; their owners are made after it."""
 
     def __init__(self) -> None:
         self.space: ObjectSpace | None = None
+        self.catalogue: Models | None = None
 
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         return self.space.bucket_policy(account, bucket) if self.space else None
+
+    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+        assert self.catalogue is not None
+        return self.catalogue.arns(region, account, identifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,9 @@ class BucketPolicyCheck:
         self.checks.check(document, "resource", "MalformedPolicy")
 
 
-def open_identity(core: Core, bucket_policies: BucketPolicySource) -> Identity:
+def open_identity(core: Core, resources: ResourceSources) -> Identity:
     directory = Directory(region=core.region, database=core.database)
-    authorizer = PolicyAuthorizer(principals=directory, resources=bucket_policies)
+    authorizer = PolicyAuthorizer(stored=Stored(principals=directory, resources=resources))
     checks = PolicyChecks(authorizer=authorizer)
     entities = Entities(
         directory=directory, database=core.database, checks=checks, clock=core.clock, ids=core.ids

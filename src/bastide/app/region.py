@@ -13,7 +13,7 @@ from aiohttp import web
 from bastide import __version__
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
-from bastide.app.identity import BucketPolicySource, open_identity
+from bastide.app.identity import ResourceSources, open_identity
 from bastide.app.learning import open_machine_learning
 from bastide.app.store import Store, open_store
 from bastide.app.workshop import open_workshop
@@ -40,13 +40,14 @@ class RegionProcess:
         self._site = site
         self.core = core = open_core(site, name)
         self.catalogue = Catalogue()
-        policies = BucketPolicySource()
-        self.identity = open_identity(core, policies)
+        resources = ResourceSources()
+        self.identity = open_identity(core, resources)
         store = open_store(core, self.identity)
-        policies.space = store.space
+        resources.space = store.space
         self.workshop = open_workshop(core)
         self.learning = open_machine_learning(core, self.identity, store, self.workshop)
         self.bedrock = open_bedrock(core)
+        resources.catalogue = self.bedrock.models
         self.executor = ThreadPoolExecutor(core.settings.handler_threads, "handler")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
         self.gateway = self._gateway(store)

@@ -36,10 +36,6 @@ class Checks(Protocol):
 
     def trusts_service(self, document: str, service: str, account: str) -> bool: ...
 
-    def permits_call(
-        self, call: Call, params: Mapping[str, Any], action: str, resource: str
-    ) -> bool: ...
-
     def permits(
         self,
         principal: Principal,

@@ -10,6 +10,7 @@ import msgspec
 
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models.aliases import Aliases
 from bastide.models.model import Entry, FetchFailed, ModelCard, NotAdmitted, Step
@@ -93,6 +94,18 @@ class Models:
         if card is None:
             raise ServiceError("ValidationException", INVALID_MODEL)
         return card
+
+    def arns(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+        """What policies must allow for an identifier, read as `called` reads it: the inference
+        profile, "" if it names none, and the models: the id inside, and that of the true one."""
+        name = naming.bare(identifier, region, account)
+        if name is None:
+            return "", (identifier,)
+        inside = naming.without_profile(name)
+        profile = naming.profile_arn(region, account, name) if inside is not None else ""
+        card = self.resolve(name)
+        ids = {inside or name: None} | ({card.model_id: None} if card else {})
+        return profile, tuple(naming.model_arn(region, each) for each in ids)
 
     def rows(self) -> list[dict[str, Any]]:
         """What `bastide models list` shows: the catalogue, then what else is here."""

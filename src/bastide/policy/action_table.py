@@ -51,7 +51,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "s3.CopyObject": ("s3:GetObject source", "s3:PutObject object"),
     "s3.UploadPartCopy": ("s3:GetObject source", "s3:PutObject object"),
     "s3.DeleteObject": ("s3:DeleteObject object",),
-    "s3.DeleteObjects": ("s3:DeleteObject objects",),
+    "s3.DeleteObjects": ("s3:DeleteObject each",),
     "bedrock-runtime.InvokeModel": ("bedrock:InvokeModel model",),
     "bedrock-runtime.Converse": ("bedrock:InvokeModel model",),
     "bedrock-runtime.InvokeModelWithResponseStream": (
@@ -77,18 +77,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 # Everything else in s3 whose name holds "Object" is about the object, the rest about the bucket.
 # With a version id these act under another name.
-WITH_VERSION = frozenset(
-    {
-        "s3:GetObject",
-        "s3:DeleteObject",
-        "s3:GetObjectAcl",
-        "s3:PutObjectAcl",
-        "s3:GetObjectTagging",
-        "s3:PutObjectTagging",
-        "s3:DeleteObjectTagging",
-        "s3:GetObjectAttributes",
-    }
-)
+WITH_VERSION = {
+    "s3:GetObject": "s3:GetObjectVersion",
+    "s3:DeleteObject": "s3:DeleteObjectVersion",
+    "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+    "s3:PutObjectAcl": "s3:PutObjectVersionAcl",
+    "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
+    "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
+    "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "s3:GetObjectAttributes": "s3:GetObjectVersionAttributes",
+}
 PREFIXES = {
     "sagemaker-runtime": "sagemaker",
     "sagemaker-metrics": "sagemaker",

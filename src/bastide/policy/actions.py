@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.kernel.call import Call, Principal, PrincipalKind
-from bastide.policy import resources
+from bastide.policy import names, resources
 from bastide.policy.action_table import CONDITION_KEYS, NEEDS, PREFIXES, WITH_VERSION
-from bastide.policy.ports import PrincipalPolicies
+from bastide.policy.ports import Stored
 
 Context = dict[str, str | Sequence[str]]
 TAGS_MAX = 200
@@ -19,31 +19,33 @@ TAGS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing that policies must allow. `any_of`: one of the resources is enough."""
+    """One action that policies must allow on each of the resources."""
 
     action: str
     resources: Sequence[str]
-    any_of: bool = False
 
 
 def prefix_of(service: str) -> str:
     return PREFIXES.get(service, service)
 
 
-def needs_of(call: Call, params: Mapping[str, Any], policies: PrincipalPolicies) -> list[Need]:
+def needs_of(call: Call, params: Mapping[str, Any], stored: Stored) -> list[Need]:
     """What this call needs; all of it."""
     found: list[Need] = []
     for row in rows_of(call.operation):
         action, word, *only_with = row.split(" ")
         if only_with and not params.get(only_with[0]):
             continue
-        if params.get("VersionId") and action in WITH_VERSION:
-            action = action.replace("Attributes", "VersionAttributes").replace("Acl", "VersionAcl")
-            action = action.replace("ObjectTagging", "ObjectVersionTagging")
-            action = action if "Version" in action else f"{action}Version"
-        named = resources.of(word, call, params, policies)
-        found.append(Need(action, named, any_of=word == "objects"))
+        if _names_version(word, params):
+            action = WITH_VERSION.get(action, action)
+        found.append(Need(action, resources.of(word, call, params, stored)))
     return found
+
+
+def _names_version(word: str, params: Mapping[str, Any]) -> bool:
+    if word == "source":
+        return names.copy_source(params["CopySource"])[2]
+    return word == "object" and bool(params.get("VersionId"))
 
 
 def rows_of(operation: str) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ def authorized_how(operation: str) -> str:
 
 def _shown(row: str) -> str:
     action, word, *only_with = row.split(" ")
-    shown = f"{action} on {word}"
+    shown = f"{action} on {'each object, key by key' if word == resources.EACH else word}"
     return f"{shown} (with {only_with[0]})" if only_with else shown
 
 
@@ -85,7 +87,7 @@ def principal_context(principal: Principal) -> Context:
     return context
 
 
-def context_of(call: Call, params: Mapping[str, Any]) -> Context:
+def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context:
     """Every condition key that this call has."""
     context = principal_context(call.principal)
     context |= {
@@ -105,6 +107,10 @@ def context_of(call: Call, params: Mapping[str, Any]) -> Context:
             context[key] = str(value).lower() if isinstance(value, bool) else str(value)
     if call.service == "s3":
         _add_s3(context, call, params)
+    elif call.service == "bedrock-runtime":
+        profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
+        if profile:
+            context["bedrock:inferenceprofilearn"] = profile
     _add_tags(context, params)
     return context
 

@@ -13,7 +13,7 @@ from typing import Any
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.errors import ServiceError
-from bastide.policy import actions
+from bastide.policy import actions, names
 from bastide.policy.document import Document, PolicyKind, parse
 from bastide.policy.evaluator import (
     Caller,
@@ -27,11 +27,12 @@ from bastide.policy.evaluator import (
     trusted,
 )
 from bastide.policy.patterns import Context
-from bastide.policy.ports import PrincipalPolicies, ResourcePolicies
+from bastide.policy.ports import Stored
 
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
+_BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession"})
 _BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
 
 
@@ -59,33 +60,77 @@ class ParsedDocuments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyAuthorizer:
-    """`principals` comes from identity, `resources` from the store."""
+class Standing:
+    """Where one principal stands: what is written for it and the condition keys of what it does,
+    read once and asked as often as there are keys in a DeleteObjects."""
 
-    principals: PrincipalPolicies
-    resources: ResourcePolicies
+    stored: Stored
+    parsed: ParsedDocuments
+    caller: Caller
+    context: Context
+    identity: Sequence[Source]
+    session: Sequence[Source] | None
+    buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
+
+    def decision(self, action: str, resource: str) -> Decision:
+        """One decision with everything that is stored. Another account's name is refused."""
+        if is_foreign(self.caller.account, resource):
+            return Decision(False, Reason.NO_RESOURCE)
+        policies = Policies(
+            identity=self.identity,
+            session=self.session,
+            resource=self._resource_policy(action, resource),
+        )
+        request = Request(
+            action=action.lower(), resource=resource, context=self.context, caller=self.caller
+        )
+        return decide(request, policies)
+
+    def permits(self, action: str, resource: str) -> bool:
+        return self.decision(action, resource).allowed
+
+    def _resource_policy(self, action: str, resource: str) -> Sequence[Source]:
+        if action in _BY_TRUST:
+            text = self.stored.principals.trust_policy(self.caller.account, resource)
+            return [("trust-policy", self.parsed.of(text, PolicyKind.TRUST))] if text else ()
+        head, _, path = resource.partition(":s3:::")
+        if not path or not head.startswith("arn:"):
+            return ()
+        bucket = path.partition("/")[0]
+        if bucket not in self.buckets:
+            text = self.stored.resources.bucket_policy(self.caller.account, bucket)
+            found = [("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))] if text else ()
+            self.buckets[bucket] = found
+        return self.buckets[bucket]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAuthorizer:
+    """`stored`: principals come from identity, what is known of resources from their owners."""
+
+    stored: Stored
     parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
+
+    def canonical(self, call: Call, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters as policies and handler shall both see them."""
+        return names.canonical(call, params)
 
     def authorize(self, call: Call, params: Mapping[str, Any]) -> None:
         """Raises ServiceError when the policies do not allow the call."""
         _check_session_token(call)
-        needs = actions.needs_of(call, params, self.principals)
+        needs = actions.needs_of(call, params, self.stored)
         if not needs:
             return
-        context = actions.context_of(call, params)
+        standing = self.standing(call, params)
         for need in needs:
-            denials = self._denials(call.principal, need, context)
-            if denials and not (need.any_of and len(denials) < len(need.resources)):
-                resource, decision = denials[0]
-                raise denied(call, need.action, resource, decision.reason)
+            for resource in need.resources:
+                decision = standing.decision(need.action, resource)
+                if not decision.allowed:
+                    raise denied(call, need.action, resource, decision.reason)
 
-    def _denials(
-        self, principal: Principal, need: actions.Need, context: Context
-    ) -> list[tuple[str, Decision]]:
-        asked = (
-            (name, self.decision(principal, need.action, name, context)) for name in need.resources
-        )
-        return [(name, decision) for name, decision in asked if not decision.allowed]
+    def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
+        """Where the caller of a call stands, with all the condition keys of it."""
+        return self._standing(call.principal, actions.context_of(call, params, self.stored))
 
     def permits(
         self,
@@ -94,52 +139,27 @@ class PolicyAuthorizer:
         resource: str,
         context: Mapping[str, str | list[str]],
     ) -> bool:
-        """Whether a principal may do one thing: a job's role, or the caller of a batch."""
+        """Whether a principal may do one thing outside of a call: a job's role."""
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
         keys |= actions.principal_context(principal)
-        return self.decision(principal, action, resource, keys).allowed
+        return self._standing(principal, keys).permits(action, resource)
 
-    def permits_call(
-        self, call: Call, params: Mapping[str, Any], action: str, resource: str
-    ) -> bool:
-        """The same, with the condition keys of a call: one key of DeleteObjects."""
-        context = actions.context_of(call, params)
-        return self.decision(call.principal, action, resource, context).allowed
-
-    def decision(
-        self, principal: Principal, action: str, resource: str, context: Context
-    ) -> Decision:
-        """One decision with everything that is stored. Another account's name is refused."""
-        if is_foreign(principal.account, resource):
-            return Decision(False, Reason.NO_RESOURCE)
-        texts = self.principals.policies_of(principal.account, principal.issuer_arn)
+    def _standing(self, principal: Principal, context: Context) -> Standing:
+        texts = self.stored.principals.policies_of(principal.account, principal.issuer_arn)
         session = None
         if principal.session_policy is not None:
             session = self._sources([("session", principal.session_policy)])
-        policies = Policies(
+        return Standing(
+            stored=self.stored,
+            parsed=self.parsed,
+            caller=caller_of(principal),
+            context=context,
             identity=self._sources(texts),
             session=session,
-            resource=self._resource_policy(principal.account, action, resource),
         )
-        request = Request(
-            action=action.lower(), resource=resource, context=context, caller=caller_of(principal)
-        )
-        return decide(request, policies)
 
-    def _sources(
-        self, texts: Sequence[tuple[str, str]], kind: PolicyKind = PolicyKind.IDENTITY
-    ) -> list[Source]:
-        return [(source, self.parsed.of(text, kind)) for source, text in texts]
-
-    def _resource_policy(self, account: str, action: str, resource: str) -> list[Source]:
-        arn = arns.parse(resource)
-        if arn is not None and arn.service == "s3":
-            text = self.resources.bucket_policy(account, arn.resource.split("/", 1)[0])
-            return self._sources([("bucket-policy", text)], PolicyKind.RESOURCE) if text else []
-        if arn is not None and action in ("sts:AssumeRole", "sts:TagSession"):
-            text = self.principals.trust_policy(account, resource)
-            return self._sources([("trust-policy", text)], PolicyKind.TRUST) if text else []
-        return []
+    def _sources(self, texts: Sequence[tuple[str, str]]) -> list[Source]:
+        return [(source, self.parsed.of(text, PolicyKind.IDENTITY)) for source, text in texts]
 
 
 def _check_session_token(call: Call) -> None:
@@ -192,7 +212,7 @@ class PolicyChecks:
         request = Request(
             action=action.lower(),
             resource="*",
-            context=actions.context_of(call, params),
+            context=actions.context_of(call, params, self.authorizer.stored),
             caller=caller_of(call.principal),
         )
         return trusted(request, self._trust(document)) is not Grant.NONE
@@ -209,11 +229,6 @@ class PolicyChecks:
 
     def _trust(self, document: str) -> Document:
         return self.authorizer.parsed.of(document, PolicyKind.TRUST)
-
-    def permits_call(
-        self, call: Call, params: Mapping[str, Any], action: str, resource: str
-    ) -> bool:
-        return self.authorizer.permits_call(call, params, action, resource)
 
     def permits(
         self,

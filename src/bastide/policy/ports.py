@@ -1,7 +1,11 @@
 """What policies need to know of others; joined in `app.py`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from bastide.kernel import arns
+from bastide.kernel.regions import Region
 
 
 class PrincipalPolicies(Protocol):
@@ -20,14 +24,32 @@ class PrincipalPolicies(Protocol):
         ...
 
 
-class ResourcePolicies(Protocol):
+class ResourceFacts(Protocol):
+    """What those who own resources say of them."""
+
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         """The policy of a bucket of the account, if it has one."""
         ...
 
+    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+        """What a Bedrock model identifier names: the ARN of its inference profile, "" if it names
+        none, and the ARNs of the models behind it: the one named and, of an alias, the true one."""
+        ...
 
-class NoResourcePolicies:
-    """Where no resource carries a policy."""
+
+class NoResourceFacts:
+    """Where no resource carries a policy and every model is what it is called."""
 
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         return None
+
+    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+        return "", (arns.regional(region, "bedrock", "", f"foundation-model/{identifier}"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is asked about what is stored: of principals and of resources."""
+
+    principals: PrincipalPolicies
+    resources: ResourceFacts

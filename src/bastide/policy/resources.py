@@ -1,32 +1,32 @@
 """The ARNs that a call is about, from its parameters.
 
-The words are those of `action_table.py`. A name that is missing gives `*`: only a policy that
-allows the action on everything matches then.
+The words are those of `action_table.py`; names are in their canonical spelling (`names.py`). A
+name that is missing gives `*`: only a policy that allows the action on everything matches then.
 Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.policy.ports import PrincipalPolicies
+from bastide.policy import names
+from bastide.policy.ports import Stored
 
 Params = Mapping[str, Any]
 Found = list[str]
 _EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _VERBS = ("Create", "Describe", "Delete", "Update", "Stop", "Start", "List", "Get", "Put")
-_PROFILE = re.compile(r"(us|us-gov|eu|apac|global|jp|au|ca)\.[a-z0-9-]+\.")
+EACH = "each"  # asked by the handler, for each of many keys
 
 
-def of(word: str, call: Call, params: Params, policies: PrincipalPolicies) -> Found:
+def of(word: str, call: Call, params: Params, stored: Stored) -> Found:
     """One ARN, or several where one call is about several things."""
     if word == "*":
         return ["*"]
-    if word in _WITH_POLICIES:
-        return _WITH_POLICIES[word](call, params, policies)
+    if word in _STORED:
+        return _STORED[word](call, params, stored)
     return _PLAIN[word](call, params)
 
 
@@ -52,39 +52,23 @@ def _object(call: Call, params: Params) -> Found:
     return [arns.s3(call.region, _text(params, "Bucket") or "*", _text(params, "Key"))]
 
 
-def _objects(call: Call, params: Params) -> Found:
-    """DeleteObjects: the keys are allowed or refused one by one, by the handler that answers
-    for each; the call as a whole is let in when the caller may delete any of them."""
-    bucket = _text(params, "Bucket") or "*"
-    entries = (params.get("Delete") or {}).get("Objects") or []
-    return [arns.s3(call.region, bucket, each.get("Key", "")) for each in entries] or ["*"]
-
-
 def _source(call: Call, params: Params) -> Found:
-    """CopySource is `bucket/key?versionId=…`, percent-encoded, or the same as a mapping."""
-    source = params.get("CopySource")
-    if isinstance(source, Mapping):
-        bucket, key = str(source.get("Bucket", "")), str(source.get("Key", ""))
-    else:
-        path = unquote(str(source or "").split("?versionId=", 1)[0]).removeprefix("/")
-        bucket, _, key = path.partition("/")
+    bucket, key, _ = names.copy_source(_text(params, "CopySource"))
     return [arns.s3(call.region, bucket or "*", key)]
 
 
-def _model(call: Call, params: Params) -> Found:
-    name = unquote(_text(params, "modelId") or _text(params, "modelIdentifier"))
-    if name.startswith("arn:"):
-        return [name]
-    if _PROFILE.match(name):
-        return [arns.regional(call.region, "bedrock", call.account, f"inference-profile/{name}")]
-    return [arns.regional(call.region, "bedrock", "", f"foundation-model/{name}")]
+def _model(call: Call, params: Params, stored: Stored) -> Found:
+    """Through a profile: the profile and the models behind it must both be allowed. Source:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html"""
+    name = _text(params, "modelId") or _text(params, "modelIdentifier")
+    profile, models = stored.resources.models(call.region, call.account, name)
+    return [profile, *models] if profile else list(models)
 
 
-def _inference_profile(call: Call, params: Params) -> Found:
-    name = unquote(_text(params, "inferenceProfileIdentifier"))
-    if name.startswith("arn:"):
-        return [name]
-    return [arns.regional(call.region, "bedrock", call.account, f"inference-profile/{name}")]
+def _inference_profile(call: Call, params: Params, stored: Stored) -> Found:
+    name = _text(params, "inferenceProfileIdentifier")
+    profile, models = stored.resources.models(call.region, call.account, name)
+    return [profile] if profile else list(models)
 
 
 def _sagemaker(call: Call, params: Params) -> Found:
@@ -97,7 +81,9 @@ def _sagemaker(call: Call, params: Params) -> Found:
             noun = noun.removeprefix(verb)
             break
     name = _text(params, f"{noun}Name")
-    return [_sagemaker_arn(call, kebab(noun), name)] if name else ["*"]
+    if not name:
+        return ["*"]
+    return [name if name.startswith("arn:") else _sagemaker_arn(call, kebab(noun), name)]
 
 
 def kebab(noun: str) -> str:
@@ -118,27 +104,37 @@ def _endpoint_config(call: Call, params: Params) -> Found:
 
 
 def _logs(call: Call, params: Params) -> Found:
-    """Log groups are asked for as CloudWatch Logs does: with the stream, or an empty one."""
-    for member in ("resourceArn", "logGroupIdentifier"):
-        if _text(params, member).startswith("arn:"):
-            return [_text(params, member)]
-    group = _text(params, "logGroupName") or _text(params, "logGroupIdentifier")
+    """Log groups are asked for as CloudWatch Logs does: with the stream, or an empty one; but by
+    their own ARN where it is given. Source:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    """
+    if arn := _text(params, "resourceArn"):
+        return [arn]
+    groups = [params.get("logGroupName"), params.get("logGroupIdentifier")]
+    for member in ("logGroupNames", "logGroupIdentifiers"):
+        groups += params.get(member) or []
     stream = _text(params, "logStreamName")
+    return [_log_arn(call, group, stream) for group in groups if group] or [_log_arn(call, "", "")]
+
+
+def _log_arn(call: Call, group: str, stream: str) -> str:
+    if group.startswith("arn:"):
+        return group
     name = f"log-group:{group}:log-stream:{stream}"
-    return [arns.regional(call.region, "logs", call.account, name)]
+    return arns.regional(call.region, "logs", call.account, name)
 
 
 def _role_arn(call: Call, params: Params) -> Found:
     return [_text(params, "RoleArn")]
 
 
-def _iam(call: Call, params: Params, policies: PrincipalPolicies) -> Found:
+def _iam(call: Call, params: Params, stored: Stored) -> Found:
     """The user, role or policy that is named; the caller's own user where none is."""
     name = call.operation.partition(".")[2]
     if role := _text(params, "RoleName"):
-        return [_iam_arn(call, policies, "role", role, params)]
+        return [_iam_arn(call, stored, "role", role, params)]
     if user := _text(params, "UserName"):
-        return [_iam_arn(call, policies, "user", user, params)]
+        return [_iam_arn(call, stored, "user", user, params)]
     for member in ("PolicyArn", "PolicySourceArn"):
         if named := _text(params, member):
             return [named]
@@ -149,8 +145,8 @@ def _iam(call: Call, params: Params, policies: PrincipalPolicies) -> Found:
     return [call.principal.issuer_arn] if own else ["*"]
 
 
-def _iam_arn(call: Call, policies: PrincipalPolicies, kind: str, name: str, params: Params) -> str:
-    found = policies.arn_of(call.account, kind, name)
+def _iam_arn(call: Call, stored: Stored, kind: str, name: str, params: Params) -> str:
+    found = stored.principals.arn_of(call.account, kind, name)
     path = _text(params, "Path") or "/"
     return found or arns.iam(call.region, call.account, f"{kind}{path}{name}")
 
@@ -158,14 +154,16 @@ def _iam_arn(call: Call, policies: PrincipalPolicies, kind: str, name: str, para
 _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "bucket": _bucket,
     "object": _object,
-    "objects": _objects,
+    EACH: lambda call, params: [],
     "source": _source,
-    "model": _model,
-    "inference-profile": _inference_profile,
     "sagemaker": _sagemaker,
     "endpoint": _endpoint,
     "endpoint-config": _endpoint_config,
     "logs": _logs,
     "role-arn": _role_arn,
 }
-_WITH_POLICIES: dict[str, Callable[[Call, Params, PrincipalPolicies], Found]] = {"iam": _iam}
+_STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
+    "iam": _iam,
+    "model": _model,
+    "inference-profile": _inference_profile,
+}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
@@ -123,11 +124,13 @@ class Objects:
         """Which keys may not be deleted, each with its error, and which may."""
         failed: list[Params] = []
         allowed: list[Params] = []
+        standing = self.doors.access.standing(call, {})
         for each in wanted:
-            action = "DeleteObjectVersion" if each.get("VersionId") else "DeleteObject"
+            action = "s3:DeleteObjectVersion" if each.get("VersionId") else "s3:DeleteObject"
             try:
                 key_bytes(each["Key"])
-                self.doors.require(call, action, bucket.name, each["Key"])
+                if not standing.permits(action, s3(call.region, bucket.name, each["Key"])):
+                    raise errors.access_denied()
             except ServiceError as error:
                 failed.append({**each, "Code": error.code, "Message": error.message})
             else:

@@ -32,13 +32,17 @@ class Keyring(Protocol):
         ...
 
 
+class Standing(Protocol):
+    """Where the caller of one call stands; cheap to ask again."""
+
+    def permits(self, action: str, resource: str) -> bool: ...
+
+
 class Access(Protocol):
     """Asked for what one call touches beyond its own resource: a copy's source, each key of a
     DeleteObjects, the tags given with a PutObject."""
 
-    def permits_call(
-        self, call: Call, params: Mapping[str, Any], action: str, resource: str
-    ) -> bool: ...
+    def standing(self, call: Call, params: Mapping[str, Any]) -> Standing: ...
 
 
 class PolicyDocuments(Protocol):

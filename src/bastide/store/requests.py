@@ -78,7 +78,7 @@ class Doors:
     ) -> bool:
         """`req` where its members are condition keys, as the tags of a PutObject are."""
         arn = s3(call.region, bucket, key)
-        return self.access.permits_call(call, req or {}, f"s3:{action}", arn)
+        return self.access.standing(call, req or {}).permits(f"s3:{action}", arn)
 
     def absent(self, call: Call, bucket: str, key: str) -> ServiceError:
         """Who may not list may not learn that a key is free (as on S3)."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
-from bastide.kernel.arns import parse
+from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
@@ -74,11 +74,10 @@ class Tags:
 
     def _own(self, call: Call, text: str) -> str:
         """The ARN, if it names something of the caller's account. All else answers alike."""
-        arn = parse(text)
-        noun, _, name = arn.resource.partition("/") if arn else ("", "", "")
+        mine = arns.regional(call.region, "sagemaker", call.account, "")
+        noun, _, name = text.removeprefix(mine).partition("/")
         exists = self.nouns.get(noun)
-        mine = arn is not None and arn.account == call.account and arn.service == "sagemaker"
-        if not mine or exists is None or not exists(call.account, name):
+        if not text.startswith(mine) or exists is None or not exists(call.account, name):
             raise ServiceError("ValidationException", "Requested resource not found.")
         return text
 

@@ -1,7 +1,7 @@
 """The whole server as one list of stages, each turning one frozen type into the next:
 
-    decode → authenticate → resolve operation → take body → validate → authorize → open audit
-           → dispatch → encode → close audit
+    decode → authenticate → resolve operation → take body → validate → one spelling
+           → authorize → open audit → dispatch → encode → close audit
 
 A refusal at any stage is audited and answered in the protocol's own form. An answer's first byte
 leaves only when the record that allowed it is durable.
@@ -218,6 +218,7 @@ class Gateway:
         if handler is None:
             raise unsupported(operation.full_name)
         handler.check(params)
+        progress.params = params = self._stages.authorizer.canonical(call, params)
         self._stages.authorizer.authorize(call, params)
         progress.opened = self._stages.auditor.opened(call, params)
         output = await self._dispatch(handler, call, params, receive) or {}

@@ -23,6 +23,10 @@ class Credentials(Protocol):
 
 
 class Authorizer(Protocol):
+    def canonical(self, call: Call, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters with each name in its one spelling, before anybody acts on it."""
+        ...
+
     def authorize(self, call: Call, params: Mapping[str, Any]) -> None:
         """Raises ServiceError when the policies do not allow the call."""
         ...

@@ -146,3 +146,33 @@ def test_aliases_are_kept(models, tmp_path):
 def test_aliases_refused(models, alias, model):
     with pytest.raises(ServiceError):
         models.alias(alias, model)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        f"us-gov.{CLAUDE}",
+        f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}",
+        f"{ARN}:foundation-model/us-gov.{CLAUDE}",
+    ],
+)
+def test_policies_see_a_profile_and_what_is_behind_it(models, identifier):
+    profile, behind = models.arns(call().region, ACCOUNT, identifier)
+    assert profile == f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}"
+    assert behind == (f"{ARN}:foundation-model/{CLAUDE}", f"{ARN}:foundation-model/test.tiny-v1:0")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "behind"),
+    [
+        ("test.tiny-v1:0", [f"{ARN}:foundation-model/test.tiny-v1:0"]),
+        (CLAUDE, [f"{ARN}:foundation-model/{CLAUDE}", f"{ARN}:foundation-model/test.tiny-v1:0"]),
+        ("nobody.x", [f"{ARN}:foundation-model/nobody.x"]),
+        (
+            f"{ARN}{OTHER}:inference-profile/us-gov.x.y",
+            [f"{ARN}{OTHER}:inference-profile/us-gov.x.y"],
+        ),
+    ],
+)
+def test_policies_see_the_model_that_answers(models, identifier, behind):
+    assert models.arns(call().region, ACCOUNT, identifier) == ("", tuple(behind))

@@ -63,6 +63,9 @@ class StubCredentials:
 class StubAuthorizer:
     denies = False
 
+    def canonical(self, call, params):
+        return params
+
     def authorize(self, call, params):
         if self.denies:
             raise ServiceError("AccessDenied", "No policy allows it.", status=403)

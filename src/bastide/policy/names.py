@@ -1,0 +1,90 @@
+"""One spelling for each name, made before the policies and the handler see it.
+
+AWS takes several for one thing: a name, its ARN, an ARN that ends in `:*`. Were the two sides to
+read them each in its own way, a Deny on one spelling would let another pass. What names nothing
+of this account and region stays as it is: it is refused, or found by nobody, as it stands.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
+
+from bastide.kernel import arns
+from bastide.kernel.arns import Arn
+from bastide.kernel.call import Call
+
+Params = dict[str, Any]
+_GROUP = "log-group:"
+
+
+def canonical(call: Call, params: Params) -> Params:
+    """`params` with every name in its one spelling."""
+    changes = {
+        member: change(call, params[member])
+        for member, change in _CHANGES.get(call.service, {}).items()
+        if params.get(member)
+    }
+    return {**params, **changes} if changes else params
+
+
+def own(call: Call, text: str, service: str) -> Arn | None:
+    """The ARN in `text`, if it is of this service, region and account."""
+    arn = arns.parse(text)
+    here = (call.region.partition, service, call.region.name, call.account)
+    if arn is None or (arn.partition, arn.service, arn.region, arn.account) != here:
+        return None
+    return arn
+
+
+def _group(call: Call, text: str) -> str:
+    """A log group by its name: `arn:…:log-group:NAME` and `arn:…:log-group:NAME:*` are one."""
+    arn = own(call, text, "logs")
+    if arn is None or not arn.resource.startswith(_GROUP):
+        return text
+    return arn.resource.removeprefix(_GROUP).removesuffix(":*")
+
+
+def _groups(call: Call, texts: list[str]) -> list[str]:
+    return [_group(call, text) for text in texts]
+
+
+def _group_arn(call: Call, text: str) -> str:
+    return text.removesuffix(":*") if own(call, text, "logs") else text
+
+
+def _sagemaker_arn(call: Call, text: str) -> str:
+    """SageMaker's ARNs are in lower case."""
+    arn = own(call, text, "sagemaker")
+    return text if arn is None else str(arn).lower()
+
+
+def _copy_source(call: Call, text: str) -> str:
+    """`bucket/key?versionId=…`, each part percent-encoded once and nothing else in it."""
+    path, _, query = text.partition("?")
+    bucket, slash, key = unquote(path.removeprefix("/")).partition("/")
+    if not slash:
+        return text
+    try:
+        version = dict(parse_qsl(query, max_num_fields=10)).get("versionId")
+    except ValueError:
+        return text
+    tail = f"?versionId={quote(version, safe='')}" if version else ""
+    return f"{quote(bucket, safe='')}/{quote(key, safe='/')}{tail}"
+
+
+def copy_source(text: str) -> tuple[str, str, bool]:
+    """Bucket and key of a canonical CopySource, and whether it names a version."""
+    path, _, version = text.partition("?versionId=")
+    bucket, _, key = path.partition("/")
+    return unquote(bucket), unquote(key), bool(version)
+
+
+_CHANGES: Mapping[str, Mapping[str, Callable[[Call, Any], Any]]] = {
+    "logs": {
+        "logGroupIdentifier": _group,
+        "logGroupIdentifiers": _groups,
+        "resourceArn": _group_arn,
+    },
+    "s3": {"CopySource": _copy_source},
+    "sagemaker": {"ResourceArn": _sagemaker_arn},
+}

@@ -1,0 +1,94 @@
+"""Calls and callers for the authorizer, with policies that are just there."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bastide.kernel import arns
+from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.regions import Region
+from bastide.policy.authorizer import PolicyAuthorizer
+from bastide.policy.ports import Stored
+
+REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
+ME, OTHER = "111122223333", "444455556666"
+USER = f"arn:aws-us-gov:iam::{ME}:user/ann"
+
+
+def statement(action="*", resource="*", effect="Allow", **more):
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+@dataclass
+class Held:
+    """Everything that a policy decision looks up."""
+
+    policies: dict[str, list[str]] = field(default_factory=dict)  # issuer ARN → documents
+    buckets: dict[str, str] = field(default_factory=dict)
+    trust: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def policies_of(self, account, issuer_arn):
+        return [(f"p{n}", text) for n, text in enumerate(self.policies.get(issuer_arn, []))]
+
+    def arn_of(self, account, kind, name):
+        return None
+
+    def trust_policy(self, account, role_arn):
+        return self.trust.get(role_arn)
+
+    def bucket_policy(self, account, bucket):
+        return self.buckets.get(bucket)
+
+    def models(self, region, account, identifier):
+        plain = arns.regional(region, "bedrock", "", f"foundation-model/{identifier}")
+        return self.profiles.get(identifier, ("", (plain,)))
+
+
+class Desk:
+    """An authorizer, and the questions that tests ask of it."""
+
+    def __init__(self, *statements, **held):
+        self.held = Held(policies={USER: [document(*statements)]}, **held)
+        self.authorizer = PolicyAuthorizer(stored=Stored(principals=self.held, resources=self.held))
+
+    def refusal(self, operation, params, **call_facts):
+        """None if the call is allowed, else the error, after names are in their one spelling."""
+        call = a_call(operation, **call_facts)
+        try:
+            self.authorizer.authorize(call, self.authorizer.canonical(call, params))
+        except ServiceError as error:
+            return error
+        return None
+
+    def allows(self, operation, params, **call_facts):
+        return self.refusal(operation, params, **call_facts) is None
+
+
+def principal(**changes):
+    values = {
+        "account": ME,
+        "arn": USER,
+        "user_id": "AIDAANN",
+        "kind": PrincipalKind.USER,
+        "issuer_arn": USER,
+        "name": "ann",
+        "access_key_id": "AKIAANN",
+    }
+    return Principal(**values | changes)
+
+
+def a_call(operation, *, who=None, **facts):
+    return Call(
+        operation=operation,
+        region=REGION,
+        principal=who or principal(),
+        request_id="r",
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        **facts,
+    )
