@@ -127,7 +127,7 @@ class FakeObjects:
 
 @dataclass
 class FakeRoles:
-    def check_pass(self, call, role_arn, service):
+    def check_pass(self, call, role_arn, service, associated_arn):
         if role_arn.split(":")[4] != call.account:
             raise ServiceError("AccessDeniedException", "iam:PassRole")
 

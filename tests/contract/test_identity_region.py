@@ -29,6 +29,7 @@ from bastide.policy.ports import NoResourceFacts, Stored
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 SERVICE = "sagemaker.amazonaws.com"
+JOB = "arn:aws-us-gov:sagemaker:us-gov-west-1:111122223333:training-job/j"
 
 
 def policy(action="*", resource="*", effect="Allow", **more):
@@ -313,21 +314,47 @@ def test_roles_for_services(site, admin):
     work = site.service_roles.assume_for_service(admin.account, arn, SERVICE)
     assert site.authorizer.permits(work, "s3:GetObject", "arn:aws-us-gov:s3:::b/k", {})
     assert not site.authorizer.permits(work, "iam:CreateUser", "*", {})
-    site.service_roles.check_pass(site.call(admin), arn, SERVICE)
+    site.service_roles.check_pass(site.call(admin), arn, SERVICE, JOB)
     only = policy("iam:PassRole", arn, Condition={"StringEquals": {"iam:PassedToService": SERVICE}})
     bob = site.user(admin, "bob", only)
-    site.service_roles.check_pass(site.call(bob), arn, SERVICE)
+    site.service_roles.check_pass(site.call(bob), arn, SERVICE, JOB)
     for who, role, service in (
         (bob, arn, "bedrock.amazonaws.com"),
         (bob, arn + "x", SERVICE),
         (admin, arn + "x", SERVICE),
     ):
-        refused(
-            "AccessDeniedException", site.service_roles.check_pass, site.call(who), role, service
-        )
+        passing = site.service_roles.check_pass
+        refused("AccessDeniedException", passing, site.call(who), role, service, JOB)
     refused(
         "ValidationException", site.service_roles.assume_for_service, admin.account, arn, "x.com"
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "wanted", "other"),
+    [
+        ("IpAddress", "aws:SourceIp", "10.0.0.0/8", "192.168.0.0/16"),
+        ("StringEquals", "aws:RequestedRegion", REGION.name, "us-gov-east-1"),
+        ("Bool", "aws:SecureTransport", "true", "false"),
+        ("ArnLike", "iam:AssociatedResourceArn", JOB, JOB + "x"),
+        ("StringEquals", "iam:PassedToService", SERVICE, "bedrock.amazonaws.com"),
+        ("StringLike", "aws:UserAgent", "boto*", "curl*"),
+        ("DateGreaterThan", "aws:CurrentTime", "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
+    ],
+)
+def test_a_role_is_passed_under_the_condition_keys_of_the_call(
+    site, admin, operator, key, wanted, other
+):
+    arn = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
+
+    def passes(name, value):
+        condition = {operator: {key: value}}
+        who = site.user(admin, name, policy("iam:PassRole", arn, Condition=condition))
+        call = replace(site.call(who), source_ip="10.1.2.3", user_agent="boto3")
+        site.service_roles.check_pass(call, arn, SERVICE, JOB)
+
+    passes("right", wanted)
+    refused("AccessDeniedException", passes, "wrong", other)
 
 
 def test_simulation(site, admin):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bastide.kernel.call import Call, Principal
+from bastide.kernel.call import Call
 
 
 class Sealer(Protocol):
@@ -36,12 +36,8 @@ class Checks(Protocol):
 
     def trusts_service(self, document: str, service: str, account: str) -> bool: ...
 
-    def permits(
-        self,
-        principal: Principal,
-        action: str,
-        resource: str,
-        context: Mapping[str, str | list[str]],
+    def permits_more(
+        self, call: Call, action: str, resource: str, more: Mapping[str, str]
     ) -> bool: ...
 
     def simulate(

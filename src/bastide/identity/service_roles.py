@@ -17,13 +17,12 @@ class ServiceRoles:
     directory: Directory
     checks: Checks
 
-    def check_pass(self, call: Call, role_arn: str, service: str) -> None:
-        """AccessDeniedException unless the caller may pass the role to the service."""
+    def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service, for the
+        resource that is being made with it."""
         role = self._role(call.account, role_arn)
-        context: dict[str, str | list[str]] = {"iam:PassedToService": service}
-        if role is None or not self.checks.permits(
-            call.principal, "iam:PassRole", role_arn, context
-        ):
+        more = {"iam:PassedToService": service, "iam:AssociatedResourceArn": associated_arn}
+        if role is None or not self.checks.permits_more(call, "iam:PassRole", role_arn, more):
             message = (
                 f"User: {call.principal.arn} is not authorized to perform: iam:PassRole on "
                 f"resource: {role_arn} because no identity-based policy allows the iam:PassRole "

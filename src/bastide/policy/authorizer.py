@@ -7,7 +7,7 @@ read, so that what exists there and what does not answer alike.
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastide.kernel import arns
@@ -230,14 +230,12 @@ class PolicyChecks:
     def _trust(self, document: str) -> Document:
         return self.authorizer.parsed.of(document, PolicyKind.TRUST)
 
-    def permits(
-        self,
-        principal: Principal,
-        action: str,
-        resource: str,
-        context: Mapping[str, str | list[str]],
-    ) -> bool:
-        return self.authorizer.permits(principal, action, resource, context)
+    def permits_more(self, call: Call, action: str, resource: str, more: Mapping[str, str]) -> bool:
+        """Whether the caller of a call may do one more thing than the call itself, whose condition
+        keys hold for it too: pass a role, with `more` to tell where to."""
+        standing = self.authorizer.standing(call, {})
+        context = {**standing.context, **{key.lower(): value for key, value in more.items()}}
+        return replace(standing, context=context).permits(action, resource)
 
     def simulate(
         self,

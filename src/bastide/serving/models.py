@@ -42,12 +42,13 @@ class Models:
         self.environments.for_image(container["Image"])
         if not req.get("ExecutionRoleArn"):
             raise ServiceError("ValidationException", "ExecutionRoleArn must be specified.")
-        self.roles.check_pass(call, req["ExecutionRoleArn"], SERVICE)
         name = req["ModelName"]
+        arn = arns.regional(call.region, "sagemaker", call.account, f"model/{name.lower()}")
+        self.roles.check_pass(call, req["ExecutionRoleArn"], SERVICE, arn)
         new = Resource(
             account=call.account,
             name=name,
-            arn=arns.regional(call.region, "sagemaker", call.account, f"model/{name.lower()}"),
+            arn=arn,
             created_ms=epoch_ms(self.clock.now()),
             request={key: value for key, value in req.items() if key != "Tags"},
         )

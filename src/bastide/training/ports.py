@@ -10,8 +10,9 @@ from bastide.kernel.call import Call, Principal
 
 
 class Roles(Protocol):
-    def check_pass(self, call: Call, role_arn: str, service: str) -> None:
-        """AccessDeniedException unless the caller may pass the role to the service."""
+    def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service for the
+        resource that is being made."""
         ...
 
     def assume_for_service(self, account: str, role_arn: str, service: str) -> Principal:

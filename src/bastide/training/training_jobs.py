@@ -86,9 +86,9 @@ class TrainingJobs:
         self.environments.for_image(req["AlgorithmSpecification"]["TrainingImage"])
         size = self.machine.fit(size_of(req["ResourceConfig"]["InstanceType"]))
         checked = checked_tags(req.get("Tags") or [])
-        self.roles.check_pass(call, req["RoleArn"], SERVICE)
         name = req["TrainingJobName"]
         arn = arns.regional(call.region, "sagemaker", call.account, f"training-job/{name.lower()}")
+        self.roles.check_pass(call, req["RoleArn"], SERVICE, arn)
         limits = Limits(
             memory_bytes=size.memory_bytes,
             cpus=size.cpus,
