@@ -12,6 +12,7 @@ from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
 from bastide.identity.entities import Entities
 from bastide.identity.policies import ManagedPolicies
+from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
 from bastide.identity.service_roles import ServiceRoles
 from bastide.identity.sessions import Sessions
@@ -58,7 +59,8 @@ class Site:
         entities, maker = self.entities, self.maker
         self.agencies = Agencies(entities=entities, maker=maker)
         self.users = Users(entities=entities)
-        self.roles = Roles(entities=entities)
+        self.names = PrincipalNames(directory=self.directory)
+        self.roles = Roles(entities=entities, names=self.names)
         self.policies = ManagedPolicies(entities=entities)
         self.keys = AccessKeys(entities=entities, maker=maker)
         self.service_keys = ServiceSpecificCredentials(entities=entities, maker=maker)
@@ -248,6 +250,76 @@ def test_a_session_ends_with_its_role_even_if_the_name_comes_back(site, admin):
     assert site.session(answer) is None
     site.roles.create_role(call, role)
     assert site.session(answer) is None
+
+
+def shown_trust(site, admin, name):
+    role = site.roles.get_role(site.call(admin), {"RoleName": name})["Role"]
+    return json.loads(unquote(role["AssumeRolePolicyDocument"]))["Statement"][0]["Principal"]["AWS"]
+
+
+def test_a_re_created_user_or_role_is_not_the_one_that_was_trusted(site, admin):
+    call, sts = site.call(admin), site.call
+    maker = {"RoleName": "Maker", "AssumeRolePolicyDocument": trust({"AWS": admin.account})}
+    maker_arn = site.roles.create_role(call, maker)["Role"]["Arn"]
+    site.user(admin, "bob")
+    bob_arn = f"arn:aws-us-gov:iam::{admin.account}:user/bob"
+    session_arn = f"arn:aws-us-gov:sts::{admin.account}:assumed-role/Maker/s"
+    for name, who in (("ByUser", bob_arn), ("ByRole", maker_arn), ("BySession", [session_arn])):
+        document = trust({"AWS": who})
+        made = {"RoleName": name, "AssumeRolePolicyDocument": document}
+        site.roles.create_role(call, made)
+        assert shown_trust(site, admin, name) == who
+
+    def assumes(name, principal):
+        asked = {
+            "RoleArn": f"arn:aws-us-gov:iam::{admin.account}:role/{name}", "RoleSessionName": "x",
+        }  # fmt: skip
+        site.sessions.assume_role(sts(principal, "sts.AssumeRole"), asked)
+
+    def bob():
+        found = site.keys.list_access_keys(call, {"UserName": "bob"})["AccessKeyMetadata"]
+        return site.credentials.find(found[0]["AccessKeyId"], None, site.clock.now()).principal
+
+    def maker_session():
+        answer = site.sessions.assume_role(call, {"RoleArn": maker_arn, "RoleSessionName": "s"})
+        return site.session(answer).principal
+
+    assumes("ByUser", bob())
+    assumes("ByRole", maker_session())
+    assumes("BySession", maker_session())
+    key = {"UserName": "bob", "AccessKeyId": bob().access_key_id}
+    site.keys.delete_access_key(call, key)
+    old = site.users.get_user(call, {"UserName": "bob"})["User"]["UserId"]
+    site.users.delete_user(call, {"UserName": "bob"})
+    site.roles.delete_role(call, {"RoleName": "Maker"})
+    site.user(admin, "bob")
+    site.roles.create_role(call, maker)
+    assert shown_trust(site, admin, "ByUser") == old
+    assert shown_trust(site, admin, "BySession")[0].startswith("AROA")
+    refused("AccessDenied", assumes, "ByUser", bob())
+    refused("AccessDenied", assumes, "ByRole", maker_session())
+    refused("AccessDenied", assumes, "BySession", maker_session())
+
+
+def test_a_document_that_names_nobody_is_refused(site, admin):
+    other = site.administrator("omega")
+    site.user(other, "carl")
+    call = site.call(admin)
+    for who in (
+        f"arn:aws-us-gov:iam::{admin.account}:user/nobody",
+        f"arn:aws-us-gov:iam::{other.account}:user/carl",
+        f"arn:aws-us-gov:sts::{admin.account}:assumed-role/Nobody/s",
+        f"arn:aws:iam::{admin.account}:user/administrator",
+        "AIDA",
+    ):
+        document = trust({"AWS": [admin.account, who]})
+        asked = {"RoleName": "R", "AssumeRolePolicyDocument": document}
+        error = refused("MalformedPolicyDocument", site.roles.create_role, call, asked)
+        assert error.message == f'Invalid principal in policy: "AWS":"{who}"'
+    kept = site.names.bound(
+        admin.account, trust({"AWS": "*", "Service": "sagemaker.amazonaws.com"})
+    )
+    assert kept == trust({"AWS": "*", "Service": "sagemaker.amazonaws.com"}), "the very text"
 
 
 def test_durations(site, admin):

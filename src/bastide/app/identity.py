@@ -9,6 +9,7 @@ from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
 from bastide.identity.entities import Entities
 from bastide.identity.policies import ManagedPolicies
+from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
 from bastide.identity.service_roles import ServiceRoles
 from bastide.identity.sessions import Sessions
@@ -29,6 +30,7 @@ class Identity:
     directory: Directory
     authorizer: PolicyAuthorizer
     checks: PolicyChecks
+    names: PrincipalNames
     credentials: KnownCredentials
     roles: ServiceRoles
     agencies: Agencies
@@ -52,12 +54,17 @@ class ResourceSources:
 
 @dataclass(frozen=True, slots=True)
 class BucketPolicyCheck:
-    """Judges a bucket policy before the store keeps it."""
+    """Judges a bucket policy before the store keeps it, and shows what was kept."""
 
     checks: PolicyChecks
+    names: PrincipalNames
 
-    def check_bucket_policy(self, account: str, bucket_arn: str, document: str) -> None:
+    def checked(self, account: str, bucket_arn: str, document: str) -> str:
         self.checks.check(document, "resource", "MalformedPolicy")
+        return self.names.bound(account, document, "MalformedPolicy")
+
+    def shown(self, account: str, document: str) -> str:
+        return self.names.shown(account, document)
 
 
 def open_identity(core: Core, resources: ResourceSources) -> Identity:
@@ -67,19 +74,21 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
     entities = Entities(
         directory=directory, database=core.database, checks=checks, clock=core.clock, ids=core.ids
     )
+    names = PrincipalNames(directory=directory)
     maker = KeyMaker(sealer=core.keyring, clock=core.clock, ids=core.ids)
     tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)
     return Identity(
         directory=directory,
         authorizer=authorizer,
         checks=checks,
+        names=names,
         credentials=KnownCredentials(directory=directory, maker=maker, tokens=tokens),
         roles=ServiceRoles(directory=directory, checks=checks),
         agencies=Agencies(entities=entities, maker=maker),
         handlers={
             "iam": [
                 Users(entities=entities),
-                Roles(entities=entities),
+                Roles(entities=entities, names=names),
                 ManagedPolicies(entities=entities),
                 AccessKeys(entities=entities, maker=maker),
                 ServiceSpecificCredentials(entities=entities, maker=maker),

@@ -61,7 +61,9 @@ def open_store(core: Core, identity: Identity) -> Store:
         Multipart(shelf=shelf, doors=doors),
         Tagging(shelf=shelf, doors=doors),
         BucketPolicies(
-            database=database, doors=doors, documents=BucketPolicyCheck(identity.checks)
+            database=database,
+            doors=doors,
+            documents=BucketPolicyCheck(identity.checks, identity.names),
         ),
         Versioning(database=database, doors=doors),
     ]

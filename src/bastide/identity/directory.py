@@ -118,6 +118,13 @@ class Directory:
         found = self.find(account, Kind(kind), rest.rpartition("/")[2])
         return found if found and found.arn == arn else None
 
+    def by_id(self, account: str, unique_id: str) -> Entity | None:
+        """The user or role of a unique id, if it is still there."""
+        return self.memory.get(
+            (account, "id", unique_id),
+            lambda: self.database.read(lambda c: records.find_by_id(c, account, unique_id)),
+        )
+
     def get(self, account: str, kind: Kind, name: str) -> Entity:
         return found_or_error(self.find(account, kind, name), kind, name)
 

@@ -185,6 +185,12 @@ def find_entity(connection: Connection, account: str, kind: Kind, name: str) -> 
     return _entity(found) if found else None
 
 
+def find_by_id(connection: Connection, account: str, unique_id: str) -> Entity | None:
+    where = (entities.c.account == account) & (entities.c.id == unique_id)
+    found = connection.execute(select(entities).where(where)).mappings().first()
+    return _entity(found) if found else None
+
+
 def list_entities(connection: Connection, account: str, kind: Kind) -> list[Entity]:
     same = (entities.c.account == account) & (entities.c.kind == kind.value)
     rows = connection.execute(select(entities).where(same).order_by(entities.c.name_key))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from bastide.identity import records
 from bastide.identity.entities import Entities, document_size, limit, tag_list
 from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.principals import PrincipalNames
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
 
@@ -16,7 +17,7 @@ Params = dict[str, Any]
 TRUST_SIZE_MAX = 4_096
 
 
-def shown(role: Entity, *, whole: bool = True) -> Params:
+def shown(role: Entity, trust: str, *, whole: bool = True) -> Params:
     """The trust policy is percent-encoded, as IAM sends it."""
     row: Params = {
         "Path": role.path,
@@ -24,7 +25,7 @@ def shown(role: Entity, *, whole: bool = True) -> Params:
         "RoleId": role.id,
         "Arn": role.arn,
         "CreateDate": moment(role.created_ms),
-        "AssumeRolePolicyDocument": quote(role.trust, safe=""),
+        "AssumeRolePolicyDocument": quote(trust, safe=""),
         "MaxSessionDuration": role.session_max_s,
     }
     if role.description:
@@ -39,12 +40,13 @@ class Roles:
     """Roles, their trust, their tags, their inline and attached policies."""
 
     entities: Entities
+    names: PrincipalNames
 
     @operation(
         "RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags"
     )
     def create_role(self, call: Call, req: Params) -> Params:
-        trust = self._checked_trust(req["AssumeRolePolicyDocument"])
+        trust = self._checked_trust(call, req["AssumeRolePolicyDocument"])
         role = replace(
             self.entities.new(call, Kind.ROLE, req["RoleName"], req),
             trust=trust,
@@ -52,19 +54,21 @@ class Roles:
             session_max_s=req.get("MaxSessionDuration") or 3600,
         )
         self.entities.add(role)
-        return {"Role": shown(role)}
+        return {"Role": self._shown(role)}
 
-    def _checked_trust(self, text: str) -> str:
+    def _shown(self, role: Entity, *, whole: bool = True) -> Params:
+        return shown(role, self.names.shown(role.account, role.trust), whole=whole)
+
+    def _checked_trust(self, call: Call, text: str) -> str:
         self.entities.checks.check(text, "trust")
         if document_size(text) > TRUST_SIZE_MAX:
             raise limit(f"Cannot exceed quota for ACLSizePerRole: {TRUST_SIZE_MAX}")
-        return text
+        return self.names.bound(call.account, text)
 
     @operation("RoleName")
     def get_role(self, call: Call, req: Params) -> Params:
-        return {
-            "Role": shown(self.entities.directory.get(call.account, Kind.ROLE, req["RoleName"]))
-        }
+        role = self.entities.directory.get(call.account, Kind.ROLE, req["RoleName"])
+        return {"Role": self._shown(role)}
 
     @operation("RoleName")
     def delete_role(self, call: Call, req: Params) -> Params:
@@ -74,7 +78,7 @@ class Roles:
     @operation("PathPrefix", "MaxItems", "Marker")
     def list_roles(self, call: Call, req: Params) -> Params:
         found, rest = self.entities.list(call, Kind.ROLE, req)
-        return {"Roles": [shown(role, whole=False) for role in found], **rest}
+        return {"Roles": [self._shown(role, whole=False) for role in found], **rest}
 
     @operation("RoleName", "Description", "MaxSessionDuration")
     def update_role(self, call: Call, req: Params) -> Params:
@@ -92,7 +96,7 @@ class Roles:
 
     @operation("RoleName", "PolicyDocument")
     def update_assume_role_policy(self, call: Call, req: Params) -> Params:
-        trust = self._checked_trust(req["PolicyDocument"])
+        trust = self._checked_trust(call, req["PolicyDocument"])
 
         def work(connection: Connection, role: Entity) -> None:
             records.change_entity(connection, replace(role, trust=trust))

@@ -182,7 +182,8 @@ def is_foreign(account: str, resource: str) -> bool:
 
 
 def caller_of(principal: Principal) -> Caller:
-    return Caller(account=principal.account, arn=principal.arn, issuer_arn=principal.issuer_arn)
+    own = principal.user_id
+    return Caller(account=principal.account, own=own, issuer=own.partition(":")[0])
 
 
 def denied(call: Call, action: str, resource: str, reason: Reason) -> ServiceError:

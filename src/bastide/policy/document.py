@@ -28,6 +28,8 @@ _PRINCIPAL_ARN = re.compile(
     r"arn:[a-z-]+:(iam|sts)::\d{12}:(root|(user|role|assumed-role|federated-user)/[\w+=,.@/-]+)\Z",
     re.ASCII,
 )
+_UNIQUE_ID = re.compile(r"(AIDA|AROA)[A-Z0-9]{12,124}(:[\w+=,.@-]{1,64})?\Z", re.ASCII)
+_AWS = (_ACCOUNT, _PRINCIPAL_ARN, _UNIQUE_ID)
 _SERVICE = re.compile(r"[a-z0-9.-]{1,128}\Z")
 _INVERTIBLE = ("Action", "Resource", "Principal")
 _STATEMENT_KEYS = frozenset(
@@ -45,11 +47,12 @@ class PolicyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """Who a statement of a resource or trust policy is about."""
+    """Who a statement of a resource or trust policy is about. `ids` are unique ids, once a
+    document is stored (identity/principals.py)."""
 
     everyone: bool
     accounts: frozenset[str]
-    arns: frozenset[str]
+    ids: frozenset[str]
     services: frozenset[str]
 
 
@@ -211,15 +214,16 @@ def _principals(value: Any) -> Principals:
         raise Malformed("Invalid principal in policy.")
     aws = _texts(value["AWS"], "principals") if "AWS" in value else []
     services = _texts(value["Service"], "principals") if "Service" in value else []
-    if not all(each == "*" or _ACCOUNT.match(each) or _PRINCIPAL_ARN.match(each) for each in aws):
-        raise Malformed("Invalid principal in policy.")
+    for each in aws:
+        if each != "*" and not any(form.match(each) for form in _AWS):
+            raise Malformed(f'Invalid principal in policy: "AWS":"{each[:256]}"')
     if not all(_SERVICE.match(each) for each in services):
         raise Malformed("Invalid principal in policy.")
     roots = {each.split(":")[4] for each in aws if each.endswith(":root")}
     return Principals(
         "*" in aws,
         frozenset(roots | {each for each in aws if _ACCOUNT.match(each)}),
-        frozenset(each for each in aws if "/" in each),
+        frozenset(each for each in aws if "/" in each or _UNIQUE_ID.match(each)),
         frozenset(services),
     )
 

@@ -38,11 +38,13 @@ class Grant(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A caller as resource policies name one. A service has only `service`."""
+    """A caller as resource policies name one: by unique ids, so that a name that comes back is
+    somebody else. `own` is the user's or the session's, `issuer` the user's or the role's. A
+    service has only `service`."""
 
     account: str = ""
-    arn: str = ""
-    issuer_arn: str = ""
+    own: str = ""
+    issuer: str = ""
     service: str = ""
 
 
@@ -154,8 +156,8 @@ def _reach(statement: Statement, request: Request) -> Grant:
 def _principal_reach(principals: Principals, caller: Caller) -> Grant:
     if caller.service:
         return Grant.ROLE if caller.service in principals.services else Grant.NONE
-    if caller.arn in principals.arns:
+    if caller.own in principals.ids:
         return Grant.DIRECT
-    if principals.everyone or caller.issuer_arn in principals.arns:
+    if principals.everyone or caller.issuer in principals.ids:
         return Grant.ROLE
     return Grant.DELEGATED if caller.account in principals.accounts else Grant.NONE

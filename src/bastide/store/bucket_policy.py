@@ -1,4 +1,4 @@
-"""Bucket policies: kept verbatim; what they mean is the policy context's business."""
+"""Bucket policies: what they mean is the policy context's business."""
 
 import json
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class BucketPolicies:
             raise _malformed("Policies must be valid JSON and the first byte must be '{'")
         bucket = self.doors.bucket(call, req)
         arn = s3(call.region, bucket.name)
-        self.documents.check_bucket_policy(call.account, arn, document)
-        self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=document))
+        kept = self.documents.checked(call.account, arn, document)
+        self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=kept))
         return {}
 
     @operation("Bucket", "ExpectedBucketOwner")
@@ -57,7 +57,7 @@ class BucketPolicies:
                 status=404,
                 members={"BucketName": bucket.name},
             )
-        return {"Policy": bucket.policy}
+        return {"Policy": self.documents.shown(call.account, bucket.policy)}
 
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket_policy(self, call: Call, req: Params) -> Params:

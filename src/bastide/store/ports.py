@@ -46,8 +46,13 @@ class Access(Protocol):
 
 
 class PolicyDocuments(Protocol):
-    def check_bucket_policy(self, account: str, bucket_arn: str, document: str) -> None:
-        """Raises ServiceError MalformedPolicy for a document that could not be enforced."""
+    def checked(self, account: str, bucket_arn: str, document: str) -> str:
+        """The document as it is kept. Raises ServiceError MalformedPolicy for one that could not
+        be enforced."""
+        ...
+
+    def shown(self, account: str, document: str) -> str:
+        """A kept document as it is shown."""
         ...
 
 

@@ -16,8 +16,8 @@ from bastide.policy.patterns import ArnPattern, BadPattern, Pattern
 
 ME = Caller(
     account="111122223333",
-    arn="arn:aws:sts::111122223333:assumed-role/R/s",
-    issuer_arn="arn:aws:iam::111122223333:role/R",
+    own="AROAAAAAAAAAAAAAAAAAA:session",
+    issuer="AROAAAAAAAAAAAAAAAAAA",
 )
 
 
@@ -148,8 +148,8 @@ def test_deny_wins_and_not_forms():
         ("*", Grant.ROLE),
         ({"AWS": ME.account}, Grant.DELEGATED),
         ({"AWS": f"arn:aws:iam::{ME.account}:root"}, Grant.DELEGATED),
-        ({"AWS": ME.issuer_arn}, Grant.ROLE),
-        ({"AWS": [ME.arn, ME.account]}, Grant.DIRECT),
+        ({"AWS": ME.issuer}, Grant.ROLE),
+        ({"AWS": [ME.own, ME.account]}, Grant.DIRECT),
         ({"AWS": "999999999999"}, Grant.NONE),
         ({"Service": "sagemaker.amazonaws.com"}, Grant.NONE),
     ],
