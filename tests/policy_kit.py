@@ -33,6 +33,11 @@ class Held:
     trust: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
+    tagged: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → tags
+
+    def tags(self, account, resource, version):
+        return self.tagged.get(resource, {})
+
     def policies_of(self, account, issuer_arn):
         return [(f"p{n}", text) for n, text in enumerate(self.policies.get(issuer_arn, []))]
 

@@ -1,5 +1,6 @@
 """Identity and policy, joined: who is it, and what may they."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bastide.app.core import Core
@@ -16,6 +17,7 @@ from bastide.identity.sessions import Sessions
 from bastide.identity.simulation import Simulation
 from bastide.identity.tokens import SessionTokens
 from bastide.identity.users import Users
+from bastide.kernel import arns
 from bastide.kernel.regions import Region
 from bastide.models.catalogue import Models
 from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
@@ -37,15 +39,24 @@ class Identity:
     handlers: dict[str, list[object]]
 
 
+TagsOf = Callable[[str, str, str | None], Mapping[str, str]]
+
+
 class ResourceSources:
     """What the authorizer asks about resources; their owners are made after it."""
 
     def __init__(self) -> None:
         self.space: ObjectSpace | None = None
         self.catalogue: Models | None = None
+        self.tagged: dict[str, TagsOf] = {}  # by service
 
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         return self.space.bucket_policy(account, bucket) if self.space else None
+
+    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
+        arn = arns.parse(resource)
+        read = self.tagged.get(arn.service) if arn else None
+        return read(account, resource, version) if read else {}
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
         assert self.catalogue is not None
@@ -74,6 +85,7 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
     entities = Entities(
         directory=directory, database=core.database, checks=checks, clock=core.clock, ids=core.ids
     )
+    resources.tagged["iam"] = lambda account, arn, _: directory.tags_of(account, arn)
     names = PrincipalNames(directory=directory)
     maker = KeyMaker(sealer=core.keyring, clock=core.clock, ids=core.ids)
     tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app.core import Core
-from bastide.app.identity import Identity
+from bastide.app.identity import Identity, TagsOf
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.db import Database
 from bastide.evidence.events import Events
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
+from bastide.logs.lookup import group_tags
 from bastide.logs.metrics import Metrics
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.logs.streams import LogStreams
@@ -170,4 +171,14 @@ def _taggable(database: Database) -> dict[str, Callable[[str, str], bool]]:
         "model": stored(serving_records.models, "model"),
         "endpoint-config": stored(serving_records.configs, "endpoint-config"),
         "endpoint": stored(serving_records.endpoints, "endpoint"),
+    }
+
+
+def tag_sources(core: Core, store: Store) -> dict[str, TagsOf]:
+    """Where the tags of each service's resources are, for conditions on them."""
+    database, tags = core.database, TagStore(database=core.database)
+    return {
+        "sagemaker": lambda account, arn, _: tags.of(account, arn),
+        "logs": lambda account, arn, _: group_tags(database, account, arn),
+        "s3": store.space.tags,
     }

@@ -14,7 +14,7 @@ from bastide import __version__
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.identity import ResourceSources, open_identity
-from bastide.app.learning import open_machine_learning
+from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.workshop import open_workshop
 from bastide.jobs.walls import told
@@ -48,6 +48,7 @@ class RegionProcess:
         self.learning = open_machine_learning(core, self.identity, store, self.workshop)
         self.bedrock = open_bedrock(core)
         resources.catalogue = self.bedrock.models
+        resources.tagged |= tag_sources(core, store)
         self.executor = ThreadPoolExecutor(core.settings.handler_threads, "handler")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
         self.gateway = self._gateway(store)

@@ -5,7 +5,7 @@ One process owns a region's database, so that a change made here is the only one
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -117,6 +117,14 @@ class Directory:
             return None
         found = self.find(account, Kind(kind), rest.rpartition("/")[2])
         return found if found and found.arn == arn else None
+
+    def tags_of(self, account: str, arn: str) -> Mapping[str, str]:
+        """The tags of a user, a role or a policy."""
+        entity = self.by_arn(account, arn)
+        if entity is not None:
+            return entity.tags
+        policy = self.database.read(lambda c: records.find_managed(c, account, arn))
+        return policy.tags if policy else {}
 
     def by_id(self, account: str, unique_id: str) -> Entity | None:
         """The user or role of a unique id, if it is still there."""

@@ -1,9 +1,11 @@
 """Finding the group and the stream that a request names, or AWS's error for it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.db.database import Database
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.logs import records
@@ -26,6 +28,13 @@ def group_name(call: Call, req: Params) -> str:
     if not identifier:
         raise ServiceError("InvalidParameterException", "A log group must be specified.")
     return str(identifier)
+
+
+def group_tags(database: Database, account: str, arn: str) -> Mapping[str, str]:
+    """The tags of the group that an ARN names, of itself or of a stream in it."""
+    name = arn.partition(":log-group:")[2].partition(":")[0]
+    found = database.read(lambda c: records.find_group(c, account, name))
+    return found.tags if found else {}
 
 
 def the_group(c: Connection, call: Call, name: str) -> Group:

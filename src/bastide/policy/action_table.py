@@ -8,6 +8,10 @@ nothing have an empty value.
 NEEDS: dict[str, tuple[str, ...]] = {
     "sts.GetCallerIdentity": (),
     "sts.GetSessionToken": (),
+    "iam.CreateUser": ("iam:CreateUser iam", "iam:TagUser iam Tags"),
+    "iam.CreateRole": ("iam:CreateRole iam", "iam:TagRole iam Tags"),
+    "iam.CreatePolicy": ("iam:CreatePolicy iam", "iam:TagPolicy iam Tags"),
+    "logs.CreateLogGroup": ("logs:CreateLogGroup logs", "logs:TagResource log-group tags"),
     "sts.AssumeRole": ("sts:AssumeRole role-arn", "sts:TagSession role-arn Tags"),
     "s3.ListBuckets": ("s3:ListAllMyBuckets *",),
     "s3.CreateBucket": ("s3:CreateBucket bucket",),
@@ -65,6 +69,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",
+        "sagemaker:AddTags sagemaker Tags",
     ),
     "sagemaker.UpdateEndpoint": (
         "sagemaker:UpdateEndpoint sagemaker",
@@ -75,6 +80,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "sagemaker-runtime.InvokeEndpointAsync": ("sagemaker:InvokeEndpointAsync endpoint",),
 }
 
+# What else is needed to make a thing with tags, where the table does not name the operation.
+WITH_TAGS = {
+    "sagemaker": "sagemaker:AddTags sagemaker Tags",
+    "bedrock": "bedrock:TagResource * tags",
+    "cloudwatch": "cloudwatch:TagResource * Tags",
+}
 # Everything else in s3 whose name holds "Object" is about the object, the rest about the bucket.
 # With a version id these act under another name.
 WITH_VERSION = {

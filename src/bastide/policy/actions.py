@@ -7,10 +7,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.policy import names, resources
-from bastide.policy.action_table import CONDITION_KEYS, NEEDS, PREFIXES, WITH_VERSION
+from bastide.policy.action_table import (
+    CONDITION_KEYS,
+    NEEDS,
+    PREFIXES,
+    WITH_TAGS,
+    WITH_VERSION,
+)
 from bastide.policy.ports import Stored
 
 Context = dict[str, str | Sequence[str]]
@@ -32,6 +39,8 @@ def prefix_of(service: str) -> str:
 def needs_of(call: Call, params: Mapping[str, Any], stored: Stored) -> list[Need]:
     """What this call needs; all of it."""
     found: list[Need] = []
+    if _is_bearer(call.principal):
+        found.append(Need("bedrock:CallWithBearerToken", ["*"]))
     for row in rows_of(call.operation):
         action, word, *only_with = row.split(" ")
         if only_with and not params.get(only_with[0]):
@@ -40,6 +49,11 @@ def needs_of(call: Call, params: Mapping[str, Any], stored: Stored) -> list[Need
             action = WITH_VERSION.get(action, action)
         found.append(Need(action, resources.of(word, call, params, stored)))
     return found
+
+
+def _is_bearer(principal: Principal) -> bool:
+    """A Bedrock API key's id; all here are long-term."""
+    return principal.access_key_id.startswith("ACCA")
 
 
 def _names_version(word: str, params: Mapping[str, Any]) -> bool:
@@ -53,7 +67,10 @@ def rows_of(operation: str) -> tuple[str, ...]:
     if operation in NEEDS:
         return NEEDS[operation]
     service, _, name = operation.partition(".")
-    return (f"{prefix_of(service)}:{name} {resources.word_for(service, name)}",)
+    row = f"{prefix_of(service)}:{name} {resources.word_for(service, name)}"
+    if name.startswith("Create") and service in WITH_TAGS:
+        return (row, WITH_TAGS[service])
+    return (row,)
 
 
 def authorized_how(operation: str) -> str:
@@ -97,6 +114,8 @@ def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context
         "aws:requestedregion": call.region.name,
         "aws:viaawsservice": "false",
     }
+    if _is_bearer(call.principal):
+        context["bedrock:bearertokentype"] = "LONG_TERM"
     if call.source_ip:
         context["aws:sourceip"] = call.source_ip
     if call.user_agent:
@@ -121,9 +140,25 @@ def _add_s3(context: Context, call: Call, params: Mapping[str, Any]) -> None:
     digest = call.headers.get("x-amz-content-sha256")
     if digest:
         context["s3:x-amz-content-sha256"] = digest
+    for key, value in _object_tags(params):
+        context[f"s3:requestobjecttag/{key.lower()}"] = value
+    keys = [key for key, _ in _object_tags(params)]
+    if keys:
+        context["s3:requestobjecttagkeys"] = keys
     place = (params.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     if place:
         context["s3:locationconstraint"] = str(place)
+
+
+def _object_tags(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """`x-amz-tagging: a=1&b=2`, or the document of PutObjectTagging."""
+    tagging = params.get("Tagging")
+    if isinstance(tagging, Mapping):
+        return [_pair(tag) for tag in (tagging.get("TagSet") or [])[:TAGS_MAX]]
+    try:
+        return parse_qsl(tagging or "", keep_blank_values=True, max_num_fields=TAGS_MAX)
+    except ValueError:
+        return []  # the handler refuses it
 
 
 def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
@@ -136,7 +171,7 @@ def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
         pairs = [_pair(each) for each in tags[:TAGS_MAX] if isinstance(each, Mapping)]
     for key, value in pairs:
         context[f"aws:requesttag/{key.lower()}"] = value
-    keys = [key for key, _ in pairs] or params.get("TagKeys") or params.get("tagKeys")
+    keys: Any = [key for key, _ in pairs] or params.get("TagKeys") or params.get("tagKeys")
     if isinstance(keys, list) and keys:
         context["aws:tagkeys"] = [str(key) for key in keys[:TAGS_MAX]]
 
@@ -144,3 +179,17 @@ def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
 def _pair(tag: Mapping[str, Any]) -> tuple[str, str]:
     key = tag.get("Key", tag.get("key", ""))
     return str(key), str(tag.get("Value", tag.get("value", "")))
+
+
+def resource_context(resource: str, tags: Mapping[str, str]) -> Context:
+    """The keys that tell of the tags on a resource: AWS's own, and its service's."""
+    service, _, rest = resource.partition(":")[2].partition(":")[2].partition(":")
+    prefixes = ["aws:resourcetag", f"{service}:resourcetag"]
+    if service == "s3" and "/" in rest:
+        prefixes = ["s3:existingobjecttag"]
+    return {f"{prefix}/{key.lower()}": tags[key] for prefix in prefixes for key in tags}
+
+
+def version_of(params: Mapping[str, Any]) -> str | None:
+    """The version of an object that a call is about."""
+    return params.get("VersionId") or None

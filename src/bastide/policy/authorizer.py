@@ -70,6 +70,7 @@ class Standing:
     context: Context
     identity: Sequence[Source]
     session: Sequence[Source] | None
+    version: str | None = None
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
 
     def decision(self, action: str, resource: str) -> Decision:
@@ -81,8 +82,12 @@ class Standing:
             session=self.session,
             resource=self._resource_policy(action, resource),
         )
+        context = self.context
+        if policies.asks_tags:
+            tags = self.stored.resources.tags(self.caller.account, resource, self.version)
+            context = {**context, **actions.resource_context(resource, tags)}
         request = Request(
-            action=action.lower(), resource=resource, context=self.context, caller=self.caller
+            action=action.lower(), resource=resource, context=context, caller=self.caller
         )
         return decide(request, policies)
 
@@ -130,7 +135,8 @@ class PolicyAuthorizer:
 
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
-        return self._standing(call.principal, actions.context_of(call, params, self.stored))
+        context = actions.context_of(call, params, self.stored)
+        return self._standing(call.principal, context, actions.version_of(params))
 
     def permits(
         self,
@@ -144,7 +150,9 @@ class PolicyAuthorizer:
         keys |= actions.principal_context(principal)
         return self._standing(principal, keys).permits(action, resource)
 
-    def _standing(self, principal: Principal, context: Context) -> Standing:
+    def _standing(
+        self, principal: Principal, context: Context, version: str | None = None
+    ) -> Standing:
         texts = self.stored.principals.policies_of(principal.account, principal.issuer_arn)
         session = None
         if principal.session_policy is not None:
@@ -156,6 +164,7 @@ class PolicyAuthorizer:
             context=context,
             identity=self._sources(texts),
             session=session,
+            version=version,
         )
 
     def _sources(self, texts: Sequence[tuple[str, str]]) -> list[Source]:

@@ -31,6 +31,7 @@ _PRINCIPAL_ARN = re.compile(
 _UNIQUE_ID = re.compile(r"(AIDA|AROA)[A-Z0-9]{12,124}(:[\w+=,.@-]{1,64})?\Z", re.ASCII)
 _AWS = (_ACCOUNT, _PRINCIPAL_ARN, _UNIQUE_ID)
 _SERVICE = re.compile(r"[a-z0-9.-]{1,128}\Z")
+_TAG_KEYS = (":resourcetag/", ":existingobjecttag/", "\\u")  # an escape may hide one
 _INVERTIBLE = ("Action", "Resource", "Principal")
 _STATEMENT_KEYS = frozenset(
     {"Sid", "Effect", "Condition", *_INVERTIBLE, *(f"Not{name}" for name in _INVERTIBLE)}
@@ -76,6 +77,7 @@ class Document:
     """A whole policy."""
 
     statements: tuple[Statement, ...]
+    asks_tags: bool = False  # whether any condition or variable is about tags on the resource
 
 
 class Malformed(ValueError):
@@ -106,7 +108,8 @@ def _document(text: str, kind: PolicyKind) -> Document:
     sids = [each.sid for each in parsed if each.sid]
     if len(sids) != len(set(sids)):
         raise Malformed("Statement IDs (SID) in a single policy must be unique.")
-    return Document(parsed)
+    lowered = text.lower()
+    return Document(parsed, any(word in lowered for word in _TAG_KEYS))
 
 
 def _json(text: str) -> Any:

@@ -66,6 +66,12 @@ class Policies:
     session: Sequence[Source] | None = None
     resource: Sequence[Source] = ()
 
+    @property
+    def asks_tags(self) -> bool:
+        """Whether what is tagged on the resource could matter."""
+        groups = (self.identity, self.resource, self.session or ())
+        return any(document.asks_tags for group in groups for _, document in group)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

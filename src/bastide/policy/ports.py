@@ -1,6 +1,6 @@
 """What policies need to know of others; joined in `app.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,9 +36,17 @@ class ResourceFacts(Protocol):
         none, and the ARNs of the models behind it: the one named and, of an alias, the true one."""
         ...
 
+    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
+        """The tags on a resource of the account; none if it is not there. `version`: of an
+        object, the latest if None."""
+        ...
+
 
 class NoResourceFacts:
-    """Where no resource carries a policy and every model is what it is called."""
+    """Where no resource carries a policy or a tag and every model is what it is called."""
+
+    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
+        return {}
 
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         return None

@@ -124,6 +124,10 @@ def _log_arn(call: Call, group: str, stream: str) -> str:
     return arns.regional(call.region, "logs", call.account, name)
 
 
+def _log_group(call: Call, params: Params) -> Found:
+    return [arns.regional(call.region, "logs", call.account, f"log-group:{params['logGroupName']}")]
+
+
 def _role_arn(call: Call, params: Params) -> Found:
     return [_text(params, "RoleArn")]
 
@@ -160,6 +164,7 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "endpoint": _endpoint,
     "endpoint-config": _endpoint_config,
     "logs": _logs,
+    "log-group": _log_group,
     "role-arn": _role_arn,
 }
 _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {

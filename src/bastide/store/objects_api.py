@@ -1,7 +1,7 @@
 """Objects for the region's own work: jobs' inputs and outputs, model files. Nothing here asks a
 policy: the caller did, for the role that the job runs under."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -75,6 +75,15 @@ class ObjectSpace:
         """The policy document of a bucket, for the authorizer; None if there is none."""
         found = self._find(account, bucket)
         return None if found is None else found.policy
+
+    def tags(self, account: str, arn: str, version: str | None) -> Mapping[str, str]:
+        """The tags of a bucket, or of a version of an object, for the authorizer."""
+        name, slash, key = arn.partition(":::")[2].partition("/")
+        bucket = self._find(account, name)
+        if bucket is None or not slash:
+            return bucket.tags if bucket else {}
+        found = self.shelf.find(bucket, key.encode(errors="replace"), version)
+        return found.facts.tags if found else {}
 
     def _bucket(self, account: str, name: str) -> Bucket:
         found = self._find(account, name)

@@ -28,6 +28,9 @@ class TagStore:
 
     database: Database
 
+    def of(self, account: str, arn: str) -> Mapping[str, str]:
+        return self.database.read(lambda c: records.tags_of(c, account, arn))
+
     def set(self, account: str, arn: str, tags: Sequence[Mapping[str, str]]) -> None:
         checked = checked_tags(tags)
         if checked:

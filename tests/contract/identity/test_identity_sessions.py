@@ -1,0 +1,200 @@
+"""Roles, who may assume and pass them, and the sessions that come of it."""
+
+import json
+from dataclasses import replace
+from urllib.parse import unquote
+
+import pytest
+from tests.identity_kit import JOB, REGION, SERVICE, policy, refused, trust
+
+
+def test_roles_are_assumed_by_those_they_trust(site, admin):
+    call = site.call(admin)
+    made = site.roles.create_role(
+        call,
+        {
+            "RoleName": "R",
+            "AssumeRolePolicyDocument": trust(
+                {"AWS": admin.account}, Condition={"StringEquals": {"sts:ExternalId": "x"}}
+            ),
+        },
+    )["Role"]
+    assert "sts:AssumeRole" in unquote(made["AssumeRolePolicyDocument"])
+    site.roles.put_role_policy(
+        call, {"RoleName": "R", "PolicyName": "p", "PolicyDocument": policy("s3:*")}
+    )
+    asked = {"RoleArn": made["Arn"], "RoleSessionName": "s"}
+    sts = site.call(admin, "sts.AssumeRole")
+    refused("AccessDenied", site.sessions.assume_role, sts, asked)
+    asked |= {"ExternalId": "x", "Policy": policy("s3:GetObject")}
+    site.authorizer.authorize(sts, asked)
+    answer = site.sessions.assume_role(sts, asked)
+    found = site.session(answer)
+    assert found.secret == answer["Credentials"]["SecretAccessKey"]
+    assert found.principal.arn == answer["AssumedRoleUser"]["Arn"]
+    object_ = {"Bucket": "b", "Key": "k"}
+    site.authorizer.authorize(site.call(found.principal, "s3.GetObject"), object_)
+    narrowed = site.call(found.principal, "s3.PutObject")
+    error = refused("AccessDenied", site.authorizer.authorize, narrowed, object_)
+    assert "no session policy" in error.message
+    made = answer["Credentials"]
+    for changed in (made["SessionToken"][:-8] + "AAAAAAA=", "", "x", "%"):
+        assert site.credentials.find(made["AccessKeyId"], changed, site.clock.now()) is None
+    other = "ASIA" + "A" * 16
+    assert site.credentials.find(other, made["SessionToken"], site.clock.now()) is None
+    assert site.credentials.find(made["AccessKeyId"], None, site.clock.now()) is None
+    site.clock.advance(3600)
+    assert site.session(answer) is None
+
+
+def test_a_session_ends_with_its_role_even_if_the_name_comes_back(site, admin):
+    call = site.call(admin)
+    role = {"RoleName": "R", "AssumeRolePolicyDocument": trust({"AWS": "*"})}
+    arn = site.roles.create_role(call, role)["Role"]["Arn"]
+    answer = site.sessions.assume_role(call, {"RoleArn": arn, "RoleSessionName": "s"})
+    assert site.session(answer) is not None
+    site.roles.delete_role(call, {"RoleName": "R"})
+    assert site.session(answer) is None
+    site.roles.create_role(call, role)
+    assert site.session(answer) is None
+
+
+def shown_trust(site, admin, name):
+    role = site.roles.get_role(site.call(admin), {"RoleName": name})["Role"]
+    return json.loads(unquote(role["AssumeRolePolicyDocument"]))["Statement"][0]["Principal"]["AWS"]
+
+
+def test_a_re_created_user_or_role_is_not_the_one_that_was_trusted(site, admin):
+    call, sts = site.call(admin), site.call
+    maker = {"RoleName": "Maker", "AssumeRolePolicyDocument": trust({"AWS": admin.account})}
+    maker_arn = site.roles.create_role(call, maker)["Role"]["Arn"]
+    site.user(admin, "bob")
+    bob_arn = f"arn:aws-us-gov:iam::{admin.account}:user/bob"
+    session_arn = f"arn:aws-us-gov:sts::{admin.account}:assumed-role/Maker/s"
+    for name, who in (("ByUser", bob_arn), ("ByRole", maker_arn), ("BySession", [session_arn])):
+        document = trust({"AWS": who})
+        made = {"RoleName": name, "AssumeRolePolicyDocument": document}
+        site.roles.create_role(call, made)
+        assert shown_trust(site, admin, name) == who
+
+    def assumes(name, principal):
+        asked = {
+            "RoleArn": f"arn:aws-us-gov:iam::{admin.account}:role/{name}", "RoleSessionName": "x",
+        }  # fmt: skip
+        site.sessions.assume_role(sts(principal, "sts.AssumeRole"), asked)
+
+    def bob():
+        found = site.keys.list_access_keys(call, {"UserName": "bob"})["AccessKeyMetadata"]
+        return site.credentials.find(found[0]["AccessKeyId"], None, site.clock.now()).principal
+
+    def maker_session():
+        answer = site.sessions.assume_role(call, {"RoleArn": maker_arn, "RoleSessionName": "s"})
+        return site.session(answer).principal
+
+    assumes("ByUser", bob())
+    assumes("ByRole", maker_session())
+    assumes("BySession", maker_session())
+    key = {"UserName": "bob", "AccessKeyId": bob().access_key_id}
+    site.keys.delete_access_key(call, key)
+    old = site.users.get_user(call, {"UserName": "bob"})["User"]["UserId"]
+    site.users.delete_user(call, {"UserName": "bob"})
+    site.roles.delete_role(call, {"RoleName": "Maker"})
+    site.user(admin, "bob")
+    site.roles.create_role(call, maker)
+    assert shown_trust(site, admin, "ByUser") == old
+    assert shown_trust(site, admin, "BySession")[0].startswith("AROA")
+    refused("AccessDenied", assumes, "ByUser", bob())
+    refused("AccessDenied", assumes, "ByRole", maker_session())
+    refused("AccessDenied", assumes, "BySession", maker_session())
+
+
+def test_a_document_that_names_nobody_is_refused(site, admin):
+    other = site.administrator("omega")
+    site.user(other, "carl")
+    call = site.call(admin)
+    for who in (
+        f"arn:aws-us-gov:iam::{admin.account}:user/nobody",
+        f"arn:aws-us-gov:iam::{other.account}:user/carl",
+        f"arn:aws-us-gov:sts::{admin.account}:assumed-role/Nobody/s",
+        f"arn:aws:iam::{admin.account}:user/administrator",
+        "AIDA",
+    ):
+        document = trust({"AWS": [admin.account, who]})
+        asked = {"RoleName": "R", "AssumeRolePolicyDocument": document}
+        error = refused("MalformedPolicyDocument", site.roles.create_role, call, asked)
+        assert error.message == f'Invalid principal in policy: "AWS":"{who}"'
+    kept = site.names.bound(
+        admin.account, trust({"AWS": "*", "Service": "sagemaker.amazonaws.com"})
+    )
+    assert kept == trust({"AWS": "*", "Service": "sagemaker.amazonaws.com"}), "the very text"
+
+
+def test_durations(site, admin):
+    call = site.call(admin)
+    role = {"RoleName": "R", "AssumeRolePolicyDocument": trust({"AWS": "*"})}
+    asked = {
+        "RoleArn": site.roles.create_role(call, role)["Role"]["Arn"],
+        "RoleSessionName": "s",
+        "DurationSeconds": 7200,
+    }
+    refused("ValidationError", site.sessions.assume_role, call, asked)
+    site.roles.update_role(call, {"RoleName": "R", "MaxSessionDuration": 7200})
+    chained = site.session(site.sessions.assume_role(call, asked)).principal
+    refused("ValidationError", site.sessions.assume_role, site.call(chained), asked)
+
+
+def test_session_tokens_of_users(site, admin):
+    answer = site.sessions.get_session_token(site.call(admin), {})
+    temporary = site.session(answer).principal
+    assert temporary.arn == admin.arn
+    site.authorizer.authorize(site.call(temporary, "s3.ListBuckets"), {})
+    listing = site.call(temporary, "iam.ListUsers")
+    refused("InvalidClientTokenId", site.authorizer.authorize, listing, {})
+
+
+def test_roles_for_services(site, admin):
+    arn = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
+    work = site.service_roles.assume_for_service(admin.account, arn, SERVICE)
+    assert site.authorizer.permits(work, "s3:GetObject", "arn:aws-us-gov:s3:::b/k", {})
+    assert not site.authorizer.permits(work, "iam:CreateUser", "*", {})
+    site.service_roles.check_pass(site.call(admin), arn, SERVICE, JOB)
+    only = policy("iam:PassRole", arn, Condition={"StringEquals": {"iam:PassedToService": SERVICE}})
+    bob = site.user(admin, "bob", only)
+    site.service_roles.check_pass(site.call(bob), arn, SERVICE, JOB)
+    for who, role, service in (
+        (bob, arn, "bedrock.amazonaws.com"),
+        (bob, arn + "x", SERVICE),
+        (admin, arn + "x", SERVICE),
+    ):
+        passing = site.service_roles.check_pass
+        refused("AccessDeniedException", passing, site.call(who), role, service, JOB)
+    refused(
+        "ValidationException", site.service_roles.assume_for_service, admin.account, arn, "x.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "wanted", "other"),
+    [
+        ("IpAddress", "aws:SourceIp", "10.0.0.0/8", "192.168.0.0/16"),
+        ("StringEquals", "aws:RequestedRegion", REGION.name, "us-gov-east-1"),
+        ("Bool", "aws:SecureTransport", "true", "false"),
+        ("ArnLike", "iam:AssociatedResourceArn", JOB, JOB + "x"),
+        ("StringEquals", "iam:PassedToService", SERVICE, "bedrock.amazonaws.com"),
+        ("StringLike", "aws:UserAgent", "boto*", "curl*"),
+        ("DateGreaterThan", "aws:CurrentTime", "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
+    ],
+)
+def test_a_role_is_passed_under_the_condition_keys_of_the_call(
+    site, admin, operator, key, wanted, other
+):
+    arn = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
+
+    def passes(name, value):
+        condition = {operator: {key: value}}
+        who = site.user(admin, name, policy("iam:PassRole", arn, Condition=condition))
+        call = replace(site.call(who), source_ip="10.1.2.3", user_agent="boto3")
+        site.service_roles.check_pass(call, arn, SERVICE, JOB)
+
+    passes("right", wanted)
+    refused("AccessDeniedException", passes, "wrong", other)

@@ -1,0 +1,126 @@
+"""Agencies, IAM and STS joined with real policies, for tests of their handler methods."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from bastide.identity.access_keys import AccessKeys, KeyMaker, ServiceSpecificCredentials
+from bastide.identity.agencies import Agencies
+from bastide.identity.credentials import KnownCredentials
+from bastide.identity.directory import Directory
+from bastide.identity.entities import Entities
+from bastide.identity.policies import ManagedPolicies
+from bastide.identity.principals import PrincipalNames
+from bastide.identity.roles import Roles
+from bastide.identity.service_roles import ServiceRoles
+from bastide.identity.sessions import Sessions
+from bastide.identity.simulation import Simulation
+from bastide.identity.tokens import SessionTokens
+from bastide.identity.users import Users
+from bastide.kernel.call import Call
+from bastide.kernel.clock import ManualClock
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import SeededIds
+from bastide.kernel.regions import Region
+from bastide.keys.keyring import Keyring
+from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
+from bastide.policy.ports import NoResourceFacts, Stored
+
+REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
+SERVICE = "sagemaker.amazonaws.com"
+JOB = "arn:aws-us-gov:sagemaker:us-gov-west-1:111122223333:training-job/j"
+
+
+def policy(action="*", resource="*", effect="Allow", **more):
+    statement = {"Effect": effect, "Action": action, "Resource": resource, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def trust(principal, **more):
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@dataclass
+class Site:
+    """Everything joined as `app.py` joins it."""
+
+    clock: ManualClock
+    directory: Directory
+    checks: PolicyChecks
+    authorizer: PolicyAuthorizer
+    entities: Entities
+    maker: KeyMaker
+    tokens: SessionTokens
+
+    def __post_init__(self):
+        entities, maker = self.entities, self.maker
+        self.agencies = Agencies(entities=entities, maker=maker)
+        self.users = Users(entities=entities)
+        self.names = PrincipalNames(directory=self.directory)
+        self.roles = Roles(entities=entities, names=self.names)
+        self.policies = ManagedPolicies(entities=entities)
+        self.keys = AccessKeys(entities=entities, maker=maker)
+        self.service_keys = ServiceSpecificCredentials(entities=entities, maker=maker)
+        self.sessions = Sessions(directory=self.directory, checks=self.checks, tokens=self.tokens)
+        self.simulation = Simulation(directory=self.directory, checks=self.checks)
+        self.credentials = KnownCredentials(
+            directory=self.directory, maker=maker, tokens=self.tokens
+        )
+        self.service_roles = ServiceRoles(directory=self.directory, checks=self.checks)
+
+    def administrator(self, name):
+        agency = self.agencies.find(name) or self.agencies.create(name)
+        key_id, _ = self.agencies.administrator_keys(agency)
+        found = self.credentials.find(key_id, None, self.clock.now())
+        assert found is not None
+        return found.principal
+
+    def call(self, principal, operation="iam.X"):
+        return Call(
+            operation=operation,
+            region=REGION,
+            principal=principal,
+            request_id="r",
+            time=self.clock.now(),
+        )
+
+    def session(self, answer):
+        made = answer["Credentials"]
+        return self.credentials.find(made["AccessKeyId"], made["SessionToken"], self.clock.now())
+
+    def user(self, admin, name, *documents):
+        """A new user's principal."""
+        call = self.call(admin)
+        self.users.create_user(call, {"UserName": name})
+        for index, document in enumerate(documents):
+            self.users.put_user_policy(
+                call, {"UserName": name, "PolicyName": f"p{index}", "PolicyDocument": document}
+            )
+        key = self.keys.create_access_key(call, {"UserName": name})["AccessKey"]
+        return self.credentials.find(key["AccessKeyId"], None, self.clock.now()).principal
+
+
+def refused(code, work, *args):
+    with pytest.raises(ServiceError) as caught:
+        work(*args)
+    assert caught.value.code == code, caught.value
+    return caught.value
+
+
+def site_at(database, folder):
+    clock, ids, keyring = ManualClock(), SeededIds(1), Keyring(folder / "keys")
+    directory = Directory(region=REGION, database=database)
+    authorizer = PolicyAuthorizer(stored=Stored(principals=directory, resources=NoResourceFacts()))
+    checks = PolicyChecks(authorizer=authorizer)
+    entities = Entities(directory=directory, database=database, checks=checks, clock=clock, ids=ids)
+    return Site(
+        clock=clock,
+        directory=directory,
+        checks=checks,
+        authorizer=authorizer,
+        entities=entities,
+        maker=KeyMaker(sealer=keyring, clock=clock, ids=ids),
+        tokens=SessionTokens(sealer=keyring, clock=clock, ids=ids),
+    )

@@ -1,0 +1,119 @@
+"""Tags asked for with what is made, tags on what is there, and bearer keys."""
+
+import json
+
+import pytest
+from tests.policy_kit import ME, USER, Desk, principal, statement
+
+SAGEMAKER = f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ME}"
+TAGS = [{"Key": "Team", "Value": "blue"}]
+MADE_WITH_TAGS = [
+    ("sagemaker.CreateTrainingJob", {"TrainingJobName": "j", "Tags": TAGS}, "sagemaker:AddTags"),
+    ("sagemaker.CreateModel", {"ModelName": "m", "Tags": TAGS}, "sagemaker:AddTags"),
+    (
+        "sagemaker.CreateEndpoint",
+        {"EndpointName": "e", "EndpointConfigName": "c", "Tags": TAGS},
+        "sagemaker:AddTags",
+    ),
+    ("logs.CreateLogGroup", {"logGroupName": "g", "tags": {"Team": "blue"}}, "logs:TagResource"),
+    ("iam.CreateUser", {"UserName": "u", "Tags": TAGS}, "iam:TagUser"),
+    ("iam.CreateRole", {"RoleName": "r", "Tags": TAGS}, "iam:TagRole"),
+    ("iam.CreatePolicy", {"PolicyName": "p", "Tags": TAGS}, "iam:TagPolicy"),
+    ("s3.PutObject", {"Bucket": "b", "Key": "k", "Tagging": "Team=blue"}, "s3:PutObjectTagging"),
+]
+
+
+@pytest.mark.parametrize(("operation", "params", "action"), MADE_WITH_TAGS)
+def test_making_a_thing_with_tags_is_tagging_it(operation, params, action):
+    desk = Desk(statement(), statement(action, effect="Deny"))
+    assert action in desk.refusal(operation, params).message
+    bare = {key: value for key, value in params.items() if key not in ("Tags", "tags", "Tagging")}
+    assert desk.allows(operation, bare)
+
+
+@pytest.mark.parametrize(("operation", "params", "action"), MADE_WITH_TAGS[:-1])
+def test_the_tags_that_are_asked_for_are_condition_keys(operation, params, action):
+    for key, operator, good, bad in (
+        ("aws:RequestTag/team", "StringEquals", "blue", "red"),
+        ("aws:TagKeys", "ForAllValues:StringEquals", ["Team"], ["Other"]),
+    ):
+        for wanted, expected in ((good, True), (bad, False)):
+            desk = Desk(statement(Condition={operator: {key: wanted}}))
+            assert desk.allows(operation, params) is expected
+
+
+@pytest.mark.parametrize("tagging", ["Team=blue", {"TagSet": TAGS}])
+def test_an_object_s_tags_are_condition_keys(tagging):
+    params = {"Bucket": "b", "Key": "k", "Tagging": tagging}
+    for condition, expected in (
+        ({"StringEquals": {"s3:RequestObjectTag/Team": "blue"}}, True),
+        ({"StringEquals": {"s3:RequestObjectTag/Team": "red"}}, False),
+        ({"ForAllValues:StringLike": {"s3:RequestObjectTagKeys": ["T*"]}}, True),
+        ({"ForAnyValue:StringLike": {"s3:RequestObjectTagKeys": ["X*"]}}, False),
+    ):
+        assert (
+            Desk(statement(Condition=condition)).allows("s3.PutObjectTagging", params) is expected
+        )
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "resource", "key"),
+    [
+        (
+            "sagemaker.DeleteEndpoint",
+            {"EndpointName": "E"},
+            f"{SAGEMAKER}:endpoint/e",
+            "sagemaker:ResourceTag/team",
+        ),
+        ("iam.GetUser", {"UserName": "ann"}, USER, "iam:ResourceTag/Team"),
+        (
+            "s3.GetObject",
+            {"Bucket": "b", "Key": "k"},
+            "arn:aws-us-gov:s3:::b/k",
+            "s3:ExistingObjectTag/Team",
+        ),
+        ("s3.ListObjectsV2", {"Bucket": "b"}, "arn:aws-us-gov:s3:::b", "aws:ResourceTag/TEAM"),
+    ],
+)  # fmt: skip
+def test_tags_on_a_resource_are_condition_keys(operation, params, resource, key):
+    mine = Desk(
+        statement(Condition={"StringEquals": {key: "blue"}}), tagged={resource: {"Team": "blue"}}
+    )
+    assert mine.allows(operation, params)
+    mine.held.tagged[resource] = {"Team": "red"}
+    assert not mine.allows(operation, params)
+    mine.held.tagged.clear()
+    assert not mine.allows(operation, params)
+
+
+def test_a_variable_may_name_a_tag_of_the_resource():
+    same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
+    arn = f"{SAGEMAKER}:endpoint/e"
+    desk = Desk(statement(Condition=same), tagged={arn: {"team": "blue"}})
+    asked = ("sagemaker.DeleteEndpoint", {"EndpointName": "e"})
+    assert desk.allows(*asked, who=principal(tags={"Team": "blue"}))
+    assert not desk.allows(*asked, who=principal(tags={"Team": "red"}))
+
+
+def test_a_key_that_is_written_with_escapes_is_read():
+    hidden = json.dumps(
+        statement("sagemaker:*", effect="Deny", Condition={"Null": {"aws:ResourceTag/t": "false"}})
+    ).replace("ResourceTag", "\\u0052esourceTag")
+    desk = Desk(statement(), tagged={f"{SAGEMAKER}:endpoint/e": {"t": "1"}})
+    denial = f'{{"Version": "2012-10-17", "Statement": [{hidden}]}}'
+    desk.held.policies[USER].append(denial)
+    assert not desk.allows("sagemaker.DeleteEndpoint", {"EndpointName": "e"})
+
+
+def test_a_bearer_key_needs_leave_of_its_own():
+    bearer = principal(access_key_id="ACCAKEY")
+    asked = ("bedrock-runtime.Converse", {"modelId": "a.b"})
+    desk = Desk(statement("bedrock:InvokeModel"))
+    assert desk.allows(*asked)
+    assert "bedrock:CallWithBearerToken" in desk.refusal(*asked, who=bearer).message
+    long_term = {"StringEquals": {"bedrock:BearerTokenType": "LONG_TERM"}}
+    desk = Desk(
+        statement("bedrock:InvokeModel"),
+        statement("bedrock:CallWithBearerToken", Condition=long_term),
+    )
+    assert desk.allows(*asked, who=bearer)
