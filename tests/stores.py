@@ -91,6 +91,9 @@ class FakeDocuments:
     def shown(self, account, document):
         return document
 
+    def changed(self, account, bucket):
+        pass
+
 
 class Store:
     """Every handler of S3, and `call(account, operation, …)` to use them as the wire would."""
@@ -112,17 +115,18 @@ class Store:
         doors = Doors(database=database, access=self.access)
         self.upkeep = Upkeep(database=database, blobs=self.blobs, keyring=self.keyring)
         self.space = ObjectSpace(shelf=shelf)
+        documents = FakeDocuments()
         self.handlers = [
             Buckets(
                 database=database, doors=doors, shelf=shelf, keyring=self.keyring, clock=clock,
-                ids=ids,
+                ids=ids, documents=documents,
             ),
             Objects(shelf=shelf, doors=doors),
             Copies(shelf=shelf, doors=doors),
             Multipart(shelf=shelf, doors=doors),
             Listing(database=database, doors=doors, keyring=self.keyring),
             Tagging(shelf=shelf, doors=doors),
-            BucketPolicies(database=database, doors=doors, documents=FakeDocuments()),
+            BucketPolicies(database=database, doors=doors, documents=documents),
             Versioning(database=database, doors=doors),
         ]  # fmt: skip
         self.upkeep.start()

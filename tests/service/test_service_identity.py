@@ -106,6 +106,48 @@ def test_a_bucket_policy_denies_even_the_administrator(site):
     s3.put_bucket_policy(Bucket="guarded", Policy=json.dumps(deny))
     refused(s3.delete_object, Bucket="guarded", Key="open/a")
     s3.delete_bucket_policy(Bucket="guarded")
+    s3.put_object(Bucket="guarded", Key="open/b", Body=b"content")
+    s3.delete_object(Bucket="guarded", Key="open/b")
+
+
+def test_a_bucket_takes_its_policy_with_it(site):
+    s3 = site.client("s3", "who")
+    deny = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:GetBucketTagging",
+                "Resource": "arn:aws-us-gov:s3:::fleeting",
+            }
+        ],
+    }
+    place = {"LocationConstraint": NAME}
+    s3.create_bucket(Bucket="fleeting", CreateBucketConfiguration=place)
+    s3.put_bucket_policy(Bucket="fleeting", Policy=json.dumps(deny))
+    refused(s3.get_bucket_tagging, Bucket="fleeting")
+    s3.delete_bucket(Bucket="fleeting")
+    s3.create_bucket(Bucket="fleeting", CreateBucketConfiguration=place)
+    refused(s3.get_bucket_tagging, "NoSuchTagSet", Bucket="fleeting")
+    s3.delete_bucket(Bucket="fleeting")
+
+
+def test_a_denied_log_group_is_denied_by_its_arn_too(site):
+    logs, account = site.client("logs", "who"), site.account("who")["account_id"]
+    logs.create_log_group(logGroupName="guarded-logs", tags={"team": "blue"})
+    arn = f"arn:aws-us-gov:logs:{NAME}:{account}:log-group:guarded-logs"
+    assert logs.filter_log_events(logGroupIdentifier=arn)["events"] == []
+    deny = {"Effect": "Deny", "Action": "logs:FilterLogEvents", "Resource": f"{arn}:*"}
+    tagged = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
+    untag = {"Effect": "Deny", "Action": "logs:Describe*", "Resource": "*", "Condition": tagged}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny, untag]})
+    iam = site.client("iam", "who")
+    iam.put_user_policy(UserName="administrator", PolicyName="no-logs", PolicyDocument=document)
+    for named in ({"logGroupName": "guarded-logs"}, {"logGroupIdentifier": arn}):
+        refused(logs.filter_log_events, "AccessDeniedException", **named)
+        refused(logs.describe_log_streams, "AccessDeniedException", **named)
+    iam.delete_user_policy(UserName="administrator", PolicyName="no-logs")
 
 
 def test_a_presigned_url_opens_one_object(site):

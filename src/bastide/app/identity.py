@@ -7,7 +7,7 @@ from bastide.app.core import Core
 from bastide.identity.access_keys import AccessKeys, KeyMaker, ServiceSpecificCredentials
 from bastide.identity.agencies import Agencies
 from bastide.identity.credentials import KnownCredentials
-from bastide.identity.directory import Directory
+from bastide.identity.directory import Directory, Memory
 from bastide.identity.entities import Entities
 from bastide.identity.policies import ManagedPolicies
 from bastide.identity.principals import PrincipalNames
@@ -24,21 +24,6 @@ from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
 from bastide.policy.ports import Stored
 from bastide.store.objects_api import ObjectSpace
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """The trusted core: who is it, and what may they."""
-
-    directory: Directory
-    authorizer: PolicyAuthorizer
-    checks: PolicyChecks
-    names: PrincipalNames
-    credentials: KnownCredentials
-    roles: ServiceRoles
-    agencies: Agencies
-    handlers: dict[str, list[object]]
-
-
 TagsOf = Callable[[str, str, str | None], Mapping[str, str]]
 
 
@@ -49,9 +34,17 @@ class ResourceSources:
         self.space: ObjectSpace | None = None
         self.catalogue: Models | None = None
         self.tagged: dict[str, TagsOf] = {}  # by service
+        self._memory = Memory()
 
     def bucket_policy(self, account: str, bucket: str) -> str | None:
-        return self.space.bucket_policy(account, bucket) if self.space else None
+        """From memory: it is asked for at every call of S3."""
+        space = self.space
+        assert space is not None
+        found = self._memory.get((account, bucket), lambda: (space.bucket_policy(account, bucket),))
+        return found[0]
+
+    def forget_bucket(self, account: str, bucket: str) -> None:
+        self._memory.forget_key((account, bucket))
 
     def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
         arn = arns.parse(resource)
@@ -69,6 +62,10 @@ class BucketPolicyCheck:
 
     checks: PolicyChecks
     names: PrincipalNames
+    resources: ResourceSources
+
+    def changed(self, account: str, bucket: str) -> None:
+        self.resources.forget_bucket(account, bucket)
 
     def checked(self, account: str, bucket_arn: str, document: str) -> str:
         self.checks.check(document, "resource", "MalformedPolicy")
@@ -76,6 +73,21 @@ class BucketPolicyCheck:
 
     def shown(self, account: str, document: str) -> str:
         return self.names.shown(account, document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The trusted core: who is it, and what may they."""
+
+    directory: Directory
+    authorizer: PolicyAuthorizer
+    checks: PolicyChecks
+    names: PrincipalNames
+    resources: ResourceSources
+    credentials: KnownCredentials
+    roles: ServiceRoles
+    agencies: Agencies
+    handlers: dict[str, list[object]]
 
 
 def open_identity(core: Core, resources: ResourceSources) -> Identity:
@@ -94,6 +106,7 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
         authorizer=authorizer,
         checks=checks,
         names=names,
+        resources=resources,
         credentials=KnownCredentials(directory=directory, maker=maker, tokens=tokens),
         roles=ServiceRoles(directory=directory, checks=checks),
         agencies=Agencies(entities=entities, maker=maker),

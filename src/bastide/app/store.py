@@ -50,8 +50,15 @@ def open_store(core: Core, identity: Identity) -> Store:
     )
     doors = Doors(database=core.database, access=identity.authorizer)
     database, keyring = core.database, core.keyring
+    documents = BucketPolicyCheck(identity.checks, identity.names, identity.resources)
     buckets = Buckets(
-        database=database, doors=doors, shelf=shelf, keyring=keyring, clock=core.clock, ids=core.ids
+        database=database,
+        doors=doors,
+        shelf=shelf,
+        keyring=keyring,
+        clock=core.clock,
+        ids=core.ids,
+        documents=documents,
     )
     handlers: list[object] = [
         buckets,
@@ -60,11 +67,7 @@ def open_store(core: Core, identity: Identity) -> Store:
         Listing(database=database, doors=doors, keyring=keyring),
         Multipart(shelf=shelf, doors=doors),
         Tagging(shelf=shelf, doors=doors),
-        BucketPolicies(
-            database=database,
-            doors=doors,
-            documents=BucketPolicyCheck(identity.checks, identity.names),
-        ),
+        BucketPolicies(database=database, doors=doors, documents=documents),
         Versioning(database=database, doors=doors),
     ]
     return Store(space=ObjectSpace(shelf=shelf), handlers={"s3": handlers})

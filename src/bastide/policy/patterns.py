@@ -168,24 +168,31 @@ class Pattern:
 class ArnPattern:
     """A pattern whose wildcards never cross one of the five colons of an ARN.
 
-    `everything` is the lone `*`. `fields` are the six parts when there is no variable.
+    `everything` is the lone `*`. `fields` are the six parts when there is no variable. `head` is
+    the text before the first wildcard or variable: most patterns are told from an ARN by it.
     """
 
     parts: tuple[tuple[Part, ...], ...]
     fields: tuple[Glob, ...] | None
     everything: bool
+    head: str = ""
 
     @classmethod
     def of(cls, text: str, *, variables: bool = True) -> "ArnPattern":
         if text == "*":
             return cls((), None, True)
-        fields = arn_fields(parts_of(text, variables=variables))
+        parts = parts_of(text, variables=variables)
+        head = parts[0] if parts and isinstance(parts[0], str) else ""
+        fields = arn_fields(parts)
         fixed = not any(isinstance(part, Variable) for field in fields for part in field)
-        return cls(fields, tuple(glob_of(field) for field in fields) if fixed else None, False)
+        globs = tuple(glob_of(field) for field in fields) if fixed else None
+        return cls(fields, globs, False, head)
 
     def matches(self, arn: str, context: Context) -> bool:
         if self.everything:
             return True
+        if not arn.startswith(self.head):
+            return False
         values = arn.split(":", ARN_PARTS - 1)
         fields = self.fields
         if fields is None:

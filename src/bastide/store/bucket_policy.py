@@ -45,6 +45,7 @@ class BucketPolicies:
         arn = s3(call.region, bucket.name)
         kept = self.documents.checked(call.account, arn, document)
         self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=kept))
+        self.documents.changed(call.account, bucket.name)
         return {}
 
     @operation("Bucket", "ExpectedBucketOwner")
@@ -63,6 +64,7 @@ class BucketPolicies:
     def delete_bucket_policy(self, call: Call, req: Params) -> Params:
         bucket = self.doors.bucket(call, req)
         self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=None))
+        self.documents.changed(call.account, bucket.name)
         return {}
 
 

@@ -13,7 +13,7 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.operation import operation
 from bastide.store import errors, names, records
 from bastide.store.model import Bucket, Doomed, Params
-from bastide.store.ports import Keyring
+from bastide.store.ports import Keyring, PolicyDocuments
 from bastide.store.requests import ACCEPTED, Doors, moment, owner_of, refuse_values
 from bastide.store.shelf import Shelf
 
@@ -33,6 +33,7 @@ class Buckets:
     keyring: Keyring
     clock: Clock
     ids: Ids
+    documents: PolicyDocuments
 
     @operation(
         "Bucket",
@@ -77,6 +78,7 @@ class Buckets:
             return records.delete_bucket(connection, bucket.id)
 
         self.shelf.clear(self.database.write(work))
+        self.documents.changed(call.account, bucket.name)
         return {}
 
     @operation("MaxBuckets", "ContinuationToken", "Prefix", "BucketRegion")

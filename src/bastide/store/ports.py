@@ -55,6 +55,10 @@ class PolicyDocuments(Protocol):
         """A kept document as it is shown."""
         ...
 
+    def changed(self, account: str, bucket: str) -> None:
+        """The policy of that bucket, or the bucket itself, is another from now on."""
+        ...
+
 
 LabelOf = Callable[[str, str, Mapping[str, str]], str]
 """`label_of(account, bucket, tags)`: the label under which an object is sealed."""
