@@ -8,54 +8,86 @@ from typing import Any
 
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.wire.payload import UNIT_SIZE, incomplete
+from bastide.wire.shares import Shares
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 HELD_MAX = 4 * UNIT_SIZE
-READ_TIMEOUT_S = 120.0
+PATIENCE_S = 20.0  # as S3's
+RATE_MIN = 1024  # bytes per second
 
 
 class Room:
     """The bytes of bodies held for senders whose signature waits for them; all connections share
-    it, so that strangers cannot fill the memory."""
+    it, so that strangers cannot fill the memory, and one address cannot take it from the others."""
 
     def __init__(self, size: int) -> None:
-        self.left = size
+        self._shares = Shares(size)
 
-    def take(self, size: int) -> None:
-        if size > self.left:
+    @property
+    def left(self) -> int:
+        return self._shares.free
+
+    def take(self, source: str, size: int) -> None:
+        if not self._shares.take(source, size):
             raise Unavailable("room for request bodies")
-        self.left -= size
+
+    def leave(self, source: str, size: int) -> None:
+        self._shares.give_back(source, size)
+
+
+class Pace:
+    """Takes the parts of a body as they come. Waiting uses up the sender's patience, bytes restore
+    it: a body may take as long as it has bytes for, and none may stand still."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._patience_s = PATIENCE_S
+
+    async def part(self) -> tuple[bytes, bool]:
+        """The next bytes, and whether there are more. ServiceError for a body that is too slow,
+        or is cut off."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            async with asyncio.timeout_at(asked + self._patience_s):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise _too_slow() from error
+        if message["type"] == "http.disconnect":
+            raise incomplete()
+        data: bytes = message.get("body", b"")
+        left_s = self._patience_s - (loop.time() - asked)
+        self._patience_s = min(PATIENCE_S, left_s + len(data) / RATE_MIN)
+        return data, message.get("more_body", False)
 
 
 async def read_whole(
-    receive: Receive, size_max: int, declared: str | None = None, room: Room | None = None
+    receive: Receive,
+    size_max: int,
+    declared: str | None = None,
+    room: Room | None = None,
+    source: str = "",
 ) -> bytes:
     """A body that is small enough to be held, and comes in time. ServiceError for one that is
-    not; Unavailable when there is no `room`, which the body leaves again at the end."""
+    not; Unavailable when there is no `room` for its source, which it leaves again at the end."""
     if declared is not None and declared.isascii() and declared.isdigit():
         _check_size(int(declared[:16]), size_max)
+    pace = Pace(receive)
     taken = 0
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            body = bytearray()
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise incomplete()
-                part = message.get("body", b"")
-                _check_size(len(body) + len(part), size_max)
-                if room is not None:
-                    room.take(len(part))
-                    taken += len(part)
-                body += part
-                more = message.get("more_body", False)
-            return bytes(body)
-    except TimeoutError as error:
-        raise _too_slow() from error
+        body = bytearray()
+        more = True
+        while more:
+            part, more = await pace.part()
+            _check_size(len(body) + len(part), size_max)
+            if room is not None:
+                room.take(source, len(part))
+                taken += len(part)
+            body += part
+        return bytes(body)
     finally:
         if room is not None:
-            room.left += taken
+            room.leave(source, taken)
 
 
 def _check_size(size: int, size_max: int) -> None:
@@ -82,44 +114,53 @@ class Arriving:
         self._parts: deque[bytes] = deque()
         self._held = 0
         self._over = False
-        self._broken = False
+        self._broken: ServiceError | None = None
         self._news = threading.Condition()
         self._room = asyncio.Event()
         self._room.set()
 
     async def pump(self, receive: Receive) -> None:
         """Take what comes until the body ends; wait while the reader is behind."""
-        more = True
-        while more:
-            message = await receive()
-            gone = message["type"] == "http.disconnect"
-            more = not gone and message.get("more_body", False)
-            with self._news:
-                if part := message.get("body", b""):
-                    self._parts.append(part)
-                    self._held += len(part)
-                self._over, self._broken = not more, gone
-                if self._held >= UNIT_SIZE or not more:
-                    self._news.notify()
-                if self._held >= HELD_MAX:
-                    self._room.clear()
-            if more:
+        pace = Pace(receive)
+        try:
+            more = True
+            while more:
+                part, more = await pace.part()
+                self._add(part, more)
                 await self._room.wait()
+        except ServiceError as error:
+            self._break(error)
+        finally:
+            if not self._over:
+                self.abandon()
+
+    def _add(self, part: bytes, more: bool) -> None:
+        with self._news:
+            if part:
+                self._parts.append(part)
+                self._held += len(part)
+            self._over = not more
+            if self._held >= UNIT_SIZE or not more:
+                self._news.notify()
+            if self._held >= HELD_MAX and more:
+                self._room.clear()
 
     def abandon(self) -> None:
         """Nobody will fill it any more."""
+        self._break(incomplete())
+
+    def _break(self, error: ServiceError) -> None:
         with self._news:
-            self._over = self._broken = True
+            self._over, self._broken = True, self._broken or error
             self._news.notify()
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, as many as are here; a megabyte at a time while there is more."""
+        """Up to `size` bytes, as many as are here; a megabyte at a time while there is more. It
+        waits for as long as the pump does."""
         with self._news:
-            done = self._news.wait_for(self._is_readable, READ_TIMEOUT_S)
-            if not done:
-                raise _too_slow()
+            self._news.wait_for(self._is_readable)
             if self._broken and not self._parts:
-                raise incomplete()
+                raise self._broken
             data = self._take(UNIT_SIZE if size < 0 else size)
             if self._held < HELD_MAX // 2 and not self._room.is_set() and not self._over:
                 self._loop.call_soon_threadsafe(self._room.set)

@@ -36,6 +36,7 @@ from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
+from bastide.wire.shares import source_of
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
 from bastide.wire.validate import Validators
@@ -169,7 +170,8 @@ class Gateway:
             return authenticator.verify(raw, claim, None, now), None
         authenticator.admit(raw, claim, now)
         limit = LARGE_BODY_MAX if raw.raw_path.startswith(LARGE_PATHS) else BODY_MAX
-        body = await read_whole(receive, limit, raw.header("content-length"), self._room)
+        source = source_of(raw.source_ip)
+        body = await read_whole(receive, limit, raw.header("content-length"), self._room, source)
         sender = authenticator.prove(raw, claim, body, now)
         if raw.header("content-md5") or raw.header("x-amz-trailer"):
             promise = promise_of(raw, "", None, has_sums=False)

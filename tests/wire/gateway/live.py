@@ -4,7 +4,9 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -12,14 +14,42 @@ from bastide.wire.server import bound_socket, make_server
 from tests.wire.gateway.kit import World
 
 
-class Live:
-    """`port` is ready when the constructor returns."""
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward, so that no test waits for a time limit."""
 
-    def __init__(self, world: World, certificate: Path | None = None, key: Path | None = None):
-        self.world = world
+    skipped_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped_s
+
+    def skip(self, seconds: float) -> None:
+        """From another thread; done when this returns."""
+        done = threading.Event()
+
+        def put_forward() -> None:
+            self.skipped_s += seconds
+            self.call_later(0, done.set)  # behind all that is due by now
+
+        self.call_soon_threadsafe(put_forward)
+        assert done.wait(10)
+
+
+class Live:
+    """`port` is ready when the constructor returns. With a `SkippingLoop`, `loop` is it."""
+
+    def __init__(
+        self,
+        world: World,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        *,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+        **options: Any,
+    ):
+        self.world, self.make_loop = world, make_loop
         self.listener = bound_socket("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
-        self.server = make_server(world.gateway, certificate=certificate, key=key)
+        self.server = make_server(world.gateway, certificate=certificate, key=key, **options)
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         deadline = time.monotonic() + 10
@@ -28,7 +58,8 @@ class Live:
             time.sleep(0.005)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=self.make_loop) as runner:
+            self.loop: Any = runner.get_loop()
             runner.run(self.server.serve(sockets=[self.listener]))
 
     def close(self) -> None:
@@ -37,8 +68,11 @@ class Live:
         assert not self.thread.is_alive()
         self.world.close()
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        """From any address of the loopback net."""
+        return socket.create_connection(
+            ("127.0.0.1", self.port), timeout=10, source_address=(source, 0)
+        )
 
     def raw(self, data: bytes, timeout_s: float = 5.0, *, half_close: bool = False) -> bytes:
         """Everything that comes back until it closes or is silent."""
@@ -51,7 +85,7 @@ class Live:
                     client.shutdown(socket.SHUT_WR)
                 while part := client.recv(1 << 16):
                     found += part
-                    if _is_whole(found):
+                    if is_whole(found):
                         client.settimeout(0.05)
             except (TimeoutError, ConnectionError):
                 pass
@@ -62,7 +96,7 @@ class Live:
         return answer.startswith(b"HTTP/1.1 403")
 
 
-def _is_whole(found: bytes) -> bool:
+def is_whole(found: bytes) -> bool:
     head, end, body = found.partition(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):

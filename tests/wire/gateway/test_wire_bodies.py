@@ -305,20 +305,28 @@ def test_put_object_over_http_in_every_form(world):
     assert len(world.handlers.bodies) == 3
 
 
+async def held(room, parts, source="192.0.2.1"):
+    async def receive():
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    return await read_whole(receive, 1000, None, room, source)
+
+
 def test_room_is_shared_and_comes_back():
-    room = Room(100)
-
-    async def feed(parts):
-        async def receive():
-            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
-
-        return await read_whole(receive, 1000, None, room)
-
-    assert asyncio.run(feed([b"x" * 60, b"y" * 40])) == b"x" * 60 + b"y" * 40
-    assert room.left == 100
+    room = Room(200)
+    assert asyncio.run(held(room, [b"x" * 60, b"y" * 40])) == b"x" * 60 + b"y" * 40
+    assert room.left == 200
     with pytest.raises(Unavailable):
-        asyncio.run(feed([b"x" * 60, b"y" * 41]))
-    assert room.left == 100
+        asyncio.run(held(room, [b"x" * 60, b"y" * 41]))
+    assert room.left == 200
+
+
+def test_one_source_leaves_room_for_the_others():
+    room = Room(200)
+    room.take("198.51.100.9", 100)
+    with pytest.raises(Unavailable):
+        asyncio.run(held(room, [b"x"], "198.51.100.9"))
+    assert asyncio.run(held(room, [b"x" * 50])) == b"x" * 50
 
 
 def test_a_stranger_is_refused_before_a_byte_of_its_body_is_held(world):

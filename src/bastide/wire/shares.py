@@ -1,0 +1,38 @@
+"""A bound that many share, so that nobody can take it all: connections, memory, threads.
+
+Nobody may hold more than what is left for the others. One alone gets a half, two a third each; and
+a newcomer finds something, whoever the others are.
+"""
+
+from collections import defaultdict
+from ipaddress import IPv6Address
+
+
+class Shares:
+    """Counts who holds how much of `size`."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+        self._held: defaultdict[str, int] = defaultdict(int)
+
+    def take(self, who: str, amount: int = 1) -> bool:
+        """Whether `who` may have that much more; it holds it then."""
+        if self._held.get(who, 0) + amount > self.free - amount:
+            return False
+        self._held[who] += amount
+        self.free -= amount
+        return True
+
+    def give_back(self, who: str, amount: int = 1) -> None:
+        self.free += amount
+        self._held[who] -= amount
+        if not self._held[who]:
+            del self._held[who]
+
+
+def source_of(address: str) -> str:
+    """Whom an address stands for: an IPv6 host has a whole /64 to choose from."""
+    if ":" not in address:
+        return address
+    host = IPv6Address(address.partition("%")[0])
+    return str(host.ipv4_mapped or f"{IPv6Address(int(host) >> 64 << 64)}/64")
