@@ -59,6 +59,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     database: str = ""
     default_label: str = "U"
     handler_threads: Positive = 32
+    upload_threads: Positive = 64
     host_names: list[str] = []
     aliases: dict[str, str] = {}
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)

@@ -26,6 +26,7 @@ from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.pool import Pool
 from bastide.wire.server import bound_socket, make_server
 
 OPERATOR_THREADS = 4
@@ -49,7 +50,8 @@ class RegionProcess:
         self.bedrock = open_bedrock(core)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
-        self.executor = ThreadPoolExecutor(core.settings.handler_threads, "handler")
+        self.threads = Pool(core.settings.handler_threads, "handler")
+        self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
         self.gateway = self._gateway(store)
         self.listener = bound_socket(core.settings.host, core.settings.port)
@@ -74,7 +76,8 @@ class RegionProcess:
             ),
             authorizer=self.identity.authorizer,
             auditor=core.trail,
-            executor=self.executor,
+            threads=self.threads,
+            upload_threads=self.upload_threads,
         )
         gateway = Gateway(stages)
         parts = (self.identity, store, self.learning, self.bedrock)
@@ -187,6 +190,7 @@ class RegionProcess:
         self.learning.scanner.close()
         self.learning.connections.close()
         self.learning.metric_sink.flush()
-        for executor in (self.executor, self.operator_executor):
-            executor.shutdown(cancel_futures=True)
+        self.operator_executor.shutdown(cancel_futures=True)
+        for pool in (self.threads, self.upload_threads):
+            pool.close()
         self.core.close()

@@ -12,8 +12,9 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from botocore import xform_name
@@ -32,6 +33,7 @@ from bastide.wire.errors import serialize_error
 from bastide.wire.model import Catalogue, Operation
 from bastide.wire.parse import Parsers
 from bastide.wire.payload import CheckedBody, inflated, promise_of
+from bastide.wire.pool import Pool, Throttled
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, discard, dressed, gone, send_response
@@ -50,6 +52,8 @@ LARGE_PATHS = ("/endpoints/", "/model/")  # where they are, as nothing else is k
 SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "cookie"})
 COMPRESSED = frozenset({"monitoring"})  # signing names; an endpoint's own gzip is its own
 EMPTY = EmptyBody()
+_THROTTLED = {"rest-xml": "SlowDown", "query": "Throttling"}
+_UNAVAILABLE = {"rest-xml": "SlowDown", "query": "ServiceUnavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class Stages:
     authenticator: Authenticator
     authorizer: Authorizer
     auditor: Auditor
-    executor: Executor
+    threads: Pool
+    upload_threads: Pool  # of bodies that stream in: a slow sender keeps one busy
 
 
 class Gateway:
@@ -197,19 +202,19 @@ class Gateway:
     async def _perform_streaming(
         self, progress: Progress, route: Route, sender: Sender, receive: Receive
     ) -> RawResponse:
-        """The body is fed to the handler while it arrives."""
+        """The body is fed to the handler while it arrives, and not before it has a thread."""
         arriving = Arriving(asyncio.get_running_loop())
         promise = promise_of(progress.raw, sender.form, sender.signer)
         progress.call = self._call(progress, sender, CheckedBody(arriving, promise))
-        pump = asyncio.create_task(arriving.pump(receive))
-        try:
-            return await self._perform(progress, route, b"", None)
-        finally:
-            pump.cancel()
-            arriving.abandon()
+        return await self._perform(progress, route, b"", receive, arriving)
 
     async def _perform(
-        self, progress: Progress, route: Route, body: bytes, receive: Receive | None
+        self,
+        progress: Progress,
+        route: Route,
+        body: bytes,
+        receive: Receive,
+        arriving: Arriving | None = None,
     ) -> RawResponse:
         """From a body to an answer. `receive` tells of a client that goes away meanwhile."""
         operation, call = route.operation, progress.call
@@ -223,21 +228,33 @@ class Gateway:
         progress.params = params = self._stages.authorizer.canonical(call, params)
         self._stages.authorizer.authorize(call, params)
         progress.opened = self._stages.auditor.opened(call, params)
-        output = await self._dispatch(handler, call, params, receive) or {}
+        if arriving is not None:
+            output = await self._feed(handler, call, params, receive, arriving) or {}
+        else:
+            output = await self._dispatch(handler, call, params, receive) or {}
         progress.output = output
         response = self._serializers.serialize(
             operation, route.protocol, output, progress.request_id
         )
         return dressed(response, call, output)
 
+    async def _feed(
+        self, handler: Handler, call: Call, params: Params, receive: Receive, arriving: Arriving
+    ) -> Any:
+        threads = self._stages.upload_threads
+        async with threads.turn(call.account):
+            pump = asyncio.create_task(arriving.pump(receive))
+            try:
+                return await threads.in_turn(handler.method, call, params)
+            finally:
+                pump.cancel()
+                arriving.abandon()
+
     async def _dispatch(
-        self, handler: Handler, call: Call, params: Params, receive: Receive | None
+        self, handler: Handler, call: Call, params: Params, receive: Receive
     ) -> Any:
         if not handler.is_async:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._stages.executor, handler.method, call, params)
-        if receive is None:
-            return await handler.method(call, params)
+            return await self._stages.threads.run(call.account, handler.method, call, params)
         work = asyncio.ensure_future(handler.method(call, params))
         leaving = asyncio.ensure_future(gone(receive))
         try:
@@ -283,6 +300,13 @@ class Gateway:
         except Unavailable:
             return None
 
+    async def _in_thread(self, progress: Progress, work: Callable[[Any], Any], of: Any) -> Any:
+        """One step of an answer that streams: it is under way, so its turn is waited for."""
+        assert progress.call is not None
+        threads = self._stages.threads
+        async with threads.turn(progress.call.account, wait_s=None):
+            return await threads.in_turn(work, of)
+
     async def _send(
         self, progress: Progress, response: RawResponse, receive: Receive, send: Send
     ) -> None:
@@ -295,7 +319,7 @@ class Gateway:
                     await discard(progress.output)
                     response = await self._failed(progress, error)
                     status = response.status
-            await send_response(response, receive, send, self._stages.executor)
+            await send_response(response, receive, send, partial(self._in_thread, progress))
         except Exception:  # recorded as a failure; uvicorn closes the connection
             progress.code = progress.code or "InternalFailure"
             raise
@@ -354,8 +378,10 @@ def _as_service_error(error: Exception, progress: Progress) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, Unavailable):
-        codes = {"rest-xml": "SlowDown", "query": "ServiceUnavailable"}
-        code = codes.get(progress.protocol, "ServiceUnavailableException")
+        if isinstance(error, Throttled):
+            code = _THROTTLED.get(progress.protocol, "ThrottlingException")
+            return ServiceError(code, "Please reduce your request rate.", status=503)
+        code = _UNAVAILABLE.get(progress.protocol, "ServiceUnavailableException")
         return ServiceError(code, "The service is not available now. Try again.", status=503)
     logger.error("request %s failed", progress.request_id, exc_info=error)
     is_xml = progress.protocol in ("rest-xml", "query")

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Executor
 from typing import Any
 
 from bastide.kernel.call import Call
@@ -11,6 +10,7 @@ from bastide.wire.arrival import Receive
 from bastide.wire.types import RawResponse
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+InThread = Callable[[Callable[[Any], Any], Any], Awaitable[Any]]
 _END: Any = object()
 NO_BODY = frozenset({204, 304})
 UNIT_SIZE = 512 * 1024
@@ -35,10 +35,9 @@ async def gone(receive: Receive) -> None:
         pass
 
 
-async def send_response(
-    response: RawResponse, receive: Receive, send: Send, executor: Executor
-) -> None:
-    """Send an answer; one that streams ends when its client leaves."""
+async def send_response(response: RawResponse, receive: Receive, send: Send, run: InThread) -> None:
+    """Send an answer; one that streams ends when its client leaves. `run` takes a blocking body's
+    steps."""
     headers = _encoded(response)
     body = response.body
     if isinstance(body, bytes):
@@ -46,7 +45,7 @@ async def send_response(
         await send({"type": "http.response.body", "body": body})
         return
     await send(_start(response.status, headers, None))
-    source = body if isinstance(body, AsyncIterator) else _threaded(body, executor)
+    source = body if isinstance(body, AsyncIterator) else _threaded(body, run)
     work = asyncio.ensure_future(_stream(source, send))
     leaving = asyncio.ensure_future(gone(receive))
     try:
@@ -99,19 +98,22 @@ async def _stream(source: AsyncIterator[bytes], send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _threaded(body: Iterator[bytes], executor: Executor) -> AsyncIterator[bytes]:
+async def _threaded(body: Iterator[bytes], run: InThread) -> AsyncIterator[bytes]:
     """A blocking iterator, on a worker thread, one step ahead of what is being sent."""
-    loop = asyncio.get_running_loop()
-    ahead = loop.run_in_executor(executor, _unit, body)
+    ahead = asyncio.ensure_future(run(_unit, body))
     try:
         while (part := await asyncio.shield(ahead)) is not _END:
-            ahead = loop.run_in_executor(executor, _unit, body)
+            ahead = asyncio.ensure_future(run(_unit, body))
             yield part
     finally:
         await asyncio.gather(ahead, return_exceptions=True)  # it may be in the middle of a step
         close = getattr(body, "close", None)
         if close is not None:
-            await loop.run_in_executor(executor, close)
+            await run(_close, close)
+
+
+def _close(close: Callable[[], None]) -> None:
+    close()
 
 
 def _unit(body: Iterator[bytes]) -> Any:

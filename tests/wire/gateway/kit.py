@@ -6,8 +6,9 @@ request through the ASGI application without a socket.
 
 import asyncio
 import hashlib
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from bastide.kernel.regions import Region
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.pool import Pool
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SESSION_KEY, SESSION_SECRET, TOKEN = "ASIAIOSFODNN7EXAMPLE", "session/secret", "token//of+session="
@@ -44,6 +46,10 @@ PRINCIPAL = Principal(
 )
 
 
+OTHER_KEY = "AKIAIOSFODNN7OTHER00"
+OTHER = replace(PRINCIPAL, account="210987654321", access_key_id=OTHER_KEY)
+
+
 class StubCredentials:
     def __init__(self) -> None:
         self.finds = 0
@@ -52,6 +58,8 @@ class StubCredentials:
         self.finds += 1
         if (access_key_id, session_token) == (KEY, None):
             return Credential(SECRET, PRINCIPAL)
+        if (access_key_id, session_token) == (OTHER_KEY, None):
+            return Credential(SECRET, OTHER)
         if (access_key_id, session_token) == (SESSION_KEY, TOKEN):
             return Credential(SESSION_SECRET, PRINCIPAL)
         return None
@@ -117,6 +125,7 @@ class Handlers:
     calls: list[Call] = field(default_factory=list)
     failure: Exception | None = None
     closed: list[str] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
 
     def reach(self, call: Call) -> None:
         self.reached.append(call.operation)
@@ -162,6 +171,8 @@ class S3:
     @operation("MaxBuckets", "Prefix")
     def list_buckets(self, call, req):
         self.all.reach(call)
+        if req.get("Prefix") == "slow":
+            self.all.gate.wait(60)
         return {"Buckets": []}
 
     @operation("Bucket", "Delete", "ChecksumAlgorithm")
@@ -277,7 +288,7 @@ class World:
         self.clock = clock or ManualClock(NOW)
         self.credentials, self.authorizer = StubCredentials(), StubAuthorizer()
         self.auditor, self.handlers = StubAuditor(), Handlers()
-        self.executor = ThreadPoolExecutor(4, "test-handler")
+        self.pools = [Pool(4, "test-handler"), Pool(4, "test-upload")]
         regions = {"": frozenset({REGION.name}), "iam": frozenset({"us-gov-west-1"})}
         self.authenticator = Authenticator(
             credentials=self.credentials, services=SIGNING, regions=regions, allow_plain=allow_plain
@@ -291,14 +302,16 @@ class World:
                 authenticator=self.authenticator,
                 authorizer=self.authorizer,
                 auditor=self.auditor,
-                executor=self.executor,
+                threads=self.pools[0],
+                upload_threads=self.pools[1],
             )
         )
         for service, made in SERVED.items():
             self.gateway.register(service, made(self.handlers))
 
     def close(self) -> None:
-        self.executor.shutdown()
+        for pool in self.pools:
+            pool.close()
 
     def ask(self, request: "Request", **options: Any) -> "Answer":
         return asyncio.run(ask(self.gateway, request, **options))
