@@ -1,6 +1,6 @@
 """One authenticated, validated call on its way to the method that does it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -54,9 +54,18 @@ class Body(Protocol):
         """Up to `size` bytes (all that is left if negative); `b""` at the verified end."""
         ...
 
+    def readinto(self, view: memoryview) -> int:
+        """As `read`, into a buffer of the caller's; 0 at the verified end."""
+        ...
+
     @property
     def declared_size(self) -> int | None:
         """The decoded length that the client announced, or None."""
+        ...
+
+    @property
+    def promised(self) -> Collection[str]:
+        """The checksums that will be verified, by S3's names."""
         ...
 
     @property
@@ -69,15 +78,20 @@ class EmptyBody:
     """The body of a call that has none."""
 
     declared_size: int | None = 0
+    promised: Collection[str] = ()
     checksums: Mapping[str, str] = {}
 
     def read(self, size: int = -1) -> bytes:
         return b""
 
+    def readinto(self, view: memoryview) -> int:
+        return 0
+
 
 class BytesBody:
     """A body that is already here: for tests and for calls made inside the region."""
 
+    promised: Collection[str] = ()
     checksums: Mapping[str, str] = {}
 
     def __init__(self, data: bytes) -> None:
@@ -88,6 +102,11 @@ class BytesBody:
         size = len(self._rest) if size < 0 else size
         head, self._rest = self._rest[:size], self._rest[size:]
         return bytes(head)
+
+    def readinto(self, view: memoryview) -> int:
+        size = min(len(view), len(self._rest))
+        view[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
 
 
 @dataclass(slots=True)

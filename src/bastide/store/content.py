@@ -26,13 +26,14 @@ UNIT_CHUNKS = 4
 UNIT_SIZE = UNIT_CHUNKS * CHUNK_SIZE
 BUFFER_SIZE = UNIT_CHUNKS * SEALED_CHUNK_SIZE
 BUFFERS_MAX = 64
-SYNC_EVERY_SIZE = 16 * UNIT_SIZE
+UNITS_HELD = 3  # one that is sealed, the next, and one that is still hashed
+SYNC_EVERY = 16  # units
 
 
 class Source(Protocol):
     """Where plain bytes come from: a request's body, or another object."""
 
-    def read(self, size: int = -1) -> bytes: ...
+    def readinto(self, view: memoryview) -> int: ...
 
 
 class Pieces:
@@ -42,15 +43,15 @@ class Pieces:
         self._pieces = iter(pieces)
         self._rest = memoryview(b"")
 
-    def read(self, size: int = -1) -> bytes:
+    def readinto(self, view: memoryview) -> int:
         while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:
-                return b""
+                return 0
             self._rest = memoryview(piece)
-        size = len(self._rest) if size < 0 else size
-        head, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(head)
+        size = min(len(view), len(self._rest))
+        view[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
 
 
 class Buffers:
@@ -83,41 +84,49 @@ class Content:
 
     def store(self, place: Place, source: Source, algorithms: Iterable[str], size_max: int) -> Blob:
         """Read `source` to its verified end and seal it; durable, but no row names it yet."""
-        first = _read_full(source, UNIT_SIZE)
         kek = self.keyring.current(place.account, place.label)
         dek = self.ids.token(sealed.KEY_SIZE)
         sealer = Sealer(dek, self.ids.token(sealed.SALT_SIZE), place)
         digests = Digests(frozenset(algorithms), self.hashing)
         blob_id = self.ids.uuid()
-        if len(first) <= INLINE_SIZE_MAX:
-            _check_size(len(first), size_max)
-            digests.feed(first)
-            size, inline = len(first), _inline(sealer, first)
-        else:
-            with self.blobs.create(blob_id) as file:
-                size, inline = (
-                    self._write(file, sealer, _Feed(first, source, size_max), digests),
-                    None,
-                )
-        etag, checksums = digests.finish()
+        feed = _Feed(source, self.buffers, size_max)
+        inline: bytes | None = None
+        try:
+            first = feed.next()
+            if len(first) <= INLINE_SIZE_MAX:
+                digests.feed(first)
+                inline = _inline(sealer, first)
+            else:
+                with self.blobs.create(blob_id) as file:
+                    self._write(file, sealer, feed.units(first), digests)
+            etag, checksums = digests.finish()
+        finally:
+            digests.settle()  # until then it reads what the feed lent
+            feed.close()
         aad = sealed.wrap_aad(place.account, place.label, place.object_id, place.part)
         return Blob(
             object_id=place.object_id, part=place.part, blob_id=blob_id, account=place.account,
-            label=place.label, size=size, etag=etag, kek_id=kek.id,
+            label=place.label, size=feed.size, etag=etag, kek_id=kek.id,
             wrapped=self.keyring.wrap(kek, dek, aad), modified_ms=epoch_ms(self.clock.now()),
             inline=inline, checksums=checksums,
         )  # fmt: skip
 
-    def _write(self, file: BlobFile, sealer: Sealer, feed: "_Feed", digests: Digests) -> int:
+    def _write(
+        self,
+        file: BlobFile,
+        sealer: Sealer,
+        units: Iterable[tuple[memoryview, bool]],
+        digests: Digests,
+    ) -> None:
         buffer = self.buffers.take()
         syncing: Future[None] | None = None
         try:
             out = memoryview(buffer)
             file.write(sealer.header)
-            for unit, last in feed:
+            for number, (unit, last) in enumerate(units, 1):
                 digests.feed(unit)
                 file.write(out[: sealer.seal_into(unit, out, last=last)])
-                if feed.size % SYNC_EVERY_SIZE == 0 and (syncing is None or syncing.done()):
+                if number % SYNC_EVERY == 0 and (syncing is None or syncing.done()):
                     syncing = self.hashing.submit(file.sync)
             if syncing is not None:
                 syncing.result()
@@ -126,7 +135,6 @@ class Content:
             if syncing is not None:
                 wait([syncing])
             self.buffers.give(buffer)
-        return feed.size
 
     def discard(self, blob: Blob) -> None:
         """Remove a blob that never got its row."""
@@ -155,22 +163,42 @@ class Content:
 
 
 class _Feed:
-    """Whole units of a source, each with whether it is the last, which only reading on tells."""
+    """Whole units of a source, in buffers that are used in turn: a unit is good until the third
+    after it is asked for. The digests, one step behind, have let go of it by then."""
 
-    def __init__(self, first: bytes, source: Source, size_max: int) -> None:
-        self._first = first
+    def __init__(self, source: Source, buffers: Buffers, size_max: int) -> None:
         self._source = source
+        self._buffers = buffers
         self._size_max = size_max
+        self._held: list[bytearray] = []
+        self._turn = 0
         self.size = 0
 
-    def __iter__(self) -> Iterator[tuple[bytes, bool]]:
-        unit = self._first
+    def next(self) -> memoryview:
+        """A whole unit, or all that is left: then the source's end was seen, and so verified."""
+        if len(self._held) < UNITS_HELD:
+            self._held.append(self._buffers.take())
+        view = memoryview(self._held[self._turn])[:UNIT_SIZE]
+        self._turn = (self._turn + 1) % UNITS_HELD
+        size = 0
+        while size < UNIT_SIZE and (added := self._source.readinto(view[size:])):
+            size += added
+        self.size += size
+        _check_size(self.size, self._size_max)
+        return view[:size]
+
+    def units(self, first: memoryview) -> Iterator[tuple[memoryview, bool]]:
+        """Each with whether it is the last, which only reading on tells."""
+        unit = first
         while unit:
-            self.size += len(unit)
-            _check_size(self.size, self._size_max)
-            following = _read_full(self._source, UNIT_SIZE) if len(unit) == UNIT_SIZE else b""
+            following = self.next() if len(unit) == UNIT_SIZE else unit[:0]
             yield unit, not following
             unit = following
+
+    def close(self) -> None:
+        for buffer in self._held:
+            self._buffers.give(buffer)
+        self._held.clear()
 
 
 class ObjectReader:
@@ -272,23 +300,10 @@ def _spans(blobs: Sequence[Blob], start: int, end: int) -> Iterator[tuple[Blob, 
         base += blob.size
 
 
-def _inline(sealer: Sealer, plain: bytes) -> bytes:
+def _inline(sealer: Sealer, plain: memoryview) -> bytes:
     out = bytearray(len(plain) + sealed.TAG_SIZE)
     sealer.seal_into(plain, memoryview(out), last=True)
     return sealer.header + bytes(out)
-
-
-def _read_full(source: Source, size: int) -> bytes:
-    """`size` bytes, or all that is left: then the source's end was seen, and so verified."""
-    piece = source.read(size)
-    if len(piece) == size or not piece:
-        return piece
-    pieces = [piece]
-    missing = size - len(piece)
-    while missing and (piece := source.read(missing)):
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
 
 
 def _check_size(size: int, size_max: int) -> None:

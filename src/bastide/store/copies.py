@@ -8,8 +8,8 @@ from bastide.kernel.operation import operation
 from bastide.store import conditions, digests, errors, requests
 from bastide.store.content import Pieces
 from bastide.store.lookup import Opened, Wanted, found, opened
-from bastide.store.model import Blob, Bucket, Facts, Params, Version
-from bastide.store.multipart import store_part
+from bastide.store.model import Bucket, Facts, Params, Version
+from bastide.store.multipart import NewPart, store_part
 from bastide.store.names import key_bytes, parse_copy_source
 from bastide.store.requests import ACCEPTED, FACT_MEMBERS, SEALED, Doors, moment, quoted
 from bastide.store.shelf import PUT_SIZE_MAX, NewObject, Shelf
@@ -67,7 +67,8 @@ class Copies:
         bucket = self.doors.bucket(call, req)
         source_bucket, source = self._source(call, req, req.get("CopySourceRange"))
         try:
-            blob = store_part(self.shelf, bucket, req, Pieces(source.reader), _as_stored)
+            part = NewPart(bucket=bucket, source=Pieces(source.reader))
+            blob = store_part(self.shelf, req, part)
         finally:
             source.reader.close()
         result = {"ETag": quoted(blob.etag), "LastModified": moment(blob.modified_ms)}
@@ -105,10 +106,6 @@ class Copies:
         if tags:
             self.doors.require(call, "PutObjectTagging", req["Bucket"], req["Key"], req)
         return replace(facts, tags=tags)
-
-
-def _as_stored(blob: Blob) -> Blob:
-    return blob
 
 
 def _algorithm(req: Params, source: Version) -> str:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.
 
 import base64
 import hashlib
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Protocol
@@ -14,8 +15,8 @@ from awscrt import checksums as crt
 
 DEFAULT = "CRC64NVME"
 ASIDE_SIZE_MIN = 512 * 1024  # below it a hand-over costs more than it saves
-_CRCS: dict[str, tuple[Callable[[bytes, int], int], int]] = {
-    "CRC32": (crt.crc32, 4),
+_CRCS: dict[str, tuple[Callable[[bytes | memoryview, int], int], int]] = {
+    "CRC32": (zlib.crc32, 4),
     "CRC32C": (crt.crc32c, 4),
     "CRC64NVME": (crt.crc64nvme, 8),
 }
@@ -30,7 +31,7 @@ COMPOSITE = "COMPOSITE"
 
 
 class _Running(Protocol):
-    def update(self, data: bytes, /) -> object: ...
+    def update(self, data: bytes | memoryview, /) -> object: ...
 
     def digest(self) -> bytes: ...
 
@@ -40,7 +41,7 @@ class _Crc:
         self._step, self._size = _CRCS[name]
         self._value = 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         self._value = self._step(data, self._value)
 
     def digest(self) -> bytes:
@@ -56,8 +57,8 @@ class Digests:
         self._pool = pool
         self._behind: Future[None] | None = None
 
-    def feed(self, data: bytes) -> None:
-        self._settle()
+    def feed(self, data: bytes | memoryview) -> None:
+        self.settle()
         if len(data) < ASIDE_SIZE_MIN:
             self._step(data)
         else:
@@ -65,19 +66,20 @@ class Digests:
 
     def finish(self) -> tuple[str, dict[str, str]]:
         """The MD5 in hex and the checksums in base64."""
-        self._settle()
+        self.settle()
         sums = {name: _base64(each.digest()) for name, each in self._sums.items()}
         return self._md5.hexdigest(), sums
 
-    def _step(self, data: bytes) -> None:
+    def _step(self, data: bytes | memoryview) -> None:
         self._md5.update(data)
         for each in self._sums.values():
             each.update(data)
 
-    def _settle(self) -> None:
-        if self._behind is not None:
-            self._behind.result()
-            self._behind = None
+    def settle(self) -> None:
+        """Wait until what was fed is no longer looked at."""
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            behind.result()
 
 
 def etag_of_parts(etags: Sequence[str]) -> str:

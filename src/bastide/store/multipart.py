@@ -1,8 +1,8 @@
 """Multipart uploads. Parts are sealed for the object that they will be, so that completing an
 upload moves no bytes: the parts' rows become the object's."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -71,12 +71,14 @@ class Multipart:
         check_declared(call, req)
         bucket = self.doors.bucket(call, req)
 
-        def check(blob: Blob) -> Blob:
-            return replace(
+        part = NewPart(
+            bucket=bucket, source=call.body, algorithms=requests.algorithms_of(call, req),
+            promised=call.body.promised,
+            verify=lambda blob: replace(
                 blob, checksums={**blob.checksums, **verified(call, req, blob).checksums}
-            )
-
-        blob = store_part(self.shelf, bucket, req, call.body, check)
+            ),
+        )  # fmt: skip
+        blob = store_part(self.shelf, req, part)
         answer: Params = {"ETag": quoted(blob.etag), "ServerSideEncryption": "AES256"}
         return answer | digests.members(verified(call, req, blob).checksums)
 
@@ -193,9 +195,18 @@ class Multipart:
         return self.shelf.database.read(work)
 
 
-def store_part(
-    shelf: Shelf, bucket: Bucket, req: Params, source: Source, check: Callable[[Blob], Blob]
-) -> Blob:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPart:
+    """What is about to be a part: `promised` are the checksums that its source verifies itself."""
+
+    bucket: Bucket
+    source: Source
+    algorithms: Collection[str] = ()
+    promised: Collection[str] = ()
+    verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
+
+
+def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
     """Seal one part; it replaces the part of the same number."""
     number = req["PartNumber"]
     if not 1 <= number <= PARTS_MAX:
@@ -204,20 +215,21 @@ def store_part(
             "partNumber",
             str(number),
         )
+    bucket = part.bucket
     upload = shelf.database.read(lambda c: upload_of(c, bucket, req))
     place = Place(
         account=bucket.account, label=upload.label, bucket=bucket.name, key=upload.key,
         object_id=upload.id, part=number,
     )  # fmt: skip
-    algorithms = {upload.algorithm or DEFAULT, *requests.algorithms_of(req)}
-    stored = shelf.content.store(place, source, algorithms, PUT_SIZE_MAX)
+    algorithms = {upload.algorithm or DEFAULT, *part.algorithms} - set(part.promised)
+    stored = shelf.content.store(place, part.source, algorithms, PUT_SIZE_MAX)
 
     def work(connection: Connection) -> Doomed:
         upload_of(connection, bucket, req)
         return records.replace_part(connection, blob)
 
     try:
-        blob = check(stored)
+        blob = part.verify(stored)
         doomed = shelf.database.write(work)
     except ServiceError:
         shelf.content.discard(stored)

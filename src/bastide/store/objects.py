@@ -10,7 +10,7 @@ from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
-from bastide.store import conditions, digests, errors, requests, shelf
+from bastide.store import conditions, errors, requests, shelf
 from bastide.store.lookup import Wanted, found
 from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Version
 from bastide.store.names import key_bytes
@@ -73,7 +73,8 @@ class Objects:
             self.doors.require(call, "PutObjectTagging", bucket.name, req["Key"], req)
         check_declared(call, req)
         new = NewObject(
-            bucket=bucket, key=key, facts=facts, algorithms=requests.algorithms_of(req),
+            bucket=bucket, key=key, facts=facts,
+            algorithms=requests.algorithms_of(call, req) - set(call.body.promised),
             if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
             verify=lambda blob: verified(call, req, blob),
         )  # fmt: skip
@@ -208,18 +209,14 @@ def verified(call: Call, req: Params, blob: Blob) -> Blob:
         computed = base64.b64encode(bytes.fromhex(blob.etag)).decode()
         if not hmac.compare_digest(computed.encode(), expected.encode()):
             raise errors.bad_digest("The Content-MD5 you specified did not match what we received.")
-    given = requests.given_checksums(req)
-    for name, value in given.items():
-        if blob.checksums[name] != value:
+    known = {**blob.checksums, **call.body.checksums}
+    for name, value in requests.given_checksums(req).items():
+        if known[name] != value:
             raise errors.bad_digest(
                 f"The {name} you specified did not match the calculated checksum."
             )
-    theirs = {**given, **call.body.checksums}
-    theirs = {name: value for name, value in theirs.items() if name in digests.ALGORITHMS}
-    asked = req.get("ChecksumAlgorithm")
-    if asked and asked not in theirs:
-        theirs[asked] = blob.checksums[asked]
-    return replace(blob, checksums=theirs or {digests.DEFAULT: blob.checksums[digests.DEFAULT]})
+    wanted = requests.algorithms_of(call, req)
+    return replace(blob, checksums={name: known[name] for name in sorted(wanted)})
 
 
 def version_member(version: Version) -> Params:

@@ -153,10 +153,10 @@ def checked_tags(tag_set: list[dict[str, str]], limit: int) -> dict[str, str]:
     return tags
 
 
-def algorithms_of(req: Params) -> set[str]:
-    """The checksums to compute: the default one, those given, and one asked for without a value."""
-    asked = req.get("ChecksumAlgorithm") or DEFAULT
-    return {DEFAULT, asked, *given_checksums(req)}
+def algorithms_of(call: Call, req: Params) -> set[str]:
+    """The checksums of a body that its client gives or asks for, or else the default one."""
+    asked = {req["ChecksumAlgorithm"]} if req.get("ChecksumAlgorithm") else set()
+    return {*asked, *given_checksums(req), *call.body.promised} & ALGORITHMS or {DEFAULT}
 
 
 def given_checksums(req: Mapping[str, Any]) -> dict[str, str]:

@@ -111,7 +111,7 @@ class Arriving:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parts: deque[bytes] = deque()
+        self._parts: deque[memoryview] = deque()
         self._held = 0
         self._over = False
         self._broken: ServiceError | None = None
@@ -137,7 +137,7 @@ class Arriving:
     def _add(self, part: bytes, more: bool) -> None:
         with self._news:
             if part:
-                self._parts.append(part)
+                self._parts.append(memoryview(part))
                 self._held += len(part)
             self._over = not more
             if self._held >= UNIT_SIZE or not more:
@@ -154,23 +154,27 @@ class Arriving:
             self._over, self._broken = True, self._broken or error
             self._news.notify()
 
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, as many as are here; a megabyte at a time while there is more. It
-        waits for as long as the pump does."""
+    def readinto(self, view: memoryview) -> int:
+        """As many bytes as are here and have room, 0 at the end. The thread is woken for a
+        megabyte at a time while there is more, and waits for as long as the pump does."""
         with self._news:
             self._news.wait_for(self._is_readable)
             if self._broken and not self._parts:
                 raise self._broken
-            data = self._take(UNIT_SIZE if size < 0 else size)
+            taken = self._take(len(view))
             if self._held < HELD_MAX // 2 and not self._room.is_set() and not self._over:
                 self._loop.call_soon_threadsafe(self._room.set)
-            return data
+        size = 0
+        for part in taken:  # copied without the lock, which the event loop waits for
+            view[size : size + len(part)] = part
+            size += len(part)
+        return size
 
     def _is_readable(self) -> bool:
         return self._over or self._held >= UNIT_SIZE
 
-    def _take(self, size: int) -> bytes:
-        taken: list[bytes] = []
+    def _take(self, size: int) -> list[memoryview]:
+        taken: list[memoryview] = []
         left = size
         while left and self._parts:
             part = self._parts.popleft()
@@ -179,6 +183,5 @@ class Arriving:
                 part = part[:left]
             taken.append(part)
             left -= len(part)
-        data = taken[0] if len(taken) == 1 else b"".join(taken)
-        self._held -= len(data)
-        return data
+        self._held -= size - left
+        return taken

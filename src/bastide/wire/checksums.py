@@ -16,7 +16,7 @@ OTHER_HEADERS = frozenset({HEADER_PREFIX + name for name in ("algorithm", "mode"
 
 
 class Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
     def digest(self) -> bytes: ...
 
@@ -24,10 +24,10 @@ class Digest(Protocol):
 class _Crc:
     """A CRC as a digest; `step(data, previous)` continues it."""
 
-    def __init__(self, step: Callable[[bytes, int], int], size: int) -> None:
+    def __init__(self, step: Callable[[bytes | memoryview, int], int], size: int) -> None:
         self._step, self._size, self._value = step, size, 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         self._value = self._step(data, self._value)
 
     def digest(self) -> bytes:

@@ -1,14 +1,14 @@
 """Request bodies, checked as they are read: length, payload hash, chunk signatures, checksums.
 
 Whatever the client promised must hold at the end, or the last read raises ServiceError: nothing
-may become visible before `read` has answered `b""`. The forms are a closed list: what is none of
+may become visible before `readinto` has answered 0. The forms are a closed list: what is none of
 them is refused (a new form that one handler forgets is how others were broken).
 """
 
 import hashlib
 import hmac
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -20,6 +20,7 @@ from bastide.wire.types import RawRequest
 
 UNIT_SIZE = 1024 * 1024
 LINE_MAX = 4096
+LINE_AHEAD = 64  # read at once in search of a line's end: the rest is data, which is copied twice
 CHUNK_SIZE_MAX = 64 * 1024 * 1024  # a signed chunk is held whole until its signature is checked
 TRAILERS_MAX = 16
 
@@ -38,9 +39,9 @@ TRAILED = frozenset({Form.UNSIGNED_TRAILER, Form.SIGNED_CHUNKS_TRAILER})
 
 
 class Source(Protocol):
-    """Bytes as they arrive; `b""` at the end, ServiceError when the client goes away."""
+    """Bytes as they arrive; 0 at the end, ServiceError when the client goes away."""
 
-    def read(self, size: int = -1) -> bytes: ...
+    def readinto(self, view: memoryview) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,34 +158,49 @@ class CheckedBody:
         return self._promise.size
 
     @property
+    def promised(self) -> Collection[str]:
+        return self._digests.keys()
+
+    @property
     def checksums(self) -> Mapping[str, str]:
         return self._given if self._ended else {}
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
-            return b"".join(iter(lambda: self.read(UNIT_SIZE), b""))
-        if self._ended or size == 0:
-            return b""
+            return b"".join(iter(lambda: self.read(self._likely_left()), b""))
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(memoryview(buffer))])
+
+    def readinto(self, view: memoryview) -> int:
+        if self._ended or not view:
+            return 0
         if self._failed is not None:
             raise self._failed
         try:
-            return self._next(size)
+            return self._next(view)
         except ServiceError as error:
             self._failed = error  # a body that was wrong once stays wrong
             raise
 
-    def _next(self, size: int) -> bytes:
-        data = (self._chunks or self._source).read(size)
-        if not data:
+    def _likely_left(self) -> int:
+        """How much to make room for: one more than is promised, or a unit."""
+        if self._promise.size is None:
+            return UNIT_SIZE
+        return min(max(self._promise.size - self._received, 0) + 1, UNIT_SIZE)
+
+    def _next(self, view: memoryview) -> int:
+        size = (self._chunks or self._source).readinto(view)
+        if not size:
             self._end()
-            return b""
-        self._received += len(data)
+            return 0
+        self._received += size
         if self._promise.size is not None and self._received > self._promise.size:
             raise incomplete()
+        data = view[:size]
         for digest in (self._sha256, self._md5, *self._digests.values()):
             if digest is not None:
                 digest.update(data)
-        return data
+        return size
 
     def _end(self) -> None:
         if self._promise.size is not None and self._received != self._promise.size:
@@ -229,50 +245,52 @@ class _Chunks:
         self._source = source
         self._signer = promise.signer if "HMAC" in promise.form else None
         self._has_trailers = promise.form in TRAILED
-        self._pending = bytearray()
+        self._ahead = bytearray()  # read behind the end of a line
         self._left = 0  # of an unsigned chunk that is being passed on
+        self._signed = memoryview(b"")  # what is left of a signed chunk
         self._done = False
         self._is_sealed = False  # the trailers' signature was there
         self.trailers: dict[str, str] = {}
 
-    def read(self, size: int) -> bytes:
+    def readinto(self, view: memoryview) -> int:
         while not self._done:
             if self._left:
-                return self._pass_on(size)
+                return self._pass_on(view)
+            if self._signed:
+                return self._hand_out(view)
             length, signature = self._size_line()
             if self._signer is not None:
-                data = self._signed_chunk(length, signature)
-                if data:
-                    return data
-            elif length:
-                self._left = length
-                continue
+                self._take_signed(length, signature)
+            self._left = 0 if self._signer is not None else length
             if not length:
                 self._finish()
-        return b""
+        return 0
 
-    def _pass_on(self, size: int) -> bytes:
-        if not self._pending:
-            self._fill()
-        data = bytes(self._pending[: min(size, self._left)])
-        del self._pending[: len(data)]
-        self._left -= len(data)
+    def _pass_on(self, view: memoryview) -> int:
+        size = self._fill(view[: self._left])
+        self._left -= size
         if not self._left:
             self._expect_line_end()
-        return data
+        return size
 
-    def _signed_chunk(self, length: int, signature: str) -> bytes:
+    def _hand_out(self, view: memoryview) -> int:
+        size = min(len(view), len(self._signed))
+        view[:size], self._signed = self._signed[:size], self._signed[size:]
+        return size
+
+    def _take_signed(self, length: int, signature: str) -> None:
+        """Hold a whole chunk, as it comes, until its signature is checked."""
         assert self._signer is not None
-        while len(self._pending) < length:
-            self._fill()
-        data = bytes(self._pending[:length])
-        del self._pending[:length]
+        data = bytearray()
+        unit = memoryview(bytearray(min(length, UNIT_SIZE)))
+        while len(data) < length:
+            data += unit[: self._fill(unit[: length - len(data)])]
         expected = self._signer.chunk(hashlib.sha256(data).hexdigest())
         if not hmac.compare_digest(expected, signature):
             raise _bad_signature()
         if length:
             self._expect_line_end()
-        return data
+        self._signed = memoryview(data)
 
     def _size_line(self) -> tuple[int, str]:
         head, _, extension = self._line().partition(b";")
@@ -307,7 +325,7 @@ class _Chunks:
             raise _bad_signature()
         if not self._has_trailers:
             self._expect_line_end()
-        if self._pending or self._source.read(1):
+        if self._ahead or self._source.readinto(memoryview(bytearray(1))):
             raise incomplete()
         self._done = True
 
@@ -316,25 +334,35 @@ class _Chunks:
             raise _bad_signature()
 
     def _line(self) -> bytes:
-        while (end := self._pending.find(b"\r\n")) < 0:
-            if len(self._pending) > LINE_MAX:
+        more = memoryview(bytearray(LINE_AHEAD))
+        while (end := self._ahead.find(b"\r\n")) < 0:
+            if len(self._ahead) > LINE_MAX:
                 raise incomplete()
-            self._fill()
+            size = self._source.readinto(more)
+            if not size:
+                raise incomplete()
+            self._ahead += more[:size]
         if end > LINE_MAX:
             raise incomplete()
-        line = bytes(self._pending[:end])
-        del self._pending[: end + 2]
+        line = bytes(self._ahead[:end])
+        del self._ahead[: end + 2]
         return line
 
     def _expect_line_end(self) -> None:
         if self._line():
             raise incomplete()
 
-    def _fill(self) -> None:
-        data = self._source.read(UNIT_SIZE)
-        if not data:
+    def _fill(self, view: memoryview) -> int:
+        """What was read ahead, and then what the source has; IncompleteBody at its end."""
+        ahead = min(len(view), len(self._ahead))
+        view[:ahead] = self._ahead[:ahead]
+        del self._ahead[:ahead]
+        if ahead == len(view):
+            return ahead
+        size = self._source.readinto(view[ahead:])
+        if not size:
             raise incomplete()
-        self._pending += data
+        return ahead + size
 
 
 def _bad_signature() -> ServiceError:

@@ -31,10 +31,10 @@ class Feed:
     def __init__(self, data: bytes, step: int = 1 << 20) -> None:
         self.data, self.step = data, step
 
-    def read(self, size: int = -1) -> bytes:
-        size = min(self.step, size) if size >= 0 else self.step
-        part, self.data = self.data[:size], self.data[size:]
-        return part
+    def readinto(self, view: memoryview) -> int:
+        size = min(self.step, len(view), len(self.data))
+        view[:size], self.data = self.data[:size], self.data[size:]
+        return size
 
 
 def sum_of(name: str, data: bytes) -> str:
@@ -366,8 +366,8 @@ def test_arriving_holds_back_a_fast_sender():
 
         def read():
             nonlocal size
-            while part := arriving.read(1 << 18):
-                size += len(part)
+            while taken := arriving.readinto(memoryview(bytearray(1 << 18))):
+                size += taken
 
         pump = asyncio.create_task(arriving.pump(receive))
         await asyncio.get_running_loop().run_in_executor(None, read)
@@ -385,7 +385,7 @@ def test_arriving_that_is_abandoned_wakes_its_reader():
 
         def read():
             started.set()
-            arriving.read(10)
+            arriving.readinto(memoryview(bytearray(10)))
 
         work = asyncio.get_running_loop().run_in_executor(None, read)
         started.wait()

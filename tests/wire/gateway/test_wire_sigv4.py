@@ -238,9 +238,10 @@ class Feed:
     def __init__(self, data):
         self.data = data
 
-    def read(self, size=-1):
-        part, self.data = self.data[:size], self.data[size:]
-        return part
+    def readinto(self, view):
+        size = min(len(view), len(self.data))
+        view[:size], self.data = self.data[:size], self.data[size:]
+        return size
 
 
 JUDGE = Authenticator(
