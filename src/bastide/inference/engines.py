@@ -113,7 +113,7 @@ class Engines:
             if card.remote:
                 return await self._remote_lease(card, owner)
             return await self._local_lease(card, owner)
-        except SlotsFull:
+        except (SlotsFull, TimeoutError):
             raise ServiceError("ThrottlingException", BUSY) from None
         except SlotsClosed:
             raise not_ready() from None
@@ -158,14 +158,14 @@ class Engines:
     async def _remote_lease(self, card: ModelCard, owner: str) -> Lease:
         server = self.remote[card.model_id]
         slots = self._remote_slots.setdefault(card.model_id, Slots(REMOTE_REQUESTS_MAX))
-        slot, _ = await slots.take(owner)
+        slot, _ = await self._place(slots, owner)
         endpoint = Endpoint(url=server.url, key=server.key, model=server.model)
         return Lease(endpoint, lambda: slots.give_back(slot))
 
     async def _local_lease(self, card: ModelCard, owner: str) -> Lease:
         one = await self._entered(card)
         try:
-            slot, warm = await one.slots.take(owner)
+            slot, warm = await self._place(one.slots, owner)
         except BaseException:  # given back whatever happened, then raised on
             self._leave(one)
             raise
@@ -176,6 +176,10 @@ class Engines:
 
         endpoint = replace(self._endpoint(one), slot=slot, warm=warm)
         return Lease(endpoint, back, lambda: one.slots.remember(slot, owner))
+
+    async def _place(self, slots: Slots, owner: str) -> tuple[int, bool]:
+        async with asyncio.timeout(self.task.queue_timeout_s):
+            return await slots.take(owner)
 
     async def _entered(self, card: ModelCard) -> _Running:
         """The loaded engine, which stays while its user does. Call `_leave` afterwards."""

@@ -2,10 +2,11 @@
 
 An engine keeps the last prompt of a place to save work on the next one. Across agencies that
 would tell by its speed what another has asked, so only the same agency finds its place warm.
+Who waits is served by shares: the next place goes to the agency that holds the fewest.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
 WAITING_PER_SLOT_MAX = 64
 
@@ -21,16 +22,21 @@ class SlotsClosed(Exception):
 class Slots:
     def __init__(self, count: int) -> None:
         self._owners: list[str | None] = [None] * count
+        self._holders: list[str | None] = [None] * count
         self._free: deque[int] = deque(range(count))  # the most recently used on the right
-        self._waiting: deque[asyncio.Future[int]] = deque()
+        self._waiting: dict[str, deque[asyncio.Future[int]]] = {}  # who was served last is last
         self._waiting_max = count * WAITING_PER_SLOT_MAX
         self._closed = False
 
     async def take(self, owner: str) -> tuple[int, bool]:
-        """A place, and whether it is warm. In the order of asking when all are taken."""
+        """A place, and whether it is warm."""
         if self._closed:
             raise SlotsClosed
-        slot = self._best(owner) if self._free else await self._queue()
+        if self._free:
+            slot = self._best(owner)
+            self._holders[slot] = owner
+        else:
+            slot = await self._queue(owner)
         warm = self._owners[slot] == owner
         self._owners[slot] = None  # until it is certain what the place remembers
         return slot, warm
@@ -40,18 +46,23 @@ class Slots:
         self._owners[slot] = owner
 
     def give_back(self, slot: int) -> None:
-        while self._waiting:
-            next_one = self._waiting.popleft()
-            if not next_one.done():
-                next_one.set_result(slot)
-                return
-        self._free.append(slot)
+        self._holders[slot] = None
+        if not self._waiting:
+            self._free.append(slot)
+            return
+        held = Counter(self._holders)
+        owner = min(self._waiting, key=lambda one: held[one])
+        line = self._waiting.pop(owner)
+        line.popleft().set_result(slot)
+        self._holders[slot] = owner
+        if line:
+            self._waiting[owner] = line
 
     def close(self) -> None:
         """Everybody who waits hears that the engine has ended."""
         self._closed = True
-        for one in self._waiting:
-            if not one.done():
+        for line in self._waiting.values():
+            for one in line:
                 one.set_exception(SlotsClosed())
         self._waiting.clear()
 
@@ -66,14 +77,30 @@ class Slots:
         self._free.remove(slot)
         return slot
 
-    async def _queue(self) -> int:
-        if len(self._waiting) >= self._waiting_max:
-            raise SlotsFull
+    async def _queue(self, owner: str) -> int:
+        self._make_way(owner)
         place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        self._waiting.setdefault(owner, deque()).append(place)
         try:
-            return await place
+            return await asyncio.shield(place)  # so that a line holds no cancelled place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
+            if not place.done():
+                self._leave_line(owner, place)
+            elif place.exception() is None:
                 self.give_back(place.result())  # it was given just as the caller went away
             raise
+
+    def _make_way(self, owner: str) -> None:
+        """When too many wait, the last of the longest line goes. Raises SlotsFull."""
+        if sum(map(len, self._waiting.values())) < self._waiting_max:
+            return
+        longest = max(self._waiting, key=lambda one: len(self._waiting[one]))
+        if len(self._waiting[longest]) <= len(self._waiting.get(owner, ())) + 1:
+            raise SlotsFull
+        self._waiting[longest].pop().set_exception(SlotsFull())
+
+    def _leave_line(self, owner: str, place: asyncio.Future[int]) -> None:
+        line = self._waiting[owner]
+        line.remove(place)
+        if not line:
+            del self._waiting[owner]

@@ -157,6 +157,17 @@ async def test_who_goes_away_frees_the_place(smol):
         assert text_of(answer) == "1, 2, 3, 4, 5, 6"
 
 
+async def test_who_waits_too_long_for_a_place_is_throttled(smol):
+    async with room(smol, slots=1, queue_timeout_s=0.05) as talk:
+        await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
+        stream = (await talk.converse_stream(call(), STORY))["stream"]
+        with pytest.raises(ServiceError) as caught:
+            await talk.converse(call(), COUNT)
+        assert caught.value.code == "ThrottlingException"
+        await stream.aclose()
+        assert text_of(await talk.converse(call(), {**COUNT, **config()}))
+
+
 class Watched:
     """A client that remembers what the engine was asked."""
 

@@ -65,13 +65,39 @@ async def test_a_place_given_to_one_who_just_left_is_not_lost():
     assert (await asyncio.wait_for(slots.take("c"), 1))[0] == 0
 
 
+async def test_the_next_place_goes_to_who_holds_the_fewest():
+    """One agency with many requests does not keep another from its share."""
+    slots = Slots(4)
+    held = [(await slots.take("big"))[0] for _ in range(4)]
+    served = []
+
+    async def wait(owner):
+        served.append((owner, (await slots.take(owner))[0]))
+
+    tasks = [asyncio.create_task(wait(owner)) for owner in ["big"] * 8 + ["one", "two", "one"]]
+    await asyncio.sleep(0)
+    for slot in held:
+        slots.give_back(slot)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert [owner for owner, _ in served] == ["one", "two", "big", "one"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_bounded_and_closed():
     slots = Slots(1)
     await slots.take("a")
     waiting = [asyncio.create_task(slots.take("b")) for _ in range(WAITING_PER_SLOT_MAX)]
     await asyncio.sleep(0)
     with pytest.raises(SlotsFull):
-        await slots.take("c")
+        await slots.take("b")
+    late = asyncio.create_task(slots.take("c"))
+    await asyncio.sleep(0)
+    with pytest.raises(SlotsFull):
+        await waiting.pop()
+    waiting.append(late)
     slots.close()
     for found in await asyncio.gather(*waiting, return_exceptions=True):
         assert isinstance(found, SlotsClosed)
