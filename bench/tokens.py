@@ -1,24 +1,28 @@
 """Tokens per second through Converse over tokens per second of the bare engine, 1 and 8 streams."""
 
+import http.client
 import json
+import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.live import NAME, LiveRegion
 
+from bastide.inference.engine_main import SOCKET
+from bastide.inference.process import ENGINE
+from bastide.inference.walls import ENVIRONMENT
 from bench.common import Report, arguments
 
 TOKENS = 96
 PROMPT = "Tell a long story about a lighthouse keeper."
 STREAMS = (1, 8)
+KEY = "bench"
 
 
 def _rate(one: Callable[[], int], streams: int) -> float:
@@ -44,7 +48,19 @@ def through(client: Any, model: str) -> int:
     )
 
 
-def bare(url: str, key: str) -> int:
+class _Engine(http.client.HTTPConnection):
+    """A connection to the bare engine's unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("engine")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def bare(path: Path) -> int:
     body = {
         "messages": [{"role": "user", "content": PROMPT}],
         "max_tokens": TOKENS,
@@ -52,31 +68,31 @@ def bare(url: str, key: str) -> int:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    request = urllib.request.Request(
-        f"{url}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"content-type": "application/json", "authorization": f"Bearer {key}"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        events = [line[6:] for line in answer if line.startswith(b"data: {")]
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    engine = _Engine(path)
+    engine.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
+    events = [line[6:] for line in engine.getresponse() if line.startswith(b"data: {")]
+    engine.close()
     return int(json.loads(events[-1])["usage"]["completion_tokens"])
 
 
-def start_engine(region: LiveRegion) -> tuple[subprocess.Popen[str], str, str]:
+def start_engine(region: LiveRegion, place: Path) -> subprocess.Popen[str]:
     """The same engine process that a region starts, alone."""
     gguf = next((region.folder / "models").resolve().rglob("*.gguf"))
-    key = "bench"
-    task = {"model": str(gguf), "api_key": key, "threads": 1, "slots": 8, "context_tokens": 8192}
+    task = {
+        "model": str(gguf), "api_key": KEY, "threads": 1, "slots": 8, "context_tokens": 8192,
+        "place": str(place), "memory_mib": 4096, "uid": None,
+    }  # fmt: skip
     engine = subprocess.Popen(
-        [sys.executable, "-m", "bastide.inference.engine_main"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PATH": ""},
+        ENGINE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, env=ENVIRONMENT,
     )  # fmt: skip
     assert engine.stdin is not None
     assert engine.stdout is not None
     engine.stdin.write(json.dumps(task) + "\n")
     engine.stdin.flush()
-    return engine, json.loads(engine.stdout.readline())["address"], key
+    engine.stdout.readline()
+    return engine
 
 
 def main() -> None:
@@ -93,13 +109,14 @@ def main() -> None:
             "modelId"
         ]
         through(client, model)
-        engine, url, key = start_engine(region)
-        bare(url, key)
+        engine = start_engine(region, Path(home))
+        socket_path = Path(home) / SOCKET
+        bare(socket_path)
         for streams in STREAMS:
             pairs = [
                 (
                     _rate(lambda: through(client, model), streams),
-                    _rate(lambda: bare(url, key), streams),
+                    _rate(lambda: bare(socket_path), streams),
                 )
                 for _ in range(chosen.rounds)
             ]

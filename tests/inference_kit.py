@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
+import os
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.inference.walls import Walls
+from bastide.jobs.host import find_bwrap
+from bastide.jobs.seccomp import write_filter
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
@@ -27,6 +32,7 @@ from bastide.models.shelf import Shelf
 GOV = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ACCOUNT, OTHER = "111111111111", "222222222222"
 STUB = "bench.stub-v1:0"
+ENGINE_UID = 199_999
 
 
 def call(operation: str = "bedrock-runtime.Converse", account: str = ACCOUNT) -> Call:
@@ -180,10 +186,20 @@ def conversations(
     return Conversations(models=models, engines=engines, client=client, clock=SystemClock())
 
 
-def engines(remote: dict[str, RemoteEngine] | None = None, **task: Any) -> Engines:
+def engines(folder: Path, remote: dict[str, RemoteEngine] | None = None, **task: Any) -> Engines:
     return Engines(
-        task=EngineTask(**task), clock=SystemClock(), ids=SystemIds(), remote=remote or {}
-    )
+        task=EngineTask(**task), folder=folder, walls=walls(folder), clock=SystemClock(),
+        ids=SystemIds(), remote=remote or {},
+    )  # fmt: skip
+
+
+def walls(folder: Path) -> Walls:
+    """Those of this machine, as a region has them."""
+    program = folder / "seccomp.bpf"
+    write_filter(program)
+    bwrap = find_bwrap(Path(sys.executable).parent / "bwrap")
+    assert bwrap is not None, "tools/setup installs it"
+    return Walls(bwrap=bwrap, seccomp=program, uid=ENGINE_UID if os.getuid() == 0 else None)
 
 
 async def until(true: Callable[[], bool], limit_s: float = 20.0) -> None:

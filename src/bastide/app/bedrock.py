@@ -1,19 +1,26 @@
 """Models and the engines that run them."""
 
+import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.app.core import Core
+from bastide.app.workshop import Workshop
 from bastide.db import durable
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.inference.walls import Walls
 from bastide.models.aliases import Aliases
 from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.shelf import Shelf as ModelShelf
+
+ENGINES_ACCOUNT = "engines"  # no agency: an account has twelve digits
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +31,7 @@ class Bedrock:
     handlers: dict[str, list[object]]
 
 
-def open_bedrock(core: Core) -> Bedrock:
+def open_bedrock(core: Core, workshop: Workshop) -> Bedrock:
     wanted = core.settings.engines
     folder = (core.home / "models").resolve()
     durable.folder(folder)
@@ -50,7 +57,14 @@ def open_bedrock(core: Core) -> Bedrock:
         )
         for model_id, one in wanted.urls.items()
     }
-    engines = Engines(task=task, clock=core.clock, ids=core.ids, remote=remote)
+    engines = Engines(
+        task=task,
+        folder=_emptied(core.home / "engines"),
+        walls=_walls(workshop),
+        clock=core.clock,
+        ids=core.ids,
+        remote=remote,
+    )
     client = EngineClient()
     talk = Conversations(models=models, engines=engines, client=client, clock=core.clock)
     return Bedrock(
@@ -62,3 +76,20 @@ def open_bedrock(core: Core) -> Bedrock:
             "bedrock-runtime": [talk],
         },
     )
+
+
+def _walls(workshop: Workshop) -> Walls:
+    """An engine is our own program, so one without walls is told of, not refused."""
+    machine = workshop.machine
+    if not any(layer.name == "namespaces" and layer.present for layer in machine.layers):
+        logger.warning("engines run without walls: this machine has no namespaces")
+        return Walls()
+    uid = workshop.uid_of(ENGINES_ACCOUNT)
+    return Walls(bwrap=machine.bwrap, seccomp=machine.seccomp, uid=uid)
+
+
+def _emptied(folder: Path) -> Path:
+    """A killed region leaves the sockets of its engines, which ended with it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    durable.folder(folder)
+    return folder

@@ -47,7 +47,7 @@ class RegionProcess:
         resources.space = store.space
         self.workshop = open_workshop(core)
         self.learning = open_machine_learning(core, self.identity, store, self.workshop)
-        self.bedrock = open_bedrock(core)
+        self.bedrock = open_bedrock(core, self.workshop)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
         self.threads = Pool(core.settings.handler_threads, "handler")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class Workshop:
     """Jobs, and what they run in."""
 
     machine: host.Host
+    uid_of: Callable[[str], int | None]
     runner: Runner
     jobs: Jobs
     missing: Sequence[host.Layer]
@@ -37,14 +38,14 @@ def open_workshop(core: Core) -> Workshop:
         core.home / "sandbox", probe_uid=wanted.uid_first, wheel=_beside_python("bwrap")
     )
     uids = Uids(database=core.database, first=wanted.uid_first, count=wanted.uid_count)
-    is_root = os.getuid() == 0
+    uid_of = uids.of if os.getuid() == 0 else lambda account: None
     durable.folder(core.home / "executor")
     executor = LocalExecutor(
         folder=core.home / "executor",
         bwrap=found.bwrap,
         cgroups=found.cgroups,
         seccomp=found.seccomp,
-        uid_of=uids.of if is_root else lambda account: None,
+        uid_of=uid_of,
     )
     memory = None if wanted.memory_mib is None else wanted.memory_mib * 1024**2
     total = capacity.of_host(wanted.cpus, memory)
@@ -63,6 +64,7 @@ def open_workshop(core: Core) -> Workshop:
     missing = found.missing(wanted.allow_missing_layers)
     return Workshop(
         machine=found,
+        uid_of=uid_of,
         runner=runner,
         jobs=WalledJobs(runner, missing),
         missing=missing,

@@ -21,6 +21,7 @@ TOKEN_TIMEOUT_S = 600.0
 ANSWER_BYTES_MAX = 32 << 20
 ERROR_BYTES_MAX = 64 << 10
 DONE = b"[DONE]"
+KEPT, FRESH = "kept", "fresh"
 _CHUNK = msgspec.json.Decoder(Chunk)
 _COMPLETION = msgspec.json.Decoder(Completion)
 _COUNT = msgspec.json.Decoder(Count)
@@ -65,7 +66,7 @@ class EngineClient:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         token_timeout_s: float = TOKEN_TIMEOUT_S,
     ) -> None:
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._whole = aiohttp.ClientTimeout(
             total=answer_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_timeout_s
         )
@@ -122,7 +123,7 @@ class EngineClient:
             headers["authorization"] = f"Bearer {endpoint.key}"
         sent = _Sent(endpoint.url + path, msgspec.json.encode(body), headers, limits)
         try:
-            response = await self._send(sent, keep=not endpoint.local)
+            response = await self._send(sent, endpoint.socket)
         except TimeoutError:
             raise ServiceError("ModelTimeoutException", "The model took too long.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -133,26 +134,33 @@ class EngineClient:
             raise await _refused(response)
         return response
 
-    async def _send(self, sent: "_Sent", *, keep: bool) -> aiohttp.ClientResponse:
+    async def _send(self, sent: "_Sent", socket: str) -> aiohttp.ClientResponse:
         """llama.cpp ends kept connections when it likes, so our own engines get a new one each
         time (0.1 ms). A kept one that had just ended is no failure: an inference can be repeated.
         """
-        if keep:
-            try:
-                return await sent.on(self._session(keep=True))
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if isinstance(error, aiohttp.ClientConnectorError):
-                    raise
-        return await sent.on(self._session(keep=False))
+        if socket:
+            return await sent.on(self._session(socket))
+        try:
+            return await sent.on(self._session(KEPT))
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError):
+                raise
+        return await sent.on(self._session(FRESH))
 
-    def _session(self, *, keep: bool) -> aiohttp.ClientSession:
-        if keep not in self._sessions:
-            self._sessions[keep] = aiohttp.ClientSession(
+    def _session(self, way: str) -> aiohttp.ClientSession:
+        """`way`: the path of a socket, KEPT or FRESH."""
+        if way not in self._sessions:
+            connector = (
+                aiohttp.TCPConnector(limit=0, force_close=way == FRESH)
+                if way in (KEPT, FRESH)
+                else aiohttp.UnixConnector(way, limit=0, force_close=True)
+            )
+            self._sessions[way] = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=0, force_close=not keep),
+                connector=connector,
                 skip_auto_headers=("user-agent", "accept-encoding"),
             )
-        return self._sessions[keep]
+        return self._sessions[way]
 
 
 @dataclass(frozen=True, slots=True)

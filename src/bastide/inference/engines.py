@@ -8,12 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bastide.inference.model import Endpoint, EngineTask, RemoteEngine
 from bastide.inference.process import EngineOrder, EngineProcess, LoadFailed, start
 from bastide.inference.slots import Slots, SlotsClosed, SlotsFull
+from bastide.inference.walls import Walls
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
@@ -23,6 +25,8 @@ from bastide.models.shelf import verify
 logger = logging.getLogger(__name__)
 WEIGHTS_FACTOR = 1.9  # the engine keeps a second copy in SIMD order (reference/models.md, 4)
 PROCESS_MIB = 60
+MEMORY_FACTOR, MEMORY_SPARE_MIB = 2, 512  # the limit ends a runaway, not one that we guessed low
+PLACE_LETTERS = 12
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 HEALTHY_AFTER_S = 10.0  # an engine that lives shorter counts as one that failed to load
 REMOTE_REQUESTS_MAX = 256
@@ -93,9 +97,12 @@ class Lease:
 
 @dataclass(slots=True, kw_only=True)
 class Engines:
-    """All of it runs on one event loop. `remote`: model id → the server that runs it."""
+    """All of it runs on one event loop. `folder` is for the sockets, and nobody else's; `remote`:
+    model id → the server that runs it."""
 
     task: EngineTask
+    folder: Path
+    walls: Walls
     clock: Clock
     ids: Ids
     remote: Mapping[str, RemoteEngine] = field(default_factory=dict)
@@ -199,7 +206,7 @@ class Engines:
     def _endpoint(self, one: _Running) -> Endpoint:
         assert one.process is not None
         return Endpoint(
-            url=f"{one.process.address}/v1", key=one.key, model=one.card.name, local=True
+            url="http://engine/v1", key=one.key, model=one.card.name, socket=one.process.socket
         )
 
     def _leave(self, one: _Running) -> None:
@@ -230,6 +237,9 @@ class Engines:
             assert one.card.path is not None
             order = EngineOrder(
                 model=one.card.path,
+                place=self.folder / one.key[:PLACE_LETTERS],
+                walls=self.walls,
+                memory_mib=one.cost_mib * MEMORY_FACTOR + MEMORY_SPARE_MIB,
                 key=one.key,
                 threads=self.task.threads,
                 slots=self.task.slots,
@@ -253,6 +263,7 @@ class Engines:
         await process.process.wait()
         if one.ended:
             return
+        process.forget()
         code, tail = process.process.returncode, " | ".join(list(process.tail)[-5:])
         logger.error("the engine of %s ended with %s: %s", one.card.name, code, tail)
         if self.clock.monotonic_s() - one.ready_at < HEALTHY_AFTER_S:

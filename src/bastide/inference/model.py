@@ -27,15 +27,20 @@ class RemoteEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where one request goes. `local`: it is one of our own engines. `slot` is the place in it that
-    the request is given; `warm` says that this place last worked for the same agency."""
+    """Where one request goes: over `socket` when that is set, to one of our own engines. `slot` is
+    the place in it that the request is given; `warm` says that this place last worked for the same
+    agency."""
 
     url: str
     key: str
     model: str
-    local: bool = False
+    socket: str = ""
     slot: int | None = None
     warm: bool = False
+
+    @property
+    def local(self) -> bool:
+        return bool(self.socket)
 
 
 class StopReason(StrEnum):

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import shutil
+import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -10,7 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PATH": ""}
+from bastide.inference.engine_main import SOCKET
+from bastide.inference.walls import ENVIRONMENT, Walls
+from bastide.jobs import proctree
+
+ENGINE = [sys.executable, "-I", "-m", "bastide.inference.engine_main"]
 TAIL_LINES = 40
 LINE_BYTES_MAX = 1 << 16
 STOP_GRACE_S = 5.0
@@ -22,9 +29,13 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOrder:
-    """What one engine is to run."""
+    """What one engine is to run. `place` is a folder for it alone, which ends with it;
+    `memory_mib` is more than it needs."""
 
     model: Path
+    place: Path
+    walls: Walls
+    memory_mib: int
     key: str
     threads: int
     slots: int
@@ -32,23 +43,32 @@ class EngineOrder:
 
 
 class _Ready(msgspec.Struct):
-    address: str
+    listening: str
 
 
 @dataclass(slots=True)
 class EngineProcess:
+    """`process` is bwrap's where there are walls, `pid` always the engine's. `held` keeps the
+    socket that it opened, so that whatever lies in its folder later is never connected to."""
+
     process: Process
-    address: str = ""
+    place: Path
+    pid: int = 0
+    held: int = -1
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     reading: asyncio.Task[None] | None = None
 
     @property
-    def ended(self) -> bool:
-        return self.process.returncode is not None
+    def socket(self) -> str:
+        """A path to connect to, as long as it is held."""
+        return f"/proc/self/fd/{self.held}"
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
+    def hold(self) -> None:
+        """Raises OSError when what is there is no socket."""
+        self.held = os.open(self.place / SOCKET, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if not stat.S_ISSOCK(os.fstat(self.held).st_mode):
+            raise OSError(f"{SOCKET} is no socket")
+        self.pid = next(reversed(proctree.descendants(self.process.pid)), self.process.pid)
 
     async def stop(self) -> None:
         """The end of its standard input ends it; else it is killed."""
@@ -62,19 +82,24 @@ class EngineProcess:
             await self.process.wait()
         if self.reading is not None:
             await self.reading
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what a process that has ended had on this machine."""
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
+        shutil.rmtree(self.place, ignore_errors=True)
 
 
 async def start(order: EngineOrder, timeout_s: float) -> EngineProcess:
     """A process whose model is loaded. Raises LoadFailed with the end of its error output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-m", "bastide.inference.engine_main",
-        stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_BYTES_MAX,
-        env=ENVIRONMENT, start_new_session=True,
-    )  # fmt: skip
-    engine = EngineProcess(process)
+    process = await _spawned(order)
+    engine = EngineProcess(process, order.place)
     engine.reading = asyncio.create_task(_follow(process, engine.tail))
     try:
-        engine.address = await asyncio.wait_for(_ready(process, order), timeout_s)
+        await asyncio.wait_for(_ready(process, order), timeout_s)
+        engine.hold()
     except BaseException as error:  # whatever ended the wait, no process stays behind
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -86,11 +111,31 @@ async def start(order: EngineOrder, timeout_s: float) -> EngineProcess:
     return engine
 
 
-async def _ready(process: Process, order: EngineOrder) -> str:
+async def _spawned(order: EngineOrder) -> Process:
+    walls, place = order.walls, order.place
+    place.mkdir(mode=0o700)
+    walls.own(place, order.model)
+    program = -1 if walls.seccomp is None else os.open(walls.seccomp, os.O_RDONLY)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *walls.command(ENGINE, place, order.model, program),
+            stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_BYTES_MAX,
+            env=ENVIRONMENT, start_new_session=True, pass_fds=(program,) if program >= 0 else (),
+        )  # fmt: skip
+    finally:
+        if program >= 0:
+            os.close(program)
+
+
+async def _ready(process: Process, order: EngineOrder) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
+    place, model = order.walls.seen(order.place, order.model)
     task = {
-        "model": str(order.model),
+        "place": place,
+        "model": model,
+        "memory_mib": order.memory_mib,
+        "uid": order.walls.uid,
         "api_key": order.key,
         "threads": order.threads,
         "slots": order.slots,
@@ -98,7 +143,7 @@ async def _ready(process: Process, order: EngineOrder) -> str:
     }
     process.stdin.write(msgspec.json.encode(task) + b"\n")
     await process.stdin.drain()
-    return msgspec.json.decode(await process.stdout.readline(), type=_Ready).address
+    msgspec.json.decode(await process.stdout.readline(), type=_Ready)
 
 
 async def _follow(process: Process, tail: deque[str]) -> None:

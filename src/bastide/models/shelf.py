@@ -85,7 +85,7 @@ class Shelf:
         aside = self.folder / ".partial" / f"{facts.sha256}.new"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
-        file.chmod(0o400)
+        file.chmod(0o444)  # an engine may have a uid of its own; the folders above are closed
         with file.open("rb") as weights:
             os.fsync(weights.fileno())
         file.rename(aside / WEIGHTS)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call, conversations, engines, turn, until
 
-from bastide.inference.process import ENVIRONMENT
+from bastide.inference.walls import ENVIRONMENT
 from bastide.kernel.errors import ServiceError
 
 pytestmark = pytest.mark.asyncio
@@ -26,14 +27,16 @@ STORY = {"modelId": SMOL, "messages": [turn("Tell a very long story.")]}
 
 @asynccontextmanager
 async def room(smol, **task):
-    pool = engines(**task)
-    talk = conversations(smol, pool)
-    try:
-        yield talk
-    finally:
-        await talk.client.close()
-        await pool.close()
-        assert pool.rows() == []
+    with tempfile.TemporaryDirectory() as folder:
+        pool = engines(Path(folder), **task)
+        talk = conversations(smol, pool)
+        try:
+            yield talk
+        finally:
+            await talk.client.close()
+            await pool.close()
+            assert pool.rows() == []
+            assert os.listdir(folder) == ["seccomp.bpf"]
 
 
 def config(**inference):
@@ -267,22 +270,66 @@ async def test_garbage_does_not_load(tmp_path, smol, caplog):
 
 
 @pytest.mark.parametrize("early", [True, False])
-async def test_it_ends_with_its_standard_input(smol, early):
+async def test_it_ends_with_its_standard_input(smol, tmp_path, early):
     engine = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs on this loop
         [sys.executable, "-I", "-m", "bastide.inference.engine_main"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
     )  # fmt: skip
     task = {
         "model": str(smol.resolve(SMOL).path), "api_key": "k", "threads": 1, "slots": 1,
-        "context_tokens": 512,
+        "context_tokens": 512, "memory_mib": 2048, "uid": None, "place": str(tmp_path),
     }  # fmt: skip
     engine.stdin.write(json.dumps(task).encode() + b"\n")
     engine.stdin.flush()
     if not early:
-        assert json.loads(engine.stdout.readline())["address"].startswith("http://127.0.0.1:")
+        assert json.loads(engine.stdout.readline())
+        assert (tmp_path / "engine.sock").is_socket()
     engine.stdin.close()
     assert engine.wait(20) == 0
     engine.stdout.close()
+
+
+def mounts_of(pid):
+    return Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+
+
+def said_of(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.parametrize("as_root", [True, False])
+async def test_the_walls_around_an_engine(smol, as_root):
+    async with room(smol) as talk:
+        if not as_root:
+            talk.engines.walls = replace(talk.engines.walls, uid=None)
+        await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
+        pid = talk.engines.rows()[0]["pid"]
+        said = said_of(pid)
+        assert said["NoNewPrivs"] == ["1"]
+        assert said["Seccomp"] == ["2"]
+        for kind in ("CapPrm", "CapEff", "CapAmb"):
+            assert int(said[kind][0], 16) == 0, kind
+        uid = talk.engines.walls.uid or os.getuid()
+        assert set(said["Uid"]) == {str(uid)}
+        for space in ("net", "pid", "mnt", "ipc", "uts"):
+            theirs = os.readlink(f"/proc/{pid}/ns/{space}")
+            assert theirs != os.readlink(f"/proc/self/ns/{space}"), space
+        root = Path(f"/proc/{pid}/root")
+        assert not os.access(root / str(smol.resolve(SMOL).path).lstrip("/"), os.F_OK)
+        assert not (root / "etc/passwd").exists()
+        (weights,) = [line for line in mounts_of(pid) if " /run/model.gguf " in line]
+        assert " ro," in weights
+
+
+async def test_a_killed_wall_takes_its_engine_along(smol):
+    async with room(smol) as talk:
+        await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
+        pid = talk.engines.rows()[0]["pid"]
+        (one,) = talk.engines._running.values()
+        os.kill(one.process.process.pid, signal.SIGKILL)
+        await until(lambda: not alive(pid))
+        await until(lambda: talk.engines.rows() == [])
 
 
 async def test_strangers_are_refused(smol):

@@ -33,7 +33,7 @@ class Room:
 
     def __init__(self, tmp_path, stub, **client):
         remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame")}
-        self.engines = engines(remote)
+        self.engines = engines(tmp_path, remote)
         self.client = EngineClient(**client)
         models = models_at(tmp_path, remote_ids=(STUB,))
         self.talk = conversations(models, self.engines, self.client)

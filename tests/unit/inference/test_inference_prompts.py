@@ -93,7 +93,7 @@ def test_the_engine_is_asked():
         "temperature": 0.0, "top_p": 0.5, "stop": ["x"], "top_k": 5, "seed": 1, "stream": True,
         "stream_options": {"include_usage": True},
     }  # fmt: skip
-    own = Endpoint(url="u", key="k", model="m", local=True, slot=2, warm=False)
+    own = Endpoint(url="u", key="k", model="m", socket="/s", slot=2, warm=False)
     body = prompt.body(own, stream=False)
     assert (body["id_slot"], body["cache_prompt"], body["verbose"]) == (2, False, True)
     assert "stream" not in body
