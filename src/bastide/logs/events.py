@@ -54,7 +54,7 @@ class LogEvents:
             return rejected
 
         rejected = self.database.write(write)
-        answer: Params = {"nextSequenceToken": tokens.dump(now)}
+        answer: Params = {"nextSequenceToken": f"{now:056d}"}
         if rejected:
             answer["rejectedLogEventsInfo"] = rejected
         return answer

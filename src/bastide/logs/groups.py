@@ -3,8 +3,11 @@
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.kernel import arns
@@ -13,11 +16,12 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.logs import records, tokens
-from bastide.logs.lookup import the_group
+from bastide.logs.lookup import named_group, the_group
 from bastide.logs.model import Group
 
 Params = dict[str, Any]
 PAGE_DEFAULT = 50
+TAGS_MAX = 50
 RETENTIONS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731}
     | {1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -83,34 +87,54 @@ class LogGroups:
 
     @operation("logGroupName", "tags")
     def tag_log_group(self, call: Call, req: Params) -> Params:
-        name, more = req["logGroupName"], req["tags"]
-
-        def write(c: Any) -> None:
-            group = the_group(c, call, name)
-            records.set_tags(c, group, {**group.tags, **more})
-
-        self.database.write(write)
-        return {}
+        return self._tag(call, req["logGroupName"], lambda tags: {**tags, **req["tags"]})
 
     @operation("logGroupName", "tags")
     def untag_log_group(self, call: Call, req: Params) -> Params:
-        name, gone = req["logGroupName"], set(req["tags"])
-
-        def write(c: Any) -> None:
-            group = the_group(c, call, name)
-            records.set_tags(c, group, {k: v for k, v in group.tags.items() if k not in gone})
-
-        self.database.write(write)
-        return {}
+        return self._tag(call, req["logGroupName"], lambda tags: _without(tags, req["tags"]))
 
     @operation("logGroupName")
     def list_tags_log_group(self, call: Call, req: Params) -> Params:
-        group = self.database.read(lambda c: the_group(c, call, req["logGroupName"]))
+        return self._tags(call, req["logGroupName"])
+
+    @operation("resourceArn", "tags")
+    def tag_resource(self, call: Call, req: Params) -> Params:
+        return self._tag(call, named_group(call, req), lambda tags: {**tags, **req["tags"]})
+
+    @operation("resourceArn", "tagKeys")
+    def untag_resource(self, call: Call, req: Params) -> Params:
+        return self._tag(call, named_group(call, req), lambda tags: _without(tags, req["tagKeys"]))
+
+    @operation("resourceArn")
+    def list_tags_for_resource(self, call: Call, req: Params) -> Params:
+        return self._tags(call, named_group(call, req))
+
+    def _tags(self, call: Call, name: str) -> Params:
+        group = self.database.read(lambda c: the_group(c, call, name))
         return {"tags": dict(group.tags)}
+
+    def _tag(
+        self, call: Call, name: str, change: Callable[[Mapping[str, str]], dict[str, str]]
+    ) -> Params:
+        def write(c: Connection) -> None:
+            group = the_group(c, call, name)
+            tags = change(group.tags)
+            if len(tags) > TAGS_MAX:
+                raise ServiceError(
+                    "TooManyTagsException", f"A resource can have no more than {TAGS_MAX} tags."
+                )
+            records.set_tags(c, group, tags)
+
+        self.database.write(write)
+        return {}
 
     def _retain(self, call: Call, name: str, days: int | None) -> Params:
         self.database.write(lambda c: records.set_retention(c, the_group(c, call, name), days))
         return {}
+
+
+def _without(tags: Mapping[str, str], gone: Iterable[str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key not in gone}
 
 
 def _described(call: Call, group: Group) -> Params:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.logs import records
@@ -28,6 +29,15 @@ def group_name(call: Call, req: Params) -> str:
     if not identifier:
         raise ServiceError("InvalidParameterException", "A log group must be specified.")
     return str(identifier)
+
+
+def named_group(call: Call, req: Params) -> str:
+    """The group behind a `resourceArn`: one of the caller's own account, or none at all."""
+    arn = arns.parse(req["resourceArn"])
+    kind, _, name = arn.resource.partition(":") if arn else ("", "", "")
+    if arn is None or (arn.service, arn.account, kind) != ("logs", call.account, "log-group"):
+        raise ServiceError("ResourceNotFoundException", "The specified resource does not exist.")
+    return name.removesuffix(":*")
 
 
 def group_tags(database: Database, account: str, arn: str) -> Mapping[str, str]:

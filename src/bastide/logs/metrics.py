@@ -48,7 +48,10 @@ class Metrics:
         if not data or len(data) > DATUMS_MAX:
             raise _invalid(f"The collection MetricData must hold 1 to {DATUMS_MAX} members.")
         now = epoch_ms(self.clock.now())
-        samples = [_sample_of(call, req["Namespace"], datum, now) for datum in data]
+        samples = [
+            _sample_of(call, req["Namespace"], datum, f"MetricData.member.{number}", now)
+            for number, datum in enumerate(data, 1)
+        ]
         self.database.write(lambda c: metric_records.add(c, samples))
         return {}
 
@@ -88,17 +91,14 @@ class Metrics:
     def get_metric_statistics(self, call: Call, req: Params) -> Params:
         statistics = req.get("Statistics")
         if not statistics:
-            raise ServiceError(
-                "MissingParameter", "At least one of the parameters Statistics must be specified."
-            )
+            raise _clash("Must specify either Statistics or ExtendedStatistics")
         span = (req["EndTime"] - req["StartTime"]).total_seconds()
-        if span <= 0:
+        if _whole(req["StartTime"]) >= _whole(req["EndTime"]):
             raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
         if span / req["Period"] > POINTS_MAX:
-            raise ServiceError(
-                "InvalidParameterCombination",
+            raise _clash(
                 f"You have requested up to {math.ceil(span / req['Period'])} datapoints, which "
-                f"exceeds the limit of {POINTS_MAX}.",
+                f"exceeds the limit of {POINTS_MAX}."
             )
         buckets = self._buckets(call, req, req, req["Period"], req.get("Unit"))
         points = [
@@ -119,8 +119,12 @@ class Metrics:
         queries = req["MetricDataQueries"]
         if len(queries) > QUERIES_MAX:
             raise _invalid(f"At most {QUERIES_MAX} queries are taken.", "ValidationError")
-        if req["StartTime"] >= req["EndTime"]:
-            raise _invalid("StartTime must be before EndTime.", "ValidationError")
+        if req["StartTime"] > req["EndTime"]:
+            message = "The parameter EndTime must be greater than StartTime."
+            raise _invalid(message, "ValidationError")
+        if _whole(req["StartTime"]) == _whole(req["EndTime"]):
+            message = "The parameter StartTime must not equal parameter EndTime."
+            raise _invalid(message, "ValidationError")
         if len({query["Id"] for query in queries}) != len(queries):
             raise _invalid("The values for Id must be unique.", "ValidationError")
         wanted = [query for query in queries if query.get("ReturnData", True)]
@@ -174,19 +178,13 @@ class Metrics:
         return buckets
 
 
-def _sample_of(call: Call, namespace: str, datum: Params, now: int) -> Sample:
-    given = [datum.get(key) is not None for key in ("Value", "StatisticValues", "Values")]
-    if sum(given) != 1:
-        raise ServiceError(
-            "InvalidParameterCombination",
-            "Exactly one of Value, StatisticValues and Values must be specified.",
-        )
+def _sample_of(call: Call, namespace: str, datum: Params, where: str, now: int) -> Sample:
+    """`where` is the datum's place in the request, for what is wrong with it."""
+    _check_datum(datum, where)
     dimensions = {each["Name"]: each["Value"] for each in datum.get("Dimensions") or []}
     if len(dimensions) > DIMENSIONS_MAX:
         raise _invalid(f"At most {DIMENSIONS_MAX} dimensions are taken.")
     count, total, minimum, maximum = _summary(datum)
-    if not all(math.isfinite(number) for number in (count, total, minimum, maximum)):
-        raise _invalid("Values must be finite numbers.")
     at = datum.get("Timestamp")
     return Sample(
         account=call.account,
@@ -202,14 +200,40 @@ def _sample_of(call: Call, namespace: str, datum: Params, now: int) -> Sample:
     )
 
 
+def _check_datum(datum: Params, where: str) -> None:
+    given = [name for name in ("Value", "StatisticValues", "Values") if datum.get(name) is not None]
+    if not given:
+        raise _clash(f"At least one of the parameters {where}.Value, {where}.StatisticValues and "
+                     f"{where}.Values must be specified.")  # fmt: skip
+    if len(given) > 1:
+        both = f"{where}.{given[0]} and {where}.{given[1]}"
+        message = f"The parameters {both} are mutually exclusive and you have specified both."
+        raise _invalid(message) if "Values" in given else _clash(message)
+    values, counts = datum.get("Values") or [], datum.get("Counts")
+    if counts is not None and len(counts) != len(values):
+        raise _invalid(
+            f"The parameters {where}.Values and {where}.Counts must be of the same size."
+        )
+    numbers = {"Value": datum.get("Value"), **(datum.get("StatisticValues") or {})}
+    numbers |= {f"Values.member.{n}": value for n, value in enumerate(values, 1)}
+    numbers |= {f"Counts.member.{n}": value for n, value in enumerate(counts or [], 1)}
+    for name, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            shown = "NaN" if math.isnan(number) else number
+            raise _invalid(f"The value {shown} for parameter {where}.{name} is invalid.")
+
+
+def _whole(at: datetime) -> datetime:
+    """In whole seconds, as CloudWatch has times."""
+    return at.replace(microsecond=0)
+
+
 def _summary(datum: Params) -> tuple[float, float, float, float]:
     if datum.get("StatisticValues") is not None:
         given = datum["StatisticValues"]
         return given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"]
     values: Sequence[float] = datum.get("Values") or [datum.get("Value") or 0.0]
     counts: Sequence[float] = datum.get("Counts") or [1.0] * len(values)
-    if len(counts) != len(values):
-        raise _invalid("Counts must have as many members as Values.")
     total = sum(value * count for value, count in zip(values, counts, strict=True))
     return sum(counts), total, min(values), max(values)
 
@@ -238,6 +262,10 @@ def _has(dimensions: Params, filters: Sequence[Params]) -> bool:
 
 def _moment(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _clash(message: str) -> ServiceError:
+    return ServiceError("InvalidParameterCombination", message)
 
 
 def _invalid(message: str, code: str = "InvalidParameterValue") -> ServiceError:

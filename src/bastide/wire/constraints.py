@@ -11,7 +11,7 @@ from typing import Any
 from bastide.wire import patterns
 from bastide.wire.model import Shape
 
-SHOWN_MAX = 128
+SHOWN_MAX = 1024
 NUMBERS = ("integer", "long", "float", "double")
 At = tuple[Any, ...]  # (At of what it is in, name of the member, number of the item or map key)
 
@@ -112,7 +112,7 @@ def _enum(shape: Shape) -> tuple[Test, str] | None:
     allowed = frozenset(shape.enum)
     if not allowed:
         return None
-    listed = ", ".join(sorted(allowed))
+    listed = ", ".join(shape.enum)
     return allowed.__contains__, f"Member must satisfy enum value set: [{listed}]"
 
 

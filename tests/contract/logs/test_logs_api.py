@@ -1,6 +1,7 @@
 """Log groups, streams, events and metrics on both databases."""
 
-from datetime import timedelta
+import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.sagefakes import ONE, OTHER, call
@@ -260,3 +261,54 @@ def test_metrics(api, clock):
                 **{key: ask()[key] for key in ("StartTime", "EndTime")},
                 "MetricDataQueries": [query],
             })  # fmt: skip
+
+
+def test_tags_by_arn(api, stream):
+    arn = api.groups.describe_log_groups(call(), {})["logGroups"][0]["logGroupArn"]
+    api.groups.tag_resource(call(), {"resourceArn": arn, "tags": {"a": "1", "b": "2"}})
+    api.groups.untag_resource(call(), {"resourceArn": f"{arn}:*", "tagKeys": ["a"]})
+    assert api.groups.list_tags_for_resource(call(), {"resourceArn": arn}) == {"tags": {"b": "2"}}
+    many = {str(number): "x" for number in range(50)}
+    with pytest.raises(ServiceError, match="TooManyTags"):
+        api.groups.tag_resource(call(), {"resourceArn": arn, "tags": many})
+    for wrong in (arn.replace(ONE, OTHER), arn + "x", "arn:aws:s3:::b"):
+        with pytest.raises(ServiceError, match="ResourceNotFound"):
+            api.groups.list_tags_for_resource(call(), {"resourceArn": wrong})
+
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("datum", "code", "told"),
+    [
+        ({"Value": 1.0, "Values": [1.0]}, "InvalidParameterValue",
+         "MetricData.member.2.Value and MetricData.member.2.Values are mutually exclusive"),
+        ({"Value": 1.0, "StatisticValues": {"SampleCount": 1.0, "Sum": 1.0, "Minimum": 1.0,
+                                            "Maximum": 1.0}}, "InvalidParameterCombination",
+         "MetricData.member.2.Value and MetricData.member.2.StatisticValues are mutually"),
+        ({"Values": [1.0], "Counts": [1.0, 2.0]}, "InvalidParameterValue",
+         "MetricData.member.2.Values and MetricData.member.2.Counts must be of the same size."),
+        ({"Value": math.nan}, "InvalidParameterValue",
+         "The value NaN for parameter MetricData.member.2.Value is invalid."),
+        ({}, "InvalidParameterCombination", "At least one of the parameters MetricData.member.2."),
+    ],
+)  # fmt: skip
+def test_a_datum_is_refused_by_its_place(api, datum, code, told):
+    data = [{"MetricName": "m", "Value": 1.0}, {"MetricName": "m", **datum}]
+    with pytest.raises(ServiceError, match=code) as refused:
+        api.metrics.put_metric_data(call(), {"Namespace": "n", "MetricData": data})
+    assert told in refused.value.message
+    assert api.metrics.list_metrics(call(), {})["Metrics"] == []  # all or nothing
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(-60, "EndTime must be greater than StartTime"), (0.5, "StartTime must not equal parameter")],
+)
+def test_times_of_get_metric_data(api, seconds, told):
+    request = {"MetricDataQueries": [], "StartTime": MOMENT}
+    with pytest.raises(ServiceError, match=told):
+        api.metrics.get_metric_data(
+            call(), {**request, "EndTime": MOMENT + timedelta(seconds=seconds)}
+        )
