@@ -24,6 +24,7 @@ from bastide.policy.evaluator import (
     Request,
     Source,
     decide,
+    narrowed,
     trusted,
 )
 from bastide.policy.patterns import Context
@@ -72,36 +73,41 @@ class Standing:
     session: Sequence[Source] | None
     version: str | None = None
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
+    batches: dict[tuple[str, str], Policies] = field(default_factory=dict)
 
     def decision(self, action: str, resource: str) -> Decision:
         """One decision with everything that is stored. Another account's name is refused."""
         if is_foreign(self.caller.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
-        policies = Policies(
-            identity=self.identity,
-            session=self.session,
-            resource=self._resource_policy(action, resource),
-        )
+        policies = Policies(self.identity, self.session, self._resource_policy(action, resource))
         context = self.context
         if policies.asks_tags:
             tags = self.stored.resources.tags(self.caller.account, resource, self.version)
             context = {**context, **actions.resource_context(resource, tags)}
-        request = Request(
-            action=action.lower(), resource=resource, context=context, caller=self.caller
-        )
-        return decide(request, policies)
+        return decide(Request(action.lower(), resource, context, self.caller), policies)
 
     def permits(self, action: str, resource: str) -> bool:
-        return self.decision(action, resource).allowed
+        """The same, where many are asked for: what all keys of a bucket have in common is decided
+        once."""
+        if is_foreign(self.caller.account, resource):
+            return False
+        request = Request(action.lower(), resource, self.context, self.caller)
+        batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
+        policies = self.batches.get(batch)
+        if policies is None:
+            whole = Policies(self.identity, self.session, self._resource_policy(action, resource))
+            if whole.asks_tags:
+                return self.decision(action, resource).allowed
+            policies = self.batches[batch] = narrowed(request, whole)
+        return decide(request, policies).allowed
 
     def _resource_policy(self, action: str, resource: str) -> Sequence[Source]:
         if action in _BY_TRUST:
             text = self.stored.principals.trust_policy(self.caller.account, resource)
             return [("trust-policy", self.parsed.of(text, PolicyKind.TRUST))] if text else ()
-        head, _, path = resource.partition(":s3:::")
-        if not path or not head.startswith("arn:"):
+        bucket = bucket_of(resource)
+        if not bucket:
             return ()
-        bucket = path.partition("/")[0]
         if bucket not in self.buckets:
             text = self.stored.resources.bucket_policy(self.caller.account, bucket)
             found = [("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))] if text else ()
@@ -188,6 +194,12 @@ def is_foreign(account: str, resource: str) -> bool:
     """Whether an ARN names another account."""
     arn = arns.parse(resource)
     return arn is not None and arn.account not in ("", "*", "aws", account)
+
+
+def bucket_of(resource: str) -> str:
+    """The bucket that an ARN is about; "" for none."""
+    head, _, path = resource.partition(":s3:::")
+    return path.partition("/")[0] if head.startswith("arn:") else ""
 
 
 def caller_of(principal: Principal) -> Caller:

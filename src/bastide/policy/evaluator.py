@@ -6,7 +6,7 @@ Permissions boundaries and organization policies do not exist here: setting one 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from bastide.policy.document import Document, Principals, Statement
@@ -48,7 +48,7 @@ class Caller:
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """`action` in lower case, `context` keys in lower case."""
 
@@ -58,7 +58,7 @@ class Request:
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Policies:
     """All that bears on one request. `session` None: the caller has no session policy."""
 
@@ -119,6 +119,32 @@ def trusted(request: Request, trust: Document) -> Grant:
     """How far a role's trust policy reaches to the caller; NONE if it denies."""
     found = _found(request, [("trust", trust)])
     return Grant.NONE if found.denies else found.grant
+
+
+def narrowed(request: Request, policies: Policies) -> Policies:
+    """The statements that hold whatever the resource of the request: its action, its caller and
+    its condition keys are looked at once for all the resources of a batch."""
+
+    def kept(sources: Sequence[Source]) -> list[Source]:
+        return [(source, _holding(document, request)) for source, document in sources]
+
+    session = None if policies.session is None else kept(policies.session)
+    return Policies(kept(policies.identity), session, kept(policies.resource))
+
+
+def _holding(document: Document, request: Request) -> Document:
+    statements = [
+        replace(statement, sid=statement.sid or str(index), resources=None, not_resource=False)
+        for index, statement in enumerate(document.statements, 1)
+    ]
+    return replace(
+        document,
+        statements=tuple(
+            replace(open_, resources=whole.resources, not_resource=whole.not_resource, tests=())
+            for open_, whole in zip(statements, document.statements, strict=True)
+            if _reach(open_, request) is not Grant.NONE
+        ),
+    )
 
 
 def _found(request: Request, sources: Sequence[Source]) -> Found:

@@ -169,13 +169,16 @@ class ArnPattern:
     """A pattern whose wildcards never cross one of the five colons of an ARN.
 
     `everything` is the lone `*`. `fields` are the six parts when there is no variable. `head` is
-    the text before the first wildcard or variable: most patterns are told from an ARN by it.
+    the text before the first wildcard or variable: most patterns are told from an ARN by it. Where
+    it holds the first five parts, as it mostly does, `last` is matched to what is after `skip`.
     """
 
     parts: tuple[tuple[Part, ...], ...]
     fields: tuple[Glob, ...] | None
     everything: bool
     head: str = ""
+    last: Glob | None = None
+    skip: int = 0
 
     @classmethod
     def of(cls, text: str, *, variables: bool = True) -> "ArnPattern":
@@ -186,13 +189,18 @@ class ArnPattern:
         fields = arn_fields(parts)
         fixed = not any(isinstance(part, Variable) for field in fields for part in field)
         globs = tuple(glob_of(field) for field in fields) if fixed else None
-        return cls(fields, globs, False, head)
+        *firm, rest = head.split(":", ARN_PARTS - 1)
+        if globs is None or len(firm) != ARN_PARTS - 1:
+            return cls(fields, globs, False, head)
+        return cls(fields, globs, False, head, globs[-1], len(head) - len(rest))
 
     def matches(self, arn: str, context: Context) -> bool:
         if self.everything:
             return True
         if not arn.startswith(self.head):
             return False
+        if self.last is not None:
+            return self.last.matches(arn[self.skip :])
         values = arn.split(":", ARN_PARTS - 1)
         fields = self.fields
         if fields is None:
