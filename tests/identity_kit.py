@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bastide.identity.access_keys import AccessKeys, KeyMaker, ServiceSpecificCredentials
+from bastide.identity.access_keys import AccessKeys, KeyMaker, KnownKeys, ServiceSpecificCredentials
 from bastide.identity.agencies import Agencies
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
@@ -121,6 +121,6 @@ def site_at(database, folder):
         checks=checks,
         authorizer=authorizer,
         entities=entities,
-        maker=KeyMaker(sealer=keyring, clock=clock, ids=ids),
+        maker=KeyMaker(sealer=keyring, clock=clock, ids=ids, known=KnownKeys(database)),
         tokens=SessionTokens(sealer=keyring, clock=clock, ids=ids),
     )

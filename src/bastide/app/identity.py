@@ -4,7 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bastide.app.core import Core
-from bastide.identity.access_keys import AccessKeys, KeyMaker, ServiceSpecificCredentials
+from bastide.identity.access_keys import (
+    AccessKeys,
+    KeyMaker,
+    KnownKeys,
+    ServiceSpecificCredentials,
+)
 from bastide.identity.agencies import Agencies
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory, Memory
@@ -99,7 +104,9 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
     )
     resources.tagged["iam"] = lambda account, arn, _: directory.tags_of(account, arn)
     names = PrincipalNames(directory=directory)
-    maker = KeyMaker(sealer=core.keyring, clock=core.clock, ids=core.ids)
+    maker = KeyMaker(
+        sealer=core.keyring, clock=core.clock, ids=core.ids, known=KnownKeys(core.database)
+    )
     tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)
     return Identity(
         directory=directory,

@@ -179,6 +179,7 @@ class RegionProcess:
         return runner
 
     async def close(self) -> None:
+        self.gateway.rejections.close()
         await self.bedrock.engines.close()
         await self.bedrock.client.close()
         await asyncio.to_thread(self._close_threads)

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 from bastide.audit.log import MerkleLog
@@ -75,6 +76,20 @@ class AuditTrail:
             code=bounded(code, 128),
         )
         return self._append(record)
+
+    def further_rejected(self, source: str, count: int, since: datetime) -> "Future[int]":
+        """Record how many more were rejected from one address, beside those of the log."""
+        return self._append(
+            Record(
+                account="",
+                time=self._now_ms(),
+                kind=Kind.REJECTED,
+                id=self._ids.uuid(),
+                source_ip=bounded(source, 64),
+                facts={"further": str(count), "since": since.isoformat(timespec="seconds")},
+                decision="deny",
+            )
+        )
 
     def closed(self, call: Call, status: int, code: str) -> None:
         """Record how an opened call ended. Never fails the caller."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.db import Database
 from bastide.identity import records
 from bastide.identity.entities import Entities, limit, not_found
 from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey, moment
@@ -30,17 +31,37 @@ PURPOSE = "access-key"
 BEDROCK = "bedrock.amazonaws.com"
 
 
+class KnownKeys:
+    """The ids of all access keys and the digests of all Bedrock API keys, so that a stranger's
+    costs no look-up: as little as one that is held in memory. Some may be gone."""
+
+    def __init__(self, database: Database) -> None:
+        self._held = set(database.read(records.all_key_ids))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._held
+
+    def add(self, key: str) -> None:
+        self._held.add(key)
+
+    def drop(self, key: str) -> None:
+        """It was looked for, and is gone."""
+        self._held.discard(key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyMaker:
-    """Makes secrets; nothing is stored here."""
+    """Makes secrets; nothing is stored here. `known` is told of a key before anybody else is."""
 
     sealer: Sealer
     clock: Clock
     ids: Ids
+    known: KnownKeys
 
     def access_key(self, account: str, user: str) -> tuple[AccessKey, str]:
         """A new key and its secret: 40 characters, as AWS's."""
         key_id = "AKIA" + self.ids.word(16)
+        self.known.add(key_id)
         secret = base64.b64encode(self.ids.token(30)).decode()
         return AccessKey(
             id=key_id,
@@ -59,6 +80,7 @@ class KeyMaker:
         name = f"{user}-at-{account}:".encode()
         token = "ABSK" + base64.b64encode(name + base64.b64encode(self.ids.token(33))).decode()
         created = epoch_ms(self.clock.now())
+        self.known.add(digest_of(token))
         return ServiceKey(
             id="ACCA" + self.ids.word(17),
             account=account,

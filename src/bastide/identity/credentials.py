@@ -40,16 +40,19 @@ class KnownCredentials:
         return Credential(held.secret, self._session_principal(held, entity))
 
     def _long_term(self, access_key_id: str) -> Credential | None:
+        if access_key_id not in self.maker.known:
+            return None
         found = self.directory.memory.get(access_key_id, lambda: self._read(access_key_id))
         if found is None:
+            self.maker.known.drop(access_key_id)
             return None
         key, secret = found
-        user = self.directory.find(key.account, Kind.USER, key.user)
+        user = self.directory.find(key.account, Kind.USER, key.user) if key.active else None
         return Credential(secret, user_principal(user, access_key_id)) if user else None
 
     def _read(self, access_key_id: str) -> tuple[AccessKey, str] | None:
         key = self.directory.database.read(lambda c: records.find_key(c, access_key_id))
-        return (key, self.maker.opened(key)) if key and key.active else None
+        return (key, self.maker.opened(key)) if key else None
 
     def _session_principal(self, session: Session, entity: Entity) -> Principal:
         if session.kind is Kind.USER:
@@ -70,11 +73,16 @@ class KnownCredentials:
     def bearer(self, token: str, now: datetime) -> Principal | None:
         """Who holds a Bedrock API key. Digests are looked up, never compared."""
         digest = digest_of(token)
+        if digest not in self.maker.known:
+            return None
         key = self.directory.memory.get(
             ("bearer", digest),
             lambda: self.directory.database.read(lambda c: records.find_service_key(c, digest)),
         )
-        if key is None or not is_valid(key, now):
+        if key is None:
+            self.maker.known.drop(digest)
+            return None
+        if not is_valid(key, now):
             return None
         user = self.directory.find(key.account, Kind.USER, key.user)
         return user_principal(user, key.id) if user else None

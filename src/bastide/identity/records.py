@@ -292,6 +292,12 @@ def delete_managed(connection: Connection, policy: ManagedPolicy) -> None:
     connection.execute(delete(managed).where(where))
 
 
+def all_key_ids(connection: Connection) -> list[str]:
+    """What tells a key that a request names: its id, or its digest."""
+    ids = list(connection.execute(select(access_keys.c.id)).scalars())
+    return ids + list(connection.execute(select(service_keys.c.digest)).scalars())
+
+
 def find_key(connection: Connection, key_id: str) -> AccessKey | None:
     row = connection.execute(select(access_keys).where(access_keys.c.id == key_id))
     found = row.mappings().first()

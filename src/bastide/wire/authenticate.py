@@ -125,11 +125,11 @@ class Authenticator:
         return Sender(found.principal, claim.scope.service, form, signer)
 
     def admit(self, raw: RawRequest, claim: Claim, now: datetime) -> None:
-        """Refuse what is refused whatever its body: before a stranger's body is held at all."""
-        refuse = refusals_for(raw, claim.scope.service)
-        self._check(raw, claim, now, refuse)
+        """Refuse what is refused whatever its body: before a stranger's body is held at all, and
+        after the same work as one whose key is known."""
+        self._check(raw, claim, now, refusals_for(raw, claim.scope.service))
         if self.credentials.find(claim.access_key_id, claim.token, now) is None:
-            raise refuse.unknown_key()
+            self.prove(raw, claim, b"", now)
 
     def _check(self, raw: RawRequest, claim: Claim, now: datetime, refuse: Refusals) -> None:
         self._check_scope(claim, refuse)

@@ -35,6 +35,7 @@ from bastide.wire.parse import Parsers
 from bastide.wire.payload import CheckedBody, inflated, promise_of
 from bastide.wire.pool import Pool, Throttled
 from bastide.wire.ports import Auditor, Authorizer
+from bastide.wire.rejections import Rejections
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
@@ -104,6 +105,7 @@ class Gateway:
         self._parsers, self._validators = Parsers(), Validators()
         self._serializers = Serializers()
         self._room = Room(UNVERIFIED_MAX)
+        self.rejections = Rejections(stages.auditor, stages.clock)
         self.handlers: dict[str, Handler] = {}
 
     def register(self, service: str, handler: object) -> None:
@@ -289,14 +291,15 @@ class Gateway:
         return dressed(response, progress.call, {}) if progress.call else response
 
     def _record_refusal(self, progress: Progress, error: ServiceError) -> "Future[Any] | None":
-        """The record of a call that had no effect; None for one whose record is open already."""
+        """The record of a call that had no effect; None for one whose record is open already, and
+        for a stranger's that is only counted."""
         auditor = self._stages.auditor
         if progress.opened is not None:
             return None
         try:
             if progress.call is not None:
                 return auditor.denied(progress.call, progress.params, error.code)
-            return auditor.rejected(_facts(progress), error.code)
+            return self.rejections.record(_facts(progress), error.code)
         except Unavailable:
             return None
 

@@ -49,6 +49,10 @@ class Auditor(Protocol):
         path, source ip, user agent, claimed access key id."""
         ...
 
+    def further_rejected(self, source: str, count: int, since: datetime) -> "Future[Any]":
+        """Record that `count` more were, from one address since then, beside those of the log."""
+        ...
+
     def closed(self, call: Call, status: int, code: str) -> None:
         """Record how an opened call ended (`code` is "" on success). Never fails the caller."""
         ...

@@ -196,3 +196,11 @@ def test_calls_that_never_close_do_not_pile_up(trail, monkeypatch):
     for n in range(50):
         trail.opened(call(request_id=str(n)), {})
     assert len(trail._open) == 10
+
+
+def test_how_many_more_were_rejected_is_one_record(trail, log):
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    trail.further_rejected("2001:db8::/64", 4711, since).result(0)
+    (said,) = log.said()
+    assert (said["kind"], said["account"], said["source_ip"]) == ("rejected", "", "2001:db8::/64")
+    assert said["facts"] == {"further": "4711", "since": "2026-01-01T00:00:00+00:00"}

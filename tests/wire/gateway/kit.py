@@ -109,6 +109,9 @@ class StubAuditor:
         self.facts.append(dict(facts))
         return self._take("rejected", facts["path"], code)
 
+    def further_rejected(self, source, count, since):
+        return self._take("further", source, str(count))
+
     def closed(self, call, status, code):
         self.events.append(("closed", f"{call.operation} {status}", code))
 

@@ -1,5 +1,6 @@
 """Every form of authentication with operations of every protocol: denied unless it is right."""
 
+import hmac
 import json
 import re
 from datetime import timedelta
@@ -277,3 +278,20 @@ def test_bytes_that_are_no_text_are_told_apart(world):
     request = Request("GET", "/bucket/key?response-content-type=a%FF").sign()
     request.target = request.target.replace("%FF", "%FE")
     assert world.ask(request).status == 403
+
+
+def test_an_unknown_key_costs_the_work_of_a_known_one(world, monkeypatch):
+    """Counted, not timed: the look-ups and the HMACs of a wrong signature, whoever's it is."""
+    made = []
+    digest = hmac.digest
+    monkeypatch.setattr(hmac, "digest", lambda *given: made.append(1) or digest(*given))
+    for seed in (requests()["sagemaker.ListTrainingJobs"], Request("PUT", "/b/k", [], b"x")):
+        work = {}
+        for key in (KEY, "AKIAIOSFODNN7UNKNOWN", KEY, "AKIAIOSFODNN7UNKNOWN"):
+            request = Request(seed.method, seed.target, list(seed.headers), seed.body, seed.service)
+            request.sign(key=key, secret="w" * 40)
+            before, finds = len(made), world.credentials.finds
+            assert world.ask(request).status in (400, 403)
+            work[key] = (len(made) - before, world.credentials.finds - finds)
+        assert work[KEY] == work["AKIAIOSFODNN7UNKNOWN"]
+        assert work[KEY] > (0, 0)
