@@ -11,7 +11,7 @@ from typing import Any
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
 from bastide.inference.engines import Engines, Lease
 from bastide.inference.prompts import STOP_POINTER, Prompt, messages_of, prompt_of
-from bastide.inference.replies import End, EndReader, end_of_completion, stop_reason
+from bastide.inference.replies import End, EndReader, end_of_completion, stop_reason, text_of
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
@@ -60,7 +60,7 @@ class Conversations:
             found = await self.client.complete(lease.endpoint, body)
             lease.confirm()
         end = end_of_completion(found)
-        text = found.choices[0].message.content
+        text = text_of(found)
         answer: Params = {
             "output": {
                 "message": {"role": "assistant", "content": [{"text": text}] if text else []}

@@ -259,8 +259,15 @@ class Engines:
         watch.add_done_callback(self._tasks.discard)
 
     async def _watch(self, one: _Running, process: EngineProcess) -> None:
-        """Notice the end of an engine that nobody asked to end."""
-        await process.process.wait()
+        """Notice the end of an engine that nobody asked to end, and end one that hangs: one that
+        has work and uses no processor time."""
+        before = None
+        while not await process.ended_within(self.task.hung_after_s):
+            now = await asyncio.to_thread(process.cpu_ticks) if one.users else None
+            if now is not None and now == before:
+                logger.error("the engine of %s hangs and is killed", one.card.name)
+                process.process.kill()
+            before = now
         if one.ended:
             return
         process.forget()

@@ -13,6 +13,7 @@ class EngineTask:
     slots: int = 4
     context_tokens: int = 8192
     load_timeout_s: float = 300.0
+    hung_after_s: float = 60.0
     queue_timeout_s: float = 50.0  # AWS's clients give up after 60 s of silence
 
 

@@ -70,13 +70,22 @@ class EngineProcess:
             raise OSError(f"{SOCKET} is no socket")
         self.pid = next(reversed(proctree.descendants(self.process.pid)), self.process.pid)
 
+    async def ended_within(self, timeout_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self.process.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def cpu_ticks(self) -> int:
+        """The processor time that the engine has used."""
+        return proctree.cpu_ticks(self.pid)
+
     async def stop(self) -> None:
         """The end of its standard input ends it; else it is killed."""
         if self.process.stdin is not None:
             self.process.stdin.close()
-        try:
-            await asyncio.wait_for(self.process.wait(), STOP_GRACE_S)
-        except TimeoutError:
+        if not await self.ended_within(STOP_GRACE_S):
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()

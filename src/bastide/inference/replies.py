@@ -87,6 +87,13 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     stop_sequence: str | None = None
 
 
+def text_of(found: Completion) -> str:
+    """llama.cpp shows a character that the limit cut in two as U+FFFD; its streams leave it out."""
+    choice = found.choices[0]
+    text = choice.message.content or ""
+    return text.removesuffix("\ufffd") if choice.finish_reason == "length" else text
+
+
 def end_of_completion(found: Completion) -> End:
     choice = found.choices[0]
     stop = _stop_sequence(choice.stop_reason, found.verbose)

@@ -11,6 +11,12 @@ def start_time(pid: int) -> int | None:
     return int(fields[19]) if fields and fields[0] not in ("Z", "X") else None
 
 
+def cpu_ticks(pid: int) -> int:
+    """The processor time of `pid`, user and system, in clock ticks; 0 when it is gone."""
+    fields = _stat(pid)
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
 def descendants(pid: int) -> list[int]:
     """All processes below `pid`, parents before children."""
     children: dict[int, list[int]] = {}

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call, conversations, engines, turn, until
 
+from bastide.inference.prompts import prompt_of
 from bastide.inference.walls import ENVIRONMENT
 from bastide.kernel.errors import ServiceError
 
@@ -56,6 +57,15 @@ def told_to(pid):
     return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
 
 
+async def rest_of(stream):
+    return [event async for event in stream]
+
+
+def streamed(events):
+    deltas = [event["contentBlockDelta"] for event in events if "contentBlockDelta" in event]
+    return "".join(delta["delta"]["text"] for delta in deltas)
+
+
 def text_of(answer):
     return answer["output"]["message"]["content"][0]["text"]
 
@@ -83,11 +93,8 @@ async def test_streamed_and_whole_answers_are_the_same(smol):
         assert whole["stopReason"] == "stop_sequence"
         assert whole["additionalModelResponseFields"] == {"stop_sequence": "5"}
         stream = (await talk.converse_stream(call(), req))["stream"]
-        events = [event async for event in stream]
-        texts = [
-            e["contentBlockDelta"]["delta"]["text"] for e in events if "contentBlockDelta" in e
-        ]
-        assert "".join(texts) == "1, 2, 3, 4, "
+        events = await rest_of(stream)
+        assert streamed(events) == "1, 2, 3, 4, "
         assert events[-2]["messageStop"] == {
             "stopReason": "stop_sequence", "additionalModelResponseFields": {"stop_sequence": "5"},
         }  # fmt: skip
@@ -119,6 +126,36 @@ async def test_end_of_turn_and_full_context(smol):
             await talk.converse(call(), {**req, "messages": [turn("word " * 500)]})
 
 
+class Spelling:
+    """Makes the model say `text` and nothing else, token by token."""
+
+    def __init__(self, talk, text):
+        self._grammar = f'root ::= "{text}"'
+        self._complete, self._stream = talk.client.complete, talk.client.stream
+        talk.client.complete, talk.client.stream = self.complete, self.stream
+
+    async def complete(self, endpoint, body):
+        return await self._complete(endpoint, {**body, "grammar": self._grammar})
+
+    async def stream(self, endpoint, body):
+        return await self._stream(endpoint, {**body, "grammar": self._grammar})
+
+
+async def test_no_character_is_broken(smol):
+    """Characters of several tokens: none is shown in part, streamed or cut off by the limit."""
+    text = "🎉日本👩‍👧 ü"
+    async with room(smol) as talk:
+        Spelling(talk, text)
+        for limit in (1, 2, 3, 4, 5, 7, 100):
+            req = {**COUNT, **config(maxTokens=limit)}
+            found = await talk.converse(call(), req)
+            whole = "".join(block["text"] for block in found["output"]["message"]["content"])
+            events = await rest_of((await talk.converse_stream(call(), req))["stream"])
+            assert whole == streamed(events)
+            assert text.startswith(whole)
+        assert whole == text
+
+
 async def test_killed_in_the_middle_then_restarted(smol):
     async with room(smol) as talk:
         stream = (await talk.converse_stream(call(), STORY))["stream"]
@@ -126,17 +163,26 @@ async def test_killed_in_the_middle_then_restarted(smol):
             await anext(stream)
         (row,) = talk.engines.rows()
         os.kill(row["pid"], signal.SIGKILL)
-
-        async def rest():
-            async for _ in stream:
-                pass
-
         with pytest.raises(ServiceError) as caught:
-            await rest()
+            await rest_of(stream)
         assert caught.value.code == "ModelStreamErrorException"
         await until(lambda: talk.engines.rows() == [])
         assert text_of(await talk.converse(call(), {**COUNT, **config()}))
         assert talk.engines.rows()[0]["pid"] != row["pid"]
+
+
+async def test_one_that_hangs_is_killed(smol):
+    async with room(smol, hung_after_s=1.0) as talk:
+        stream = (await talk.converse_stream(call(), STORY))["stream"]
+        await anext(stream)
+        (row,) = talk.engines.rows()
+        os.kill(row["pid"], signal.SIGSTOP)
+        with pytest.raises(ServiceError) as caught:
+            await rest_of(stream)
+        assert caught.value.code == "ModelStreamErrorException"
+        await until(lambda: talk.engines.rows() == [])
+        assert not alive(row["pid"])
+        assert text_of(await talk.converse(call(), {**COUNT, **config()}))
 
 
 async def test_one_that_keeps_dying_is_left_alone_for_a_while(smol):
@@ -169,6 +215,26 @@ async def test_who_waits_too_long_for_a_place_is_throttled(smol):
         assert caught.value.code == "ThrottlingException"
         await stream.aclose()
         assert text_of(await talk.converse(call(), {**COUNT, **config()}))
+
+
+async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
+    """As the engine itself counts it; how long an answer took would tell it, too."""
+
+    async def cached(account):
+        asked = prompt_of("bedrock-runtime.Converse", {**COUNT, **config(maxTokens=1)}, 2048)
+        async with await talk.engines.acquire(smol.resolve(SMOL), account) as lease:
+            body = asked.body(lease.endpoint, stream=False)
+            raw = await talk.client._post(lease.endpoint, "/chat/completions", body)
+            lease.confirm()
+        return json.loads(raw)["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    async with room(smol, slots=2, context_tokens=2048) as talk:
+        assert await cached(ACCOUNT) == 0
+        assert await cached(ACCOUNT) > 20
+        assert await cached(OTHER) == 0
+        assert await cached("333333333333") == 0
+        assert await cached(OTHER) > 20
+        assert await cached(ACCOUNT) == 0
 
 
 class Watched:
@@ -223,6 +289,18 @@ async def test_the_least_recently_used_makes_room(smol):
         await stream["stream"].aclose()
         assert text_of(await waiting)
         assert not alive(other["pid"])
+
+
+async def test_who_waits_too_long_for_room(smol):
+    async with room(Two(smol), memory_budget_mib=500) as talk:
+        stream = (await talk.converse_stream(call(), STORY))["stream"]
+        talk.engines.task = replace(talk.engines.task, load_timeout_s=0.05)
+        with pytest.raises(ServiceError) as caught:
+            await talk.converse(call(), {**COUNT, "modelId": "test.second-v1:0"})
+        assert caught.value.code == "ModelNotReadyException"
+        assert [row["model"] for row in talk.engines.rows()] == ["smollm2-135m"]
+        assert await anext(stream)
+        await stream.aclose()
 
 
 async def test_a_model_that_never_fits(smol):
