@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import ssl
 import struct
 import sys
 import zipfile
@@ -124,6 +125,7 @@ class StubEngine:
     held: bool = False
     silent: bool = False
     requests_per_connection: int = 1000
+    tls: ssl.SSLContext | None = None
     seen: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
@@ -131,9 +133,9 @@ class StubEngine:
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "StubEngine":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{port}/v1"
         return self
 
     async def __aexit__(self, *_: object) -> None:

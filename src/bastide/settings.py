@@ -27,6 +27,7 @@ class EngineUrl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     url: str
     model: str
     key_file: str = ""
+    ca_file: str = ""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.shelf import Shelf as ModelShelf
+from bastide.settings import EngineUrl, SettingsError
 
 ENGINES_ACCOUNT = "engines"  # no agency: an account has twelve digits
 logger = logging.getLogger(__name__)
@@ -49,14 +51,7 @@ def open_bedrock(core: Core, workshop: Workshop) -> Bedrock:
         context_tokens=wanted.context_tokens,
         load_timeout_s=wanted.load_timeout_s,
     )
-    remote = {
-        model_id: RemoteEngine(
-            url=one.url,
-            model=one.model,
-            key=Path(one.key_file).read_text().strip() if one.key_file else "",
-        )
-        for model_id, one in wanted.urls.items()
-    }
+    remote = {model_id: _remote(one) for model_id, one in wanted.urls.items()}
     engines = Engines(
         task=task,
         folder=_emptied(core.home / "engines"),
@@ -76,6 +71,17 @@ def open_bedrock(core: Core, workshop: Workshop) -> Bedrock:
             "bedrock-runtime": [talk],
         },
     )
+
+
+def _remote(one: EngineUrl) -> RemoteEngine:
+    """What is wrong with its files is said at the start, not to the first caller."""
+    try:
+        key = Path(one.key_file).read_text().strip() if one.key_file else ""
+        if one.ca_file:
+            ssl.create_default_context(cafile=one.ca_file)
+    except OSError as error:  # an SSLError is one
+        raise SettingsError(f"The engine at {one.url}: {error}") from error
+    return RemoteEngine(url=one.url, model=one.model, key=key, ca_file=one.ca_file)
 
 
 def _walls(workshop: Workshop) -> Walls:

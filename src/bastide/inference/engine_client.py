@@ -2,8 +2,9 @@
 against a stub engine; every failure becomes one of Bedrock's errors."""
 
 import logging
+import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,6 @@ TOKEN_TIMEOUT_S = 600.0
 ANSWER_BYTES_MAX = 32 << 20
 ERROR_BYTES_MAX = 64 << 10
 DONE = b"[DONE]"
-KEPT, FRESH = "kept", "fresh"
 _CHUNK = msgspec.json.Decoder(Chunk)
 _COMPLETION = msgspec.json.Decoder(Completion)
 _COUNT = msgspec.json.Decoder(Count)
@@ -66,7 +66,7 @@ class EngineClient:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         token_timeout_s: float = TOKEN_TIMEOUT_S,
     ) -> None:
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._sessions: dict[_Way, aiohttp.ClientSession] = {}
         self._whole = aiohttp.ClientTimeout(
             total=answer_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_timeout_s
         )
@@ -123,7 +123,7 @@ class EngineClient:
             headers["authorization"] = f"Bearer {endpoint.key}"
         sent = _Sent(endpoint.url + path, msgspec.json.encode(body), headers, limits)
         try:
-            response = await self._send(sent, endpoint.socket)
+            response = await self._send(sent, endpoint)
         except TimeoutError:
             raise ServiceError("ModelTimeoutException", "The model took too long.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -134,33 +134,43 @@ class EngineClient:
             raise await _refused(response)
         return response
 
-    async def _send(self, sent: "_Sent", socket: str) -> aiohttp.ClientResponse:
+    async def _send(self, sent: "_Sent", endpoint: Endpoint) -> aiohttp.ClientResponse:
         """llama.cpp ends kept connections when it likes, so our own engines get a new one each
         time (0.1 ms). A kept one that had just ended is no failure: an inference can be repeated.
         """
-        if socket:
-            return await sent.on(self._session(socket))
+        way = _Way(socket=endpoint.socket, ca_file=endpoint.ca_file)
+        if endpoint.local:
+            return await sent.on(self._session(way))
         try:
-            return await sent.on(self._session(KEPT))
+            return await sent.on(self._session(replace(way, keep=True)))
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if isinstance(error, aiohttp.ClientConnectorError):
                 raise
-        return await sent.on(self._session(FRESH))
+        return await sent.on(self._session(way))
 
-    def _session(self, way: str) -> aiohttp.ClientSession:
-        """`way`: the path of a socket, KEPT or FRESH."""
+    def _session(self, way: "_Way") -> aiohttp.ClientSession:
         if way not in self._sessions:
-            connector = (
-                aiohttp.TCPConnector(limit=0, force_close=way == FRESH)
-                if way in (KEPT, FRESH)
-                else aiohttp.UnixConnector(way, limit=0, force_close=True)
-            )
             self._sessions[way] = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=connector,
+                connector=way.connector(),
                 skip_auto_headers=("user-agent", "accept-encoding"),
             )
         return self._sessions[way]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How connections to an engine are made, and whether they are kept."""
+
+    socket: str
+    ca_file: str
+    keep: bool = False
+
+    def connector(self) -> aiohttp.BaseConnector:
+        if self.socket:
+            return aiohttp.UnixConnector(self.socket, limit=0, force_close=not self.keep)
+        trusted = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        return aiohttp.TCPConnector(limit=0, force_close=not self.keep, ssl=trusted)
 
 
 @dataclass(frozen=True, slots=True)

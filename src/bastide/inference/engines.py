@@ -166,7 +166,9 @@ class Engines:
         server = self.remote[card.model_id]
         slots = self._remote_slots.setdefault(card.model_id, Slots(REMOTE_REQUESTS_MAX))
         slot, _ = await self._place(slots, owner)
-        endpoint = Endpoint(url=server.url, key=server.key, model=server.model)
+        endpoint = Endpoint(
+            url=server.url, key=server.key, model=server.model, ca_file=server.ca_file
+        )
         return Lease(endpoint, lambda: slots.give_back(slot))
 
     async def _local_lease(self, card: ModelCard, owner: str) -> Lease:

@@ -19,11 +19,13 @@ class EngineTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteEngine:
-    """An OpenAI-compatible server that somebody else runs; `url` ends in `/v1`."""
+    """An OpenAI-compatible server that somebody else runs; `url` ends in `/v1`. `ca_file` vouches
+    for it in place of the machine's own authorities."""
 
     url: str
     model: str
     key: str = ""
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Endpoint:
     key: str
     model: str
     socket: str = ""
+    ca_file: str = ""
     slot: int | None = None
     warm: bool = False
 

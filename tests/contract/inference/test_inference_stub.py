@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import ssl
 
 import pytest
 from tests.inference_kit import (
     DONE,
     GOOD_STREAM,
+    GOV,
     STUB,
     USAGE,
     StubEngine,
@@ -22,7 +24,9 @@ from tests.inference_kit import (
 
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.model import RemoteEngine
+from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError
+from bastide.wire import tls
 
 pytestmark = pytest.mark.asyncio
 REQ = {"modelId": STUB, "messages": [turn()]}
@@ -31,8 +35,8 @@ REQ = {"modelId": STUB, "messages": [turn()]}
 class Room:
     """Conversations with one remote engine."""
 
-    def __init__(self, tmp_path, stub, **client):
-        remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame")}
+    def __init__(self, tmp_path, stub, *, ca_file="", **client):
+        remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
         self.engines = engines(tmp_path, remote)
         self.client = EngineClient(**client)
         models = models_at(tmp_path, remote_ids=(STUB,))
@@ -245,6 +249,31 @@ async def test_a_cancelled_converse_ends_the_generation(tmp_path):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.wait_for(stub.gone.wait(), 5)
+
+
+async def test_a_server_that_the_sites_own_authority_vouches_for(tmp_path):
+    made = tls.ensure(tmp_path / "tls", ["localhost", "127.0.0.1"], GOV, SystemClock())
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(made.certificate, made.key)
+    async with StubEngine(GOOD_STREAM, tls=served) as stub:
+        async with Room(tmp_path, stub, ca_file=str(made.ca)) as talk:
+            assert len(await events_of(talk)) == 6
+        stub.seen.clear()
+        async with Room(tmp_path, stub) as talk:
+            with pytest.raises(ServiceError) as caught:
+                await events_of(talk)
+            assert caught.value.code == "ServiceUnavailableException"
+        assert not stub.seen, "the key and the prompt were not sent"
+
+
+async def test_characters_cut_by_the_network(tmp_path):
+    whole = b"".join([chunk("ä🎉"), chunk("日本"), chunk(finish="stop", usage=USAGE), DONE])
+    whole = whole.replace(b"\\u00e4\\ud83c\\udf89", "ä🎉".encode())
+    assert "🎉".encode() in whole
+    parts = [bytes([byte]) for byte in whole]
+    async with StubEngine(parts) as stub, Room(tmp_path, stub) as talk:
+        deltas = [e["contentBlockDelta"] for e in await events_of(talk) if "contentBlockDelta" in e]
+        assert [delta["delta"]["text"] for delta in deltas] == ["ä🎉", "日本"]
 
 
 async def test_count_tokens_of_a_remote_engine(tmp_path):
