@@ -3,13 +3,16 @@
 import contextlib
 import hashlib
 import http.server
+import ssl
 import threading
 
 import pytest
-from tests.inference_kit import entry, gguf, models_at, wheel
+from tests.inference_kit import GOV, entry, gguf, models_at, wheel
 
+from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.model import LocalFile, Url, Wheels
+from bastide.wire import tls
 
 DATA = gguf(**{"general.name": "n" * 3000})
 
@@ -91,14 +94,14 @@ def test_the_next_source_is_tried_and_wrong_bytes_are_refused(tmp_path, index):
 
 
 @contextlib.contextmanager
-def web(data, *, cut_first=0):
-    """A server of one file that knows ranges; the first answer may break off."""
+def web(data, *, cut_first=0, ranges=True, tls=None):
+    """A server of one file, which may know ranges; the first answer may break off."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.headers.get("range"))
-            start = int((asked[-1] or "bytes=0-")[6:-1])
+            start = int((asked[-1] or "bytes=0-")[6:-1]) if ranges else 0
             self.send_response(206 if start else 200)
             self.send_header("content-length", str(len(data) - start))
             self.end_headers()
@@ -109,10 +112,12 @@ def web(data, *, cut_first=0):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/m.gguf", asked
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/m.gguf", asked
     finally:
         server.shutdown()
         thread.join()
@@ -126,6 +131,40 @@ def test_a_download_goes_on_where_it_broke_off(tmp_path):
             pulled(models)
         assert pulled(models)[-1]["result"]["admitted"]
         assert asked == [None, "bytes=1500-"]
+
+
+def test_a_server_without_ranges_starts_anew(tmp_path):
+    with web(DATA, cut_first=1500, ranges=False) as (url, asked):
+        models = models_at(tmp_path, {"tiny": entry(DATA, Url(url=url))})
+        with pytest.raises(Unavailable):
+            pulled(models)
+        assert pulled(models)[-1]["result"]["admitted"]
+        assert asked == [None, "bytes=1500-"]
+
+
+def test_wrong_bytes_from_the_web_are_refused_and_not_kept(tmp_path):
+    with web(b"?" + DATA[1:], cut_first=1500) as (url, asked):
+        models = models_at(tmp_path, {"tiny": entry(DATA, Url(url=url))})
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                pulled(models)
+        with pytest.raises(Unavailable, match="sha256"):
+            pulled(models)
+        assert asked == [None, "bytes=1500-", None], "nothing of the wrong file was gone on with"
+        assert models.cards() == []
+
+
+def test_a_server_that_the_sites_own_authority_vouches_for(tmp_path, monkeypatch):
+    made = tls.ensure(tmp_path / "tls", ["127.0.0.1"], GOV, SystemClock())
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(made.certificate, made.key)
+    with web(DATA, tls=served) as (url, asked):
+        models = models_at(tmp_path, {"tiny": entry(DATA, Url(url=url))})
+        with pytest.raises(Unavailable, match="certificate"):
+            pulled(models)
+        assert not asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
+        assert pulled(models)[-1]["result"]["admitted"]
 
 
 def test_a_server_that_sends_too_much(tmp_path):
