@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import pytest
 
 from bastide.identity.access_keys import AccessKeys, KeyMaker, KnownKeys, ServiceSpecificCredentials
+from bastide.identity.account import Account
 from bastide.identity.agencies import Agencies
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
 from bastide.identity.entities import Entities
+from bastide.identity.groups import Groups
 from bastide.identity.policies import ManagedPolicies
 from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
@@ -58,8 +60,10 @@ class Site:
         entities, maker = self.entities, self.maker
         self.agencies = Agencies(entities=entities, maker=maker)
         self.users = Users(entities=entities)
+        self.groups = Groups(entities=entities)
         self.names = PrincipalNames(directory=self.directory)
         self.roles = Roles(entities=entities, names=self.names)
+        self.account = Account(entities=entities, names=self.names)
         self.policies = ManagedPolicies(entities=entities)
         self.keys = AccessKeys(entities=entities, maker=maker)
         self.service_keys = ServiceSpecificCredentials(entities=entities, maker=maker)

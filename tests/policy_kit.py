@@ -29,6 +29,7 @@ class Held:
     """Everything that a policy decision looks up."""
 
     policies: dict[str, list[str]] = field(default_factory=dict)  # issuer ARN → documents
+    boundaries: dict[str, str] = field(default_factory=dict)  # issuer ARN → document
     buckets: dict[str, str] = field(default_factory=dict)
     trust: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -40,6 +41,10 @@ class Held:
 
     def policies_of(self, account, issuer_arn):
         return [(f"p{n}", text) for n, text in enumerate(self.policies.get(issuer_arn, []))]
+
+    def boundary_of(self, account, issuer_arn):
+        text = self.boundaries.get(issuer_arn)
+        return ("boundary", text) if text else None
 
     def arn_of(self, account, kind, name):
         return None

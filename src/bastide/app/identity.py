@@ -10,10 +10,12 @@ from bastide.identity.access_keys import (
     KnownKeys,
     ServiceSpecificCredentials,
 )
+from bastide.identity.account import Account
 from bastide.identity.agencies import Agencies
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory, Memory
 from bastide.identity.entities import Entities
+from bastide.identity.groups import Groups
 from bastide.identity.policies import ManagedPolicies
 from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
@@ -119,6 +121,8 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
         agencies=Agencies(entities=entities, maker=maker),
         handlers={
             "iam": [
+                Account(entities=entities, names=names),
+                Groups(entities=entities),
                 Users(entities=entities),
                 Roles(entities=entities, names=names),
                 ManagedPolicies(entities=entities),

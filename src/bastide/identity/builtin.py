@@ -46,7 +46,13 @@ def arn_of(region: Region, name: str) -> str:
     return f"arn:{region.partition}:iam::aws:policy/{name}"
 
 
-def document_of(region: Region, arn: str) -> str | None:
-    """The document behind an AWS-managed ARN of this partition."""
+def name_of(region: Region, arn: str) -> str | None:
+    """The name, with its path, in an AWS-managed ARN of this partition."""
     head = arn_of(region, "")
-    return DOCUMENTS.get(arn.removeprefix(head)) if arn.startswith(head) else None
+    name = arn.removeprefix(head)
+    return name if arn.startswith(head) and name in DOCUMENTS else None
+
+
+def document_of(region: Region, arn: str) -> str | None:
+    name = name_of(region, arn)
+    return None if name is None else DOCUMENTS[name]

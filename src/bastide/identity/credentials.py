@@ -34,8 +34,8 @@ class KnownCredentials:
         )
         if held is None or epoch_ms(now) >= held.expires_ms:
             return None
-        entity = self.directory.find(held.account, held.kind, held.name)
-        if entity is None or entity.id != held.entity_id:
+        entity = self.directory.by_id(held.account, held.entity_id)
+        if entity is None:
             return None
         return Credential(held.secret, self._session_principal(held, entity))
 

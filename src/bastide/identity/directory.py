@@ -12,7 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from bastide.db import Database
-from bastide.identity import builtin, records
+from bastide.identity import builtin, group_records, policy_records, records
 from bastide.identity.model import Entity, Kind
 from bastide.kernel import arns
 from bastide.kernel.errors import ServiceError
@@ -68,7 +68,7 @@ class Directory:
     memory: Memory = field(default_factory=Memory)
 
     def policies_of(self, account: str, issuer_arn: str) -> tuple[tuple[str, str], ...]:
-        """(source id, document) of all that is written for a user or a role."""
+        """(source id, document) of all that is written for a user, its groups, or a role."""
         key = (account, "policies", issuer_arn)
         return self.memory.get(key, lambda: self._read_policies(account, issuer_arn))
 
@@ -76,18 +76,41 @@ class Directory:
         entity = self.by_arn(account, issuer_arn)
         if entity is None:
             return ()
-        return self.database.read(lambda connection: self._documents(connection, entity))
 
-    def _documents(self, connection: Connection, entity: Entity) -> tuple[tuple[str, str], ...]:
+        def read(connection: Connection) -> tuple[tuple[str, str], ...]:
+            owners = [entity]
+            if entity.kind is Kind.USER:
+                names = group_records.groups_of(connection, account, entity.name)
+                owners += [read_entity(connection, account, Kind.GROUP, name) for name in names]
+            return tuple(text for owner in owners for text in self._documents(connection, owner))
+
+        return self.database.read(read)
+
+    def _documents(self, connection: Connection, entity: Entity) -> list[tuple[str, str]]:
         found = list(records.inline_of(connection, entity).items())
         for arn in records.attached_to(connection, entity):
-            text = builtin.document_of(self.region, arn)
-            if text is None:
-                policy = records.find_managed(connection, entity.account, arn)
-                assert policy is not None, "an attached policy cannot be deleted"
-                text = policy.document
-            found.append((arn, text))
-        return tuple(found)
+            found.append((arn, self._managed(connection, entity.account, arn)))
+        return found
+
+    def _managed(self, connection: Connection, account: str, arn: str) -> str:
+        text = builtin.document_of(self.region, arn)
+        if text is None:
+            policy = policy_records.find_managed(connection, account, arn)
+            assert policy is not None, "a policy that is used cannot be deleted"
+            text = policy.document
+        return text
+
+    def boundary_of(self, account: str, issuer_arn: str) -> tuple[str, str] | None:
+        """(ARN, document) of what bounds a user or a role."""
+        key = (account, "boundary", issuer_arn)
+        return self.memory.get(key, lambda: (self._read_boundary(account, issuer_arn),))[0]
+
+    def _read_boundary(self, account: str, issuer_arn: str) -> tuple[str, str] | None:
+        entity = self.by_arn(account, issuer_arn)
+        if entity is None or not entity.boundary:
+            return None
+        arn = entity.boundary
+        return arn, self.database.read(lambda c: self._managed(c, account, arn))
 
     def arn_of(self, account: str, kind: str, name: str) -> str | None:
         found = self.find(account, Kind(kind), name)
@@ -98,7 +121,7 @@ class Directory:
         return found.trust if found and found.kind is Kind.ROLE else None
 
     def find(self, account: str, kind: Kind, name: str) -> Entity | None:
-        """The user or role of exactly that name."""
+        """The user, role or group of exactly that name."""
         found = self.memory.get(
             (account, kind, name),
             lambda: self.database.read(
@@ -108,12 +131,12 @@ class Directory:
         return found if found and found.name == name else None
 
     def by_arn(self, account: str, arn: str) -> Entity | None:
-        """The user or role behind an ARN, if it is one of the account."""
+        """The user, role or group behind an ARN, if it is one of the account."""
         parsed = arns.parse(arn)
         if parsed is None or parsed.account != account:
             return None
         kind, _, rest = parsed.resource.partition("/")
-        if kind not in (Kind.USER, Kind.ROLE):
+        if kind not in set(Kind):
             return None
         found = self.find(account, Kind(kind), rest.rpartition("/")[2])
         return found if found and found.arn == arn else None
@@ -123,7 +146,7 @@ class Directory:
         entity = self.by_arn(account, arn)
         if entity is not None:
             return entity.tags
-        policy = self.database.read(lambda c: records.find_managed(c, account, arn))
+        policy = self.database.read(lambda c: policy_records.find_managed(c, account, arn))
         return policy.tags if policy else {}
 
     def by_id(self, account: str, unique_id: str) -> Entity | None:
@@ -138,7 +161,7 @@ class Directory:
 
 
 def found_or_error(entity: Entity | None, kind: Kind, name: str) -> Entity:
-    """IAM's words for a user or role that the account does not have."""
+    """IAM's words for a user, role or group that the account does not have."""
     if entity is None or entity.name != name:
         raise ServiceError(
             "NoSuchEntity", f"The {kind.value} with name {name} cannot be found.", status=404

@@ -1,4 +1,4 @@
-"""What users and roles have in common: being made, removed, tagged and given policies."""
+"""What users, roles and groups have in common: being made, removed, tagged, given policies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from bastide.db import Database
-from bastide.identity import builtin, records
+from bastide.identity import builtin, group_records, policy_records, records
 from bastide.identity.directory import Directory, read_entity
 from bastide.identity.model import Entity, Kind, ManagedPolicy
 from bastide.identity.pages import page
@@ -23,11 +23,11 @@ T = TypeVar("T")
 Params = Mapping[str, Any]
 Answer = dict[str, Any]
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-ENTITIES_MAX = {Kind.USER: 5_000, Kind.ROLE: 1_000}
-INLINE_SIZE_MAX = {Kind.USER: 2_048, Kind.ROLE: 10_240}
+ENTITIES_MAX = {Kind.USER: 5_000, Kind.ROLE: 1_000, Kind.GROUP: 300}
+INLINE_SIZE_MAX = {Kind.USER: 2_048, Kind.ROLE: 10_240, Kind.GROUP: 5_120}
 ATTACHED_MAX = 10
 TAGS_MAX = 50
-ID_PREFIX = {Kind.USER: "AIDA", Kind.ROLE: "AROA"}
+ID_PREFIX = {Kind.USER: "AIDA", Kind.ROLE: "AROA", Kind.GROUP: "AGPA"}
 _SPACE = str.maketrans("", "", " \t\r\n")
 
 
@@ -59,6 +59,19 @@ def tags_of(req: Params) -> dict[str, str]:
     return tags
 
 
+def tagged(old: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """A key is the same in any case, and keeps the case of who wrote it last."""
+    tags = {**untagged(old, list(added)), **added}
+    if len(tags) > TAGS_MAX:
+        raise limit(f"The number of tags exceeds {TAGS_MAX}.")
+    return tags
+
+
+def untagged(old: Mapping[str, str], gone: Sequence[str]) -> dict[str, str]:
+    lowered = {key.lower() for key in gone}
+    return {key: value for key, value in old.items() if key.lower() not in lowered}
+
+
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
 
@@ -85,10 +98,13 @@ class Entities:
             arn=arns.iam(call.region, call.account, f"{kind.value}{path}{name}"),
             created_ms=epoch_ms(self.clock.now()),
             tags=tags_of(req),
+            boundary=req.get("PermissionsBoundary") or "",
         )
 
     def add(self, entity: Entity) -> None:
         def work(connection: Connection) -> None:
+            if entity.boundary:
+                self.managed(connection, entity.account, entity.boundary)
             if records.find_entity(connection, entity.account, entity.kind, entity.name):
                 noun = entity.kind.value.capitalize()
                 message = f"{noun} with name {entity.name} already exists."
@@ -125,12 +141,38 @@ class Entities:
                 raise conflict("Cannot delete entity, must delete policies first.")
             if records.attached_to(connection, entity):
                 raise conflict("Cannot delete entity, must detach all policies first.")
-            if kind is Kind.USER and (
-                records.keys_of(connection, call.account, name)
-                or records.service_keys_of(connection, call.account, name)
-            ):
-                raise conflict("Cannot delete entity, must delete access keys first.")
+            if kind is Kind.GROUP and group_records.users_in(connection, call.account, name):
+                raise conflict("Cannot delete entity, must remove users from group first.")
+            if kind is Kind.USER:
+                _check_unused(connection, entity)
             records.delete_entity(connection, entity)
+
+        self.change(call.account, kind, name, work)
+
+    def rename(self, call: Call, kind: Kind, req: Params) -> None:
+        """`NewUserName`, `NewGroupName` and `NewPath`: whoever knows the name follows."""
+        noun = kind.value.capitalize()
+
+        def work(connection: Connection, before: Entity) -> None:
+            name = req.get(f"New{noun}Name") or before.name
+            path = req.get("NewPath") or before.path
+            taken = records.find_entity(connection, call.account, kind, name)
+            if taken is not None and taken.id != before.id:
+                message = f"{noun} with name {name} already exists."
+                raise ServiceError("EntityAlreadyExists", message, status=409)
+            arn = arns.iam(call.region, call.account, f"{kind.value}{path}{name}")
+            after = replace(before, name=name, path=path, arn=arn)
+            group_records.rename(connection, before, after)
+
+        self.change(call.account, kind, req[f"{noun}Name"], work)
+
+    def bound(self, call: Call, kind: Kind, name: str, boundary: str) -> None:
+        """Set the permissions boundary, or take it away ("")."""
+
+        def work(connection: Connection, entity: Entity) -> None:
+            if boundary:
+                self.managed(connection, call.account, boundary)
+            records.change_entity(connection, replace(entity, boundary=boundary))
 
         self.change(call.account, kind, name, work)
 
@@ -171,7 +213,7 @@ class Entities:
 
     def attach(self, call: Call, kind: Kind, name: str, arn: str) -> None:
         def work(connection: Connection, entity: Entity) -> None:
-            self.managed(connection, call, arn)
+            self.managed(connection, call.account, arn)
             now = records.attached_to(connection, entity)
             if arn not in now and len(now) >= ATTACHED_MAX:
                 raise limit(
@@ -181,11 +223,11 @@ class Entities:
 
         self.change(call.account, kind, name, work)
 
-    def managed(self, connection: Connection, call: Call, arn: str) -> ManagedPolicy | None:
+    def managed(self, connection: Connection, account: str, arn: str) -> ManagedPolicy | None:
         """A policy of the account, or None for one of AWS's; NoSuchEntity for any other."""
-        if builtin.document_of(call.region, arn) is not None:
+        if builtin.name_of(self.directory.region, arn) is not None:
             return None
-        found = records.find_managed(connection, call.account, arn)
+        found = policy_records.find_managed(connection, account, arn)
         if found is None:
             raise not_found(f"Policy {arn} does not exist or is not attachable.")
         return found
@@ -210,20 +252,14 @@ class Entities:
         added = tags_of(req)
 
         def work(connection: Connection, entity: Entity) -> None:
-            lowered = {key.lower() for key in added}
-            kept = {key: v for key, v in entity.tags.items() if key.lower() not in lowered}
-            tags = {**kept, **added}
-            if len(tags) > TAGS_MAX:
-                raise limit(f"The number of tags exceeds {TAGS_MAX}.")
+            tags = tagged(entity.tags, added)
             records.change_entity(connection, replace(entity, tags=tags))
 
         self.change(call.account, kind, name, work)
 
     def untag(self, call: Call, kind: Kind, name: str, req: Params) -> None:
-        gone = {key.lower() for key in req["TagKeys"]}
-
         def work(connection: Connection, entity: Entity) -> None:
-            tags = {key: v for key, v in entity.tags.items() if key.lower() not in gone}
+            tags = untagged(entity.tags, req["TagKeys"])
             records.change_entity(connection, replace(entity, tags=tags))
 
         self.change(call.account, kind, name, work)
@@ -232,3 +268,20 @@ class Entities:
         entity = self.directory.get(call.account, kind, name)
         found, rest = page(tag_list(entity.tags), req, "tags", lambda tag: tag["Key"])
         return {"Tags": list(found), **rest}
+
+
+def boundary_shown(entity: Entity) -> Answer:
+    if not entity.boundary:
+        return {}
+    kind = "PermissionsBoundaryPolicy"
+    shown = {"PermissionsBoundaryType": kind, "PermissionsBoundaryArn": entity.boundary}
+    return {"PermissionsBoundary": shown}
+
+
+def _check_unused(connection: Connection, user: Entity) -> None:
+    if records.keys_of(connection, user.account, user.name) or records.service_keys_of(
+        connection, user.account, user.name
+    ):
+        raise conflict("Cannot delete entity, must delete access keys first.")
+    if group_records.groups_of(connection, user.account, user.name):
+        raise conflict("Cannot delete entity, must remove user from all groups first.")

@@ -11,6 +11,7 @@ class Kind(StrEnum):
 
     USER = "user"
     ROLE = "role"
+    GROUP = "group"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,8 @@ class Agency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A user or a role. `trust`, `description` and `session_max_s` are a role's."""
+    """A user, a role or a group. `trust`, `description` and `session_max_s` are a role's.
+    `boundary` is the ARN of the policy that bounds what a user or role may ever be allowed."""
 
     account: str
     kind: Kind
@@ -37,6 +39,7 @@ class Entity:
     trust: str = ""
     description: str = ""
     session_max_s: int = 3600
+    boundary: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,8 @@ class ServiceKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedPolicy:
-    """A customer's policy, attachable by ARN."""
+    """A customer's policy, attachable by ARN. `document` is of its default `version`;
+    `last` is the highest number that was ever given."""
 
     account: str
     name: str
@@ -77,6 +81,18 @@ class ManagedPolicy:
     description: str
     created_ms: int
     tags: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    last: int = 1
+    changed_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersion:
+    """One of up to five documents of a policy. Numbers are never used again."""
+
+    number: int
+    document: str
+    created_ms: int
 
 
 def moment(epoch_ms: int) -> datetime:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import ColumnElement
 
 from bastide.db.schema import metadata
-from bastide.identity.model import AccessKey, Agency, Entity, Kind, ManagedPolicy, ServiceKey
+from bastide.identity.model import AccessKey, Agency, Entity, Kind, ServiceKey
 
 Row = dict[str, Any]
 agencies = Table(
@@ -41,9 +41,9 @@ entities = Table(
     "identity_entities",
     metadata,
     Column("account", String(12), primary_key=True),
-    Column("kind", String(4), primary_key=True),
-    Column("name_key", String(64), primary_key=True),
-    Column("name", String(64), nullable=False),
+    Column("kind", String(5), primary_key=True),
+    Column("name_key", String(128), primary_key=True),
+    Column("name", String(128), nullable=False),
     Column("path", String(512), nullable=False),
     Column("id", String(32), nullable=False),
     Column("arn", String(700), nullable=False),
@@ -52,13 +52,27 @@ entities = Table(
     Column("trust", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("session_max_s", BigInteger, nullable=False),
+    Column("boundary", String(700), nullable=False, server_default=""),
+)
+members = Table(
+    "identity_members",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("group", String(128), primary_key=True),
+    Column("user", String(64), primary_key=True),
+)
+aliases = Table(
+    "identity_aliases",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("alias", String(63), nullable=False),
 )
 inline = Table(
     "identity_inline",
     metadata,
     Column("account", String(12), primary_key=True),
-    Column("kind", String(4), primary_key=True),
-    Column("owner", String(64), primary_key=True),
+    Column("kind", String(5), primary_key=True),
+    Column("owner", String(128), primary_key=True),
     Column("name", String(128), primary_key=True),
     Column("document", Text, nullable=False),
 )
@@ -66,8 +80,8 @@ attached = Table(
     "identity_attached",
     metadata,
     Column("account", String(12), primary_key=True),
-    Column("kind", String(4), primary_key=True),
-    Column("owner", String(64), primary_key=True),
+    Column("kind", String(5), primary_key=True),
+    Column("owner", String(128), primary_key=True),
     Column("policy_arn", String(700), primary_key=True),
 )
 managed = Table(
@@ -83,6 +97,18 @@ managed = Table(
     Column("description", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("tags", Text, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("last", BigInteger, nullable=False, server_default="1"),
+    Column("changed_ms", BigInteger, nullable=False, server_default="0"),
+)
+versions = Table(
+    "identity_policy_versions",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("policy_id", String(32), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
 )
 access_keys = Table(
     "identity_access_keys",
@@ -121,6 +147,7 @@ def entity_row(entity: Entity) -> Row:
         "trust": entity.trust,
         "description": entity.description,
         "session_max_s": entity.session_max_s,
+        "boundary": entity.boundary,
     }
 
 
@@ -251,45 +278,6 @@ def detach(connection: Connection, entity: Entity, arn: str) -> bool:
         connection.execute(delete(attached).where(where & (attached.c.policy_arn == arn))).rowcount
         > 0
     )
-
-
-def attachments(connection: Connection, account: str) -> dict[str, int]:
-    """How often each policy is attached in the account."""
-    query = select(attached.c.policy_arn, func.count()).where(attached.c.account == account)
-    rows = connection.execute(query.group_by(attached.c.policy_arn))
-    return {row[0]: row[1] for row in rows}
-
-
-def _managed(row: RowMapping) -> ManagedPolicy:
-    fields: Row = {key: value for key, value in row.items() if key != "name_key"}
-    return ManagedPolicy(**fields | {"tags": json.loads(row["tags"])})
-
-
-def find_managed(connection: Connection, account: str, arn: str) -> ManagedPolicy | None:
-    where = (managed.c.account == account) & (managed.c.arn == arn)
-    row = connection.execute(select(managed).where(where)).mappings().first()
-    return _managed(row) if row else None
-
-
-def managed_named(connection: Connection, account: str, name: str) -> bool:
-    where = (managed.c.account == account) & (managed.c.name_key == name.lower())
-    return connection.execute(select(managed.c.id).where(where)).first() is not None
-
-
-def list_managed(connection: Connection, account: str) -> list[ManagedPolicy]:
-    query = select(managed).where(managed.c.account == account).order_by(managed.c.name_key)
-    return [_managed(row) for row in connection.execute(query).mappings()]
-
-
-def add_managed(connection: Connection, policy: ManagedPolicy) -> None:
-    values: Row = {name: getattr(policy, name) for name in managed.c.keys() if name != "name_key"}  # noqa: SIM118
-    values |= {"name_key": policy.name.lower(), "tags": json.dumps(dict(policy.tags))}
-    connection.execute(insert(managed).values(**values))
-
-
-def delete_managed(connection: Connection, policy: ManagedPolicy) -> None:
-    where = (managed.c.account == policy.account) & (managed.c.arn == policy.arn)
-    connection.execute(delete(managed).where(where))
 
 
 def all_key_ids(connection: Connection) -> list[str]:

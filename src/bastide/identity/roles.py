@@ -7,7 +7,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from bastide.identity import records
-from bastide.identity.entities import Entities, document_size, limit, tag_list
+from bastide.identity.entities import Entities, boundary_shown, document_size, limit, tag_list
 from bastide.identity.model import Entity, Kind, moment
 from bastide.identity.principals import PrincipalNames
 from bastide.kernel.call import Call
@@ -32,7 +32,7 @@ def shown(role: Entity, trust: str, *, whole: bool = True) -> Params:
         row["Description"] = role.description
     if whole and role.tags:
         row["Tags"] = tag_list(role.tags)
-    return row
+    return row | (boundary_shown(role) if whole else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,9 @@ class Roles:
     names: PrincipalNames
 
     @operation(
-        "RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags"
-    )
+        "RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags",
+        "PermissionsBoundary",
+    )  # fmt: skip
     def create_role(self, call: Call, req: Params) -> Params:
         trust = self._checked_trust(call, req["AssumeRolePolicyDocument"])
         role = replace(
@@ -92,6 +93,21 @@ class Roles:
             records.change_entity(connection, changed)
 
         self.entities.change(call.account, Kind.ROLE, req["RoleName"], work)
+        return {}
+
+    @operation("RoleName", "Description")
+    def update_role_description(self, call: Call, req: Params) -> Params:
+        self.update_role(call, req)
+        return self.get_role(call, req)
+
+    @operation("RoleName", "PermissionsBoundary")
+    def put_role_permissions_boundary(self, call: Call, req: Params) -> Params:
+        self.entities.bound(call, Kind.ROLE, req["RoleName"], req["PermissionsBoundary"])
+        return {}
+
+    @operation("RoleName")
+    def delete_role_permissions_boundary(self, call: Call, req: Params) -> Params:
+        self.entities.bound(call, Kind.ROLE, req["RoleName"], "")
         return {}
 
     @operation("RoleName", "PolicyDocument")

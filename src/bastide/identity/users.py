@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.identity.entities import Entities, tag_list
+from bastide.identity import records
+from bastide.identity.entities import Entities, boundary_shown, tag_list
 from bastide.identity.model import Entity, Kind, moment
 from bastide.kernel.call import Call, PrincipalKind
 from bastide.kernel.errors import ServiceError
@@ -33,7 +34,7 @@ def shown(user: Entity, *, tags: bool = True) -> Params:
     }
     if tags and user.tags:
         row["Tags"] = tag_list(user.tags)
-    return row
+    return row | (boundary_shown(user) if tags else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Users:
 
     entities: Entities
 
-    @operation("UserName", "Path", "Tags")
+    @operation("UserName", "Path", "Tags", "PermissionsBoundary")
     def create_user(self, call: Call, req: Params) -> Params:
         user = self.entities.new(call, Kind.USER, req["UserName"], req)
         self.entities.add(user)
@@ -53,6 +54,31 @@ class Users:
         return {
             "User": shown(self.entities.directory.get(call.account, Kind.USER, own_name(call, req)))
         }
+
+    @operation("UserName", "NewUserName", "NewPath")
+    def update_user(self, call: Call, req: Params) -> Params:
+        database, name = self.entities.database, req["UserName"]
+        memory = self.entities.directory.memory
+        keys = database.read(lambda c: records.keys_of(c, call.account, name))
+        bearers = database.read(lambda c: records.service_keys_of(c, call.account, name))
+        try:
+            self.entities.rename(call, Kind.USER, req)
+        finally:
+            for key in keys:
+                memory.forget_key(key.id)
+            for bearer in bearers:
+                memory.forget_key(("bearer", bearer.digest))
+        return {}
+
+    @operation("UserName", "PermissionsBoundary")
+    def put_user_permissions_boundary(self, call: Call, req: Params) -> Params:
+        self.entities.bound(call, Kind.USER, req["UserName"], req["PermissionsBoundary"])
+        return {}
+
+    @operation("UserName")
+    def delete_user_permissions_boundary(self, call: Call, req: Params) -> Params:
+        self.entities.bound(call, Kind.USER, req["UserName"], "")
+        return {}
 
     @operation("UserName")
     def delete_user(self, call: Call, req: Params) -> Params:

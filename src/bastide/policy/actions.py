@@ -126,6 +126,8 @@ def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context
             context[key] = str(value).lower() if isinstance(value, bool) else str(value)
     if call.service == "s3":
         _add_s3(context, call, params)
+    elif call.service == "iam":
+        _add_iam(context, call, params, stored)
     elif call.service == "bedrock-runtime":
         profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
         if profile:
@@ -148,6 +150,16 @@ def _add_s3(context: Context, call: Call, params: Mapping[str, Any]) -> None:
     place = (params.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     if place:
         context["s3:locationconstraint"] = str(place)
+
+
+def _add_iam(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
+    """The boundary of the user or role that is worked on, where the call does not set one."""
+    for kind, member in (("user", "UserName"), ("role", "RoleName")):
+        if params.get(member) and "iam:permissionsboundary" not in context:
+            arn = stored.principals.arn_of(call.account, kind, params[member])
+            bound = stored.principals.boundary_of(call.account, arn) if arn else None
+            if bound:
+                context["iam:permissionsboundary"] = bound[0]
 
 
 def _object_tags(params: Mapping[str, Any]) -> list[tuple[str, str]]:

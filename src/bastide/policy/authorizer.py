@@ -70,6 +70,7 @@ class Standing:
     caller: Caller
     context: Context
     identity: Sequence[Source]
+    boundary: Sequence[Source] | None
     session: Sequence[Source] | None
     version: str | None = None
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class Standing:
         """One decision with everything that is stored. Another account's name is refused."""
         if is_foreign(self.caller.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
-        policies = Policies(self.identity, self.session, self._resource_policy(action, resource))
+        policies = self._policies(action, resource)
         context = self.context
         if policies.asks_tags:
             tags = self.stored.resources.tags(self.caller.account, resource, self.version)
@@ -95,11 +96,19 @@ class Standing:
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
         policies = self.batches.get(batch)
         if policies is None:
-            whole = Policies(self.identity, self.session, self._resource_policy(action, resource))
+            whole = self._policies(action, resource)
             if whole.asks_tags:
                 return self.decision(action, resource).allowed
             policies = self.batches[batch] = narrowed(request, whole)
         return decide(request, policies).allowed
+
+    def _policies(self, action: str, resource: str) -> Policies:
+        return Policies(
+            identity=self.identity,
+            boundary=self.boundary,
+            session=self.session,
+            resource=self._resource_policy(action, resource),
+        )
 
     def _resource_policy(self, action: str, resource: str) -> Sequence[Source]:
         if action in _BY_TRUST:
@@ -160,16 +169,16 @@ class PolicyAuthorizer:
         self, principal: Principal, context: Context, version: str | None = None
     ) -> Standing:
         texts = self.stored.principals.policies_of(principal.account, principal.issuer_arn)
-        session = None
-        if principal.session_policy is not None:
-            session = self._sources([("session", principal.session_policy)])
+        bound = self.stored.principals.boundary_of(principal.account, principal.issuer_arn)
+        session = principal.session_policy
         return Standing(
             stored=self.stored,
             parsed=self.parsed,
             caller=caller_of(principal),
             context=context,
             identity=self._sources(texts),
-            session=session,
+            boundary=self._sources([bound]) if bound else None,
+            session=None if session is None else self._sources([("session", session)]),
             version=version,
         )
 

@@ -2,7 +2,7 @@
 be allowed by an identity policy or by the resource's, and by the session policy where one is.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-Permissions boundaries and organization policies do not exist here: setting one is refused.
+Organization policies do not exist here.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,11 @@ class Reason(StrEnum):
 
     ALLOWED = "allowed"
     NO_IDENTITY = "because no identity-based policy allows the {action} action"
+    NO_BOUNDARY = "because no permissions boundary allows the {action} action"
     NO_SESSION = "because no session policy allows the {action} action"
     NO_RESOURCE = "because no resource-based policy allows the {action} action"
     DENY_IDENTITY = "with an explicit deny in an identity-based policy"
+    DENY_BOUNDARY = "with an explicit deny in a permissions boundary"
     DENY_SESSION = "with an explicit deny in a session policy"
     DENY_RESOURCE = "with an explicit deny in a resource-based policy"
 
@@ -32,7 +34,7 @@ class Grant(IntEnum):
 
     NONE = 0
     DELEGATED = 1  # the account is named: its own policies decide
-    ROLE = 2  # the role (or everyone) is named: a session policy still narrows
+    ROLE = 2  # the role (or everyone) is named: boundary and session policy still narrow
     DIRECT = 3  # the user or the session itself is named
 
 
@@ -58,18 +60,19 @@ class Request:
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """All that bears on one request. `session` None: the caller has no session policy."""
+    """All that bears on one request. `boundary` or `session` None: the caller has none."""
 
     identity: Sequence[Source]
+    boundary: Sequence[Source] | None = None
     session: Sequence[Source] | None = None
     resource: Sequence[Source] = ()
 
     @property
     def asks_tags(self) -> bool:
         """Whether what is tagged on the resource could matter."""
-        groups = (self.identity, self.resource, self.session or ())
+        groups = (self.identity, self.resource, self.boundary or (), self.session or ())
         return any(document.asks_tags for group in groups for _, document in group)
 
 
@@ -83,7 +86,7 @@ class Decision:
 
     @property
     def explicit_deny(self) -> bool:
-        return self.reason in (Reason.DENY_IDENTITY, Reason.DENY_SESSION, Reason.DENY_RESOURCE)
+        return self.reason.name.startswith("DENY_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +102,22 @@ def decide(request: Request, policies: Policies) -> Decision:
     """One decision."""
     identity = _found(request, policies.identity)
     resource = _found(request, policies.resource)
+    boundary = None if policies.boundary is None else _found(request, policies.boundary)
     session = None if policies.session is None else _found(request, policies.session)
-    if identity.denies:
-        return Decision(False, Reason.DENY_IDENTITY, identity.denies)
-    if resource.denies:
-        return Decision(False, Reason.DENY_RESOURCE, resource.denies)
-    if session is not None and session.denies:
-        return Decision(False, Reason.DENY_SESSION, session.denies)
+    for found, reason in (
+        (identity, Reason.DENY_IDENTITY),
+        (resource, Reason.DENY_RESOURCE),
+        (boundary, Reason.DENY_BOUNDARY),
+        (session, Reason.DENY_SESSION),
+    ):
+        if found is not None and found.denies:
+            return Decision(False, reason, found.denies)
     if resource.grant is Grant.DIRECT:
         return Decision(True, Reason.ALLOWED, resource.allows + identity.allows)
     if not identity.allows and resource.grant is not Grant.ROLE:
         return Decision(False, Reason.NO_IDENTITY)
+    if boundary is not None and not boundary.allows:
+        return Decision(False, Reason.NO_BOUNDARY)
     if session is not None and not session.allows:
         return Decision(False, Reason.NO_SESSION)
     return Decision(True, Reason.ALLOWED, identity.allows + resource.allows)
@@ -128,8 +136,12 @@ def narrowed(request: Request, policies: Policies) -> Policies:
     def kept(sources: Sequence[Source]) -> list[Source]:
         return [(source, _holding(document, request)) for source, document in sources]
 
-    session = None if policies.session is None else kept(policies.session)
-    return Policies(kept(policies.identity), session, kept(policies.resource))
+    return Policies(
+        identity=kept(policies.identity),
+        boundary=None if policies.boundary is None else kept(policies.boundary),
+        session=None if policies.session is None else kept(policies.session),
+        resource=kept(policies.resource),
+    )
 
 
 def _holding(document: Document, request: Request) -> Document:

@@ -15,8 +15,12 @@ class PrincipalPolicies(Protocol):
         """(source id, JSON document) of every policy of a user or a role; none if unknown."""
         ...
 
+    def boundary_of(self, account: str, issuer_arn: str) -> tuple[str, str] | None:
+        """(source id, JSON document) of the permissions boundary of a user or a role."""
+        ...
+
     def arn_of(self, account: str, kind: str, name: str) -> str | None:
-        """The ARN, with its path, of a `user` or a `role` of the account."""
+        """The ARN, with its path, of a `user`, `role` or `group` of the account."""
         ...
 
     def trust_policy(self, account: str, role_arn: str) -> str | None:

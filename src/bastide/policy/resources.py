@@ -133,12 +133,14 @@ def _role_arn(call: Call, params: Params) -> Found:
 
 
 def _iam(call: Call, params: Params, stored: Stored) -> Found:
-    """The user, role or policy that is named; the caller's own user where none is."""
+    """The group, user, role or policy that is named; the caller's own user where none is."""
     name = call.operation.partition(".")[2]
+    if group := _text(params, "GroupName"):
+        return _renamed(call, stored, "group", group, params)
     if role := _text(params, "RoleName"):
         return [_iam_arn(call, stored, "role", role, params)]
     if user := _text(params, "UserName"):
-        return [_iam_arn(call, stored, "user", user, params)]
+        return _renamed(call, stored, "user", user, params)
     for member in ("PolicyArn", "PolicySourceArn"):
         if named := _text(params, member):
             return [named]
@@ -147,6 +149,17 @@ def _iam(call: Call, params: Params, stored: Stored) -> Found:
         return [arns.iam(call.region, call.account, f"policy{path}{policy}")]
     own = name.endswith(("AccessKey", "AccessKeys", "SpecificCredential", "GetUser"))
     return [call.principal.issuer_arn] if own else ["*"]
+
+
+def _renamed(call: Call, stored: Stored, kind: str, name: str, params: Params) -> Found:
+    """What is named and, if the call moves it, what it will be named."""
+    before = _iam_arn(call, stored, kind, name, params)
+    new_name, new_path = _text(params, f"New{kind.capitalize()}Name"), _text(params, "NewPath")
+    if not new_name and not new_path:
+        return [before]
+    path = new_path or before.partition(f":{kind}")[2].removesuffix(name)
+    after = arns.iam(call.region, call.account, f"{kind}{path}{new_name or name}")
+    return [before, after]
 
 
 def _iam_arn(call: Call, stored: Stored, kind: str, name: str, params: Params) -> str:

@@ -158,6 +158,18 @@ def foreign_cases(account):
     yield "keys.create_access_key", user
     yield "keys.delete_access_key", user | {"AccessKeyId": "AKIA" + "A" * 16}
     yield "service_keys.list_service_specific_credentials", user
+    group = {"GroupName": "Name"}
+    yield "groups.get_group", group
+    yield "groups.delete_group", group
+    yield "groups.update_group", group | {"NewPath": "/x/"}
+    yield "groups.add_user_to_group", group | {"UserName": "administrator"}
+    yield "groups.remove_user_from_group", group | {"UserName": "administrator"}
+    yield "groups.list_group_policies", group
+    yield "groups.get_group_policy", group | {"PolicyName": "p"}
+    yield "groups.list_attached_group_policies", group
+    yield "groups.list_groups_for_user", user
+    yield "users.update_user", user | {"NewPath": "/x/"}
+    yield "users.delete_user_permissions_boundary", user
     yield "roles.get_role", role
     yield "roles.delete_role", role
     yield "roles.update_role", role | {"Description": "d"}
@@ -174,6 +186,13 @@ def foreign_cases(account):
     yield "policies.get_policy", {"PolicyArn": f"{arn}:policy/Name"}
     yield "policies.get_policy_version", {"PolicyArn": f"{arn}:policy/Name", "VersionId": "v1"}
     yield "policies.delete_policy", {"PolicyArn": f"{arn}:policy/Name"}
+    yield "policies.list_policy_versions", {"PolicyArn": f"{arn}:policy/Name"}
+    yield "policies.list_policy_tags", {"PolicyArn": f"{arn}:policy/Name"}
+    yield "policies.list_entities_for_policy", {"PolicyArn": f"{arn}:policy/Name"}
+    yield (
+        "users.put_user_permissions_boundary",
+        {"UserName": "administrator", "PermissionsBoundary": f"{arn}:policy/Name"},
+    )
     own = {"UserName": "administrator", "PolicyArn": f"{arn}:policy/Name"}
     yield "users.attach_user_policy", own
     yield "users.detach_user_policy", own
@@ -194,6 +213,7 @@ def test_another_agency_s_things_answer_as_what_does_not_exist(site, admin):
     site.roles.create_role(
         call, {"RoleName": "Name", "AssumeRolePolicyDocument": trust({"AWS": "*"})}
     )
+    site.groups.create_group(call, {"GroupName": "Name"})
     site.policies.create_policy(call, {"PolicyName": "Name", "PolicyDocument": policy("s3:*")})
     mine = site.call(admin)
     for path, params in foreign_cases(other.account):
