@@ -106,9 +106,9 @@ class Site:
         return self.credentials.find(key["AccessKeyId"], None, self.clock.now()).principal
 
 
-def refused(code, work, *args):
+def refused(code, work, *args, **more):
     with pytest.raises(ServiceError) as caught:
-        work(*args)
+        work(*args, **more)
     assert caught.value.code == code, caught.value
     return caught.value
 

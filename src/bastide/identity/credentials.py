@@ -1,13 +1,13 @@
 """Who signs: access keys, session tokens and Bedrock API keys, from memory when hot."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bastide.identity import records
 from bastide.identity.access_keys import KeyMaker, digest_of
 from bastide.identity.directory import Directory
-from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
+from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey, moment
 from bastide.identity.sessions import session_arn
 from bastide.identity.tokens import Session, SessionTokens
 from bastide.kernel.call import Credential, Principal, PrincipalKind
@@ -55,8 +55,11 @@ class KnownCredentials:
         return (key, self.maker.opened(key)) if key else None
 
     def _session_principal(self, session: Session, entity: Entity) -> Principal:
+        facts = {"aws:tokenissuetime": f"{moment(session.issued_ms):%Y-%m-%dT%H:%M:%SZ}"}
         if session.kind is Kind.USER:
-            return user_principal(entity, session.access_key_id)
+            return replace(user_principal(entity, session.access_key_id), facts=facts)
+        if session.source_identity:
+            facts["aws:sourceidentity"] = session.source_identity
         partition = self.directory.region.partition
         return Principal(
             account=session.account,
@@ -67,8 +70,18 @@ class KnownCredentials:
             name=session.session_name,
             access_key_id=session.access_key_id,
             tags=with_session_tags(entity.tags, session.tags),
-            session_policy=session.policy,
+            session_policies=self._policies(session),
+            facts=facts,
+            transitive=frozenset(session.transitive),
         )
+
+    def _policies(self, session: Session) -> tuple[str, ...] | None:
+        """A managed policy that is gone allows nothing, but narrows still."""
+        if session.policy is None and not session.policy_arns:
+            return None
+        managed = (self.directory.managed(session.account, arn) for arn in session.policy_arns)
+        own = [session.policy] if session.policy is not None else []
+        return (*own, *(text for text in managed if text is not None))
 
     def bearer(self, token: str, now: datetime) -> Principal | None:
         """Who holds a Bedrock API key. Digests are looked up, never compared."""

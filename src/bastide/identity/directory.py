@@ -100,6 +100,18 @@ class Directory:
             text = policy.document
         return text
 
+    def managed(self, account: str, arn: str) -> str | None:
+        """The document of a policy of AWS's or of the account."""
+
+        def read() -> str | None:
+            text = builtin.document_of(self.region, arn)
+            if text is not None:
+                return text
+            found = self.database.read(lambda c: policy_records.find_managed(c, account, arn))
+            return found.document if found else None
+
+        return self.memory.get((account, "managed", arn), read)
+
     def boundary_of(self, account: str, issuer_arn: str) -> tuple[str, str] | None:
         """(ARN, document) of what bounds a user or a role."""
         key = (account, "boundary", issuer_arn)

@@ -51,7 +51,11 @@ def conflict(message: str) -> ServiceError:
 def tags_of(req: Params) -> dict[str, str]:
     tags = {str(tag["Key"]): str(tag["Value"]) for tag in req.get("Tags") or []}
     if len({key.lower() for key in tags}) != len(req.get("Tags") or []):
-        raise ServiceError("InvalidInput", "Duplicate tag keys found.", status=400)
+        raise ServiceError(
+            "InvalidInput",
+            "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            status=400,
+        )
     if any(key.lower().startswith("aws:") for key in tags):
         raise ServiceError("InvalidInput", "Tag keys cannot start with aws:.", status=400)
     if len(tags) > TAGS_MAX:

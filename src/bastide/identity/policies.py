@@ -139,7 +139,7 @@ class ManagedPolicies:
         return epoch_ms(self.entities.clock.now())
 
     def _checked(self, text: str) -> str:
-        self.entities.checks.check(text, "identity")
+        self.entities.checks.check(text, "managed")
         if document_size(text) > SIZE_MAX:
             raise limit(f"Cannot exceed quota for PolicySize: {SIZE_MAX}")
         return text

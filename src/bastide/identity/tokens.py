@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,8 +29,12 @@ class Session:
     entity_id: str
     session_name: str
     expires_ms: int
+    issued_ms: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+    transitive: Sequence[str] = ()
     policy: str | None = None
+    policy_arns: Sequence[str] = ()
+    source_identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +45,9 @@ class SessionTokens:
     clock: Clock
     ids: Ids
 
-    def new(
-        self,
-        entity: Entity,
-        session_name: str,
-        duration_s: int,
-        tags: Mapping[str, str],
-        policy: str | None,
-    ) -> Session:
+    def new(self, entity: Entity, session_name: str, duration_s: int, **asked: Any) -> Session:
+        """`asked`: the fields of a session that its maker may choose."""
+        now = self.clock.now()
         return Session(
             access_key_id="ASIA" + self.ids.word(16),
             secret=base64.b64encode(self.ids.token(30)).decode(),
@@ -57,9 +56,9 @@ class SessionTokens:
             name=entity.name,
             entity_id=entity.id,
             session_name=session_name,
-            expires_ms=epoch_ms(self.clock.now() + timedelta(seconds=duration_s)),
-            tags=dict(tags),
-            policy=policy,
+            issued_ms=epoch_ms(now),
+            expires_ms=epoch_ms(now + timedelta(seconds=duration_s)),
+            **asked,
         )
 
     def sealed(self, session: Session) -> str:

@@ -23,7 +23,8 @@ class Principal:
     """Who calls. `arn` is the caller's own (`…:assumed-role/R/S` for a session).
 
     `issuer_arn` is what policies are attached to: the user, or the role behind the session.
-    `session_policy` narrows a session further (a JSON policy document), or is None.
+    `session_policies` (JSON documents) narrow a session further; None: nothing does. `facts` are
+    the condition keys, in lower case, that hold for the whole session: when it began, for whom.
     """
 
     account: str
@@ -34,7 +35,9 @@ class Principal:
     name: str
     access_key_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    session_policy: str | None = None
+    session_policies: tuple[str, ...] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    transitive: frozenset[str] = frozenset()  # keys of `tags` that go on to the next role
 
 
 @dataclass(frozen=True, slots=True)

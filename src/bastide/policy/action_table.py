@@ -12,7 +12,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "iam.CreateRole": ("iam:CreateRole iam", "iam:TagRole iam Tags"),
     "iam.CreatePolicy": ("iam:CreatePolicy iam", "iam:TagPolicy iam Tags"),
     "logs.CreateLogGroup": ("logs:CreateLogGroup logs", "logs:TagResource log-group tags"),
-    "sts.AssumeRole": ("sts:AssumeRole role-arn", "sts:TagSession role-arn Tags"),
+    "sts.AssumeRole": (
+        "sts:AssumeRole role-arn",
+        "sts:TagSession role-arn Tags",
+        "sts:SetSourceIdentity role-arn SourceIdentity",
+    ),
     "s3.ListBuckets": ("s3:ListAllMyBuckets *",),
     "s3.CreateBucket": ("s3:CreateBucket bucket",),
     "s3.DeleteBucket": ("s3:DeleteBucket bucket",),

@@ -88,7 +88,8 @@ def _shown(row: str) -> str:
 
 
 def principal_context(principal: Principal) -> Context:
-    """The keys that tell who calls."""
+    """The keys that tell who calls. `aws:MultiFactorAuthPresent` is never there: there are no
+    second factors here, and AWS leaves the key out for long-term keys too."""
     kinds = {PrincipalKind.USER: "User", PrincipalKind.SESSION: "AssumedRole"}
     context: Context = {
         "aws:principalarn": principal.issuer_arn,
@@ -99,6 +100,7 @@ def principal_context(principal: Principal) -> Context:
     }
     if principal.kind is PrincipalKind.USER:
         context["aws:username"] = principal.name
+    context |= principal.facts
     for key, value in principal.tags.items():
         context[f"aws:principaltag/{key.lower()}"] = value
     return context
@@ -124,19 +126,24 @@ def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context
         value = params.get(member)
         if value is not None:
             context[key] = str(value).lower() if isinstance(value, bool) else str(value)
-    if call.service == "s3":
-        _add_s3(context, call, params)
-    elif call.service == "iam":
-        _add_iam(context, call, params, stored)
-    elif call.service == "bedrock-runtime":
-        profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
-        if profile:
-            context["bedrock:inferenceprofilearn"] = profile
+    if call.service in _ADD:
+        _ADD[call.service](context, call, params, stored)
     _add_tags(context, params)
     return context
 
 
-def _add_s3(context: Context, call: Call, params: Mapping[str, Any]) -> None:
+def _add_sts(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
+    if params.get("TransitiveTagKeys"):
+        context["sts:transitivetagkeys"] = list(params["TransitiveTagKeys"])
+
+
+def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
+    profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
+    if profile:
+        context["bedrock:inferenceprofilearn"] = profile
+
+
+def _add_s3(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
     """How the request was signed and what S3 says about the bucket's owner."""
     context["aws:resourceaccount"] = context["s3:resourceaccount"] = call.account
     digest = call.headers.get("x-amz-content-sha256")
@@ -191,6 +198,9 @@ def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
 def _pair(tag: Mapping[str, Any]) -> tuple[str, str]:
     key = tag.get("Key", tag.get("key", ""))
     return str(key), str(tag.get("Value", tag.get("value", "")))
+
+
+_ADD = {"s3": _add_s3, "iam": _add_iam, "sts": _add_sts, "bedrock-runtime": _add_bedrock}
 
 
 def resource_context(resource: str, tags: Mapping[str, str]) -> Context:

@@ -33,7 +33,7 @@ from bastide.policy.ports import Stored
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
-_BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession"})
+_BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"})
 _BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
 
 
@@ -170,7 +170,7 @@ class PolicyAuthorizer:
     ) -> Standing:
         texts = self.stored.principals.policies_of(principal.account, principal.issuer_arn)
         bound = self.stored.principals.boundary_of(principal.account, principal.issuer_arn)
-        session = principal.session_policy
+        session = principal.session_policies
         return Standing(
             stored=self.stored,
             parsed=self.parsed,
@@ -178,7 +178,7 @@ class PolicyAuthorizer:
             context=context,
             identity=self._sources(texts),
             boundary=self._sources([bound]) if bound else None,
-            session=None if session is None else self._sources([("session", session)]),
+            session=None if session is None else self._sources([("session", s) for s in session]),
             version=version,
         )
 
@@ -235,7 +235,7 @@ class PolicyChecks:
     authorizer: PolicyAuthorizer
 
     def check(self, text: str, kind: str, code: str = "MalformedPolicyDocument") -> None:
-        """ServiceError when `text` is no policy. `kind`: identity, trust or resource."""
+        """ServiceError when `text` is no policy. `kind`: a PolicyKind."""
         parse(text, PolicyKind(kind), code)
 
     def trusts(self, call: Call, params: Mapping[str, Any], action: str, document: str) -> bool:

@@ -19,10 +19,11 @@ from bastide.policy.patterns import ARN_PARTS, ArnPattern, BadPattern, Glob, Pat
 SIZE_MAX = 131_072  # the longest that any AWS operation takes
 STATEMENTS_MAX = 1_000
 VERSIONS = ("2012-10-17", "2008-10-17")
-_ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?]+\Z")
+_ACTION = re.compile(r"[A-Za-z0-9.-]+:[^:]+\Z")
 _SID = re.compile(r"[A-Za-z0-9]*\Z")
 _SID_RESOURCE = re.compile(r"[ -~]{0,256}\Z")
-_KEY = re.compile(r"[A-Za-z0-9-]+:[^\x00-\x1f]{1,256}\Z")
+_KEY = re.compile(r"[A-Za-z0-9./-]+:[^\x00-\x1f]{1,256}\Z")
+_NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
 _ACCOUNT = re.compile(r"\d{12}\Z", re.ASCII)
 _PRINCIPAL_ARN = re.compile(
     r"arn:[a-z-]+:(iam|sts)::\d{12}:(root|(user|role|assumed-role|federated-user)/[\w+=,.@/-]+)\Z",
@@ -42,6 +43,7 @@ class PolicyKind(StrEnum):
     """What a document is for: it decides which elements it must and must not have."""
 
     IDENTITY = "identity"
+    MANAGED = "managed"  # an identity policy of its own, which must be of the newer version
     TRUST = "trust"
     RESOURCE = "resource"
 
@@ -98,6 +100,8 @@ def _document(text: str, kind: PolicyKind) -> Document:
         raise Malformed("Syntax errors in policy.")
     version = body.get("Version", VERSIONS[1])
     if version not in VERSIONS:
+        raise Malformed("Syntax errors in policy.")
+    if kind is PolicyKind.MANAGED and version != VERSIONS[0]:
         raise Malformed("Policy document must be version 2012-10-17 or greater.")
     if not isinstance(body.get("Id", ""), str):
         raise Malformed("Syntax errors in policy.")
@@ -140,15 +144,17 @@ def _listed(value: Any) -> list[Any]:
 
 def _texts(value: Any, what: str) -> list[str]:
     found = _listed(value)
-    if not found or not all(isinstance(each, str) and each for each in found):
+    if not found:
         raise Malformed(f"Policy statement must contain {what}.")
+    if not all(isinstance(each, str) and each for each in found):
+        raise Malformed("Syntax errors in policy.")
     return found
 
 
 def _one_of(body: dict[str, Any], name: str) -> tuple[Any, bool]:
     """The value of `Name` or `NotName`, and whether it was the latter."""
     if name in body and f"Not{name}" in body:
-        raise Malformed(f"A statement cannot have both {name} and Not{name}.")
+        raise Malformed("Syntax errors in policy.")
     inverted = f"Not{name}" in body
     return body.get(f"Not{name}" if inverted else name), inverted
 
@@ -157,7 +163,7 @@ def _statement(body: Any, kind: PolicyKind, variables: bool) -> Statement:
     if not isinstance(body, dict) or body.keys() - _STATEMENT_KEYS:
         raise Malformed("Syntax errors in policy.")
     if body.get("Effect") not in ("Allow", "Deny"):
-        raise Malformed("Effect must be Allow or Deny.")
+        raise Malformed("Syntax errors in policy.")
     sid = body.get("Sid", "")
     shape = _SID_RESOURCE if kind is PolicyKind.RESOURCE else _SID
     if not isinstance(sid, str) or not shape.match(sid):
@@ -165,9 +171,11 @@ def _statement(body: Any, kind: PolicyKind, variables: bool) -> Statement:
     actions, not_action = _one_of(body, "Action")
     resources, not_resource = _one_of(body, "Resource")
     principals, not_principal = _one_of(body, "Principal")
-    if (principals is None) == (kind is not PolicyKind.IDENTITY):
-        lack = "Missing required" if principals is None else "Has prohibited"
-        raise Malformed(f"{lack} field Principal")
+    by_identity = kind in (PolicyKind.IDENTITY, PolicyKind.MANAGED)
+    if principals is None and not by_identity:
+        raise Malformed("Missing required field Principal")
+    if principals is not None and by_identity:
+        raise Malformed("Policy document should not specify a principal.")
     return Statement(
         sid=sid,
         deny=body["Effect"] == "Deny",
@@ -184,9 +192,7 @@ def _statement(body: Any, kind: PolicyKind, variables: bool) -> Statement:
 def _action(text: str) -> Glob:
     if text != "*" and not _ACTION.match(text):
         if ":" not in text:
-            raise Malformed(
-                "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
-            )
+            raise Malformed(_NO_VENDOR)
         raise Malformed(f"The action {text[:128]} is not valid.")
     glob = Pattern.of(text.lower(), variables=False).glob
     assert glob is not None
@@ -240,7 +246,7 @@ def _tests(body: Any, variables: bool) -> tuple[Test, ...]:
             raise Malformed(f"Empty or wrong condition {name}.")
         for key, value in keys.items():
             if not _KEY.match(key):
-                raise Malformed("Conditions must be prefaced by a vendor, e.g., aws, s3.")
+                raise Malformed(_NO_VENDOR)
             tests.append(compiled(name, key, _values(value), variables=variables))
     return tuple(tests)
 

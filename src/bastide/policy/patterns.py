@@ -14,7 +14,7 @@ from enum import Enum
 Context = Mapping[str, str | Sequence[str]]  # condition keys in lower case → value or values
 ARN_PARTS = 6
 _TOKEN = re.compile(r"\$\{([^{}]*)\}|[*?]")
-_VARIABLE = re.compile(r"\s*([A-Za-z0-9-]+:[\w./:@=+ -]*[\w./:@=+-])\s*(?:,\s*'([^'{}$]*)'\s*)?\Z")
+_VARIABLE = re.compile(r"\s*([A-Za-z0-9.-]+:[\w./:@=+ -]*[\w./:@=+-])\s*(?:,\s*'([^'{}$]*)'\s*)?\Z")
 _ESCAPES = {"*": "*", "?": "?", "$": "$"}
 
 

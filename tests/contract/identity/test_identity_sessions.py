@@ -7,6 +7,8 @@ from urllib.parse import unquote
 import pytest
 from tests.identity_kit import JOB, REGION, SERVICE, policy, refused, trust
 
+from bastide.kernel.errors import ServiceError
+
 
 def test_roles_are_assumed_by_those_they_trust(site, admin):
     call = site.call(admin)
@@ -198,3 +200,131 @@ def test_a_role_is_passed_under_the_condition_keys_of_the_call(
 
     passes("right", wanted)
     refused("AccessDeniedException", passes, "wrong", other)
+
+
+OPEN = {"AWS": "*"}
+CHAIN = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+
+
+def role_of(site, admin, name, *documents, **more):
+    """The ARN of a new role that everyone of the account may assume, tag and name."""
+    statement = {"Effect": "Allow", "Principal": OPEN, "Action": CHAIN, **more}
+    trusted = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    call = site.call(admin)
+    role = {"RoleName": name, "AssumeRolePolicyDocument": trusted}
+    arn = site.roles.create_role(call, role)["Role"]["Arn"]
+    for index, text in enumerate(documents):
+        site.roles.put_role_policy(
+            call, {"RoleName": name, "PolicyName": f"p{index}", "PolicyDocument": text}
+        )
+    return arn
+
+
+def assumed(site, who, arn, **asked):
+    """The principal of a session; both checks are made, as the gateway does."""
+    call = site.call(who, "sts.AssumeRole")
+    params = {"RoleArn": arn, "RoleSessionName": "session", **asked}
+    site.authorizer.authorize(call, params)
+    return site.session(site.sessions.assume_role(call, params)).principal
+
+
+def allows(site, who, operation, **params):
+    try:
+        site.authorizer.authorize(site.call(who, operation), params)
+    except ServiceError:
+        return False
+    return True
+
+
+def tags(**pairs):
+    return [{"Key": key, "Value": value} for key, value in pairs.items()]
+
+
+def test_transitive_tags_go_down_the_chain_and_others_do_not(site, admin):
+    first, second = (role_of(site, admin, name, policy()) for name in ("First", "Second"))
+    asked = {"Tags": tags(team="blue", once="1"), "TransitiveTagKeys": ["Team"]}
+    one = assumed(site, admin, first, **asked)
+    assert one.tags == {"team": "blue", "once": "1"}
+    two = assumed(site, one, second, Tags=tags(more="2"))
+    assert two.tags == {"team": "blue", "more": "2"}
+    three = assumed(site, two, first)
+    assert three.tags == {"team": "blue"}, "still going"
+    with pytest.raises(ServiceError, match="conflicts with a transitive tag"):
+        assumed(site, two, first, Tags=tags(TEAM="red"))
+    with pytest.raises(ServiceError, match="must be included"):
+        assumed(site, admin, first, Tags=tags(a="1"), TransitiveTagKeys=["b"])
+
+
+def test_inherited_tags_need_leave_to_tag(site, admin):
+    first = role_of(site, admin, "First", policy())
+    strict = role_of(site, admin, "Strict", Action="sts:AssumeRole")
+    tagged = assumed(site, admin, first, Tags=tags(a="1"), TransitiveTagKeys=["a"])
+    refused("AccessDenied", assumed, site, tagged, strict)
+    assumed(site, assumed(site, admin, first), strict)
+
+
+def test_a_source_identity_stays(site, admin):
+    held = {"StringEquals": {"aws:SourceIdentity": "carol"}}
+    arn = role_of(site, admin, "R", policy("s3:*", Condition=held), policy("sts:*"))
+    anonymous = assumed(site, admin, arn)
+    assert not allows(site, anonymous, "s3.ListBuckets")
+    carol = assumed(site, admin, arn, SourceIdentity="carol")
+    assert allows(site, carol, "s3.ListBuckets")
+    assert allows(site, assumed(site, carol, arn), "s3.ListBuckets")
+    with pytest.raises(ServiceError, match="cannot be changed"):
+        assumed(site, carol, arn, SourceIdentity="dave")
+    unnamed = role_of(site, admin, "U", Action="sts:AssumeRole")
+    refused("AccessDenied", assumed, site, admin, unnamed, SourceIdentity="carol")
+
+
+def test_managed_session_policies_narrow(site, admin):
+    call = site.call(admin)
+    arn = role_of(site, admin, "R", policy("s3:*"))
+    reads = site.policies.create_policy(
+        call, {"PolicyName": "Reads", "PolicyDocument": policy("s3:Get*")}
+    )["Policy"]["Arn"]
+    narrowed = assumed(site, admin, arn, PolicyArns=[{"arn": reads}], Policy=policy("s3:List*"))
+    answers = [
+        allows(site, narrowed, f"s3.{name}", Bucket="b", Key="k")
+        for name in ("GetObject", "ListObjectsV2", "PutObject")
+    ]
+    assert answers == [True, True, False]
+    answer = site.sessions.assume_role(
+        call, {"RoleArn": arn, "RoleSessionName": "session", "PolicyArns": [{"arn": reads}]}
+    )
+    assert allows(site, site.session(answer).principal, "s3.GetObject", Bucket="b", Key="k")
+    site.policies.delete_policy(call, {"PolicyArn": reads})
+    assert not allows(site, site.session(answer).principal, "s3.GetObject", Bucket="b", Key="k")
+    only = assumed(
+        site, admin, arn, PolicyArns=[{"arn": "arn:aws-us-gov:iam::aws:policy/ReadOnlyAccess"}]
+    )
+    assert allows(site, only, "s3.GetObject", Bucket="b", Key="k")
+    assert not allows(site, only, "s3.PutObject", Bucket="b", Key="k")
+    refused("ValidationError", assumed, site, admin, arn, PolicyArns=[{"arn": reads}])
+    many = [{"arn": "arn:aws-us-gov:iam::aws:policy/ReadOnlyAccess"}] * 11
+    refused("ValidationError", assumed, site, admin, arn, PolicyArns=many)
+
+
+def test_older_sessions_can_be_revoked(site, admin):
+    """What the console's "revoke active sessions" writes."""
+    arn = role_of(site, admin, "R", policy("s3:*"))
+    old = assumed(site, admin, arn)
+    site.clock.advance(60)
+    moment = f"{site.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    before = {"DateLessThan": {"aws:TokenIssueTime": moment}}
+    document = policy("*", effect="Deny", Condition=before)
+    asked = {"RoleName": "R", "PolicyName": "AWSRevokeOlderSessions", "PolicyDocument": document}
+    site.roles.put_role_policy(site.call(admin), asked)
+    assert not allows(site, old, "s3.ListBuckets")
+    assert allows(site, assumed(site, admin, arn), "s3.ListBuckets")
+
+
+def test_packed_sizes(site, admin):
+    arn = role_of(site, admin, "R")
+    call = site.call(admin, "sts.AssumeRole")
+    asked = {"RoleArn": arn, "RoleSessionName": "session"}
+    answer = site.sessions.assume_role(call, asked | {"Tags": tags(a="1" * 203)})
+    assert answer["PackedPolicySize"] == 10
+    assert "PackedPolicySize" not in site.sessions.assume_role(call, asked)
+    large = {"Tags": tags(**{f"k{n}": "1" * 250 for n in range(9)})}
+    refused("PackedPolicyTooLarge", site.sessions.assume_role, call, asked | large)

@@ -214,3 +214,49 @@ def test_no_document_crashes_the_parser(body):
     for kind in PolicyKind:
         with contextlib.suppress(ServiceError):
             parse(json.dumps(body), kind)
+
+
+WORDING = [
+    (PolicyKind.IDENTITY, allow(Effect="Maybe"), "Syntax errors in policy."),
+    (PolicyKind.IDENTITY, allow(NotAction="*"), "Syntax errors in policy."),
+    (PolicyKind.IDENTITY, allow(NotResource="*"), "Syntax errors in policy."),
+    (PolicyKind.IDENTITY, allow(Action=[]), "Policy statement must contain actions."),
+    (PolicyKind.IDENTITY, allow(Action=[1]), "Syntax errors in policy."),
+    (PolicyKind.IDENTITY, allow(Resource=[]), "Policy statement must contain resources."),
+    (PolicyKind.IDENTITY, allow(Resource="x"), 'Resource x must be in ARN format or "*".'),
+    (PolicyKind.IDENTITY, allow(Principal="*"), "Policy document should not specify a principal."),
+    (PolicyKind.IDENTITY, allow(Sid="a b"), "Statement IDs (SID) must be alpha-numeric."),
+    (PolicyKind.RESOURCE, allow(), "Missing required field Principal"),
+    (PolicyKind.TRUST, allow(Principal="*"), "Has prohibited field Resource"),
+    (
+        PolicyKind.IDENTITY,
+        allow(Action="list"),
+        "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "statement", "words"), WORDING, ids=lambda value: str(value)[:40])
+def test_what_is_wrong_is_said_in_aws_s_words(kind, statement, words):
+    with pytest.raises(ServiceError) as caught:
+        parse(document(statement), kind)
+    assert caught.value.message == words
+
+
+def test_a_managed_policy_is_of_the_newer_version():
+    for old in (document(allow(), version="2008-10-17"), json.dumps({"Statement": [allow()]})):
+        parse(old, PolicyKind.IDENTITY)
+        with pytest.raises(ServiceError, match="must be version 2012-10-17 or greater"):
+            parse(old, PolicyKind.MANAGED)
+
+
+def test_actions_and_keys_of_other_services_may_be_named():
+    """They are never asked for here; policies that name them come along all the same."""
+    actions = ["service-prefix:action-name", "a4b:*", "execute-api:Invoke", "s3.x:ListBucket"]
+    keys = {"cognito-identity.amazonaws.com:sub": "x", "www.amazon.com:user_id": "y"}
+    text = document(
+        allow(Action=actions),
+        allow(Condition={"StringEquals": keys}),
+        allow(Resource="arn:aws:s3:::b/${cognito-identity.amazonaws.com:sub}/*"),
+    )
+    assert says(text) == "no"
