@@ -120,32 +120,26 @@ class Bench:
         return False
 
     def invoke(self, n: int) -> tuple[list[float], list[float]]:
-        """Seconds of each InvokeEndpoint, and of each direct call of the replica's socket."""
+        """Seconds of each InvokeEndpoint, and of each direct call of the replica's socket, with a
+        kept connection: in turn, so that a noisy moment meets both."""
+        from bastide.cli.control import _SocketConnection
+
         runtime = self.region.client("sagemaker-runtime", "bench")
+        socket = next((self.region.folder / "jobs").rglob("http.sock"))
+        connection = _SocketConnection(socket, 60)
         body = b"0.5,0.5,0.5,0.5\n" * 2  # the toolkit reads a single row as one dimension
-        through = []
+        call = {"EndpointName": "e", "ContentType": "text/csv", "Body": body}
+        through, direct = [], []
         for _ in range(n):
             started = time.perf_counter()
-            runtime.invoke_endpoint(EndpointName="e", ContentType="text/csv", Body=body)[
-                "Body"
-            ].read()
+            runtime.invoke_endpoint(**call)["Body"].read()
             through.append(time.perf_counter() - started)
-        return through, direct_calls(self.region, body, n)
-
-
-def direct_calls(region: LiveRegion, body: bytes, n: int) -> list[float]:
-    """The same call to the replica's own unix socket, with a kept-alive connection."""
-    from bastide.cli.control import _SocketConnection
-
-    socket = next((region.folder / "jobs").rglob("http.sock"))
-    connection = _SocketConnection(socket, 60)
-    samples = []
-    for _ in range(n):
-        started = time.perf_counter()
-        connection.request("POST", "/invocations", body, {"content-type": "text/csv"})
-        connection.getresponse().read()
-        samples.append(time.perf_counter() - started)
-    return samples
+            started = time.perf_counter()
+            connection.request("POST", "/invocations", body, {"content-type": "text/csv"})
+            connection.getresponse().read()
+            direct.append(time.perf_counter() - started)
+        connection.close()
+        return through, direct
 
 
 def _model() -> bytes:

@@ -25,9 +25,9 @@ from bastide.serving.endpoints import Endpoints
 from bastide.serving.invocations import Invocations
 from bastide.serving.kind import EndpointKind
 from bastide.serving.models import Models as ServedModels
+from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
-from bastide.serving.unix_http import Connections
 from bastide.training import instances, training_jobs
 from bastide.training import kind as training_kind
 from bastide.training.checkpoints import CheckpointSync
@@ -41,7 +41,7 @@ class MachineLearning:
     """SageMaker, logs and metrics."""
 
     settler: Settler
-    connections: Connections
+    replicas: Replicas
     scanner: PatternScanner
     checkpoints: CheckpointSync
     metric_sink: MetricSink
@@ -53,20 +53,20 @@ def open_machine_learning(
 ) -> MachineLearning:
     database, clock = core.database, core.clock
     metric_sink = MetricSink(database=database, clock=clock)
-    scanner, connections = PatternScanner(), Connections()
-    training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner, connections))
+    scanner, replicas = PatternScanner(), Replicas()
+    training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner))
     routes = Routes(database=database)
     settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes)
     invocations = Invocations(
         clock=clock,
         jobs=workshop.jobs,
         routes=routes,
-        connections=connections,
+        replicas=replicas,
         metrics=metric_sink,
     )
     return MachineLearning(
         settler=settler,
-        connections=connections,
+        replicas=replicas,
         scanner=scanner,
         checkpoints=CheckpointSync(workshop.jobs, training_kind.KIND, training.keep_checkpoints),
         metric_sink=metric_sink,
@@ -89,10 +89,10 @@ def _register_kinds(
     identity: Identity,
     store: Store,
     workshop: Workshop,
-    shared: tuple[MetricSink, PatternScanner, Connections],
+    shared: tuple[MetricSink, PatternScanner],
 ) -> TrainingKind:
     """Teach the runner what a training job is, and what an endpoint is."""
-    metric_sink, scanner, connections = shared
+    metric_sink, scanner = shared
     logs = LogSink(database=core.database, clock=core.clock)
     training = TrainingKind(
         region=core.region,
@@ -113,7 +113,6 @@ def _register_kinds(
         environments=workshop.environments,
         logs=logs,
         script=Path(serve_script.__file__),
-        connections=connections,
     )
     workshop.runner.register(training_kind.KIND, training)
     workshop.runner.register("endpoint", endpoint)

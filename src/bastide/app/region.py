@@ -182,6 +182,7 @@ class RegionProcess:
         self.gateway.rejections.close()
         await self.bedrock.engines.close()
         await self.bedrock.client.close()
+        await self.learning.replicas.close()
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
@@ -189,7 +190,6 @@ class RegionProcess:
         self.learning.checkpoints.close()
         self.workshop.runner.close()
         self.learning.scanner.close()
-        self.learning.connections.close()
         self.learning.metric_sink.flush()
         self.operator_executor.shutdown(cancel_futures=True)
         for pool in (self.threads, self.upload_threads):

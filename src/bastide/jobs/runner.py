@@ -41,6 +41,7 @@ TRIES_MAX = 5
 RETRY_FIRST_MS = 200
 SCAN_S = 1.0  # pokes get lost: every live attempt is looked at this often anyway
 PROBE_SCAN_S = 0.1
+CHATTER_S = 0.25  # a service that prints a line for each call is not looked at for each of them
 STRIPES = 64
 CLOSE_S = 5.0
 
@@ -243,6 +244,8 @@ class Runner:
         with self._lock:
             if any(watch.service and not watch.up for watch in self._watches.values()):
                 pause_s = min(pause_s, PROBE_SCAN_S)
+            if self._poked:
+                pause_s = min(pause_s, CHATTER_S)
         return max(pause_s, 0.005)
 
     def _dispatch(self) -> None:
@@ -326,9 +329,13 @@ class Runner:
                 probes = watch.service and not watch.up and watch.begun_s is not None
                 if not (everything or key in poked or watch.poked or probes):
                     continue
+                if watch.up and now_s - watch.looked_s < CHATTER_S:
+                    self._poked.add(key)  # soon
+                    continue
                 if watch.busy:
                     watch.poked = True
                     continue
+                watch.looked_s = now_s
                 watch.busy, watch.poked = True, False
                 chosen.append(watch)
         for watch in chosen:

@@ -33,6 +33,7 @@ class Watch:
     up: bool
     busy: bool = False
     poked: bool = False
+    looked_s: float = 0.0
     begun_s: float | None = None
     probe_at_s: float = 0.0
     misses: int = 0

@@ -3,9 +3,10 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 """
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.serving.kind import group_name
+from bastide.serving.load import Load
 from bastide.serving.ports import MetricLog
-from bastide.serving.routes import Lane, Routes
-from bastide.serving.unix_http import Answered, Asked, Connections, NotAnswered, pieces
+from bastide.serving.replicas import Answer, Asked, NotAnswered, NotReached, Replicas
+from bastide.serving.routes import Lane, Routes, pick
 
 Params = dict[str, Any]
-BODY_SIZE_MAX = 6_291_456
-ANSWER_SIZE_MAX = 32 * 1024 * 1024
+SIZE_MAX = 25 * 1024 * 1024  # of a body, and of an answer
 MESSAGE_CHARS_MAX = 1024
 TIMEOUT_S = 60.0
 STREAM_TIMEOUT_S = 480.0
+REPLICAS_TRIED_MAX = 3
 NAMESPACE = "AWS/SageMaker"
 _HEADERS = {
     "Accept": "Accept",
@@ -43,49 +45,74 @@ class Invocations:
     clock: Clock
     jobs: Jobs
     routes: Routes
-    connections: Connections
+    replicas: Replicas
     metrics: MetricLog
+    load: Load = field(default_factory=Load)
 
     @operation(*_MEMBERS)
-    def invoke_endpoint(self, call: Call, req: Params) -> Params:
-        asked, lane = _asked(call, req, TIMEOUT_S), self._lane(call, req)
-        started = self.clock.monotonic_s()
-        with self.routes.replica(self._sockets(lane)) as socket:
-            try:
-                answer = self.connections.ask(socket, asked, ANSWER_SIZE_MAX)
-            except NotAnswered as error:
-                self._measure(call, req, lane, started, 500)
-                raise _no_answer(call, req, lane, error) from error
-        self._measure(call, req, lane, started, answer.status)
-        if not 200 <= answer.status < 300:
-            raise _model_error(call, req, lane, answer)
-        return {"Body": answer.body, **_named(answer.headers, lane)}
-
-    @operation(*_MEMBERS)
-    def invoke_endpoint_with_response_stream(self, call: Call, req: Params) -> Params:
-        asked, lane = _asked(call, req, STREAM_TIMEOUT_S), self._lane(call, req)
-        started = self.clock.monotonic_s()
-        with ExitStack() as held:
-            socket = held.enter_context(self.routes.replica(self._sockets(lane)))
-            status, headers, response = self._opened(held, socket, asked, call, req, lane)
-            self._measure(call, req, lane, started, status)
-            if not 200 <= status < 300:
-                body = response.read(MESSAGE_CHARS_MAX)
-                raise _model_error(call, req, lane, Answered(status, headers, body))
-            kept = held.pop_all()
-        return {"Body": _parts(response, kept), **_named(headers, lane)}
-
-    def _opened(
-        self, held: ExitStack, socket: Path, asked: Asked, call: Call, req: Params, lane: Lane
-    ) -> tuple[int, dict[str, str], Any]:
+    async def invoke_endpoint(self, call: Call, req: Params) -> Params:
+        asked, lane = _asked(req, TIMEOUT_S), await self._lane(call, req)
+        started, status, body = self.clock.monotonic_s(), 500, bytearray()
         try:
-            return held.enter_context(self.connections.open(socket, asked))
+            with ExitStack() as held, self.load.memory(call.account) as memory:
+                memory.grow(len(asked.body))
+                answer = await self._ask(held, asked, lane)
+                status = answer.status
+                async for piece in answer.pieces():
+                    memory.grow(len(piece))
+                    body += piece
+                    if len(body) > SIZE_MAX:
+                        said = f"The answer is larger than {SIZE_MAX} bytes."
+                        raise _error(call, req, status, said)
+        except NotAnswered as error:
+            status = 500
+            raise _no_answer(call, req, lane, error) from error
+        finally:
+            self._measure(call, req, lane, started, status)
+        if not 200 <= status < 300:
+            raise _model_error(call, req, status, body)
+        return {"Body": bytes(body), **_named(answer.headers, lane)}
+
+    @operation(*_MEMBERS)
+    async def invoke_endpoint_with_response_stream(self, call: Call, req: Params) -> Params:
+        """What is wrong before the first byte is an error of the call, later an event."""
+        asked, lane = _asked(req, STREAM_TIMEOUT_S), await self._lane(call, req)
+        started, status = self.clock.monotonic_s(), 500
+        try:
+            with ExitStack() as held:
+                held.enter_context(self.load.memory(call.account)).grow(len(asked.body))
+                answer = await self._ask(held, asked, lane)
+                status = answer.status
+                if not 200 <= status < 300:
+                    said = await answer.head(4 * MESSAGE_CHARS_MAX)
+                    raise _model_error(call, req, status, said)
+                kept = held.pop_all()
         except NotAnswered as error:
             raise _no_answer(call, req, lane, error) from error
+        finally:
+            self._measure(call, req, lane, started, status)
+        return {"Body": Parts(answer, lane, kept), **_named(answer.headers, lane)}
 
-    def _lane(self, call: Call, req: Params) -> Lane:
+    async def _ask(self, held: ExitStack, asked: Asked, lane: Lane) -> Answer:
+        """The least busy replica, held until the call is over. Another one is asked only where
+        the first has not taken the request: then nothing is done twice."""
+        for socket in self.load.order(self._sockets(lane))[:REPLICAS_TRIED_MAX]:
+            with ExitStack() as place:
+                place.enter_context(self.load.call(socket))
+                try:
+                    answer = await self.replicas.ask(socket, asked)
+                except NotReached:
+                    continue
+                place.callback(answer.close)
+                held.enter_context(place.pop_all())
+                return answer
+        raise _unavailable(lane)
+
+    async def _lane(self, call: Call, req: Params) -> Lane:
         name = req["EndpointName"]
-        route = self.routes.find(call.account, name)
+        route = self.routes.known(call.account, name)
+        if route is None:
+            route = await asyncio.to_thread(self.routes.load, call.account, name)
         if route is None:
             raise ServiceError(
                 "ValidationError", f"Endpoint {name} of account {call.account} not found.",
@@ -99,7 +126,7 @@ class Invocations:
             )
         target = req.get("TargetVariant")
         if not target:
-            return self.routes.pick(route)
+            return pick(route.lanes)
         for lane in route.lanes:
             if lane.name == target:
                 return lane
@@ -110,11 +137,7 @@ class Invocations:
     def _sockets(self, lane: Lane) -> list[Path]:
         sockets = list(self.jobs.sockets(lane.job_id))
         if not sockets:
-            raise ServiceError(
-                "ServiceUnavailable",
-                f"No instance of variant {lane.name} is ready; try again.",
-                status=503,
-            )
+            raise _unavailable(lane)
         return sockets
 
     def _measure(self, call: Call, req: Params, lane: Lane, started_s: float, status: int) -> None:
@@ -131,36 +154,24 @@ class Invocations:
             self.metrics.put(call.account, NAMESPACE, name, dimensions, value, now, unit)
 
 
-def _asked(call: Call, req: Params, timeout_s: float) -> Asked:
-    body = req.get("Body")
-    if body is None:
-        body = _rest(call)
-    if len(body) > BODY_SIZE_MAX:
-        raise _too_large()
+def _asked(req: Params, timeout_s: float) -> Asked:
+    body = req.get("Body") or b""
+    if len(body) > SIZE_MAX:
+        raise ServiceError("ValidationError", f"Body is larger than {SIZE_MAX} bytes.", status=413)
     headers = {header: req[key] for key, header in _HEADERS.items() if req.get(key)}
     headers["Content-Type"] = req.get("ContentType") or "application/octet-stream"
-    headers["Content-Length"] = str(len(body))
     if not all(value.isascii() and value.isprintable() for value in headers.values()):
         raise ServiceError(
             "ValidationError", "A header holds a line break or is not ASCII.", status=400
         )
-    return Asked(
-        method="POST", path="/invocations", headers=headers, body=bytes(body), timeout_s=timeout_s
-    )
+    return Asked(headers=headers, body=bytes(body), timeout_s=timeout_s)
 
 
-def _rest(call: Call) -> bytes:
-    data = bytearray()
-    while chunk := call.body.read(256 * 1024):
-        data += chunk
-        if len(data) > BODY_SIZE_MAX:
-            raise _too_large()
-    return bytes(data)
-
-
-def _too_large() -> ServiceError:
+def _unavailable(lane: Lane) -> ServiceError:
     return ServiceError(
-        "ValidationError", f"Body is larger than {BODY_SIZE_MAX} bytes.", status=413
+        "ServiceUnavailable",
+        f"No instance of variant {lane.name} is ready; try again.",
+        status=503,
     )
 
 
@@ -174,24 +185,43 @@ def _named(headers: Mapping[str, str], lane: Lane) -> Params:
     return answer
 
 
-def _parts(response: Any, kept: ExitStack) -> Iterator[Params]:
-    """The connection and the replica are held until the last part, or until nobody reads."""
-    with kept:
+class Parts:
+    """The events of a streamed answer. At its end, or when it is closed before, the replica is
+    free: also when nobody ever asked for the first event."""
+
+    def __init__(self, answer: Answer, lane: Lane, held: ExitStack) -> None:
+        self._lane = lane
+        self._pieces: AsyncGenerator[bytes, None] = answer.pieces()
+        self._held = held
+
+    def __aiter__(self) -> "Parts":
+        return self
+
+    async def __anext__(self) -> Params:
         try:
-            for chunk in pieces(response):
-                yield {"PayloadPart": {"Bytes": chunk}}
+            return {"PayloadPart": {"Bytes": await self._pieces.__anext__()}}
         except NotAnswered as error:
-            code = "StreamBroken" if not error.timed_out else "ModelInvocationTimeExceeded"
-            yield {"ModelStreamError": {"Message": str(error), "ErrorCode": code}}
+            self._held.close()
+            code = "ModelInvocationTimeExceeded" if error.timed_out else "StreamBroken"
+            raise ServiceError(
+                "ModelStreamError", _broke_off(self._lane), members={"ErrorCode": code}
+            ) from error
+        except BaseException:  # its end, or a cancellation
+            self._held.close()
+            raise
+
+    async def aclose(self) -> None:
+        self._held.close()
+        await self._pieces.aclose()
 
 
-def _model_error(call: Call, req: Params, lane: Lane, answer: Answered) -> ServiceError:
-    said = answer.body[: 4 * MESSAGE_CHARS_MAX].decode(errors="replace")[:MESSAGE_CHARS_MAX]
-    return _error(call, req, answer.status, said)
+def _model_error(call: Call, req: Params, status: int, body: bytes | bytearray) -> ServiceError:
+    said = body[: 4 * MESSAGE_CHARS_MAX].decode(errors="replace")[:MESSAGE_CHARS_MAX]
+    return _error(call, req, status, said)
 
 
 def _no_answer(call: Call, req: Params, lane: Lane, error: NotAnswered) -> ServiceError:
-    said = f"The container of variant {lane.name} broke off its answer."
+    said = _broke_off(lane)
     if error.timed_out:
         said = (
             "Your invocation timed out while waiting for a response from container primary. "
@@ -199,6 +229,10 @@ def _no_answer(call: Call, req: Params, lane: Lane, error: NotAnswered) -> Servi
             "issue, and try again."
         )
     return _error(call, req, 0, said)
+
+
+def _broke_off(lane: Lane) -> str:
+    return f"The container of variant {lane.name} broke off its answer."
 
 
 def _error(call: Call, req: Params, status: int, said: str) -> ServiceError:

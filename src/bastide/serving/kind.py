@@ -15,14 +15,12 @@ from bastide.kernel import arns
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
+from bastide.serving import ping
 from bastide.serving.ports import Environments, Logs, Objects, Permits, Roles, Runtime
-from bastide.serving.unix_http import Asked, Connections, NotAnswered
 
 KIND = "endpoint"
 SERVICE = "sagemaker.amazonaws.com"
 PORT = 8080
-PING = Asked(method="GET", path="/ping", timeout_s=2.0)
-PING_SIZE_MAX = 64 * 1024
 UNPACKED_MAX = 64 * 1024**3
 TAIL_CHARS = 600
 SUBMIT = "SAGEMAKER_SUBMIT_DIRECTORY"
@@ -39,7 +37,6 @@ class EndpointKind:
     environments: Environments
     logs: Logs
     script: Path  # serve_script.py
-    connections: Connections
 
     def prepare(self, job: Job, folder: Path) -> Sequence[Launch]:
         container = _container(job)
@@ -134,10 +131,7 @@ class EndpointKind:
         return reason
 
     def probe(self, job: Job, replica: int, socket: Path) -> bool:
-        try:
-            return self.connections.ask(socket, PING, PING_SIZE_MAX).status == 200
-        except NotAnswered:
-            return False
+        return ping.answers(socket)
 
 
 def group_name(endpoint: str) -> str:

@@ -1,10 +1,8 @@
-"""Where an invocation goes: the variant by weight, the replica by who has least to do."""
+"""Where an invocation goes: the variants of an endpoint, chosen by weight."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bastide.db.database import Database
 from bastide.serving import records
@@ -38,53 +36,37 @@ class Routes:
 
     database: Database
     _known: dict[tuple[str, str], Route] = field(default_factory=dict)
-    _busy: dict[Path, int] = field(default_factory=dict)
-    _turn: int = 0
+    _drops: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, account: str, name: str) -> Route | None:
-        key = (account, name)
-        found = self._known.get(key)
-        if found is not None:
-            return found
+    def known(self, account: str, name: str) -> Route | None:
+        return self._known.get((account, name))
+
+    def load(self, account: str, name: str) -> Route | None:
+        """Reads the database. What was dropped meanwhile is not kept."""
+        drops = self._drops
         endpoint = self.database.read(lambda c: records.find_endpoint(c, account, name))
         if endpoint is None:
             return None
         route = _route(endpoint)
         with self._lock:
-            if endpoint.status is EndpointStatus.IN_SERVICE and len(self._known) < CACHED_MAX:
-                self._known[key] = route
+            if drops == self._drops and len(self._known) < CACHED_MAX:
+                self._known[account, name] = route
         return route
 
     def drop(self, account: str, name: str) -> None:
         with self._lock:
+            self._drops += 1
             self._known.pop((account, name), None)
 
-    def pick(self, route: Route) -> Lane:
-        """Smooth weighted round robin: exact shares, evenly interleaved."""
-        with self._lock:
-            for lane in route.lanes:
-                lane.credit += lane.weight
-            chosen = max(route.lanes, key=lambda lane: lane.credit)
-            chosen.credit -= sum(lane.weight for lane in route.lanes)
-            return chosen
 
-    @contextmanager
-    def replica(self, sockets: Sequence[Path]) -> Iterator[Path]:
-        """The one with the fewest open requests; in turn among equals."""
-        with self._lock:
-            self._turn += 1
-            count = len(sockets)
-            order = [sockets[(self._turn + step) % count] for step in range(count)]
-            chosen = min(order, key=lambda path: self._busy.get(path, 0))
-            self._busy[chosen] = self._busy.get(chosen, 0) + 1
-        try:
-            yield chosen
-        finally:
-            with self._lock:
-                self._busy[chosen] -= 1
-                if not self._busy[chosen]:
-                    del self._busy[chosen]
+def pick(lanes: Sequence[Lane]) -> Lane:
+    """Smooth weighted round robin: exact shares, evenly interleaved."""
+    for lane in lanes:
+        lane.credit += lane.weight
+    chosen = max(lanes, key=lambda lane: lane.credit)
+    chosen.credit -= sum(lane.weight for lane in lanes)
+    return chosen
 
 
 def _route(endpoint: Endpoint) -> Route:

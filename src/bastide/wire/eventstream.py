@@ -42,13 +42,13 @@ def event(name: str, content_type: str, payload: bytes) -> Frame:
     return frame(headers, payload)
 
 
-def exception(name: str, message: str) -> Frame:
+def exception(name: str, message: str, members: Mapping[str, object] | None = None) -> Frame:
     headers = {
         ":exception-type": name,
         ":content-type": "application/json",
         ":message-type": "exception",
     }
-    return frame(headers, json.dumps({"message": message}).encode())
+    return frame(headers, json.dumps({"message": message, **(members or {})}).encode())
 
 
 def initial_response(payload: bytes) -> Frame:
@@ -79,7 +79,8 @@ class EventWriter:
         """How a stream that has begun tells that it cannot go on."""
         if isinstance(error, Unavailable):
             error = ServiceError("ServiceUnavailableException", "The service is not available now.")
-        return exception(self._exceptions.get(error.code, error.code), error.message)
+        name = self._exceptions.get(error.code, error.code)
+        return exception(name, error.message, error.members)
 
     def frames(self, events: Iterator[Mapping[str, Any]]) -> Iterator[Frame]:
         try:

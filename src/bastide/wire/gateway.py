@@ -48,7 +48,13 @@ logger = logging.getLogger(__name__)
 BODY_MAX = 10 * 1024 * 1024
 LARGE_BODY_MAX = 25 * 1024 * 1024
 UNVERIFIED_MAX = 256 * 1024 * 1024  # of all connections
-LARGE = frozenset({"sagemaker-runtime.InvokeEndpoint", "bedrock-runtime.InvokeModel"})
+LARGE = frozenset(
+    {
+        "sagemaker-runtime.InvokeEndpoint",
+        "sagemaker-runtime.InvokeEndpointWithResponseStream",
+        "bedrock-runtime.InvokeModel",
+    }
+)
 LARGE_PATHS = ("/endpoints/", "/model/")  # where they are, as nothing else is known yet
 SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "cookie"})
 COMPRESSED = frozenset({"monitoring"})  # signing names; an endpoint's own gzip is its own

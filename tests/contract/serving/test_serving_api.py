@@ -1,5 +1,6 @@
 """Models, endpoints and invocations: every state, over jobs that go where the test sends them."""
 
+import asyncio
 import http.server
 import io
 import json
@@ -26,19 +27,18 @@ from tests.sagefakes import (
 
 from bastide.jobs.model import Exit, Status
 from bastide.jobs.ports import JobFailed
-from bastide.kernel.call import BytesBody
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.serving import records, serve_script
 from bastide.serving.endpoint_configs import EndpointConfigs
 from bastide.serving.endpoints import Endpoints
-from bastide.serving.invocations import Invocations
+from bastide.serving.invocations import SIZE_MAX, Invocations
 from bastide.serving.kind import EndpointKind
 from bastide.serving.models import Models
+from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
-from bastide.serving.unix_http import Connections
 
 
 class Tagging:
@@ -96,7 +96,8 @@ def world(database):
         jobs = FakeJobs()
         clock = jobs.clock
         objects, permits, environments = FakeObjects(), FakePermits(), FakeEnvironments()
-        connections = Connections()
+        replicas = Replicas()
+        loop = asyncio.Runner()
         routes = Routes(database=database)
         settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes)
         models = Models(
@@ -111,13 +112,13 @@ def world(database):
             sizes=lambda name: (2.0, 2**30), settler=settler, tags=Tagging(),
         )  # fmt: skip
         invocations = Invocations(
-            clock=clock, jobs=jobs, routes=routes, connections=connections,
+            clock=clock, jobs=jobs, routes=routes, replicas=replicas,
             metrics=MetricSink(database=database, clock=clock),
         )  # fmt: skip
         kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=permits, objects=objects,
             environments=environments, logs=LogSink(database=database, clock=clock),
-            script=Path(serve_script.__file__), connections=connections,
+            script=Path(serve_script.__file__),
         )  # fmt: skip
 
         def model(self, name="M", account=ONE, **container):
@@ -151,14 +152,27 @@ def world(database):
             self.settler.settle(ONE, "E")
 
         def invoke(self, body=b"x", account=ONE, **more):
-            return self.invocations.invoke_endpoint(
-                call("sagemaker-runtime.InvokeEndpoint", account),
-                {"EndpointName": "E", "Body": body, **more},
-            )
+            ask = call("sagemaker-runtime.InvokeEndpoint", account)
+            req = {"EndpointName": "E", "Body": body, **more}
+            return self.loop.run(self.invocations.invoke_endpoint(ask, req))
 
     world = World()
     yield world
-    world.connections.close()
+    world.loop.run(world.replicas.close())
+    world.loop.close()
+
+
+def stream(world, body):
+    """The bytes of the parts that came."""
+
+    async def run():
+        answer = await world.invocations.invoke_endpoint_with_response_stream(
+            call("sagemaker-runtime.InvokeEndpointWithResponseStream"),
+            {"EndpointName": "E", "Body": body},
+        )
+        return [part["PayloadPart"]["Bytes"] async for part in answer["Body"]]
+
+    return b"".join(world.loop.run(run()))
 
 
 @pytest.fixture
@@ -341,15 +355,13 @@ def test_headers_go_there_and_come_back(in_service):
         in_service.invoke(CustomAttributes="é\u4e2d")
 
 
-def test_a_body_that_is_still_arriving(in_service):
-    from dataclasses import replace
-
-    here = replace(call("sagemaker-runtime.InvokeEndpoint"), body=BytesBody(b"late"))
-    answer = in_service.invocations.invoke_endpoint(here, {"EndpointName": "E"})
-    assert answer["Body"] == b"a:late"
-    here = replace(here, body=BytesBody(b"x" * 7_000_000))
-    with pytest.raises(ServiceError, match="larger"):
-        in_service.invocations.invoke_endpoint(here, {"EndpointName": "E"})
+def test_a_body_that_is_too_large(in_service):
+    assert in_service.invoke(b"x" * (SIZE_MAX - 2))["Body"].endswith(b"x")  # comes back as a:xxx…
+    with pytest.raises(ServiceError, match=r"ModelError.*answer is larger"):
+        in_service.invoke(b"x" * SIZE_MAX)
+    with pytest.raises(ServiceError, match="Body is larger") as caught:
+        in_service.invoke(b"x" * (SIZE_MAX + 1))
+    assert caught.value.status == 413
 
 
 @pytest.mark.parametrize("status", [400, 415, 500, 503])
@@ -363,14 +375,11 @@ def test_model_errors(in_service, status):
 
 
 def test_streamed(in_service):
-    ask = call("sagemaker-runtime.InvokeEndpointWithResponseStream")
-    run = in_service.invocations.invoke_endpoint_with_response_stream
-    answer = run(ask, {"EndpointName": "E", "Body": b"y" * 100_000})
-    parts = [part["PayloadPart"]["Bytes"] for part in answer["Body"]]
-    assert b"".join(parts) == b"a:" + b"y" * 100_000
-    assert in_service.routes._busy == {}
+    assert stream(in_service, b"y" * 100_000) == b"a:" + b"y" * 100_000
     with pytest.raises(ServiceError, match="ModelError"):
-        run(ask, {"EndpointName": "E", "Body": b"500"})
+        stream(in_service, b"500")
+    load = in_service.invocations.load
+    assert (load.busy, load.held) == ({}, {})
 
 
 def test_other_accounts(in_service):

@@ -1,14 +1,17 @@
 """serve_script.py for real: a process, a unix socket, a user's script."""
 
+import contextlib
+import http.client
 import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from bastide.serving import serve_script
-from bastide.serving.unix_http import Asked, Connections, NotAnswered, pieces
+from bastide.jobs import reach
+from bastide.serving import ping, serve_script
 
 USER = """
 import json
@@ -42,7 +45,7 @@ def start(tmp_path, source=USER):
 def server(tmp_path):
     socket, process = start(tmp_path)
     deadline = time.monotonic() + 20
-    while not socket.exists():
+    while not ping.answers(socket):
         assert process.poll() is None
         assert time.monotonic() < deadline
     yield socket
@@ -50,30 +53,39 @@ def server(tmp_path):
     process.communicate()
 
 
-@pytest.fixture
-def connections():
-    connections = Connections()
-    yield connections
-    connections.close()
+@contextlib.contextmanager
+def connected(path):
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = reach.connect(path)
+    connection.sock.settimeout(10)
+    yield connection
+    connection.close()
 
 
-def post(body=b"x", kind="text/csv", **more):
-    headers = {"Content-Type": kind, "Content-Length": str(len(body)), **more}
-    return Asked(method="POST", path="/invocations", headers=headers, body=body, timeout_s=10)
+def ask(connection, method, path, body=None, **headers):
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return SimpleNamespace(status=answer.status, headers=answer.headers, body=answer.read())
 
 
-def test_ping_and_invoke(server, connections):
-    assert connections.ask(server, Asked(method="GET", path="/ping"), 100).status == 200
-    for _ in range(3):
-        answer = connections.ask(server, post("é".encode()), 1000)
-        assert answer.status == 200
-        assert answer.headers["content-type"] == "application/json"
-        assert json.loads(answer.body) == ["M", "é"]
-    assert len(connections._idle[server]) == 1  # one connection did it all
+def post(path, body=b"x", kind="text/csv", **more):
+    with connected(path) as connection:
+        return ask(connection, "POST", "/invocations", body, **{"Content-Type": kind}, **more)
 
 
-def test_bytes_stay_bytes(server, connections):
-    answer = connections.ask(server, post(b"\xff\xfe", "application/octet-stream"), 1000)
+def test_ping_and_invoke(server):
+    assert ping.answers(server)
+    with connected(server) as one:  # one connection does it all
+        for _ in range(3):
+            kind = {"Content-Type": "text/csv"}
+            answer = ask(one, "POST", "/invocations", "é".encode(), **kind)
+            assert answer.status == 200
+            assert answer.headers["content-type"] == "application/json"
+            assert json.loads(answer.body) == ["M", "é"]
+
+
+def test_bytes_stay_bytes(server):
+    answer = post(server, b"\xff\xfe", "application/octet-stream")
     assert json.loads(answer.body) == ["M", 2]
 
 
@@ -85,46 +97,29 @@ def test_bytes_stay_bytes(server, connections):
         (b"x", "text/csv", "image/png", 406, b"image/png"),
     ],
 )
-def test_errors_are_answers(server, connections, body, kind, accept, status, said):
-    answer = connections.ask(server, post(body, kind, Accept=accept), 1000)
+def test_errors_are_answers(server, body, kind, accept, status, said):
+    answer = post(server, body, kind, Accept=accept)
     assert answer.status == status
     assert said in answer.body
-    assert connections.ask(server, post(), 1000).status == 200
+    assert post(server).status == 200
 
 
-def test_other_paths_and_sizes(server, connections):
-    assert connections.ask(server, Asked(method="GET", path="/x"), 100).status == 404
-    huge = Asked(method="POST", path="/invocations", headers={"Content-Length": str(10**12)})
-    assert connections.ask(server, huge, 100).status == 413
-    with pytest.raises(NotAnswered, match="larger"):
-        connections.ask(server, post(b"y" * 1000), 10)
+def test_other_paths_and_sizes(server):
+    with connected(server) as connection:
+        assert ask(connection, "GET", "/x").status == 404
+        huge = {"Content-Length": str(10**12)}
+        assert ask(connection, "POST", "/invocations", **huge).status == 413
 
 
-def test_streamed(server, connections):
-    with connections.open(server, post(b"y" * 200_000)) as (status, _, response):
-        assert status == 200
-        assert sum(len(chunk) for chunk in pieces(response)) > 200_000
-    assert len(connections._idle[server]) == 1
+def test_nobody_listens(tmp_path):
+    assert not ping.answers(tmp_path / "none.sock")
 
 
-def test_nobody_listens(tmp_path, connections):
-    with pytest.raises(NotAnswered):
-        connections.ask(tmp_path / "none.sock", post(), 10)
-
-
-def test_a_long_name_can_be_reached(tmp_path, connections):
+def test_a_long_name_can_be_reached(tmp_path, server):
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
-    socket, process = start(tmp_path)
-    try:
-        deadline = time.monotonic() + 20
-        while not socket.exists():
-            assert time.monotonic() < deadline
-        socket.rename(deep / "http.sock")
-        assert connections.ask(deep / "http.sock", post(), 1000).status == 200
-    finally:
-        process.kill()
-        process.communicate()
+    server.rename(deep / "http.sock")
+    assert post(deep / "http.sock").status == 200
 
 
 def test_without_model_fn_it_says_so(tmp_path):

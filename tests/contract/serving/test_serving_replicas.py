@@ -1,0 +1,162 @@
+"""The client of replicas against servers that behave, break off, stall and answer too much."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from bastide.kernel.errors import ServiceError
+from bastide.serving.load import ACCOUNT_BYTES_MAX, REPLICA_CALLS_MAX, Load
+from bastide.serving.replicas import Asked, NotAnswered, NotReached, Replicas
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+pytestmark = pytest.mark.asyncio
+
+
+@contextlib.asynccontextmanager
+async def serving(path, behave):
+    """`behave(reader, writer, nth)` is what the nth connection meets."""
+    count = 0
+
+    async def accepted(reader, writer):
+        nonlocal count
+        count += 1
+        try:
+            await behave(reader, writer, count)
+        finally:
+            writer.close()
+
+    replicas = Replicas()
+    async with await asyncio.start_unix_server(accepted, str(path)):
+        yield replicas, lambda: count
+        await replicas.close()
+
+
+async def request(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def asked(body=b"x", timeout_s=5.0):
+    return Asked(headers={"Content-Type": "a/b"}, body=body, timeout_s=timeout_s)
+
+
+async def whole(replicas, path, one=None):
+    answer = await replicas.ask(path, one or asked())
+    try:
+        return b"".join([piece async for piece in answer.pieces()])
+    finally:
+        answer.close()
+
+
+async def test_a_connection_is_used_again_and_only_what_was_asked_is_sent(tmp_path):
+    heads = []
+
+    async def behave(reader, writer, nth):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                heads.append((await request(reader))[0])
+                writer.write(OK)
+
+    async with serving(tmp_path / "s", behave) as (replicas, count):
+        for _ in range(3):
+            assert await whole(replicas, tmp_path / "s") == b"ok"
+        assert count() == 1
+    names = {line.partition(b":")[0].lower() for line in heads[0].split(b"\r\n")[1:] if line}
+    assert names == {b"host", b"content-type", b"content-length"}
+
+
+async def test_a_request_that_was_read_is_never_sent_twice(tmp_path):
+    async def behave(reader, writer, nth):
+        await request(reader)
+
+    async with serving(tmp_path / "s", behave) as (replicas, count):
+        with pytest.raises(NotAnswered):
+            await whole(replicas, tmp_path / "s")
+        assert count() == 1
+
+
+async def test_a_request_that_nobody_read_was_not_taken(tmp_path):
+    async def behave(reader, writer, nth):
+        if nth == 1:
+            await request(reader)
+            writer.write(OK)
+            return  # keeps silent about it, and goes
+        await reader.read(1)
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        assert await whole(replicas, tmp_path / "s") == b"ok"
+        big = asked(b"x" * 1_000_000)
+        with pytest.raises(NotReached):
+            await whole(replicas, tmp_path / "s", big)
+        with pytest.raises(NotReached):
+            await whole(replicas, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_answer(tmp_path, said):
+    async def behave(reader, writer, nth):
+        await request(reader)
+        writer.write(said)
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        with pytest.raises(NotAnswered) as caught:
+            await whole(replicas, tmp_path / "s")
+        assert not caught.value.timed_out
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"])
+async def test_the_time_is_bounded_to_the_last_byte(tmp_path, begun):
+    async def behave(reader, writer, nth):
+        await request(reader)
+        writer.write(begun)
+        await reader.read()  # until the client gives up
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        with pytest.raises(NotAnswered) as caught:
+            await whole(replicas, tmp_path / "s", asked(timeout_s=0.05))
+        assert caught.value.timed_out
+
+
+async def test_a_caller_that_leaves_ends_the_connection(tmp_path):
+    left = asyncio.Event()
+    came = asyncio.Event()
+
+    async def behave(reader, writer, nth):
+        await request(reader)
+        came.set()
+        await reader.read()
+        left.set()
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        task = asyncio.create_task(whole(replicas, tmp_path / "s"))
+        await came.wait()
+        task.cancel()
+        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_load_is_bounded(tmp_path):
+    load, a, b = Load(), tmp_path / "a", tmp_path / "b"
+    with contextlib.ExitStack() as held:
+        for _ in range(REPLICA_CALLS_MAX):
+            held.enter_context(load.call(a))
+        assert load.order([a, b]) == [b, a]
+        with pytest.raises(ServiceError, match="ServiceUnavailable"), load.call(a):
+            pass
+        memory = held.enter_context(load.memory("1"))
+        memory.grow(ACCOUNT_BYTES_MAX)
+        with pytest.raises(ServiceError, match="ServiceUnavailable"), load.memory("1") as more:
+            more.grow(1)
+        with load.memory("2") as other:
+            other.grow(1)
+    assert (load.busy, load.held) == ({}, {})
