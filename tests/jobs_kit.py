@@ -63,7 +63,9 @@ class PlainKind:
             self.news.notify_all()
 
     def failure_reason(self, job, exits):
-        worst = next(each for each in exits if each.code or each.cause)
+        worst = next((each for each in exits if each.code or each.cause), None)
+        if worst is None:
+            return ""
         return f"code {worst.code} {worst.cause} {worst.stderr_tail[-500:]}"
 
     def probe(self, job, replica, socket):

@@ -25,9 +25,11 @@ from bastide.serving.endpoints import Endpoints
 from bastide.serving.invocations import Invocations
 from bastide.serving.kind import EndpointKind
 from bastide.serving.models import Models as ServedModels
+from bastide.serving.planning import Planner
 from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
+from bastide.serving.shelf import Shelf
 from bastide.training import instances, training_jobs
 from bastide.training import kind as training_kind
 from bastide.training.checkpoints import CheckpointSync
@@ -131,6 +133,9 @@ def _sagemaker(
         size = machine.fit(instances.size_of(instance_type))
         return size.cpus, size.memory_bytes
 
+    served = Shelf(
+        database=database, clock=clock, tags=tags, table=serving_records.models, noun="model"
+    )
     return [
         training_jobs.TrainingJobs(
             database=database,
@@ -141,16 +146,23 @@ def _sagemaker(
             machine=machine,
         ),
         Tags(database=database, nouns=_taggable(database)),
-        ServedModels(
-            database=database, clock=clock, roles=roles, environments=environments, tags=tags
+        ServedModels(shelf=served, roles=roles, environments=environments),
+        EndpointConfigs(
+            shelf=Shelf(
+                database=database,
+                clock=clock,
+                tags=tags,
+                table=serving_records.configs,
+                noun="endpoint-config",
+            ),
+            models=served,
+            sizes=sizes,
         ),
-        EndpointConfigs(database=database, clock=clock, sizes=sizes, tags=tags),
         Endpoints(
             database=database,
             clock=clock,
-            ids=core.ids,
             jobs=jobs,
-            sizes=sizes,
+            planner=Planner(database=database, ids=core.ids, sizes=sizes),
             settler=settler,
             tags=tags,
         ),

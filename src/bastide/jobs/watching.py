@@ -63,13 +63,15 @@ class Observer:
         return self._probe(watch, job, report, now_s) if watch.service else []
 
     def _exited(self, watch: Watch, job: Job, ended: Exit) -> Event:
-        reason = ""
-        if ended.code != 0 or ended.cause:
-            try:
-                reason = self.kind_of(job.spec.kind).failure_reason(job, [ended])
-            except Exception:  # the edge: a kind's mistake must not keep a job from ending
-                logger.exception("no failure reason for %s", watch.job_id)
+        reason = self._words(job, [ended]) if ended.code != 0 or ended.cause else ""
         return ReplicaExited(watch.replica, watch.number, ended, reason)
+
+    def _words(self, job: Job, exits: Sequence[Exit]) -> str:
+        try:
+            return self.kind_of(job.spec.kind).failure_reason(job, exits)
+        except Exception:  # the edge: a kind's mistake must not keep a job from ending
+            logger.exception("no failure reason for %s", job.spec.id)
+            return ""
 
     def _tell_lines(self, watch: Watch, job: Job) -> bool:
         """Hand new lines to the kind; True when there are none left."""
@@ -114,7 +116,8 @@ class Observer:
         if not watch.up and now_s - (watch.begun_s or now_s) > job.spec.ready_timeout_s:
             watch.begun_s = now_s
             reason = f"It did not answer its health check in {job.spec.ready_timeout_s} s."
-            return [NeverUp(watch.replica, watch.number, reason)]
+            said = f"{self._words(job, [])} {reason}".lstrip()
+            return [NeverUp(watch.replica, watch.number, said)]
         return []
 
     def _answers(self, watch: Watch, job: Job) -> bool:

@@ -3,19 +3,18 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.db.database import Database
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.serving import models, records
-from bastide.serving.model import Resource
+from bastide.serving import models
 from bastide.serving.paging import moment, page_of
-from bastide.serving.ports import Sizes, Tagging
+from bastide.serving.ports import Sizes
+from bastide.serving.shelf import Shelf
 
 Params = dict[str, Any]
 REPLICAS_MAX = 16
@@ -27,10 +26,9 @@ _VARIANT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointConfigs:
-    database: Database
-    clock: Clock
+    shelf: Shelf
+    models: Shelf
     sizes: Sizes
-    tags: Tagging
 
     @operation(
         "EndpointConfigName", "Tags", *(f"ProductionVariants.{name}" for name in _VARIANT),
@@ -45,26 +43,19 @@ class EndpointConfigs:
     def create_endpoint_config(self, call: Call, req: Params) -> Params:
         self._check(call, req)
         name = req["EndpointConfigName"]
-        resource = f"endpoint-config/{name.lower()}"
-        new = Resource(
-            account=call.account,
-            name=name,
-            arn=arns.regional(call.region, "sagemaker", call.account, resource),
-            created_ms=epoch_ms(self.clock.now()),
-            request={key: value for key, value in req.items() if key != "Tags"},
-        )
-        if not self.database.write(lambda c: records.add(c, records.configs, new)):
+        new = self.shelf.add(call, name, req)
+        if new is None:
             raise ServiceError(
                 "ValidationException",
-                f'Cannot create already existing endpoint configuration "{new.arn}".',
+                "Cannot create already existing endpoint configuration "
+                f'"{self.shelf.arn(call, name)}".',
             )
-        self.tags.set(call.account, new.arn, req.get("Tags") or [])
         return {"EndpointConfigArn": new.arn}
 
     @operation("EndpointConfigName")
     def describe_endpoint_config(self, call: Call, req: Params) -> Params:
         name = req["EndpointConfigName"]
-        found = self.database.read(lambda c: records.find(c, records.configs, call.account, name))
+        found = self.shelf.find(call.account, name)
         if found is None:
             raise missing(call, name)
         return {
@@ -79,7 +70,7 @@ class EndpointConfigs:
         "CreationTimeAfter",
     )  # fmt: skip
     def list_endpoint_configs(self, call: Call, req: Params) -> Params:
-        rows, token = page_of(self.database, records.configs, call, req)
+        rows, token = page_of(self.shelf.database, self.shelf.table, call, req)
         answer: Params = {
             "EndpointConfigs": [
                 {
@@ -95,10 +86,8 @@ class EndpointConfigs:
     @operation("EndpointConfigName")
     def delete_endpoint_config(self, call: Call, req: Params) -> Params:
         name = req["EndpointConfigName"]
-        gone = self.database.write(lambda c: records.remove(c, records.configs, call.account, name))
-        if gone is None:
+        if not self.shelf.remove(call.account, name):
             raise missing(call, name)
-        self.tags.drop(call.account, gone.arn)
         return {}
 
     def _check(self, call: Call, req: Params) -> None:
@@ -110,26 +99,35 @@ class EndpointConfigs:
             raise unsupported(call.operation, "DataCaptureConfig.EnableCapture")
         for variant in variants:
             self._check_variant(call, variant)
-        if not any(variant.get("InitialVariantWeight", 1.0) > 0 for variant in variants):
-            raise ServiceError("ValidationException", "One weight at least must be above 0.")
+        check_weights([variant.get("InitialVariantWeight", 1.0) for variant in variants])
 
     def _check_variant(self, call: Call, variant: Params) -> None:
         for key in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if not variant.get(key):
                 raise ServiceError("ValidationException", f"{key} must be specified.")
-        if variant["InitialInstanceCount"] > REPLICAS_MAX:
-            raise ServiceError(
-                "ResourceLimitExceeded",
-                f"A variant has at most {REPLICAS_MAX} instances here; "
-                f"{variant['InitialInstanceCount']} were asked for.",
-            )
+        check_count(variant["InitialInstanceCount"])
         routing = (variant.get("RoutingConfig") or {}).get("RoutingStrategy")
         if routing == "PREFIX_AWARE":
             raise unsupported(call.operation, "RoutingStrategy=PREFIX_AWARE")
         self.sizes(variant["InstanceType"])
         name = variant["ModelName"]
-        if not self.database.read(lambda c: records.find(c, records.models, call.account, name)):
+        if self.models.find(call.account, name) is None:
             raise models.missing(call, name)
+
+
+def check_count(count: int) -> None:
+    if count < 1:
+        raise ServiceError("ValidationException", "A variant has one instance at least.")
+    if count > REPLICAS_MAX:
+        raise ServiceError(
+            "ResourceLimitExceeded",
+            f"A variant has at most {REPLICAS_MAX} instances here; {count} were asked for.",
+        )
+
+
+def check_weights(weights: Sequence[float]) -> None:
+    if not any(weight > 0 for weight in weights):
+        raise ServiceError("ValidationException", "One weight at least must be above 0.")
 
 
 def missing(call: Call, name: str) -> ServiceError:

@@ -3,9 +3,12 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.jobs.ports import Jobs
@@ -13,17 +16,15 @@ from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.ids import ALNUM, Ids
 from bastide.kernel.operation import operation
-from bastide.serving import endpoint_configs, models, records
-from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource, Variant
-from bastide.serving.models import container_of
+from bastide.serving import records
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
 from bastide.serving.paging import moment, page_of
-from bastide.serving.ports import Sizes, Tagging
-from bastide.serving.settling import Settler, ids_of
+from bastide.serving.planning import POLICY, Planner, policy_of, retained
+from bastide.serving.ports import Tagging
+from bastide.serving.settling import Settler
 
 Params = dict[str, Any]
-READY_TIMEOUT_S = 600  # AWS's default for a container's start
 TRIES_MAX = 8
 
 
@@ -31,15 +32,15 @@ TRIES_MAX = 8
 class Endpoints:
     database: Database
     clock: Clock
-    ids: Ids
     jobs: Jobs
-    sizes: Sizes
+    planner: Planner
     settler: Settler
     tags: Tagging
 
-    @operation("EndpointName", "EndpointConfigName", "Tags")
+    @operation("EndpointName", "EndpointConfigName", "Tags", *POLICY)
     def create_endpoint(self, call: Call, req: Params) -> Params:
         name, now = req["EndpointName"], epoch_ms(self.clock.now())
+        tags = self.tags.checked(req.get("Tags") or [])
         new = Endpoint(
             account=call.account,
             name=name,
@@ -47,20 +48,26 @@ class Endpoints:
             status=EndpointStatus.CREATING,
             created_ms=now,
             changed_ms=now,
-            next=self._deployment(call, name, req["EndpointConfigName"]),
+            next=self.planner.deployment(call, name, req["EndpointConfigName"]),
+            policy=policy_of(call, req),
         )
-        if not self.database.write(lambda c: records.add_endpoint(c, new)):
+
+        def write(c: Connection) -> bool:
+            if not records.add_endpoint(c, new):
+                return False
+            self.tags.put(c, call.account, new.arn, tags)
+            return True
+
+        if not self.database.write(write):
             raise ServiceError(
                 "ValidationException", f'Cannot create already existing endpoint "{new.arn}".'
             )
-        self.tags.set(call.account, new.arn, req.get("Tags") or [])
         self.settler.settle(call.account, name)
         return {"EndpointArn": new.arn}
 
     @operation("EndpointName")
     def describe_endpoint(self, call: Call, req: Params) -> Params:
         found = self._found(call, req["EndpointName"])
-        shown = found.live or found.next
         answer: Params = {
             "EndpointName": found.name,
             "EndpointArn": found.arn,
@@ -68,14 +75,20 @@ class Endpoints:
             "CreationTime": moment(found.created_ms),
             "LastModifiedTime": moment(found.changed_ms),
         }
-        if shown:
+        if shown := found.live or found.next:
             answer["EndpointConfigName"] = shown.config
         if found.failure:
             answer["FailureReason"] = found.failure
+        if found.policy:
+            answer["LastDeploymentConfig"] = found.policy
         if found.live:
-            answer["ProductionVariants"] = [
-                self._variant(variant, found) for variant in found.live.variants
-            ]
+            answer["ProductionVariants"] = self._variants(found, found.live)
+        if found.next and found.status in {EndpointStatus.CREATING, EndpointStatus.UPDATING}:
+            answer["PendingDeploymentSummary"] = {
+                "EndpointConfigName": found.next.config,
+                "ProductionVariants": self._variants(found, found.next),
+                "StartTime": moment(found.changed_ms),
+            }
         return answer
 
     @operation(
@@ -98,42 +111,65 @@ class Endpoints:
         }
         return answer | ({"NextToken": token} if token else {})
 
-    @operation("EndpointName", "EndpointConfigName")
+    @operation(
+        "EndpointName", "EndpointConfigName", "RetainAllVariantProperties",
+        "ExcludeRetainedVariantProperties", "RetainDeploymentConfig", *POLICY,
+    )  # fmt: skip
     def update_endpoint(self, call: Call, req: Params) -> Params:
-        name = req["EndpointName"]
-        deployment = self._deployment(call, name, req["EndpointConfigName"])
+        name, policy = req["EndpointName"], policy_of(call, req)
+        coming = self.planner.deployment(call, name, req["EndpointConfigName"])
+        excluded = [
+            each["VariantPropertyType"]
+            for each in req.get("ExcludeRetainedVariantProperties") or []
+        ]
 
         def updated(before: Endpoint) -> Endpoint:
-            if before.status not in {EndpointStatus.IN_SERVICE, EndpointStatus.FAILED}:
-                raise ServiceError(
-                    "ValidationException", f'Cannot update in-progress endpoint "{before.arn}".'
-                )
+            keeps = req.get("RetainAllVariantProperties")
             return replace(
-                before,
+                _settled(before, EndpointStatus.IN_SERVICE, EndpointStatus.FAILED),
                 status=EndpointStatus.UPDATING if before.live else EndpointStatus.CREATING,
-                next=deployment,
+                next=retained(coming, before.live, excluded) if keeps else coming,
                 failure="",
+                policy=before.policy if req.get("RetainDeploymentConfig") else policy,
             )
 
         return {"EndpointArn": self._change(call, name, updated)}
 
+    @operation(
+        "EndpointName", "DesiredWeightsAndCapacities.VariantName",
+        "DesiredWeightsAndCapacities.DesiredWeight",
+        "DesiredWeightsAndCapacities.DesiredInstanceCount",
+    )  # fmt: skip
+    def update_endpoint_weights_and_capacities(self, call: Call, req: Params) -> Params:
+        desired = req["DesiredWeightsAndCapacities"]
+
+        def updated(before: Endpoint) -> Endpoint:
+            return replace(
+                _settled(before, EndpointStatus.IN_SERVICE),
+                status=EndpointStatus.UPDATING,
+                next=self.planner.rescaled(call, before, desired),
+                failure="",
+            )
+
+        return {"EndpointArn": self._change(call, req["EndpointName"], updated)}
+
     @operation("EndpointName")
     def delete_endpoint(self, call: Call, req: Params) -> Params:
         def deleted(before: Endpoint) -> Endpoint:
-            jobs = {*before.old, *ids_of(before.live), *ids_of(before.next)}
+            both = [each.job_ids for each in (before.live, before.next) if each]
             return replace(
                 before,
                 status=EndpointStatus.DELETING,
                 live=None,
                 next=None,
-                old=tuple(sorted(jobs)),
+                old=tuple(sorted({*before.old}.union(*both))),
             )
 
         arn = self._change(call, req["EndpointName"], deleted)
-        self.tags.drop(call.account, arn)
+        self.database.write(lambda c: self.tags.drop(c, call.account, arn))
         return {}
 
-    def _change(self, call: Call, name: str, change: Any) -> str:
+    def _change(self, call: Call, name: str, change: Callable[[Endpoint], Endpoint]) -> str:
         """Write what `change` makes of the endpoint, unless it changed meanwhile: then again."""
         for _ in range(TRIES_MAX):
             before = self._found(call, name)
@@ -142,7 +178,7 @@ class Endpoints:
                 lambda c, b=before, a=after: records.replace_endpoint(c, b, a)  # type: ignore[misc]
             ):
                 self.settler.settle(call.account, name)
-                return str(after.arn)
+                return after.arn
         raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{name}".')
 
     def _found(self, call: Call, name: str) -> Endpoint:
@@ -153,61 +189,31 @@ class Endpoints:
             )
         return found
 
-    def _deployment(self, call: Call, endpoint: str, config: str) -> Deployment:
-        found = self.database.read(lambda c: records.find(c, records.configs, call.account, config))
-        if found is None:
-            raise endpoint_configs.missing(call, config)
-        run = self.ids.word(10, ALNUM)
-        variants = [
-            self._planned(call, endpoint, each, run) for each in found.request["ProductionVariants"]
-        ]
-        return Deployment(config=config, variants=tuple(variants))
+    def _variants(self, endpoint: Endpoint, shown: Deployment) -> list[Params]:
+        """A change of weights and counts alone shows what is desired beside what is."""
+        coming = endpoint.next if endpoint.next and endpoint.next.config == shown.config else shown
+        desired = {each.name: each for each in coming.variants}
+        at = moment(endpoint.changed_ms)
+        return [self._variant(each, desired.get(each.name, each), at) for each in shown.variants]
 
-    def _planned(self, call: Call, endpoint: str, asked: Mapping[str, Any], run: str) -> Variant:
-        name, model_name = asked["VariantName"], asked["ModelName"]
-        model = self.database.read(
-            lambda c: records.find(c, records.models, call.account, model_name)
-        )
-        if model is None:
-            raise models.missing(call, model_name)
-        cpus, memory = self.sizes(asked["InstanceType"])
-        return Variant(
-            name=name,
-            weight=asked.get("InitialVariantWeight", 1.0),
-            count=asked["InitialInstanceCount"],
-            job_id=f"endpoint/{call.account}/{endpoint}/{run}/{name}",
-            image=container_of(model.request)["Image"],
-            cpus=cpus,
-            memory_bytes=memory,
-            ready_timeout_s=asked.get("ContainerStartupHealthCheckTimeoutInSeconds")
-            or READY_TIMEOUT_S,
-            payload=_payload(model, endpoint, name),
-        )
-
-    def _variant(self, variant: Variant, endpoint: Endpoint) -> Params:
+    def _variant(self, variant: Variant, desired: Variant, at: datetime) -> Params:
+        image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image}
         return {
             "VariantName": variant.name,
-            "DeployedImages": [
-                {
-                    "SpecifiedImage": variant.image,
-                    "ResolvedImage": variant.image,
-                    "ResolutionTime": moment(endpoint.changed_ms),
-                }
-            ],
+            "DeployedImages": [{**image, "ResolutionTime": at}],
             "CurrentWeight": variant.weight,
-            "DesiredWeight": variant.weight,
+            "DesiredWeight": desired.weight,
             "CurrentInstanceCount": len(self.jobs.sockets(variant.job_id)),
-            "DesiredInstanceCount": variant.count,
+            "DesiredInstanceCount": desired.count,
         }
 
 
-def _payload(model: Resource, endpoint: str, variant: str) -> Params:
-    return {
-        "container": container_of(model.request),
-        "role": model.request["ExecutionRoleArn"],
-        "endpoint": endpoint,
-        "variant": variant,
-    }
+def _settled(endpoint: Endpoint, *statuses: EndpointStatus) -> Endpoint:
+    if endpoint.status not in statuses:
+        raise ServiceError(
+            "ValidationException", f'Cannot update in-progress endpoint "{endpoint.arn}".'
+        )
+    return endpoint
 
 
 def _arn(call: Call, name: str) -> str:

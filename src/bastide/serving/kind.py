@@ -118,10 +118,11 @@ class EndpointKind:
         self.logs.put(job.spec.account, group_name(str(payload["endpoint"])), stream, lines)
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
-        variant = job.spec.payload["variant"]
+        payload = job.spec.payload
         reason = (
-            f"The primary container for production variant {variant} did not pass the ping health "
-            "check. Please check CloudWatch logs for this endpoint."
+            f"The primary container for production variant {payload['variant']} did not pass the "
+            "ping health check. Please check CloudWatch logs for this endpoint: "
+            f"{group_name(str(payload['endpoint']))}."
         )
         for each in exits:
             if each.cause == "memory":

@@ -48,6 +48,10 @@ class Deployment:
     config: str
     variants: tuple[Variant, ...]
 
+    @property
+    def job_ids(self) -> frozenset[str]:
+        return frozenset(each.job_id for each in self.variants)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -63,3 +67,4 @@ class Endpoint:
     live: Deployment | None = None
     next: Deployment | None = None
     old: tuple[str, ...] = field(default_factory=tuple)  # job ids
+    policy: Mapping[str, Any] | None = None  # the DeploymentConfig that was asked for last

@@ -7,16 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.db.database import Database
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.serving import records
-from bastide.serving.model import Resource
 from bastide.serving.paging import moment, page_of
-from bastide.serving.ports import Environments, Roles, Tagging
+from bastide.serving.ports import Environments, Roles
+from bastide.serving.shelf import Shelf
 
 Params = dict[str, Any]
 SERVICE = "sagemaker.amazonaws.com"
@@ -26,11 +23,9 @@ _CONTAINER = ("Image", "ModelDataUrl", "Environment", "Mode", "ContainerHostname
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    database: Database
-    clock: Clock
+    shelf: Shelf
     roles: Roles
     environments: Environments
-    tags: Tagging
 
     @operation(
         "ModelName", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation",
@@ -43,25 +38,20 @@ class Models:
         if not req.get("ExecutionRoleArn"):
             raise ServiceError("ValidationException", "ExecutionRoleArn must be specified.")
         name = req["ModelName"]
-        arn = arns.regional(call.region, "sagemaker", call.account, f"model/{name.lower()}")
+        arn = self.shelf.arn(call, name)
         self.roles.check_pass(call, req["ExecutionRoleArn"], SERVICE, arn)
-        new = Resource(
-            account=call.account,
-            name=name,
-            arn=arn,
-            created_ms=epoch_ms(self.clock.now()),
-            request={key: value for key, value in req.items() if key != "Tags"},
-        )
-        if not self.database.write(lambda c: records.add(c, records.models, new)):
+        new = self.shelf.add(call, name, req)
+        if new is None:
             raise ServiceError(
-                "ValidationException", f"Cannot create already existing model {new.arn!r}."
+                "ValidationException", f'Cannot create already existing model "{arn}".'
             )
-        self.tags.set(call.account, new.arn, req.get("Tags") or [])
         return {"ModelArn": new.arn}
 
     @operation("ModelName")
     def describe_model(self, call: Call, req: Params) -> Params:
-        found = self._found(call, req["ModelName"])
+        found = self.shelf.find(call.account, req["ModelName"])
+        if found is None:
+            raise missing(call, req["ModelName"])
         return {
             "EnableNetworkIsolation": False,
             **found.request,
@@ -74,7 +64,7 @@ class Models:
         "CreationTimeAfter",
     )  # fmt: skip
     def list_models(self, call: Call, req: Params) -> Params:
-        rows, token = page_of(self.database, records.models, call, req)
+        rows, token = page_of(self.shelf.database, self.shelf.table, call, req)
         answer: Params = {
             "Models": [
                 {
@@ -90,17 +80,9 @@ class Models:
     @operation("ModelName")
     def delete_model(self, call: Call, req: Params) -> Params:
         name = req["ModelName"]
-        gone = self.database.write(lambda c: records.remove(c, records.models, call.account, name))
-        if gone is None:
+        if not self.shelf.remove(call.account, name):
             raise missing(call, name)
-        self.tags.drop(call.account, gone.arn)
         return {}
-
-    def _found(self, call: Call, name: str) -> Resource:
-        found = self.database.read(lambda c: records.find(c, records.models, call.account, name))
-        if found is None:
-            raise missing(call, name)
-        return found
 
 
 def container_of(request: Any) -> Params:

@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from bastide.jobs.model import Bind
 from bastide.kernel.call import Call, Principal
 
@@ -67,9 +69,15 @@ class Environments(Protocol):
 class Tagging(Protocol):
     """SageMaker's tags are kept in one place, beside the training jobs."""
 
-    def set(self, account: str, arn: str, tags: Sequence[Mapping[str, str]]) -> None: ...
+    def checked(self, tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """ValidationException for those that cannot be."""
+        ...
 
-    def drop(self, account: str, arn: str) -> None: ...
+    def put(self, c: Connection, account: str, arn: str, tags: Mapping[str, str]) -> None:
+        """In the transaction that makes what they are put on."""
+        ...
+
+    def drop(self, c: Connection, account: str, arn: str) -> None: ...
 
 
 class Sizes(Protocol):

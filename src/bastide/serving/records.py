@@ -49,7 +49,7 @@ endpoints = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
     Column("failure", Text, nullable=False),
-    Column("body", Text, nullable=False),  # live, next and old as JSON
+    Column("body", Text, nullable=False),  # live, next, old and policy as JSON
 )
 
 
@@ -160,6 +160,7 @@ def _values(endpoint: Endpoint) -> dict[str, Any]:
         "live": asdict(endpoint.live) if endpoint.live else None,
         "next": asdict(endpoint.next) if endpoint.next else None,
         "old": list(endpoint.old),
+        "policy": endpoint.policy,
     }
     return {
         "account": endpoint.account,
@@ -186,6 +187,7 @@ def _endpoint(row: Any) -> Endpoint:
         live=_deployment(body["live"]),
         next=_deployment(body["next"]),
         old=tuple(body["old"]),
+        policy=body.get("policy"),
     )
 
 

@@ -5,12 +5,12 @@ does it take over, and only then is the old one taken down. One that fails chang
 callers of an endpoint that was in service.
 """
 
-import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from bastide.db.database import Database
 from bastide.jobs.model import FINISHED, Job, JobSpec, Limits, Status
@@ -25,9 +25,11 @@ from bastide.serving.routes import Routes
 logger = logging.getLogger(__name__)
 ROUNDS_MAX = 8
 RETRY_S = 1.0
+PLACE_LOOK_S = 15.0
+PLACE_TIMEOUT = timedelta(minutes=15)  # a deployment that finds no room by then has failed
 
 
-def step(endpoint: Endpoint, jobs: Mapping[str, Job | None]) -> Endpoint | None:
+def step(endpoint: Endpoint, jobs: Mapping[str, Job | None], now: datetime) -> Endpoint | None:
     """What the endpoint has become, seeing its jobs; None when it is gone altogether."""
     old = tuple(each for each in endpoint.old if not _over(jobs.get(each)))
     endpoint = replace(endpoint, old=old)
@@ -35,34 +37,47 @@ def step(endpoint: Endpoint, jobs: Mapping[str, Job | None]) -> Endpoint | None:
         return endpoint if old else None
     if endpoint.next is None or endpoint.status is EndpointStatus.FAILED:
         return endpoint
-    mine = {variant.job_id: jobs.get(variant.job_id) for variant in endpoint.next.variants}
-    if all(job is not None and job.status is Status.READY for job in mine.values()):
-        retired = (*old, *ids_of(endpoint.live))
+    mine = [jobs.get(variant.job_id) for variant in endpoint.next.variants]
+    if all(job is not None and job.status is Status.READY for job in mine):
         return replace(
             endpoint,
             status=EndpointStatus.IN_SERVICE,
             live=endpoint.next,
             next=None,
-            old=retired,
+            old=(*old, *_only(endpoint.live, endpoint.next)),
             failure="",
         )
-    for job in mine.values():
-        if job is not None and job.status in FINISHED:
-            return _failed(endpoint, job)
+    for job in mine:
+        if job is not None and (reason := _trouble(job, now)):
+            return failed(endpoint, reason)
     return endpoint
 
 
-def _failed(endpoint: Endpoint, job: Job) -> Endpoint:
-    reason = (job.failure or "The endpoint's containers were stopped.")[:1024]
-    assert endpoint.next is not None
-    old = (*endpoint.old, *ids_of(endpoint.next))
+def _trouble(job: Job, now: datetime) -> str:
+    """Why it will not be ready any more, or ""."""
+    if job.status in FINISHED:
+        return job.failure or "The endpoint's containers were stopped."
+    if job.status is Status.PENDING and now - job.created > PLACE_TIMEOUT:
+        return (
+            "Unable to provision requested ML compute capacity: other jobs and endpoints hold it. "
+            "Stop some of them, or use fewer or smaller instances."
+        )
+    return ""
+
+
+def failed(endpoint: Endpoint, reason: str) -> Endpoint:
+    """A first deployment that fails makes the endpoint fail; a later one is rolled back."""
+    old = (*endpoint.old, *_only(endpoint.next, endpoint.live))
+    endpoint = replace(endpoint, failure=reason[:1024], old=old)
     if endpoint.live is None:  # `next` stays, so that it can be described
-        return replace(endpoint, status=EndpointStatus.FAILED, failure=reason, old=old)
-    return replace(endpoint, status=EndpointStatus.IN_SERVICE, failure=reason, next=None, old=old)
+        return replace(endpoint, status=EndpointStatus.FAILED)
+    return replace(endpoint, status=EndpointStatus.IN_SERVICE, next=None)
 
 
-def ids_of(deployment: Deployment | None) -> tuple[str, ...]:
-    return tuple(each.job_id for each in deployment.variants) if deployment else ()
+def _only(one: Deployment | None, other: Deployment | None) -> list[str]:
+    """The jobs of the one that the other does not share."""
+    mine = one.job_ids if one else frozenset()
+    return sorted(mine - (other.job_ids if other else frozenset()))
 
 
 def spec_of(account: str, variant: Variant) -> JobSpec:
@@ -124,9 +139,7 @@ class Settler:
         before = self.database.read(lambda c: records.find_endpoint(c, account, name))
         if before is None:
             return False
-        self._start_missing(before)
-        wanted = {*ids_of(before.next), *before.old}
-        after = step(before, {each: self.jobs.find(each) for each in wanted})
+        after = self._next(before)
         if after != before and not self._store(before, after):
             return True  # changed by a caller meanwhile: look again
         self.routes.drop(account, name)
@@ -134,13 +147,28 @@ class Settler:
             self.jobs.forget(each)
         return after is not None and after.status is not before.status
 
+    def _next(self, before: Endpoint) -> Endpoint | None:
+        coming = before.next.job_ids if before.next else frozenset()
+        try:
+            self._start_missing(before)
+        except ServiceError as error:  # jobs are not taken here
+            return failed(before, error.message)
+        jobs = {each: self.jobs.find(each) for each in (*coming, *before.old)}
+        after = step(before, jobs, self.clock.now())
+        if after == before and any(job and job.status is Status.PENDING for job in jobs.values()):
+            self._later(PLACE_LOOK_S, before.account, before.name)
+        return after
+
     def _start_missing(self, endpoint: Endpoint) -> None:
         if endpoint.status not in {EndpointStatus.CREATING, EndpointStatus.UPDATING}:
             return
         for variant in endpoint.next.variants if endpoint.next else ():
             if self.jobs.find(variant.job_id) is None:
-                with contextlib.suppress(ServiceError):  # made by another round
+                try:
                     self.jobs.submit(spec_of(endpoint.account, variant))
+                except ServiceError as error:
+                    if error.code != "ResourceInUse":  # that is: made by another round
+                        raise
 
     def _store(self, before: Endpoint, after: Endpoint | None) -> bool:
         if after is None:
@@ -158,11 +186,11 @@ class Settler:
             try:
                 self.settle(*item)
             except Unavailable:
-                self._later(lambda item=item: self._queue.put(item))  # type: ignore[misc]
+                self._later(RETRY_S, *item)
             except Exception:  # the edge: one endpoint's trouble must not stop the others
                 logger.exception("endpoint %s could not be settled", item[1])
 
-    def _later(self, again: Callable[[], None]) -> None:
-        timer = threading.Timer(RETRY_S, again)
+    def _later(self, after_s: float, account: str, name: str) -> None:
+        timer = threading.Timer(after_s, self.poke, (account, name))
         timer.daemon = True
         timer.start()

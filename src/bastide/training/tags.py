@@ -36,8 +36,15 @@ class TagStore:
         if checked:
             self.database.write(lambda c: records.set_tags(c, account, arn, checked))
 
-    def drop(self, account: str, arn: str) -> None:
-        self.database.write(lambda c: records.drop_tags(c, account, arn))
+    def checked(self, tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        return checked_tags(tags)
+
+    def put(self, c: Connection, account: str, arn: str, tags: Mapping[str, str]) -> None:
+        """In the transaction that makes what they are put on."""
+        records.set_tags(c, account, arn, tags)
+
+    def drop(self, c: Connection, account: str, arn: str) -> None:
+        records.drop_tags(c, account, arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

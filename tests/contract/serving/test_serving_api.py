@@ -1,12 +1,8 @@
 """Models, endpoints and invocations: every state, over jobs that go where the test sends them."""
 
-import asyncio
-import http.server
 import io
 import json
-import socketserver
 import tarfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,13 +10,7 @@ from tests.sagefakes import (
     IMAGE,
     ONE,
     OTHER,
-    REGION,
     ROLE,
-    FakeEnvironments,
-    FakeJobs,
-    FakeObjects,
-    FakePermits,
-    FakeRoles,
     FakeRuntime,
     call,
 )
@@ -28,138 +18,10 @@ from tests.sagefakes import (
 from bastide.jobs.model import Exit, Status
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.ids import SeededIds
-from bastide.logs.sink import LogSink, MetricSink
-from bastide.serving import records, serve_script
-from bastide.serving.endpoint_configs import EndpointConfigs
-from bastide.serving.endpoints import Endpoints
-from bastide.serving.invocations import SIZE_MAX, Invocations
-from bastide.serving.kind import EndpointKind
-from bastide.serving.models import Models
-from bastide.serving.replicas import Replicas
+from bastide.serving import records
+from bastide.serving.invocations import SIZE_MAX
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
-
-
-class Tagging:
-    def set(self, account, arn, tags):
-        pass
-
-    def drop(self, account, arn):
-        pass
-
-
-class Echo(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        status = int(body) if body.isdigit() else 200
-        self.send_response(status)
-        self.send_header("Content-Type", self.headers["Accept"] or "text/x")
-        if attributes := self.headers["X-Amzn-SageMaker-Custom-Attributes"]:
-            self.send_header("X-Amzn-SageMaker-Custom-Attributes", attributes)
-        said = f"{Path(self.server.server_address).name}:{body.decode()}".encode()
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_):
-        pass
-
-
-class EchoServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-
-
-@pytest.fixture
-def echo(tmp_path):
-    """`echo("a")` is the socket of a server that answers `a:<body>`."""
-    running = []
-
-    def start(name):
-        path = tmp_path / name
-        server = EchoServer(str(path), Echo)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(server)
-        return path
-
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def world(database):
-    class World:
-        jobs = FakeJobs()
-        clock = jobs.clock
-        objects, permits, environments = FakeObjects(), FakePermits(), FakeEnvironments()
-        replicas = Replicas()
-        loop = asyncio.Runner()
-        routes = Routes(database=database)
-        settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes)
-        models = Models(
-            database=database, clock=clock, roles=FakeRoles(), environments=environments,
-            tags=Tagging(),
-        )  # fmt: skip
-        configs = EndpointConfigs(
-            database=database, clock=clock, sizes=lambda name: (2.0, 2**30), tags=Tagging()
-        )
-        endpoints = Endpoints(
-            database=database, clock=clock, ids=SeededIds(), jobs=jobs,
-            sizes=lambda name: (2.0, 2**30), settler=settler, tags=Tagging(),
-        )  # fmt: skip
-        invocations = Invocations(
-            clock=clock, jobs=jobs, routes=routes, replicas=replicas,
-            metrics=MetricSink(database=database, clock=clock),
-        )  # fmt: skip
-        kind = EndpointKind(
-            region=REGION, roles=FakeRoles(), permits=permits, objects=objects,
-            environments=environments, logs=LogSink(database=database, clock=clock),
-            script=Path(serve_script.__file__),
-        )  # fmt: skip
-
-        def model(self, name="M", account=ONE, **container):
-            self.models.create_model(call(account=account), {
-                "ModelName": name, "ExecutionRoleArn": ROLE.replace(ONE, account),
-                "PrimaryContainer": {"Image": IMAGE, **container},
-            })  # fmt: skip
-
-        def config(self, name="C", *variants):
-            self.configs.create_endpoint_config(call("sagemaker.CreateEndpointConfig"), {
-                "EndpointConfigName": name,
-                "ProductionVariants": [
-                    {"VariantName": v, "ModelName": "M", "InitialInstanceCount": count,
-                     "InstanceType": "ml.m5.large", "InitialVariantWeight": weight}
-                    for v, weight, count in variants or [("AllTraffic", 1.0, 1)]
-                ],
-            })  # fmt: skip
-
-        def create(self):
-            self.endpoints.create_endpoint(call(), {"EndpointName": "E", "EndpointConfigName": "C"})
-
-        def describe(self, account=ONE):
-            return self.endpoints.describe_endpoint(call(account=account), {"EndpointName": "E"})
-
-        def all_jobs(self):
-            return sorted(self.jobs.jobs)
-
-        def go(self, status, **more):
-            for job_id in self.all_jobs():
-                self.jobs.go(job_id, status, **more)
-            self.settler.settle(ONE, "E")
-
-        def invoke(self, body=b"x", account=ONE, **more):
-            ask = call("sagemaker-runtime.InvokeEndpoint", account)
-            req = {"EndpointName": "E", "Body": body, **more}
-            return self.loop.run(self.invocations.invoke_endpoint(ask, req))
-
-    world = World()
-    yield world
-    world.loop.run(world.replicas.close())
-    world.loop.close()
 
 
 def stream(world, body):
@@ -173,16 +35,6 @@ def stream(world, body):
         return [part["PayloadPart"]["Bytes"] async for part in answer["Body"]]
 
     return b"".join(world.loop.run(run()))
-
-
-@pytest.fixture
-def in_service(world, echo):
-    world.model()
-    world.config()
-    world.create()
-    world.jobs.where[world.all_jobs()[0]] = [echo("a")]
-    world.go(Status.READY)
-    return world
 
 
 def test_models(world):

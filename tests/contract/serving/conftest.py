@@ -1,0 +1,161 @@
+"""Endpoints over jobs that go where the test sends them, and servers that echo."""
+
+import asyncio
+import http.server
+import socketserver
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.sagefakes import (
+    IMAGE,
+    ONE,
+    REGION,
+    ROLE,
+    FakeEnvironments,
+    FakeJobs,
+    FakeObjects,
+    FakePermits,
+    FakeRoles,
+    call,
+)
+
+from bastide.jobs.model import Status
+from bastide.kernel.ids import SeededIds
+from bastide.logs.sink import LogSink, MetricSink
+from bastide.serving import records, serve_script
+from bastide.serving.endpoint_configs import EndpointConfigs
+from bastide.serving.endpoints import Endpoints
+from bastide.serving.invocations import Invocations
+from bastide.serving.kind import EndpointKind
+from bastide.serving.models import Models
+from bastide.serving.planning import Planner
+from bastide.serving.replicas import Replicas
+from bastide.serving.routes import Routes
+from bastide.serving.settling import Settler
+from bastide.serving.shelf import Shelf
+from bastide.training.tags import TagStore
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = int(body) if body.isdigit() else 200
+        self.send_response(status)
+        self.send_header("Content-Type", self.headers["Accept"] or "text/x")
+        if attributes := self.headers["X-Amzn-SageMaker-Custom-Attributes"]:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", attributes)
+        said = f"{Path(self.server.server_address).name}:{body.decode()}".encode()
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_):
+        pass
+
+
+class EchoServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def echo(tmp_path):
+    """`echo("a")` is the socket of a server that answers `a:<body>`."""
+    running = []
+
+    def start(name):
+        path = tmp_path / name
+        server = EchoServer(str(path), Echo)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        running.append(server)
+        return path
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def world(database):
+    class World:
+        jobs = FakeJobs()
+        clock = jobs.clock
+        objects, permits, environments = FakeObjects(), FakePermits(), FakeEnvironments()
+        replicas = Replicas()
+        loop = asyncio.Runner()
+        routes = Routes(database=database)
+        settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes)
+        tags = TagStore(database=database)
+        shelf = Shelf(database=database, clock=clock, tags=tags, table=records.models, noun="model")
+        models = Models(shelf=shelf, roles=FakeRoles(), environments=environments)
+        configs = EndpointConfigs(
+            shelf=replace(shelf, table=records.configs, noun="endpoint-config"), models=shelf,
+            sizes=lambda name: (2.0, 2**30),
+        )  # fmt: skip
+        planner = Planner(database=database, ids=SeededIds(), sizes=lambda name: (2.0, 2**30))
+        endpoints = Endpoints(
+            database=database, clock=clock, jobs=jobs, planner=planner, settler=settler, tags=tags
+        )
+        invocations = Invocations(
+            clock=clock, jobs=jobs, routes=routes, replicas=replicas,
+            metrics=MetricSink(database=database, clock=clock),
+        )  # fmt: skip
+        kind = EndpointKind(
+            region=REGION, roles=FakeRoles(), permits=permits, objects=objects,
+            environments=environments, logs=LogSink(database=database, clock=clock),
+            script=Path(serve_script.__file__),
+        )  # fmt: skip
+
+        def model(self, name="M", account=ONE, **container):
+            self.models.create_model(call(account=account), {
+                "ModelName": name, "ExecutionRoleArn": ROLE.replace(ONE, account),
+                "PrimaryContainer": {"Image": IMAGE, **container},
+            })  # fmt: skip
+
+        def config(self, name="C", *variants):
+            self.configs.create_endpoint_config(call("sagemaker.CreateEndpointConfig"), {
+                "EndpointConfigName": name,
+                "ProductionVariants": [
+                    {"VariantName": v, "ModelName": "M", "InitialInstanceCount": count,
+                     "InstanceType": "ml.m5.large", "InitialVariantWeight": weight}
+                    for v, weight, count in variants or [("AllTraffic", 1.0, 1)]
+                ],
+            })  # fmt: skip
+
+        def create(self):
+            self.endpoints.create_endpoint(call(), {"EndpointName": "E", "EndpointConfigName": "C"})
+
+        def describe(self, account=ONE):
+            return self.endpoints.describe_endpoint(call(account=account), {"EndpointName": "E"})
+
+        def all_jobs(self):
+            return sorted(self.jobs.jobs)
+
+        def go(self, status, **more):
+            for job_id in self.all_jobs():
+                self.jobs.go(job_id, status, **more)
+            self.settler.settle(ONE, "E")
+
+        def invoke(self, body=b"x", account=ONE, **more):
+            ask = call("sagemaker-runtime.InvokeEndpoint", account)
+            req = {"EndpointName": "E", "Body": body, **more}
+            return self.loop.run(self.invocations.invoke_endpoint(ask, req))
+
+    world = World()
+    yield world
+    world.loop.run(world.replicas.close())
+    world.loop.close()
+
+
+@pytest.fixture
+def in_service(world, echo):
+    world.model()
+    world.config()
+    world.create()
+    world.jobs.where[world.all_jobs()[0]] = [echo("a")]
+    world.go(Status.READY)
+    return world
