@@ -150,6 +150,7 @@ class FakeRuntime:
     rootfs: Path | None = None
     env: dict = field(default_factory=dict)
     entrypoint: tuple = ()
+    workdir: str = "/opt/ml"
 
 
 @dataclass

@@ -33,8 +33,8 @@ IMAGES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A runtime that jobs can be given. `python` is its interpreter as seen inside the sandbox;
-    `rootfs` is the root file system of an imported image; `entrypoint`, `command` and `workdir`
-    are that image's own."""
+    `rootfs` is the root file system of an imported image; `entrypoint` and `workdir` are that
+    image's own. Its command is not used: SageMaker says `train` or `serve` in its place."""
 
     name: str
     digest: str
@@ -44,8 +44,7 @@ class Environment:
     rootfs: Path | None
     env: Mapping[str, str]
     entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    workdir: str = ""
+    workdir: str = "/opt/ml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,6 @@ class Manifest:
     interpreter: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
     workdir: str = ""
 
 
@@ -138,7 +136,6 @@ class Environments:
                 size=image.size,
                 env=image.env,
                 entrypoint=image.entrypoint,
-                command=image.command,
                 workdir=image.workdir,
             )
         )
@@ -166,7 +163,6 @@ class Environments:
                 rootfs=folder,
                 env=manifest.env,
                 entrypoint=manifest.entrypoint,
-                command=manifest.command,
                 workdir=manifest.workdir,
             )
         return _venv_environment(manifest, folder)

@@ -5,26 +5,35 @@ name and no link of a layer can leave it. Devices are left out, setuid bits drop
 Source: https://github.com/opencontainers/image-spec (layer.md, image-layout.md, config.md).
 """
 
+import gzip
 import hashlib
 import io
-import json
 import platform
 import shutil
 import tarfile
 import zlib
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
-from bastide.environments.rootfs import Root
+import msgspec
+
+from bastide.environments.rootfs import OutOfBounds, Root
+from bastide.jobs.outputs import BoundedInfo
 
 JSON_MAX = 8 * 1024 * 1024
+MEMBERS_MAX = 20_000  # blobs, signatures and attestations of an image
 LAYERS_MAX = 256
+INDEXES_MAX = 3  # an index may name an index
 SIZE_MAX = 128 * 1024**3
 ENTRIES_MAX = 2_000_000
+RATIO_MAX = 200  # a bomb expands 1,000 times
+RATIO_FREE_BYTES = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x"}
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+T = TypeVar("T")
 
 
 class BadImage(Exception):
@@ -39,8 +48,62 @@ class Image:
     size: int
     env: Mapping[str, str]
     entrypoint: tuple[str, ...]
-    command: tuple[str, ...]
     workdir: str
+    user: str
+
+
+# The documents in the file, as far as they are read. Their names are the specifications' own.
+@dataclass(frozen=True, slots=True)
+class _Platform:
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Descriptor:
+    digest: str
+    platform: _Platform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    manifests: list[_Descriptor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """An image, or an index: then it has `manifests`."""
+
+    config: _Descriptor | None = None
+    layers: list[_Descriptor] = field(default_factory=list)
+    manifests: list[_Descriptor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """An entry of what `docker save` writes."""
+
+    Config: str
+    Layers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rootfs:
+    diff_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    Env: list[str] | None = None
+    Entrypoint: list[str] | None = None
+    WorkingDir: str | None = None
+    User: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    architecture: str
+    rootfs: _Rootfs
+    config: _Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,91 +113,101 @@ class _Layer:
     content_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    digest: str
+    config: _Config
+    layers: list[_Layer]
+
+
 def unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
     """Yields steps; its result is the Image (`yield from`). Raises BadImage."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True, mode=0o755)
     try:
         return (yield from _unpack(tar_path, target))
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise BadImage(f"it is no TAR archive, or a torn one: {error}") from error
+    except (OutOfBounds, msgspec.DecodeError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise BadImage(str(error)) from error
+    except (OSError, ValueError) as error:  # from tarfile and gzip, about what they read
+        raise BadImage(f"it cannot be read: {error}") from error
 
 
 def _unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True, mode=0o755)
-    with tarfile.open(tar_path, "r:*") as tar:
-        config_digest, config, layers = _plan(tar)
-        _check_machine(config)
-        root = Root(target, size_max=SIZE_MAX, entries_max=ENTRIES_MAX)
-        for number, layer in enumerate(layers, 1):
-            yield f"layer {number} of {len(layers)}"
+    size_max = min(SIZE_MAX, tar_path.stat().st_size * RATIO_MAX + RATIO_FREE_BYTES)
+    with tarfile.open(tar_path, "r:*", tarinfo=BoundedInfo) as tar:
+        plan = _plan(tar)
+        root = Root(target, size_max=size_max, entries_max=ENTRIES_MAX)
+        for number, layer in enumerate(plan.layers, 1):
+            yield f"layer {number} of {len(plan.layers)}"
             _apply(tar, layer, root)
-    root.prepare()
+    image = _image(plan, root.written)
+    root.prepare(image.workdir)
+    if image.user not in {"", "0", "root"}:
+        yield f"its user {image.user[:32]} becomes the agency's own, as every job's does"
     yield "publishing"
-    return _image(config_digest, config, root.written)
+    return image
 
 
-def _plan(tar: tarfile.TarFile) -> tuple[str, dict[str, Any], list[_Layer]]:
-    names = {member.name.removeprefix("./"): member.name for member in tar.getmembers()}
+def _plan(tar: tarfile.TarFile) -> _Plan:
+    names = {}
+    for count, member in enumerate(tar):
+        if count >= MEMBERS_MAX:
+            raise BadImage(f"it has more than {MEMBERS_MAX} members")
+        names[member.name.removeprefix("./")] = member.name
     if "index.json" in names:
-        return _plan_oci(tar, names)
-    if "manifest.json" in names:
-        return _plan_docker(tar, names)
-    raise BadImage("it has neither index.json nor manifest.json")
+        plan = _plan_oci(tar, names)
+    elif "manifest.json" in names:
+        plan = _plan_docker(tar, names)
+    else:
+        raise BadImage("it has neither index.json nor manifest.json")
+    if MACHINES.get(plan.config.architecture) != platform.machine():
+        raise BadImage(f"it is for {plan.config.architecture[:32]}, not for {platform.machine()}")
+    return plan
 
 
-def _plan_oci(
-    tar: tarfile.TarFile, names: Mapping[str, str]
-) -> tuple[str, dict[str, Any], list[_Layer]]:
-    document = _json(_read(tar, names["index.json"]))
-    for _ in range(3):  # an index may name an index
-        found = document.get("manifests")
-        if found is None:
+def _plan_oci(tar: tarfile.TarFile, names: Mapping[str, str]) -> _Plan:
+    ahead = _decoded(_read(tar, names["index.json"]), _Index).manifests
+    for _ in range(INDEXES_MAX):
+        found = _decoded(_blob(tar, names, _pick(ahead).digest), _Manifest)
+        if found.manifests is None:
             break
-        document = _json(_blob(tar, names, _pick(found)["digest"]))
-    config_digest = str(document["config"]["digest"])
-    config = _json(_blob(tar, names, config_digest))
-    diffs = config["rootfs"]["diff_ids"]
-    blobs = [str(each["digest"]) for each in document["layers"]]
-    if len(blobs) != len(diffs) or len(blobs) > LAYERS_MAX:
+        ahead = found.manifests
+    if found.config is None:
+        raise BadImage("it names no image")
+    text = _blob(tar, names, found.config.digest)
+    blobs = [each.digest for each in found.layers]
+    members = [names.get(_blob_name(each), "") for each in blobs]
+    return _planned(found.config.digest, text, members, blobs)
+
+
+def _plan_docker(tar: tarfile.TarFile, names: Mapping[str, str]) -> _Plan:
+    entries = _decoded(_read(tar, names["manifest.json"]), list[_Saved])
+    if len(entries) != 1:
+        raise BadImage("it holds more than one image, or none")
+    text = _read(tar, names.get(entries[0].Config, ""))
+    members = [names.get(each, "") for each in entries[0].Layers]
+    digest = "sha256:" + hashlib.sha256(text).hexdigest()
+    return _planned(digest, text, members, [""] * len(members))
+
+
+def _planned(digest: str, text: bytes, members: Sequence[str], blobs: Sequence[str]) -> _Plan:
+    config = _decoded(text, _Config)
+    diffs = config.rootfs.diff_ids
+    if len(members) != len(diffs) or len(members) > LAYERS_MAX:
         raise BadImage("the layers do not match the configuration")
-    layers = [
-        _Layer(names.get(_blob_name(blob), ""), blob, str(diff))
-        for blob, diff in zip(blobs, diffs, strict=True)
-    ]
-    return config_digest, config, layers
+    return _Plan(
+        digest, config, [_Layer(*each) for each in zip(members, blobs, diffs, strict=True)]
+    )
 
 
-def _plan_docker(
-    tar: tarfile.TarFile, names: Mapping[str, str]
-) -> tuple[str, dict[str, Any], list[_Layer]]:
-    entries = json.loads(_read(tar, names["manifest.json"]))
-    if not isinstance(entries, list) or len(entries) != 1:
-        raise BadImage("it holds more than one image")
-    text = _read(tar, names.get(entries[0]["Config"], ""))
-    config, files = _json(text), entries[0]["Layers"]
-    diffs = config["rootfs"]["diff_ids"]
-    if len(files) != len(diffs) or len(files) > LAYERS_MAX:
-        raise BadImage("the layers do not match the configuration")
-    layers = [
-        _Layer(names.get(file, ""), "", str(diff)) for file, diff in zip(files, diffs, strict=True)
-    ]
-    return "sha256:" + hashlib.sha256(text).hexdigest(), config, layers
-
-
-def _pick(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+def _pick(manifests: Sequence[_Descriptor]) -> _Descriptor:
     """The one for this machine, or the only one."""
     for each in manifests:
-        if MACHINES.get(each.get("platform", {}).get("architecture", "")) == platform.machine():
+        if each.platform and MACHINES.get(each.platform.architecture) == platform.machine():
             return each
     if len(manifests) != 1:
         raise BadImage(f"no image in it is for {platform.machine()}")
     return manifests[0]
-
-
-def _check_machine(config: Mapping[str, Any]) -> None:
-    machine = MACHINES.get(str(config.get("architecture")))
-    if machine != platform.machine():
-        raise BadImage(f"it is for {config.get('architecture')}, not for {platform.machine()}")
 
 
 def _apply(tar: tarfile.TarFile, layer: _Layer, root: Root) -> None:
@@ -145,23 +218,18 @@ def _apply(tar: tarfile.TarFile, layer: _Layer, root: Root) -> None:
         blob.seek(0)
     magic = blob.read(4)
     blob.seek(0)
-    if magic == b"\x28\xb5\x2f\xfd":
+    if magic == ZSTD:
         raise BadImage("its layers are compressed with zstd; save it with gzip")
-    content = _Hashed(_plain(blob, magic))
-    with tarfile.open(fileobj=content, mode="r|") as entries:  # type: ignore[call-overload]  # it reads only
-        for info in entries:
-            root.add(entries, info)
-    content.rest()
-    if content.digest() != layer.content_digest:
-        raise BadImage(f"a layer does not have the digest {layer.content_digest}")
-
-
-def _plain(blob: IO[bytes], magic: bytes) -> IO[bytes]:
-    if magic[:2] == b"\x1f\x8b":
-        import gzip  # only images with compressed layers need it
-
-        return gzip.GzipFile(fileobj=blob)  # type: ignore[return-value]  # it is an IO[bytes]
-    return blob
+    for put in (root.white_out, root.add):  # white-outs are about the layers below alone
+        content = _Hashed(gzip.GzipFile(fileobj=blob) if magic[:2] == GZIP else blob)  # type: ignore[arg-type]  # an IO[bytes]
+        with tarfile.open(fileobj=content, mode="r|", tarinfo=BoundedInfo) as entries:  # type: ignore[call-overload]  # it reads only
+            for info in entries:
+                put(entries, info)
+                entries.members = []  # it would remember every entry
+        content.rest()
+        if content.digest() != layer.content_digest:
+            raise BadImage(f"a layer does not have the digest {layer.content_digest[:80]}")
+        blob.seek(0)
 
 
 class _Hashed:
@@ -222,21 +290,18 @@ def _read(tar: tarfile.TarFile, name: str) -> bytes:
     return data
 
 
-def _json(text: bytes) -> dict[str, Any]:
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise BadImage("a document in it is no JSON object")
-    return document
+def _decoded(text: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(text, type=kind)
 
 
-def _image(digest: str, config: Mapping[str, Any], size: int) -> Image:
-    inner = config.get("config") or {}
-    pairs = [str(each).partition("=") for each in inner.get("Env") or ()]
+def _image(plan: _Plan, size: int) -> Image:
+    run = plan.config.config or _Run()
+    pairs = [each.partition("=") for each in run.Env or ()]
     return Image(
-        digest=digest,
+        digest=plan.digest,
         size=size,
         env={name: value for name, _, value in pairs},
-        entrypoint=tuple(str(each) for each in inner.get("Entrypoint") or ()),
-        command=tuple(str(each) for each in inner.get("Cmd") or ()),
-        workdir=str(inner.get("WorkingDir") or ""),
+        entrypoint=tuple(run.Entrypoint or ()),
+        workdir=run.WorkingDir or "/",
+        user=run.User or "",
     )

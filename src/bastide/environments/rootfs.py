@@ -27,26 +27,31 @@ class Root:
         self._entries_left = entries_max
         self.written = 0
 
-    def add(self, layer: tarfile.TarFile, info: tarfile.TarInfo) -> None:
-        """Put one entry of a layer where it belongs, or take away what it whites out."""
+    def white_out(self, layer: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        """Take away what one entry of a layer hides of the layers below."""
         self._entries_left -= 1
         if self._entries_left < 0:
             raise OutOfBounds("the image has too many files")
-        parts = _parts(info.name)
-        if not parts:
-            return
-        parent = self._folder(parts[:-1])
-        name = parts[-1]
+        *folders, name = _parts(info.name) or [""]
         if name == OPAQUE:
-            for child in list(parent.iterdir()):
+            for child in list(self._folder(folders).iterdir()):
                 _remove(child)
         elif name.startswith(WHITEOUT):
-            _remove(parent / name.removeprefix(WHITEOUT)) if len(name) > len(WHITEOUT) else None
-        else:
-            self._put(layer, info, parent / name)
+            hidden = name.removeprefix(WHITEOUT)
+            if hidden in {"", ".", ".."}:
+                raise OutOfBounds(f"{ascii(info.name)[:80]} hides nothing")
+            _remove(self._folder(folders) / hidden)
 
-    def prepare(self) -> None:
-        """Make what the sandbox mounts over: real folders and files, never links."""
+    def add(self, layer: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        """Put one entry of a layer where it belongs."""
+        *folders, name = _parts(info.name) or [""]
+        if name and not name.startswith(WHITEOUT):
+            self._put(layer, info, self._folder(folders) / name)
+
+    def prepare(self, workdir: str) -> None:
+        """Make what the sandbox mounts over: real folders and files, never links; and the folder
+        that its programs start in."""
+        self._folder(_parts(workdir))
         for name in MOUNT_FOLDERS:
             path = self._path
             for part in name.split("/"):
@@ -71,6 +76,8 @@ class Root:
             path.symlink_to(info.linkname)
         elif info.islnk():
             self._link(info, path)
+        elif info.issparse():
+            raise OutOfBounds(f"{ascii(info.name)[:80]} is a sparse file")
         elif info.isfile():
             _remove(path)
             self._write(layer, info, path)

@@ -133,7 +133,7 @@ def unpack(source: BinaryIO, target: Path, *, size_max: int, compressed_size: in
     target.mkdir(parents=True, exist_ok=True)
     budget = _Budget(size_max, max(compressed_size, 1) * RATIO_MAX + RATIO_FREE_BYTES)
     try:
-        with tarfile.open(fileobj=source, mode="r|*", tarinfo=_BoundedInfo) as tar:
+        with tarfile.open(fileobj=source, mode="r|*", tarinfo=BoundedInfo) as tar:
             for count, info in enumerate(tar):
                 if count >= ENTRIES_MAX:
                     raise JobFailed(f"the archive has more than {ENTRIES_MAX} entries")
@@ -143,7 +143,7 @@ def unpack(source: BinaryIO, target: Path, *, size_max: int, compressed_size: in
     return budget.used
 
 
-class _BoundedInfo(tarfile.TarInfo):
+class BoundedInfo(tarfile.TarInfo):
     """A member whose extended header (long names, PAX) is small: tarfile holds it in memory."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:

@@ -76,6 +76,7 @@ class EndpointKind:
             argv=argv,
             env={**runtime.env, **own, **env},
             home=home,
+            cwd=runtime.workdir,
             root=runtime.rootfs,
             binds=runtime.binds,
             hostname=home.name,

@@ -60,6 +60,7 @@ class TrainingKind:
             argv=contract.argv_of(request, runtime),
             env=contract.environ_of(request, _arn(job), self.region.name, runtime),
             home=home,
+            cwd=runtime.workdir,
             root=runtime.rootfs,
             binds=runtime.binds,
             hostname=contract.HOST,
