@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.policy_kit import Desk, a_call, document, statement
 
+from bastide.policy.document import PolicyKind, parse
+
 S3 = "arn:aws-us-gov:s3:::"
 PARAMS = {"Bucket": "b"}
 ACTION = "s3:DeleteObject"
@@ -32,15 +34,26 @@ statements = st.builds(
 KEYS = [S3 + key for key in ("b/a", "b/ax", "b/ann", "b/z", "c/a", "b/a:b")]
 
 
-@given(st.lists(statements, min_size=1, max_size=4), st.lists(statements, max_size=2))
-def test_each_key_is_decided_as_if_it_were_alone(own, of_bucket):
+def sources(given):
+    return None if given is None else [("x", parse(document(*given), PolicyKind.IDENTITY))]
+
+
+few = st.none() | st.lists(statements, min_size=1, max_size=2)
+
+
+@given(st.lists(statements, min_size=1, max_size=4), st.lists(statements, max_size=2), few, few)
+def test_each_key_is_decided_as_if_it_were_alone(own, of_bucket, boundary, session):
     policy = [one | {"Principal": "*"} for one in of_bucket]
     desk = Desk(*own, buckets={"b": document(*policy)} if policy else {})
     call = a_call("s3.DeleteObjects")
-    together = desk.authorizer.standing(call, PARAMS)
+
+    def standing():
+        found = desk.authorizer.standing(call, PARAMS)
+        return replace(found, boundary=sources(boundary), session=sources(session))
+
+    together = standing()
     for key in KEYS:
-        alone = desk.authorizer.standing(call, PARAMS).decision(ACTION, key)
-        assert together.permits(ACTION, key) == alone.allowed
+        assert together.permits(ACTION, key) == standing().decision(ACTION, key).allowed
 
 
 class Counted(UserDict):
