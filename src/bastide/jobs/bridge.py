@@ -32,12 +32,12 @@ def become(init: int, spec: dict[str, Any], uid: int | None) -> NoReturn:
             os.unlink("http.sock")
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         door.bind("http.sock")
-        door.listen(128)
         _enter(init)
         if uid is not None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+        door.listen(128)  # as the agency: whoever connects is told who listens
         _accept(door, int(spec["port"]))
     finally:
         os._exit(1)
