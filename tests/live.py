@@ -34,6 +34,12 @@ def data_home() -> Path:
     return Path(os.environ.get("BASTIDE_DATA") or ROOT.parent / "shared" / "data")
 
 
+def toml_for(database_url: str = "") -> str:
+    """The settings of a region on a free port, and on a database if one is named."""
+    url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return f"[regions.{NAME}]\nport = 0\n" + (f'database = "{url}"\n' if url else "")
+
+
 @dataclass
 class LiveRegion:
     """`start()`, then `client("s3", "agency")`; `kill()` is kill -9, and `start()` again."""
@@ -63,8 +69,7 @@ class LiveRegion:
             source.mkdir(exist_ok=True)
             if not (self.folder / shared).exists():
                 (self.folder / shared).symlink_to(source)
-        default = f"[regions.{NAME}]\nport = 0\n"
-        (self.home / "bastide.toml").write_text(self.toml or default)
+        (self.home / "bastide.toml").write_text(self.toml or toml_for())
         log = (self.folder / "region.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bastide.app", "--region", NAME],

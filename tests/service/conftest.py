@@ -4,12 +4,30 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.live import LiveRegion, data_home
+from tests.live import LiveRegion, data_home, toml_for
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def region(tmp_path_factory):
-    live = LiveRegion(tmp_path_factory.mktemp("site")).start()
+def new_toml(request):
+    """Makes the settings of a fresh region: on SQLite, or as `--database` says."""
+    if request.config.getoption("--database") == "sqlite":
+        yield toml_for
+        return
+    server = PostgresServer()
+    yield lambda: toml_for(server.new_database())
+    server.stop()
+
+
+@pytest.fixture
+def sqlite_only(request):
+    if request.config.getoption("--database") != "sqlite":
+        pytest.skip("it opens SQLite's own file")
+
+
+@pytest.fixture(scope="session")
+def region(tmp_path_factory, new_toml):
+    live = LiveRegion(tmp_path_factory.mktemp("site"), toml=new_toml()).start()
     yield live
     live.stop()
 
@@ -23,9 +41,9 @@ def trained_region(region):
 
 
 @pytest.fixture
-def own_region(tmp_path):
+def own_region(tmp_path, new_toml):
     """A region of the test's own, to kill and to start again."""
-    live = LiveRegion(tmp_path).start()
+    live = LiveRegion(tmp_path, toml=new_toml()).start()
     yield live
     live.stop()
 

@@ -114,6 +114,7 @@ def test_the_commands_say_how_they_ended(region):
     assert "127.0.0.1 sts.us-gov-west-1.amazonaws.com" in hosts
 
 
+@pytest.mark.usefixtures("sqlite_only")
 def test_a_changed_log_is_named_by_its_record(region, tmp_path):
     import shutil
     import sqlite3

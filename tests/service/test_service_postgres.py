@@ -1,7 +1,7 @@
 """The same region on PostgreSQL: store, train, talk to the control planes, prove."""
 
 import pytest
-from tests.live import NAME, LiveRegion
+from tests.live import LiveRegion, toml_for
 from tests.postgres import PostgresServer
 from tests.service import test_service_slice as slice_
 
@@ -15,9 +15,7 @@ def url():
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory, url):
-    driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    toml = f'[regions.{NAME}]\nport = 0\ndatabase = "{driver}"\n'
-    live = LiveRegion(tmp_path_factory.mktemp("pg"), toml=toml).start()
+    live = LiveRegion(tmp_path_factory.mktemp("pg"), toml=toml_for(url)).start()
     live.cli("env", "build", "sklearn")
     live.cli("models", "pull", "smollm2-135m")
     yield live

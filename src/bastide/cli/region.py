@@ -1,5 +1,6 @@
 """`bastide up|down|status`."""
 
+import os
 import subprocess
 import sys
 import time
@@ -82,7 +83,7 @@ def _start(site: Site, name: str, command: list[str]) -> dict[str, Any]:
     home = site.region_home(name)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = home / "region.log"
-    with log.open("ab") as sink:
+    with open(log, "ab", opener=_private) as sink:
         offset = sink.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
@@ -95,6 +96,10 @@ def _start(site: Site, name: str, command: list[str]) -> dict[str, Any]:
             raise CommandFailed(f"Region {name} did not start:\n{_since(log, offset)}")
         time.sleep(POLL_S)
     raise CommandFailed(f"Region {name} is not ready after {START_LIMIT_S:.0f} s; see {log}")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _since(log: Path, offset: int) -> str:

@@ -1,9 +1,10 @@
 """How connections are made: SQLite in WAL mode that syncs every commit, or PostgreSQL."""
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
 READERS_MAX = 32
@@ -15,6 +16,8 @@ def new_engine(url: str) -> Engine:
     """`url`: `sqlite:////path/region.db`, `postgresql://…` or `postgresql+psycopg://…`."""
     if not url.startswith("sqlite"):
         return _postgres(url)
+    if path := make_url(url).database:
+        _make_private(Path(path))
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -26,6 +29,12 @@ def new_engine(url: str) -> Engine:
     event.listen(engine, "connect", _sqlite_connected)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its -wal and -shm files the mode of the database's own."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
 
 
 def reader_of(engine: Engine) -> Engine:
