@@ -1,5 +1,7 @@
 """Migrations make the tables that the contexts declare, on both databases, once."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -60,3 +62,12 @@ def test_migrating_twice_and_at_the_same_time_is_harmless(database_url, generate
         thread.join(60)
     assert failures == []
     assert differences(database_url) == []
+
+
+def test_a_database_that_is_new_enough_loads_no_alembic(database_url):
+    migrate(database_url)
+    script = (
+        "import sys; from bastide.db.migrate import migrate; migrate(sys.argv[1]); "
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, database_url]).returncode == 0

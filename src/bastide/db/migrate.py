@@ -2,14 +2,17 @@
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from bastide.db.engines import new_engine, writer_of
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 SCRIPTS = Path(__file__).parent / "migrations"
+VERSIONS = SCRIPTS / "versions"
 _ADVISORY = 0x62617374696465  # "bastide", the lock's name in PostgreSQL
 _one_at_a_time = threading.Lock()  # alembic's `op` and `context` are the process's own
 
@@ -18,6 +21,10 @@ def migrate(url: str, versions: Path | None = None) -> None:
     """Run the steps that the database lacks, in one transaction; all of them or none."""
     engine = new_engine(url)
     try:
+        if _is_newest(engine, versions):
+            return
+        from alembic import command  # half a second that most starts have no need of
+
         with _one_at_a_time, writer_of(engine).begin() as connection:
             _wait_for_others(connection)
             command.upgrade(config(connection, versions), "head")
@@ -25,12 +32,25 @@ def migrate(url: str, versions: Path | None = None) -> None:
         engine.dispose()
 
 
-def config(connection: Connection, versions: Path | None = None) -> Config:
+def _is_newest(engine: Engine, versions: Path | None) -> bool:
+    """Whether the last step was made. Their files are numbered, and so are they."""
+    steps = (versions or VERSIONS).glob("[0-9]*.py")
+    last = max((path.name[:4] for path in steps), default="")
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        made = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        return list(made) == [last]
+
+
+def config(connection: Connection, versions: Path | None = None) -> "Config":
     """Alembic's settings, without a file."""
+    from alembic.config import Config
+
     settings = Config()
     settings.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     settings.set_main_option("path_separator", "newline")
-    where = str(versions or SCRIPTS / "versions")
+    where = str(versions or VERSIONS)
     settings.set_main_option("version_locations", where.replace("%", "%%"))
     settings.attributes["connection"] = connection
     return settings
