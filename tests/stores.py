@@ -14,7 +14,9 @@ from bastide.kernel.call import BytesBody, Call, EmptyBody, Principal, Principal
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.regions import Region
+from bastide.store.attributes import Attributes
 from bastide.store.blobs import Blobs
+from bastide.store.bucket_facts import BucketFacts
 from bastide.store.bucket_policy import BucketPolicies
 from bastide.store.buckets import Buckets
 from bastide.store.content import Buffers, Content
@@ -122,6 +124,8 @@ class Store:
                 ids=ids, documents=documents,
             ),
             Objects(shelf=shelf, doors=doors),
+            Attributes(shelf=shelf, doors=doors),
+            BucketFacts(shelf=shelf, doors=doors),
             Copies(shelf=shelf, doors=doors),
             Multipart(shelf=shelf, doors=doors),
             Listing(database=database, doors=doors, keyring=self.keyring),

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from bastide.app.core import Core
 from bastide.app.identity import BucketPolicyCheck, Identity
+from bastide.store.attributes import Attributes
 from bastide.store.blobs import Blobs
+from bastide.store.bucket_facts import BucketFacts
 from bastide.store.bucket_policy import BucketPolicies
 from bastide.store.buckets import Buckets
 from bastide.store.content import Buffers, Content
@@ -63,11 +65,13 @@ def open_store(core: Core, identity: Identity) -> Store:
     handlers: list[object] = [
         buckets,
         Objects(shelf=shelf, doors=doors),
+        Attributes(shelf=shelf, doors=doors),
         Copies(shelf=shelf, doors=doors),
         Listing(database=database, doors=doors, keyring=keyring),
         Multipart(shelf=shelf, doors=doors),
         Tagging(shelf=shelf, doors=doors),
         BucketPolicies(database=database, doors=doors, documents=documents),
+        BucketFacts(shelf=shelf, doors=doors),
         Versioning(database=database, doors=doors),
     ]
     return Store(space=ObjectSpace(shelf=shelf), handlers={"s3": handlers})

@@ -114,10 +114,12 @@ class BytesBody:
 
 @dataclass(slots=True)
 class Notes:
-    """What a handler adds to the answer's headers and to the audit record."""
+    """What a handler adds to the answer's headers and to the audit record, and the status of an
+    answer where it is not the model's."""
 
     headers: dict[str, str] = field(default_factory=dict)
     audit: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "s3.GetBucketEncryption": ("s3:GetEncryptionConfiguration bucket",),
     "s3.PutBucketEncryption": ("s3:PutEncryptionConfiguration bucket",),
     "s3.DeleteBucketEncryption": ("s3:PutEncryptionConfiguration bucket",),
+    "s3.GetBucketAccelerateConfiguration": ("s3:GetAccelerateConfiguration bucket",),
     "s3.GetBucketCors": ("s3:GetBucketCORS bucket",),
     "s3.PutBucketCors": ("s3:PutBucketCORS bucket",),
     "s3.DeleteBucketCors": ("s3:PutBucketCORS bucket",),

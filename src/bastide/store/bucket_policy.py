@@ -8,7 +8,7 @@ from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
-from bastide.store import records
+from bastide.store import errors, records
 from bastide.store.model import Params
 from bastide.store.names import text_bytes
 from bastide.store.ports import PolicyDocuments
@@ -46,18 +46,14 @@ class BucketPolicies:
         kept = self.documents.checked(call.account, arn, document)
         self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=kept))
         self.documents.changed(call.account, bucket.name)
+        call.notes.status = 204
         return {}
 
     @operation("Bucket", "ExpectedBucketOwner")
     def get_bucket_policy(self, call: Call, req: Params) -> Params:
         bucket = self.doors.bucket(call, req)
         if bucket.policy is None:
-            raise ServiceError(
-                "NoSuchBucketPolicy",
-                "The bucket policy does not exist",
-                status=404,
-                members={"BucketName": bucket.name},
-            )
+            raise errors.no_such_policy(bucket.name)
         return {"Policy": self.documents.shown(call.account, bucket.policy)}
 
     @operation("Bucket", "ExpectedBucketOwner")

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 
+from bastide.kernel.call import Call
 from bastide.store import errors
 from bastide.store.model import Version
+from bastide.store.requests import moment, quoted
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*")
 
@@ -58,9 +61,11 @@ def of_copy_source(req: Mapping[str, Any]) -> Conditions:
     )
 
 
-def check_read(conditions: Conditions, version: Version) -> None:
+def check_read(call: Call, conditions: Conditions, version: Version) -> None:
     failed = conditions.failed(version)
     if failed in ("If-None-Match", "If-Modified-Since"):
+        modified = format_datetime(moment(version.modified_ms), usegmt=True)
+        call.notes.headers |= {"etag": quoted(version.etag), "last-modified": modified}
         raise errors.not_modified()
     if failed:
         raise errors.precondition_failed(failed)

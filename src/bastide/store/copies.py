@@ -144,8 +144,11 @@ def _check_size(size: int) -> None:
 
 
 def _check_changes(req: Params, bucket: Bucket, source: Version, key: bytes) -> None:
+    """A copy onto itself must change something, or be a version of its own."""
     same = source.bucket_id == bucket.id and source.key == key and source.is_latest
-    if same and req.get("MetadataDirective") != "REPLACE":
+    named = any(req.get(name) for name in ("StorageClass", "ServerSideEncryption"))
+    makes_new = named or bucket.versioning == "Enabled"
+    if same and not makes_new and req.get("MetadataDirective") != "REPLACE":
         raise errors.invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself "
             "without changing the object's metadata, storage class, website redirect location "

@@ -44,6 +44,28 @@ def access_denied() -> ServiceError:
     return ServiceError("AccessDenied", "Access Denied", status=403)
 
 
+def no_acls() -> ServiceError:
+    """Every bucket is BucketOwnerEnforced."""
+    return ServiceError(
+        "AccessControlListNotSupported", "The bucket does not allow ACLs", status=400
+    )
+
+
+def invalid_storage_class() -> ServiceError:
+    return ServiceError(
+        "InvalidStorageClass", "The storage class you specified is not valid", status=400
+    )
+
+
+def no_such_policy(name: str) -> ServiceError:
+    return ServiceError(
+        "NoSuchBucketPolicy",
+        "The bucket policy does not exist",
+        status=404,
+        members={"BucketName": name},
+    )
+
+
 def invalid_argument(message: str, name: str = "", value: str = "") -> ServiceError:
     members = {"ArgumentName": name, "ArgumentValue": value} if name else {}
     return ServiceError("InvalidArgument", message, status=400, members=members)

@@ -7,7 +7,7 @@ from bastide.kernel.call import Call
 from bastide.store import errors, shelf
 from bastide.store.content import ObjectReader
 from bastide.store.model import Bucket, Version
-from bastide.store.names import key_bytes
+from bastide.store.names import check_version_id, key_bytes
 from bastide.store.requests import Doors
 from bastide.store.shelf import Shelf
 
@@ -24,6 +24,7 @@ class Wanted:
 def found(shelf: Shelf, doors: Doors, call: Call, wanted: Wanted, method: str) -> Version:
     """An object that can be read; S3's error for one that is absent or a delete marker."""
     bucket, key, version_id = wanted.bucket, wanted.key, wanted.version_id
+    check_version_id(version_id)
     version = shelf.find(bucket, key_bytes(key), version_id)
     if version is None:
         if version_id is not None and doors.permits(call, "ListBucket", bucket.name):

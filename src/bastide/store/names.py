@@ -9,10 +9,13 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from bastide.kernel.errors import ServiceError
 from bastide.store import errors
+from bastide.store.model import NULL_VERSION
 
 KEY_SIZE_MAX = 1024
+VERSION_ID_SIZE = 32
 METADATA_SIZE_MAX = 2048
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_VERSION = re.compile(f"[A-Za-z0-9]{{{VERSION_ID_SIZE}}}")
 _IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -46,6 +49,12 @@ def key_bytes(key: str) -> bytes:
             members={"Size": str(len(raw)), "MaxSizeAllowed": str(KEY_SIZE_MAX)},
         )
     return raw
+
+
+def check_version_id(version_id: str | None) -> None:
+    """What no version can be called is no version's absence."""
+    if version_id not in (None, NULL_VERSION) and not _VERSION.fullmatch(version_id):
+        raise errors.invalid_argument("Invalid version id specified", "versionId", version_id)
 
 
 def text_bytes(text: str) -> bytes:

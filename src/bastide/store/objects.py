@@ -13,7 +13,7 @@ from bastide.kernel.operation import operation
 from bastide.store import conditions, errors, requests, shelf
 from bastide.store.lookup import Wanted, found
 from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Version
-from bastide.store.names import key_bytes
+from bastide.store.names import check_version_id, key_bytes
 from bastide.store.requests import (
     ACCEPTED,
     FACT_MEMBERS,
@@ -39,6 +39,10 @@ _READ_MEMBERS = (
     "IfModifiedSince", "IfUnmodifiedSince", "ExpectedBucketOwner", "ChecksumMode", *_OVERRIDES,
 )  # fmt: skip
 _PAYER = {"RequestPayer": ACCEPTED["RequestPayer"]}
+_DELETE_ACCEPTED = {
+    **_PAYER,
+    "BypassGovernanceRetention": "nothing is retained here, so there is nothing to bypass",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +94,27 @@ class Objects:
             chosen = self._choose(call, req, bucket, "GET")
             reader = self.shelf.reader(bucket, chosen.version, chosen.start, chosen.end)
             if reader is not None:
-                return {**_described(req, bucket, chosen), "Body": reader}
+                return {**_described(call, req, bucket, chosen), "Body": reader}
         raise shelf.replaced_too_often()
 
     @operation(*_READ_MEMBERS, accepted=_PAYER)
     def head_object(self, call: Call, req: Params) -> Params:
         bucket = self.doors.bucket(call, req)
-        return _described(req, bucket, self._choose(call, req, bucket, "HEAD"))
+        return _described(call, req, bucket, self._choose(call, req, bucket, "HEAD"))
 
-    @operation("Bucket", "Key", "VersionId", "IfMatch", "ExpectedBucketOwner", accepted=_PAYER)
+    @operation(
+        "Bucket", "Key", "VersionId", "IfMatch", "ExpectedBucketOwner", accepted=_DELETE_ACCEPTED
+    )
     def delete_object(self, call: Call, req: Params) -> Params:
         key = key_bytes(req["Key"])
         bucket = self.doors.bucket(call, req)
+        check_version_id(req.get("VersionId"))
         removed = self.shelf.remove(bucket, key, req.get("VersionId"), req.get("IfMatch"))
         return _removed_members(removed)
 
     @operation(
         "Bucket", "Delete.Objects.Key", "Delete.Objects.VersionId", "Delete.Quiet",
-        "ChecksumAlgorithm", "ExpectedBucketOwner", accepted=_PAYER,
+        "ChecksumAlgorithm", "ExpectedBucketOwner", accepted=_DELETE_ACCEPTED,
     )  # fmt: skip
     def delete_objects(self, call: Call, req: Params) -> Params:
         wanted = req["Delete"].get("Objects") or []
@@ -116,6 +123,7 @@ class Objects:
         bucket = self.doors.bucket(call, req)
         failed, allowed = self._sorted_out(call, bucket, wanted)
         done = self._remove_all(bucket, allowed)
+        call.notes.audit |= {"deleted": str(len(done)), "refused": str(len(failed))}
         answer: Params = {} if req["Delete"].get("Quiet") else {"Deleted": done}
         return answer | ({"Errors": failed} if failed else {})
 
@@ -130,6 +138,7 @@ class Objects:
             action = "s3:DeleteObjectVersion" if each.get("VersionId") else "s3:DeleteObject"
             try:
                 key_bytes(each["Key"])
+                check_version_id(each.get("VersionId"))
                 if not standing.permits(action, s3(call.region, bucket.name, each["Key"])):
                     raise errors.access_denied()
             except ServiceError as error:
@@ -164,7 +173,7 @@ class Objects:
     def _choose(self, call: Call, req: Params, bucket: Bucket, method: str) -> _Chosen:
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
         version = found(self.shelf, self.doors, call, wanted, method)
-        conditions.check_read(conditions.of_read(req), version)
+        conditions.check_read(call, conditions.of_read(req), version)
         number = req.get("PartNumber")
         if number is not None:
             return self._part(req, version, number)
@@ -224,7 +233,7 @@ def version_member(version: Version) -> Params:
     return {} if version.version_id == "null" else {"VersionId": version.version_id}
 
 
-def _described(req: Params, bucket: Bucket, chosen: _Chosen) -> Params:
+def _described(call: Call, req: Params, bucket: Bucket, chosen: _Chosen) -> Params:
     version = chosen.version
     answer: Params = {
         "AcceptRanges": "bytes",
@@ -239,6 +248,7 @@ def _described(req: Params, bucket: Bucket, chosen: _Chosen) -> Params:
     if bucket.versioning:
         answer["VersionId"] = version.version_id
     if chosen.is_partial:
+        call.notes.status = 206
         answer["ContentRange"] = f"bytes {chosen.start}-{chosen.end - 1}/{version.size}"
     if chosen.parts:
         answer["PartsCount"] = chosen.parts

@@ -28,6 +28,10 @@ _ALLOWED = {
     "ServerSideEncryption": ("AES256", "aws:kms"),  # a named key is refused: SSEKMSKeyId
     "ChecksumAlgorithm": tuple(sorted(ALGORITHMS)),
 }
+_STORAGE_CLASSES = frozenset({
+    "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER",
+    "GLACIER_IR", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS",
+})  # fmt: skip
 FACT_MEMBERS = (*CONTENT_HEADERS, "Expires", "Metadata", "Tagging", "StorageClass")
 ACCEPTED = {
     "ACL": "only private and bucket-owner-full-control are taken, which is what every object has",
@@ -92,6 +96,10 @@ def refuse_values(call: Call, req: Params) -> None:
     for member, allowed in _ALLOWED.items():
         value = req.get(member)
         if value and value not in allowed:
+            if member == "ACL":
+                raise errors.no_acls()
+            if member == "StorageClass" and value not in _STORAGE_CLASSES:
+                raise errors.invalid_storage_class()
             raise unsupported(call.operation, f"{member}={value}")
 
 

@@ -13,6 +13,7 @@ from bastide.store import conditions, errors, records
 from bastide.store.content import Content, ObjectReader, Source
 from bastide.store.digests import DEFAULT, FULL_OBJECT
 from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Version
+from bastide.store.names import VERSION_ID_SIZE
 from bastide.store.ports import LabelOf
 from bastide.store.sealed import Place
 
@@ -77,7 +78,7 @@ class Shelf:
         self, bucket: Bucket, key: bytes, object_id: str, label: str, facts: Facts
     ) -> Version:
         return Version(
-            bucket_id=bucket.id, key=key, version_id=self.ids.word(32, ALNUM),
+            bucket_id=bucket.id, key=key, version_id=self.ids.word(VERSION_ID_SIZE, ALNUM),
             object_id=object_id, modified_ms=epoch_ms(self.clock.now()), label=label, facts=facts,
         )  # fmt: skip
 

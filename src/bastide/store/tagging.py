@@ -55,6 +55,7 @@ class Tagging:
         tags = checked_tags(req["Tagging"].get("TagSet") or [], BUCKET_TAGS_MAX)
         bucket = self.doors.bucket(call, req)
         self.shelf.database.write(lambda c: records.change_bucket(c, bucket.id, tags=tags))
+        call.notes.status = 204
         return {}
 
     @operation("Bucket", "ExpectedBucketOwner")

@@ -244,7 +244,7 @@ class Gateway:
         response = self._serializers.serialize(
             operation, route.protocol, output, progress.request_id
         )
-        return dressed(response, call, output)
+        return dressed(response, call, call.notes.status)
 
     async def _feed(
         self, handler: Handler, call: Call, params: Params, receive: Receive, arriving: Arriving
@@ -294,7 +294,7 @@ class Gateway:
         if isinstance(error, Unavailable):
             headers = (*response.headers, ("retry-after", str(max(1, round(error.retry_after_s)))))
             response = RawResponse(status=response.status, headers=headers, body=response.body)
-        return dressed(response, progress.call, {}) if progress.call else response
+        return dressed(response, progress.call) if progress.call else response
 
     def _record_refusal(self, progress: Progress, error: ServiceError) -> "Future[Any] | None":
         """The record of a call that had no effect; None for one whose record is open already, and

@@ -17,14 +17,12 @@ UNIT_SIZE = 512 * 1024
 EVENT_SIZE_MAX = 64 * 1024
 
 
-def dressed(response: RawResponse, call: Call, output: Mapping[str, Any]) -> RawResponse:
-    """The response with the handler's own headers; a part of an object is 206."""
-    status = response.status
-    if call.service == "s3" and output.get("ContentRange"):
-        status = 206
+def dressed(response: RawResponse, call: Call, status: int | None = None) -> RawResponse:
+    """The response with the handler's own headers, and its status if it says one."""
     extra = call.notes.headers
-    if not extra and status == response.status:
+    if not extra and status is None:
         return response
+    status = status or response.status
     headers = (*response.headers, *((name.lower(), value) for name, value in extra.items()))
     return RawResponse(status=status, headers=headers, body=response.body)
 

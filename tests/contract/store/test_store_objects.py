@@ -88,13 +88,21 @@ def test_what_was_said_of_an_object_comes_back(store):
 
 @pytest.mark.parametrize(
     "asked",
-    [{"ACL": "public-read"}, {"StorageClass": "GLACIER"}, {"ServerSideEncryption": "aws:kms:dsse"},
+    [{"StorageClass": "GLACIER"}, {"ServerSideEncryption": "aws:kms:dsse"},
      {"ChecksumAlgorithm": "XXHASH64"}],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_by_name(store, asked):
     store.bucket()
     with refused("UnsupportedOperation", 501):
         store.put("k", b"", **asked)
+
+
+def test_there_are_no_acls_and_no_made_up_storage_classes(store):
+    store.bucket()
+    with refused("AccessControlListNotSupported", 400):
+        store.put("k", b"", ACL="public-read")
+    with refused("InvalidStorageClass", 400):
+        store.put("k", b"", StorageClass="COLDER")
 
 
 def test_limits_are_refused_before_reading(store):
@@ -245,7 +253,7 @@ def test_versions_live_side_by_side(store):
     with refused("MethodNotAllowed", 405):
         store.get("k", VersionId=marker["VersionId"])
     with refused("NoSuchVersion", 404):
-        store.get("k", VersionId="nope")
+        store.get("k", VersionId="n" * 32)
     listed = store.call("list_object_versions", Bucket="bucket")
     assert [v["VersionId"] for v in listed["Versions"]] == [second, first, "null"]
     assert [m["IsLatest"] for m in listed["DeleteMarkers"]] == [True]
