@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
-from bastide.store import digests, errors
+from bastide.store import errors
 from bastide.store.listing import limit_of
 from bastide.store.lookup import Wanted, found
 from bastide.store.model import Blob, Params, Version
-from bastide.store.requests import ACCEPTED, Doors, checksum_members, moment
+from bastide.store.requests import ACCEPTED, Doors, checksum_members, moment, part_checksum_members
 from bastide.store.shelf import Shelf
 
 _NAMES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -64,7 +64,4 @@ def _parts(req: Params, version: Version, blobs: Sequence[Blob]) -> Params:
 
 
 def _part(version: Version, number: int, blob: Blob) -> Params:
-    sums = {
-        name: blob.checksums[name] for name in version.facts.checksums if name in blob.checksums
-    }
-    return {"PartNumber": number, "Size": blob.size, **digests.members(sums)}
+    return {"PartNumber": number, "Size": blob.size, **part_checksum_members(version, blob)}

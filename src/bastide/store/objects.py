@@ -53,7 +53,7 @@ class _Chosen:
     start: int
     end: int
     is_partial: bool
-    parts: int = 0
+    part: Blob | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +195,8 @@ class Objects:
             return _Chosen(version, 0, version.size, is_partial=version.size > 0)
         blobs = self.shelf.parts_of(version)
         start = sum(blob.size for blob in blobs[: number - 1])
-        end = start + blobs[number - 1].size
-        return _Chosen(version, start, end, is_partial=end > start, parts=version.parts)
+        part = blobs[number - 1]
+        return _Chosen(version, start, start + part.size, is_partial=part.size > 0, part=part)
 
 
 def check_declared(call: Call, req: Params) -> None:
@@ -250,14 +250,23 @@ def _described(call: Call, req: Params, bucket: Bucket, chosen: _Chosen) -> Para
     if chosen.is_partial:
         call.notes.status = 206
         answer["ContentRange"] = f"bytes {chosen.start}-{chosen.end - 1}/{version.size}"
-    if chosen.parts:
-        answer["PartsCount"] = chosen.parts
+    if chosen.part is not None:
+        answer["PartsCount"] = version.parts
     if version.facts.tags:
         answer["TagCount"] = len(version.facts.tags)
-    is_whole = chosen.end - chosen.start == version.size
-    if req.get("ChecksumMode") == "ENABLED" and is_whole:
-        answer |= checksum_members(version)
+    if req.get("ChecksumMode") == "ENABLED":
+        answer |= _checksums_of(chosen)
     return answer
+
+
+def _checksums_of(chosen: _Chosen) -> Params:
+    """Of a whole object, or of a part that was asked for by its number; a range has none."""
+    version = chosen.version
+    if chosen.part is not None:
+        sums = requests.part_checksum_members(version, chosen.part)
+        return {**sums, "ChecksumType": version.facts.checksum_type}
+    is_whole = chosen.end - chosen.start == version.size
+    return checksum_members(version) if is_whole else {}
 
 
 def _removed_members(removed: Removed) -> Params:

@@ -13,7 +13,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.store import digests, errors, names, records
 from bastide.store.digests import ALGORITHMS, DEFAULT
-from bastide.store.model import Bucket, Facts, Params, Version
+from bastide.store.model import Blob, Bucket, Facts, Params, Version
 from bastide.store.ports import Access
 
 CONTENT_HEADERS = (
@@ -188,6 +188,12 @@ def checksum_members(version: Version) -> Params:
         **digests.members(version.facts.checksums),
         "ChecksumType": version.facts.checksum_type,
     }
+
+
+def part_checksum_members(version: Version, part: Blob) -> Params:
+    """A part's own sums, by the algorithm of the object that it became a part of."""
+    sums = {name: part.checksums.get(name) for name in version.facts.checksums}
+    return digests.members({name: value for name, value in sums.items() if value})
 
 
 def moment(epoch_ms: int) -> datetime:

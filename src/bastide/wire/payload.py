@@ -5,6 +5,7 @@ may become visible before `readinto` has answered 0. The forms are a closed list
 them is refused (a new form that one handler forgets is how others were broken).
 """
 
+import base64
 import hashlib
 import hmac
 import zlib
@@ -23,6 +24,7 @@ LINE_MAX = 4096
 LINE_AHEAD = 64  # read at once in search of a line's end: the rest is data, which is copied twice
 CHUNK_SIZE_MAX = 64 * 1024 * 1024  # a signed chunk is held whole until its signature is checked
 TRAILERS_MAX = 16
+MD5_SIZE = 16
 
 
 class Form(StrEnum):
@@ -79,7 +81,7 @@ def promise_of(
     return Promise(
         form=form,
         size=_size(declared),
-        md5=raw.header("content-md5") or "",
+        md5=_md5(raw.header("content-md5")),
         sums=sums,
         trailer=trailer,
         signer=signer,
@@ -96,6 +98,16 @@ def _sums(raw: RawRequest) -> dict[str, str]:
                 raise invalid(f"The checksum {name[:64]} is not supported here.")
             sums[algorithm] = value
     return sums
+
+
+def _md5(text: str | None) -> str:
+    try:
+        if text is not None and len(base64.b64decode(text, validate=True)) != MD5_SIZE:
+            raise ValueError(text)
+    except ValueError:
+        message = "The Content-MD5 you specified was invalid."
+        raise ServiceError("InvalidDigest", message, status=400) from None
+    return text or ""
 
 
 def _size(text: str | None) -> int | None:

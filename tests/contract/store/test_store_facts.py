@@ -137,6 +137,12 @@ def test_attributes_of_parts(store):
         "get_object_attributes", Bucket="bucket", Key="k", ObjectAttributes=["ObjectParts"],
         PartNumberMarker=str(page["NextPartNumberMarker"]),
     )["ObjectParts"]  # fmt: skip
+    second = store.call(
+        "get_object", Bucket="bucket", Key="k", PartNumber=2, ChecksumMode="ENABLED"
+    )
+    second["Body"].close()
+    assert second["ChecksumCRC32"] == page["Parts"][1]["ChecksumCRC32"]
+    assert second["ChecksumType"] == "COMPOSITE"
     parts = page["Parts"] + rest["Parts"]
     assert [part["Size"] for part in parts] == [5 * MIB, 5 * MIB, 7]
     assert all(part["ChecksumCRC32"] for part in parts)
@@ -180,3 +186,11 @@ def test_a_copy_onto_itself_must_change_something(store):
     versioned = {"Bucket": "bucket", "VersioningConfiguration": {"Status": "Enabled"}}
     store.call("put_bucket_versioning", **versioned)
     assert store.call("copy_object", **again)["VersionId"] != "null"
+
+
+def test_an_empty_continuation_token_is_none(store):
+    store.bucket()
+    store.put("k")
+    page = store.call("list_objects_v2", Bucket="bucket", ContinuationToken="")
+    assert [each["Key"] for each in page["Contents"]] == ["k"]
+    assert page["ContinuationToken"] == ""

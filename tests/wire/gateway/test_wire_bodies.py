@@ -402,3 +402,14 @@ def test_compressed_bodies_are_bounded():
         with pytest.raises(ServiceError):
             inflated(wrong, 1 << 20)
     assert inflated(gzip.compress(b"hello"), 1 << 20) == b"hello"
+
+
+@pytest.mark.parametrize("md5", ["", "YWJj", "rubbish!", "AAAAAAAAAAAAAAAAAAAAAA"])
+def test_a_content_md5_that_is_none(md5):
+    headers = (("content-md5", md5), ("content-length", "1"))
+    raw = RawRequest(
+        method="PUT", raw_path="/b/k", raw_query="", headers=headers, secure=True, source_ip=""
+    )
+    with pytest.raises(ServiceError) as error:
+        promise_of(raw, "", None)
+    assert error.value.code == "InvalidDigest"
