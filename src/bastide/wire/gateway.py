@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -263,18 +263,7 @@ class Gateway:
     ) -> Any:
         if not handler.is_async:
             return await self._stages.threads.run(call.account, handler.method, call, params)
-        work = asyncio.ensure_future(handler.method(call, params))
-        leaving = asyncio.ensure_future(gone(receive))
-        try:
-            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                raise ServiceError("RequestTimeout", "The client has gone away.", status=400)
-            return work.result()
-        finally:
-            leaving.cancel()
-            if not work.done():
-                work.cancel()
+        return await _while_there(handler.method(call, params), receive)
 
     async def _failed(self, progress: Progress, error: Exception) -> RawResponse:
         """The refusal as the protocol writes it, recorded before it leaves."""
@@ -350,6 +339,28 @@ def decode(scope: dict[str, Any]) -> RawRequest:
         secure=scope["scheme"] == "https",
         source_ip=client[0] if client else "",
     )
+
+
+async def _while_there(work: Awaitable[Any], receive: Receive) -> Any:
+    """Do `work` for as long as its client is there to be answered."""
+    task = asyncio.current_task()
+    assert task is not None
+    leaving = asyncio.ensure_future(gone(receive))
+
+    def stop(_: "asyncio.Future[None]") -> None:
+        task.cancel()
+
+    leaving.add_done_callback(stop)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not leaving.done():
+            raise
+        task.uncancel()
+        raise ServiceError("RequestTimeout", "The client has gone away.", status=400) from None
+    finally:
+        leaving.remove_done_callback(stop)
+        leaving.cancel()
 
 
 async def _whole_body(

@@ -20,7 +20,7 @@ HEAD_TIMEOUT_S = 30.0
 LINGER_S = 5.0
 STALL_S = 60.0  # an answer that nobody reads
 PIPELINE_MAX = 8
-DRAINED_MAX = 4 * 1024 * 1024
+DRAINED_MAX = 16 * 1024 * 1024
 # Fields that decide nothing here. Any other is given once: whoever signs `a: 1,2` could else find
 # that it was read as `1` (RFC 9110, 5.3, lets a proxy join and split them).
 REPEATABLE = (b"accept", b"cache-control", b"cookie", b"forwarded", b"via", b"x-forwarded-")
@@ -36,6 +36,7 @@ class StrictProtocol(HttpToolsProtocol):
     head_fed = 0  # bytes received while a head is incomplete
     drained = 0  # bytes that came after the last answer
     in_head = True
+    is_too_large = False  # the head
     keeps = True  # the connection, once the request is whole
     parting = False
     timer: asyncio.TimerHandle | None = None
@@ -73,7 +74,8 @@ class StrictProtocol(HttpToolsProtocol):
         if not self.in_head:
             self.head_fed = 0
         elif self.head_fed > HEAD_FED_MAX and not self.parting:
-            self.send_400_response("The head of the request is too large.")
+            self.is_too_large = True
+            self.send_400_response("")
         elif self.timer is None and self.head_fed:
             self._await(HEAD_TIMEOUT_S)
 
@@ -117,7 +119,11 @@ class StrictProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP. Whose protocol it was to be is not known; S3's is plain."""
-        body = f"<Error><Code>BadRequest</Code><Message>{msg}</Message></Error>".encode()
+        code = "BadRequest"
+        if self.is_too_large:
+            code = "RequestHeaderSectionTooLarge"
+            msg = "Your request header and query parameters exceed the maximum allowed size."
+        body = f"<Error><Code>{code}</Code><Message>{msg}</Message></Error>".encode()
         head = (
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\n"
             b"connection: close\r\ncontent-length: %d\r\n\r\n"
@@ -156,6 +162,7 @@ class StrictProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self.head_size += size
         if self.head_size > HEAD_SIZE_MAX or len(self.headers) > HEADERS_MAX:
+            self.is_too_large = True
             raise ValueError("the head of the request is too large")
 
     def _hang_up(self) -> None:

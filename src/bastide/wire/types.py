@@ -25,13 +25,14 @@ class RawRequest:
     secure: bool
     source_ip: str
     body: Body = field(default_factory=EmptyBody)
+    _by_name: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", dict(reversed(self.headers)))
 
     def header(self, name: str) -> str | None:
         """The value of the only header of that (lower-case) name; the first if repeated."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self._by_name.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

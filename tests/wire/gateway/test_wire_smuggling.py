@@ -131,6 +131,30 @@ def test_never_served(live, name):
     assert live.is_well()
 
 
+REFUSALS = {
+    "huge header": (400, b"<Code>RequestHeaderSectionTooLarge</Code>"),
+    "large header": (400, b"<Code>RequestHeaderSectionTooLarge</Code>"),
+    "many headers": (400, b"<Code>RequestHeaderSectionTooLarge</Code>"),
+    "endless header": (400, b"<Code>RequestHeaderSectionTooLarge</Code>"),
+    "huge target": (400, b"<Code>RequestHeaderSectionTooLarge</Code>"),
+    "CL and TE": (400, b"<Code>BadRequest</Code>"),
+    "TE and CL": (400, b"<Code>BadRequest</Code>"),
+    "NUL in value": (400, b"<Code>BadRequest</Code>"),
+    "two hosts": (400, b"<Code>InvalidRequest</Code>"),
+    "no host": (400, b"<Code>InvalidRequest</Code>"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+def test_refusals_say_what_is_wrong(live, name):
+    """Also to a client that is still sending: the answer is not taken away by a reset."""
+    status, code = REFUSALS[name]
+    answer = live.raw(CORPUS[name], 2.0)
+    assert statuses(answer) == [status], answer[:500]
+    assert code in answer
+    assert b"connection: close" in answer or name.endswith(("host", "hosts"))
+
+
 def test_the_corpus_is_refused_for_its_own_fault(live):
     for good in (signed(), chunked(GOOD), chunked(b"5;ext=1\r\nhello\r\n0\r\n\r\n"),
                  signed(extra=b"Accept: a\r\nAccept: b\r\n")):  # fmt: skip
