@@ -101,7 +101,7 @@ class Found:
 def decide(request: Request, policies: Policies) -> Decision:
     """One decision."""
     identity = _found(request, policies.identity)
-    resource = _found(request, policies.resource)
+    resource = _found(request, policies.resource, bounded=policies.boundary is not None)
     boundary = None if policies.boundary is None else _found(request, policies.boundary)
     session = None if policies.session is None else _found(request, policies.session)
     for found, reason in (
@@ -133,8 +133,10 @@ def narrowed(request: Request, policies: Policies) -> Policies:
     """The statements that hold whatever the resource of the request: its action, its caller and
     its condition keys are looked at once for all the resources of a batch."""
 
+    bounded = policies.boundary is not None
+
     def kept(sources: Sequence[Source]) -> list[Source]:
-        return [(source, _holding(document, request)) for source, document in sources]
+        return [(source, _holding(document, request, bounded)) for source, document in sources]
 
     return Policies(
         identity=kept(policies.identity),
@@ -144,7 +146,7 @@ def narrowed(request: Request, policies: Policies) -> Policies:
     )
 
 
-def _holding(document: Document, request: Request) -> Document:
+def _holding(document: Document, request: Request, bounded: bool) -> Document:
     statements = [
         replace(statement, sid=statement.sid or str(index), resources=None, not_resource=False)
         for index, statement in enumerate(document.statements, 1)
@@ -154,18 +156,18 @@ def _holding(document: Document, request: Request) -> Document:
         statements=tuple(
             replace(open_, resources=whole.resources, not_resource=whole.not_resource, tests=())
             for open_, whole in zip(statements, document.statements, strict=True)
-            if _reach(open_, request) is not Grant.NONE
+            if _reach(open_, request, bounded) is not Grant.NONE
         ),
     )
 
 
-def _found(request: Request, sources: Sequence[Source]) -> Found:
+def _found(request: Request, sources: Sequence[Source], *, bounded: bool = False) -> Found:
     denies: list[str] = []
     allows: list[str] = []
     grant = Grant.NONE
     for source, document in sources:
         for index, statement in enumerate(document.statements):
-            reach = _reach(statement, request)
+            reach = _reach(statement, request, bounded)
             if reach is Grant.NONE:
                 continue
             name = f"{source}#{statement.sid or index + 1}"
@@ -177,8 +179,9 @@ def _found(request: Request, sources: Sequence[Source]) -> Found:
     return Found(tuple(denies), tuple(allows), grant)
 
 
-def _reach(statement: Statement, request: Request) -> Grant:
-    """NONE when the statement is not about this request."""
+def _reach(statement: Statement, request: Request, bounded: bool) -> Grant:
+    """NONE when the statement is not about this request. AWS documents that a Deny with
+    NotPrincipal meets everyone who is `bounded`, be they named or not."""
     action = request.action
     if any(glob.matches(action) for glob in statement.actions) == statement.not_action:
         return Grant.NONE
@@ -191,7 +194,8 @@ def _reach(statement: Statement, request: Request) -> Grant:
     if statement.principals is not None:
         reach = _principal_reach(statement.principals, request.caller)
         if statement.not_principal:
-            reach = Grant.ROLE if reach is Grant.NONE else Grant.NONE
+            spared = reach is not Grant.NONE and not (statement.deny and bounded)
+            reach = Grant.NONE if spared else Grant.ROLE
     if reach is Grant.NONE or not all(test.holds(context) for test in statement.tests):
         return Grant.NONE
     return reach
