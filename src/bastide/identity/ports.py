@@ -1,6 +1,7 @@
 """What identity needs from the key store and from policy; joined in `app.py`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bastide.kernel.call import Call
@@ -14,6 +15,17 @@ class Sealer(Protocol):
     def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The policies of a simulation, each with an id of where it is from. `caller` is what the
+    resource policy calls the one who asks."""
+
+    identity: Sequence[tuple[str, str]]
+    boundary: Sequence[tuple[str, str]] | None
+    resource: str | None
+    caller: str
+
+
 class Verdict(Protocol):
     """A decision of the policy evaluator."""
 
@@ -22,6 +34,9 @@ class Verdict(Protocol):
 
     @property
     def explicit_deny(self) -> bool: ...
+
+    @property
+    def outside_boundary(self) -> bool: ...
 
     @property
     def matched(self) -> Sequence[str]: ...
@@ -42,7 +57,7 @@ class Checks(Protocol):
 
     def simulate(
         self,
-        documents: Sequence[tuple[str, str]],
+        case: Case,
         action: str,
         resource: str,
         context: Mapping[str, str | Sequence[str]],

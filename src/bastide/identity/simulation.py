@@ -1,4 +1,4 @@
-"""SimulatePrincipalPolicy: what the stored identity policies would say.
+"""What policies would say: those that are stored, and those that are tried out.
 
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
@@ -11,14 +11,20 @@ from bastide.identity.directory import Directory
 from bastide.identity.entities import not_found
 from bastide.identity.model import Entity, Kind
 from bastide.identity.pages import page
-from bastide.identity.ports import Checks, Verdict
+from bastide.identity.ports import Case, Checks, Verdict
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 
 Params = dict[str, Any]
+Context = dict[str, str | Sequence[str]]
+Named = Sequence[tuple[str, str]]
 EVALUATIONS_MAX = 10_000
+_ASKED = (
+    "ActionNames", "ResourceArns", "PolicyInputList", "PermissionsBoundaryPolicyInputList",
+    "ResourcePolicy", "CallerArn", "ContextEntries", "MaxItems", "Marker",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +34,46 @@ class Simulation:
     directory: Directory
     checks: Checks
 
-    @operation(
-        "PolicySourceArn", "ActionNames", "ResourceArns", "PolicyInputList", "ContextEntries",
-        "MaxItems", "Marker",
-    )  # fmt: skip
+    @operation("PolicySourceArn", *_ASKED)
     def simulate_principal_policy(self, call: Call, req: Params) -> Params:
         entity = self._source(call, req["PolicySourceArn"])
-        documents = list(self.directory.policies_of(call.account, entity.arn))
-        for index, text in enumerate(req.get("PolicyInputList") or []):
+        held = list(self.directory.policies_of(call.account, entity.arn))
+        bound = self.directory.boundary_of(call.account, entity.arn)
+        case = self._case(req, held, [bound] if bound else [], entity.arn)
+        return self._evaluated(req, case, self._context(call, entity, req))
+
+    @operation(*_ASKED)
+    def simulate_custom_policy(self, call: Call, req: Params) -> Params:
+        return self._evaluated(req, self._case(req, [], [], ""), _entries(req))
+
+    def _case(self, req: Params, held: Named, bounds: Named, caller: str) -> Case:
+        """What is stored, and what is tried out beside it: an input boundary replaces the own."""
+        inputs = self._inputs(req, "PolicyInputList")
+        tried = self._inputs(req, "PermissionsBoundaryPolicyInputList")
+        resource = req.get("ResourcePolicy")
+        if resource is not None:
+            self.checks.check(resource, "resource", "InvalidInput")
+        return Case(
+            identity=[*held, *inputs],
+            boundary=(tried or bounds) or None,
+            resource=resource,
+            caller=req.get("CallerArn") or caller,
+        )
+
+    def _inputs(self, req: Params, member: str) -> list[tuple[str, str]]:
+        texts = req.get(member) or []
+        for text in texts:
             self.checks.check(text, "identity", "InvalidInput")
-            documents.append((f"PolicyInputList.{index + 1}", text))
-        context = self._context(call, entity, req)
+        return [(f"{member}.{index + 1}", text) for index, text in enumerate(texts)]
+
+    def _evaluated(self, req: Params, case: Case, context: Context) -> Params:
         resources = req.get("ResourceArns") or ["*"]
         pairs = [(action, arn) for action in req["ActionNames"] for arn in resources]
         if len(pairs) > EVALUATIONS_MAX:
             raise ServiceError("InvalidInput", "Too many actions and resources.", status=400)
         order = {pair: f"{index:06}" for index, pair in enumerate(pairs)}
         found, rest = page(list(order), req, "simulation", lambda pair: order[pair])
-        results = [self._result(documents, action, arn, context) for action, arn in found]
+        results = [self._result(case, action, arn, context) for action, arn in found]
         return {"EvaluationResults": results, **rest}
 
     def _source(self, call: Call, arn: str) -> Entity:
@@ -54,8 +82,8 @@ class Simulation:
             raise not_found(f"The entity with ARN {arn} cannot be found.")
         return entity
 
-    def _context(self, call: Call, entity: Entity, req: Params) -> dict[str, str | Sequence[str]]:
-        context: dict[str, str | Sequence[str]] = {
+    def _context(self, call: Call, entity: Entity, req: Params) -> Context:
+        context: Context = {
             "aws:PrincipalArn": entity.arn,
             "aws:PrincipalAccount": call.account,
             "aws:RequestedRegion": call.region.name,
@@ -65,29 +93,31 @@ class Simulation:
             context["aws:userid"] = entity.id
         for key, value in entity.tags.items():
             context[f"aws:PrincipalTag/{key}"] = value
-        for entry in req.get("ContextEntries") or []:
-            values = entry.get("ContextKeyValues") or []
-            many = str(entry.get("ContextKeyType", "")).endswith("List")
-            context[entry.get("ContextKeyName", "")] = (
-                values if many or len(values) != 1 else values[0]
-            )
-        return context
+        return context | _entries(req)
 
-    def _result(
-        self,
-        documents: Sequence[tuple[str, str]],
-        action: str,
-        arn: str,
-        context: dict[str, str | Sequence[str]],
-    ) -> Params:
-        verdict = self.checks.simulate(documents, action, arn, context)
-        return {
+    def _result(self, case: Case, action: str, arn: str, context: Context) -> Params:
+        verdict = self.checks.simulate(case, action, arn, context)
+        row: Params = {
             "EvalActionName": action,
             "EvalResourceName": arn,
             "EvalDecision": _word(verdict),
             "MatchedStatements": [_statement(name) for name in verdict.matched],
             "MissingContextValues": [],
         }
+        if case.boundary:
+            allowed = not verdict.outside_boundary
+            row["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": allowed}
+        return row
+
+
+def _entries(req: Params) -> Context:
+    context: Context = {}
+    for entry in req.get("ContextEntries") or []:
+        values = entry.get("ContextKeyValues") or []
+        many = str(entry.get("ContextKeyType", "")).endswith("List")
+        name = entry.get("ContextKeyName", "")
+        context[name] = values if many or len(values) != 1 else values[0]
+    return context
 
 
 def _word(verdict: Verdict) -> str:

@@ -28,7 +28,7 @@ from bastide.policy.evaluator import (
     trusted,
 )
 from bastide.policy.patterns import Context
-from bastide.policy.ports import Stored
+from bastide.policy.ports import SimulatedCase, Stored
 
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
@@ -176,13 +176,13 @@ class PolicyAuthorizer:
             parsed=self.parsed,
             caller=caller_of(principal),
             context=context,
-            identity=self._sources(texts),
-            boundary=self._sources([bound]) if bound else None,
-            session=None if session is None else self._sources([("session", s) for s in session]),
+            identity=self.sources(texts),
+            boundary=self.sources([bound]) if bound else None,
+            session=None if session is None else self.sources([("session", s) for s in session]),
             version=version,
         )
 
-    def _sources(self, texts: Sequence[tuple[str, str]]) -> list[Source]:
+    def sources(self, texts: Sequence[tuple[str, str]]) -> list[Source]:
         return [(source, self.parsed.of(text, PolicyKind.IDENTITY)) for source, text in texts]
 
 
@@ -270,20 +270,29 @@ class PolicyChecks:
 
     def simulate(
         self,
-        documents: Sequence[tuple[str, str]],
+        case: SimulatedCase,
         action: str,
         resource: str,
         context: Mapping[str, str | Sequence[str]],
     ) -> Decision:
-        """What identity policies alone say to an action that may not exist."""
-        sources = [
-            (source, self.authorizer.parsed.of(text, PolicyKind.IDENTITY))
-            for source, text in documents
-        ]
+        """What policies that need not be stored say to an action that may not exist."""
+        sources = self.authorizer.sources
+        text = case.resource
+        attached = [("ResourcePolicy", parse(text, PolicyKind.RESOURCE))] if text else []
         request = Request(
             action=action.lower(),
             resource=resource,
             context={key.lower(): value for key, value in context.items()},
-            caller=Caller(),
+            caller=Caller(account=_account_in(case.caller), own=case.caller, issuer=case.caller),
         )
-        return decide(request, Policies(identity=sources))
+        policies = Policies(
+            identity=sources(case.identity),
+            boundary=None if case.boundary is None else sources(case.boundary),
+            resource=attached,
+        )
+        return decide(request, policies)
+
+
+def _account_in(arn: str) -> str:
+    parsed = arns.parse(arn)
+    return parsed.account if parsed else ""

@@ -88,6 +88,10 @@ class Decision:
     def explicit_deny(self) -> bool:
         return self.reason.name.startswith("DENY_")
 
+    @property
+    def outside_boundary(self) -> bool:
+        return self.reason in (Reason.NO_BOUNDARY, Reason.DENY_BOUNDARY)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

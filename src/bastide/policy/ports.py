@@ -59,6 +59,19 @@ class NoResourceFacts:
         return "", (arns.regional(region, "bedrock", "", f"foundation-model/{identifier}"),)
 
 
+class SimulatedCase(Protocol):
+    """Policies to try out, each with an id of where it is from."""
+
+    @property
+    def identity(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def boundary(self) -> Sequence[tuple[str, str]] | None: ...
+    @property
+    def resource(self) -> str | None: ...
+    @property
+    def caller(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What is asked about what is stored: of principals and of resources."""

@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.identity_kit import policy, refused, trust
+from tests.identity_kit import JOB, SERVICE, policy, refused, trust
 
+from bastide.identity import builtin
 from bastide.kernel.call import Principal, PrincipalKind
 from bastide.kernel.errors import ServiceError
+
+AWS_POLICY = "arn:aws-us-gov:iam::aws:policy"
 
 
 def test_an_agency_has_an_administrator_who_may_do_everything(site, admin):
@@ -123,6 +126,77 @@ def test_simulation(site, admin):
     results = site.simulation.simulate_principal_policy(site.call(admin), asked)
     decisions = [each["EvalDecision"] for each in results["EvaluationResults"]]
     assert decisions == ["allowed", "explicitDeny", "implicitDeny"]
+
+
+def decisions(answer):
+    return [each["EvalDecision"] for each in answer["EvaluationResults"]]
+
+
+def test_a_simulation_minds_the_boundary(site, admin):
+    site.user(admin, "bob", policy("s3:*"))
+    call = site.call(admin)
+    boundary = {"UserName": "bob", "PermissionsBoundary": f"{AWS_POLICY}/AmazonS3ReadOnlyAccess"}
+    site.users.put_user_permissions_boundary(call, boundary)
+    asked = {
+        "PolicySourceArn": f"arn:aws-us-gov:iam::{admin.account}:user/bob",
+        "ActionNames": ["s3:GetObject", "s3:PutObject"],
+    }
+    answer = site.simulation.simulate_principal_policy(call, asked)
+    assert decisions(answer) == ["allowed", "implicitDeny"]
+    details = [each["PermissionsBoundaryDecisionDetail"] for each in answer["EvaluationResults"]]
+    assert [each["AllowedByPermissionsBoundary"] for each in details] == [True, False]
+    tried = asked | {"PermissionsBoundaryPolicyInputList": [policy("s3:Put*")]}
+    answer = site.simulation.simulate_principal_policy(call, tried)
+    assert decisions(answer) == ["implicitDeny", "allowed"]
+
+
+def test_policies_are_tried_out_before_they_are_stored(site, admin):
+    call = site.call(admin)
+    only = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    asked = {
+        "PolicyInputList": [policy("s3:Get*", Condition=only)],
+        "ActionNames": ["s3:GetObject", "s3:PutObject"],
+        "ResourceArns": ["arn:aws-us-gov:s3:::b/k"],
+    }
+    for address, expected in (("10.1.1.1", "allowed"), ("11.1.1.1", "implicitDeny")):
+        entry = {
+            "ContextKeyName": "aws:SourceIp",
+            "ContextKeyType": "ip",
+            "ContextKeyValues": [address],
+        }
+        answer = site.simulation.simulate_custom_policy(call, asked | {"ContextEntries": [entry]})
+        assert decisions(answer) == [expected, "implicitDeny"]
+    carol = f"arn:aws-us-gov:iam::{admin.account}:user/carol"
+    grant = json.loads(policy("s3:PutObject"))
+    grant["Statement"][0]["Principal"] = {"AWS": carol}
+    tried = asked | {"ResourcePolicy": json.dumps(grant), "CallerArn": carol}
+    answer = site.simulation.simulate_custom_policy(call, tried)
+    assert decisions(answer) == ["implicitDeny", "allowed"]
+    for bad in ({"PolicyInputList": ["{"]}, {"ResourcePolicy": policy()}):
+        refused("InvalidInput", site.simulation.simulate_custom_policy, call, asked | bad)
+
+
+@pytest.mark.parametrize("name", sorted(builtin.DOCUMENTS))
+def test_aws_s_policies_are_policies_and_exist_in_the_partition(site, admin, name):
+    call = site.call(admin)
+    site.checks.check(builtin.DOCUMENTS[name], "managed")
+    shown = site.policies.get_policy(call, {"PolicyArn": f"{AWS_POLICY}/{name}"})["Policy"]
+    assert shown["PolicyName"] == name
+    elsewhere = {"PolicyArn": f"arn:aws:iam::aws:policy/{name}"}
+    refused("NoSuchEntity", site.policies.get_policy, call, elsewhere)
+
+
+def test_sagemaker_s_full_access_is_as_narrow_as_aws_s(site, admin):
+    bob = site.user(admin, "bob")
+    full = {"UserName": "bob", "PolicyArn": f"{AWS_POLICY}/AmazonSageMakerFullAccess"}
+    site.users.attach_user_policy(site.call(admin), full)
+    place = "sagemaker-us-gov-west-1-1"
+    site.authorizer.authorize(site.call(bob, "s3.PutObject"), {"Bucket": place, "Key": "k"})
+    put = site.call(bob, "s3.PutObject")
+    refused("AccessDenied", site.authorizer.authorize, put, {"Bucket": "secrets", "Key": "k"})
+    role = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
+    passing = site.service_roles.check_pass
+    refused("AccessDeniedException", passing, site.call(bob), role, SERVICE, JOB)
 
 
 def test_pages_and_bad_markers(site, admin):
