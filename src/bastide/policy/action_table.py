@@ -80,6 +80,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "sagemaker:UpdateEndpoint sagemaker",
         "sagemaker:UpdateEndpoint endpoint-config",
     ),
+    "sagemaker.UpdateEndpointWeightsAndCapacities": (
+        "sagemaker:UpdateEndpointWeightsAndCapacities endpoint",
+    ),
     "sagemaker-runtime.InvokeEndpoint": ("sagemaker:InvokeEndpoint endpoint",),
     "sagemaker-runtime.InvokeEndpointWithResponseStream": ("sagemaker:InvokeEndpoint endpoint",),
     "sagemaker-runtime.InvokeEndpointAsync": ("sagemaker:InvokeEndpointAsync endpoint",),

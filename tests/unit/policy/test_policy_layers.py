@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bastide.policy.document import PolicyKind, parse
-from bastide.policy.evaluator import Caller, Policies, Reason, Request, decide
+from bastide.policy.evaluator import Caller, Grant, Policies, Reason, Request, decide, trusted
 
 USER = Caller(account="111122223333", own="AIDAUSER00000000", issuer="AIDAUSER00000000")
 SESSION = Caller(account="111122223333", own="AROAROLE00000000:s", issuer="AROAROLE00000000")
@@ -110,3 +110,25 @@ def test_what_decided_is_named():
     for action, names in (("s3:getobject", ("id#No",)), ("s3:putobject", ("id#1",))):
         request = Request(action=action, resource="arn:aws:s3:::b/k", context={}, caller=USER)
         assert decide(request, Policies(identity=source)).matched == names
+
+
+@pytest.mark.parametrize(
+    ("denied", "grant"), [("AIDAOTHER0000000", Grant.DIRECT), (USER.own, Grant.NONE)]
+)
+def test_a_deny_in_a_trust_policy_wins(denied, grant):
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": USER.own}}
+    denial = statement | {"Effect": "Deny", "Principal": {"AWS": denied}}
+    document = parse(json.dumps({"Statement": [statement, denial]}), PolicyKind.TRUST)
+    request = Request(action="sts:assumerole", resource="*", context={}, caller=USER)
+    assert trusted(request, document) is grant
+
+
+@pytest.mark.parametrize("named", [USER.own, "AIDAOTHER0000000"])
+def test_an_allow_with_not_principal_spares_who_is_named_bounded_or_not(named):
+    policies = Policies(
+        identity=[],
+        resource=parsed("allow", PolicyKind.RESOURCE, NotPrincipal={"AWS": named}),
+        boundary=parsed("allow"),
+    )
+    request = Request(action="s3:getobject", resource="arn:aws:s3:::b/k", context={}, caller=USER)
+    assert decide(request, policies).allowed == (named != USER.own)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.policy_kit import ME, USER, Desk, principal, statement
+from tests.policy_kit import ME, USER, Desk, document, principal, statement
 
 SAGEMAKER = f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ME}"
 TAGS = [{"Key": "Team", "Value": "blue"}]
@@ -117,3 +117,23 @@ def test_a_bearer_key_needs_leave_of_its_own():
         statement("bedrock:CallWithBearerToken", Condition=long_term),
     )
     assert desk.allows(*asked, who=bearer)
+
+
+@pytest.mark.parametrize("layer", ["bucket", "boundary", "session"])
+def test_tags_on_a_resource_are_read_whichever_policy_asks(layer):
+    arn = "arn:aws-us-gov:s3:::b/k"
+    secret = {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}
+    denial = statement("s3:GetObject", effect="Deny", Condition=secret)
+    text = document(statement(), denial)
+    asked = ("s3.GetObject", {"Bucket": "b", "Key": "k"})
+    desk, who = Desk(statement(), tagged={arn: {"secret": "yes"}}), principal()
+    assert desk.allows(*asked, who=who)
+    if layer == "bucket":
+        desk.held.buckets["b"] = document(denial | {"Principal": "*"})
+    elif layer == "boundary":
+        desk.held.boundaries[USER] = text
+    else:
+        who = principal(session_policies=(text,))
+    assert not desk.allows(*asked, who=who)
+    desk.held.tagged[arn] = {"secret": "no"}
+    assert desk.allows(*asked, who=who)
