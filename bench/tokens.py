@@ -1,7 +1,13 @@
-"""Tokens per second through Converse over tokens per second of the bare engine, 1 and 8 streams."""
+"""Tokens per second through Converse over tokens per second of the bare engine, 1 and 8 streams.
+
+The two are measured in turn, each time the other one first, and compared pair by pair: what the
+machine does besides falls on both.
+"""
 
 import http.client
 import json
+import math
+import os
 import socket
 import statistics
 import subprocess
@@ -9,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +24,22 @@ from tests.live import NAME, LiveRegion
 from bastide.inference.engine_main import SOCKET
 from bastide.inference.process import ENGINE
 from bastide.inference.walls import ENVIRONMENT
+from bastide.jobs import proctree
 from bench.common import Report, arguments
 
-TOKENS = 96
 PROMPT = "Tell a long story about a lighthouse keeper."
-STREAMS = (1, 8)
+TOKENS = {1: 96, 8: 32}  # of each stream, by how many there are
+ROUNDS = 15
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KEY = "bench"
 
 
-def _rate(one: Callable[[], int], streams: int) -> float:
+def _rate(one: Callable[[int], int], streams: int) -> float:
     """Tokens per second of `streams` calls at once."""
     counts: list[int] = []
-    threads = [threading.Thread(target=lambda: counts.append(one())) for _ in range(streams)]
+    threads = [
+        threading.Thread(target=lambda: counts.append(one(TOKENS[streams]))) for _ in range(streams)
+    ]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -37,11 +48,11 @@ def _rate(one: Callable[[], int], streams: int) -> float:
     return sum(counts) / (time.perf_counter() - started)
 
 
-def through(client: Any, model: str) -> int:
+def through(client: Any, model: str, tokens: int) -> int:
     answer = client.converse_stream(
         modelId=model,
         messages=[{"role": "user", "content": [{"text": PROMPT}]}],
-        inferenceConfig={"maxTokens": TOKENS, "temperature": 0.0},
+        inferenceConfig={"maxTokens": tokens, "temperature": 0.0},
     )
     return int(
         next(e["metadata"]["usage"]["outputTokens"] for e in answer["stream"] if "metadata" in e)
@@ -60,10 +71,10 @@ class _Engine(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-def bare(path: Path) -> int:
+def bare(path: Path, tokens: int) -> int:
     body = {
         "messages": [{"role": "user", "content": PROMPT}],
-        "max_tokens": TOKENS,
+        "max_tokens": tokens,
         "temperature": 0.0,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -95,9 +106,47 @@ def start_engine(region: LiveRegion, place: Path) -> subprocess.Popen[str]:
     return engine
 
 
+def interval(values: list[float]) -> tuple[float, float]:
+    """About 95 % for the median, by ranks: nothing is assumed of the noise."""
+    ordered = sorted(values)
+    cut = max(0, int(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))))
+    return ordered[cut], ordered[-1 - cut]
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Both ways to get `tokens` tokens; each answers how many came."""
+
+    ours: Callable[[int], int]
+    floor: Callable[[int], int]
+    region_pid: int
+
+    def compare(self, report: Report, streams: int, rounds: int) -> None:
+        for one in (self.ours, self.floor):  # loaded, and with every connection open
+            _rate(one, streams)
+        before = proctree.cpu_ticks(self.region_pid)
+        pairs = [self._pair(streams, turned=bool(n % 2)) for n in range(rounds)]
+        ticks = proctree.cpu_ticks(self.region_pid) - before
+        ratios = [ours / floor for ours, floor in pairs]
+        for name, rates in (("Converse", [p[0] for p in pairs]), ("bare", [p[1] for p in pairs])):
+            report.add(f"{name}, {streams} streams", statistics.median(rates), "tokens/s")
+        ratio = statistics.median(ratios)
+        report.add(f"ratio, {streams} streams", ratio, "x", target=0.98, bound=">=", n=rounds)
+        used_us = ticks * 1e6 / TICKS_PER_S / (rounds * streams * TOKENS[streams])
+        report.add(f"CPU of the region for a token, {streams} streams", used_us, "µs", n=rounds)
+        for end, value in zip(("from", "to"), interval(ratios), strict=True):
+            report.add(f"ratio, {streams} streams, 95 % {end}", value, "x", n=rounds)
+
+    def _pair(self, streams: int, *, turned: bool) -> tuple[float, float]:
+        if turned:
+            floor = _rate(self.floor, streams)
+            return _rate(self.ours, streams), floor
+        return _rate(self.ours, streams), _rate(self.floor, streams)
+
+
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()
     toml = f"[regions.{NAME}]\nport = 0\n[regions.{NAME}.engines]\nslots = 8\n"
     report = Report("bench.tokens")
@@ -108,30 +157,16 @@ def main() -> None:
         model = region.client("bedrock", "bench").list_foundation_models()["modelSummaries"][0][
             "modelId"
         ]
-        through(client, model)
         engine = start_engine(region, Path(home))
-        socket_path = Path(home) / SOCKET
-        bare(socket_path)
-        for streams in STREAMS:
-            pairs = [
-                (
-                    _rate(lambda: through(client, model), streams),
-                    _rate(lambda: bare(socket_path), streams),
-                )
-                for _ in range(chosen.rounds)
-            ]
-            ratio = statistics.median(mine / floor for mine, floor in pairs)
-            report.add(
-                f"Converse, {streams} streams", statistics.median(p[0] for p in pairs), "tokens/s"
-            )
-            report.add(
-                f"bare engine, {streams} streams",
-                statistics.median(p[1] for p in pairs),
-                "tokens/s",
-            )
-            n = chosen.rounds
-            report.add(f"ratio, {streams} streams", ratio, "x", target=0.98, bound=">=", n=n)
+        ways = Ways(
+            region_pid=region.status["pid"],
+            ours=lambda tokens: through(client, model, tokens),
+            floor=lambda tokens: bare(Path(home) / SOCKET, tokens),
+        )
+        for streams in TOKENS:
+            ways.compare(report, streams, chosen.rounds)
         engine.terminate()
+        engine.wait()
         region.stop()
     report.print(chosen.json)
 
