@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,6 @@ from botocore.exceptions import ClientError, EventStreamError
 from tests.live import NAME, LiveRegion, cache_home
 
 from bastide.cli.control import CommandFailed
-from bastide.inference.walls import ENVIRONMENT
 
 SMOL = "bastide.smollm2-135m-instruct-v1:0"
 SECOND = "site.second-v1:0"
@@ -34,7 +31,7 @@ memory_budget_mib = 500
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(trained_region, tmp_path_factory):
     """A region with the same weights under two ids, and memory for one of them at a time."""
     live = LiveRegion(tmp_path_factory.mktemp("bedrock"), toml=TOML)
     shelf = live.folder / "models"
@@ -440,78 +437,3 @@ def test_no_engine_outlives_its_region(site):
     site.start()
     assert engines_of(site) == []
     assert text_of(ask(site.client("bedrock-runtime", read_timeout=120))).startswith("1, 2, 3")
-
-
-APART = "site.apart-v1:0"
-SERVER = """
-import sys, threading, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.api_keys = sys.argv[1], ["sesame"]
-params.hostnames, params.port = ["127.0.0.1"], 0
-params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 2048, 2, 1
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-threading.Event().wait()
-"""
-
-
-@pytest.fixture
-def apart():
-    """A llama.cpp server that is not ours, and its address."""
-    weights = cache_home() / "models" / "smollm2-135m" / "model.gguf"
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(weights)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT, text=True,
-    )  # fmt: skip
-    yield server, server.stdout.readline().strip()
-    server.kill()
-    server.wait()
-    server.stdout.close()
-
-
-def with_engine(home, url):
-    """A region whose bastide.toml names an engine by URL."""
-    engine = f'url = "{url}/v1", model = "smol", key_file = "{home}/engine.key"'
-    toml = f"""
-[regions.{NAME}]
-port = 0
-[regions.{NAME}.engines]
-urls = {{ "{APART}" = {{ {engine} }} }}
-"""
-    return LiveRegion(home, toml=toml)
-
-
-def test_an_engine_by_its_url(tmp_path, apart):
-    server, url = apart
-    (tmp_path / "engine.key").write_text("sesame\n")
-    live = with_engine(tmp_path, url).start()
-    runtime = live.client("bedrock-runtime", read_timeout=120)
-    answer = ask(runtime, APART)
-    assert text_of(answer).startswith("1, 2, 3")
-    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-model"] == APART
-    events = list(stream_of(runtime, APART))
-    assert joined(events) == text_of(answer)
-    assert events[-1]["metadata"]["usage"] == answer["usage"]
-    counted = runtime.count_tokens(modelId=APART, input={"converse": {"messages": said(COUNT)}})
-    assert counted["inputTokens"] == answer["usage"]["inputTokens"]
-    with pytest.raises(runtime.exceptions.ValidationException, match="Input is too long"):
-        ask(runtime, APART, text="word " * 3000)
-    listed = live.client("bedrock").list_foundation_models()["modelSummaries"]
-    assert APART in {row["modelId"] for row in listed}
-    server.kill()
-    with pytest.raises(runtime.exceptions.ServiceUnavailableException):
-        ask(runtime, APART)
-    live.stop()
-
-
-def test_an_engine_whose_key_is_wrong_or_missing(tmp_path, apart):
-    _, url = apart
-    live = with_engine(tmp_path, url)
-    with pytest.raises(AssertionError, match=r"engine\.key"):
-        live.start()
-    (tmp_path / "engine.key").write_text("guess")
-    runtime = live.start().client("bedrock-runtime")
-    with pytest.raises(runtime.exceptions.ServiceUnavailableException):
-        ask(runtime, APART)
-    live.stop()

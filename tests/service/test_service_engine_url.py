@@ -1,0 +1,84 @@
+"""An engine that is not the region's own, by its URL in bastide.toml: a llama.cpp server apart."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.live import NAME, LiveRegion, cache_home
+from tests.service.test_service_bedrock import COUNT, ask, joined, said, stream_of, text_of
+
+from bastide.inference.walls import ENVIRONMENT
+
+APART = "site.apart-v1:0"
+SERVER = """
+import sys, threading, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.api_keys = sys.argv[1], ["sesame"]
+params.hostnames, params.port = ["127.0.0.1"], 0
+params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 2048, 2, 1
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def apart(trained_region):
+    """A llama.cpp server that is not ours, and its address."""
+    weights = cache_home() / "models" / "smollm2-135m" / "model.gguf"
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(weights)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT, text=True,
+    )  # fmt: skip
+    yield server, server.stdout.readline().strip()
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+def with_engine(home, url):
+    """A region whose bastide.toml names an engine by URL."""
+    engine = f'url = "{url}/v1", model = "smol", key_file = "{home}/engine.key"'
+    toml = f"""
+[regions.{NAME}]
+port = 0
+[regions.{NAME}.engines]
+urls = {{ "{APART}" = {{ {engine} }} }}
+"""
+    return LiveRegion(home, toml=toml)
+
+
+def test_an_engine_by_its_url(tmp_path, apart):
+    server, url = apart
+    (tmp_path / "engine.key").write_text("sesame\n")
+    live = with_engine(tmp_path, url).start()
+    runtime = live.client("bedrock-runtime", read_timeout=120)
+    answer = ask(runtime, APART)
+    assert text_of(answer).startswith("1, 2, 3")
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-model"] == APART
+    events = list(stream_of(runtime, APART))
+    assert joined(events) == text_of(answer)
+    assert events[-1]["metadata"]["usage"] == answer["usage"]
+    counted = runtime.count_tokens(modelId=APART, input={"converse": {"messages": said(COUNT)}})
+    assert counted["inputTokens"] == answer["usage"]["inputTokens"]
+    with pytest.raises(runtime.exceptions.ValidationException, match="Input is too long"):
+        ask(runtime, APART, text="word " * 3000)
+    listed = live.client("bedrock").list_foundation_models()["modelSummaries"]
+    assert APART in {row["modelId"] for row in listed}
+    server.kill()
+    with pytest.raises(runtime.exceptions.ServiceUnavailableException):
+        ask(runtime, APART)
+    live.stop()
+
+
+def test_an_engine_whose_key_is_wrong_or_missing(tmp_path, apart):
+    _, url = apart
+    live = with_engine(tmp_path, url)
+    with pytest.raises(AssertionError, match=r"engine\.key"):
+        live.start()
+    (tmp_path / "engine.key").write_text("guess")
+    runtime = live.start().client("bedrock-runtime")
+    with pytest.raises(runtime.exceptions.ServiceUnavailableException):
+        ask(runtime, APART)
+    live.stop()
