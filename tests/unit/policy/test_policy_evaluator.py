@@ -88,6 +88,30 @@ def test_what_is_no_variable_is_refused(text):
         Pattern.of(text)
 
 
+ORDERS = {
+    "Equals": (False, True, False),
+    "NotEquals": (True, False, True),
+    "LessThan": (True, False, False),
+    "LessThanEquals": (True, True, False),
+    "GreaterThan": (False, False, True),
+    "GreaterThanEquals": (False, True, True),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("Numeric", ["9", "10", "11"]),
+        ("Date", [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]),
+    ],
+)
+def test_orders_below_at_and_above(kind, values, order):
+    test = document(allow(Condition={f"{kind}{order}": {"a:key": values[1]}}))
+    found = tuple(says(test, a__key=value) == "allow" for value in values)
+    assert found == ORDERS[order]
+
+
 CONDITIONS = [
     # operator, wanted, value, holds, holds when the key is absent
     ("StringEquals", "a", "a", True, False),
