@@ -284,3 +284,12 @@ def test_actions_and_keys_of_other_services_may_be_named():
         allow(Resource="arn:aws:s3:::b/${cognito-identity.amazonaws.com:sub}/*"),
     )
     assert says(text) == "no"
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringLike", "StringEqualsIfExists"])
+def test_a_key_with_several_values_needs_a_set_operator(operator):
+    for values in (["a"], ["a", "b"]):
+        test = document(allow(Condition={operator: {"a:key": "a"}}))
+        assert says(test, a__key=values) == "no"
+        test = document(allow(Condition={f"ForAnyValue:{operator}": {"a:key": "a"}}))
+        assert says(test, a__key=values) == "allow"
