@@ -293,3 +293,10 @@ def test_a_key_with_several_values_needs_a_set_operator(operator):
         assert says(test, a__key=values) == "no"
         test = document(allow(Condition={f"ForAnyValue:{operator}": {"a:key": "a"}}))
         assert says(test, a__key=values) == "allow"
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringLike", "StringEqualsIgnoreCase"])
+def test_a_variable_without_a_value_matches_nothing(operator):
+    test = document(allow(Condition={operator: {"a:key": "${aws:absent}"}}))
+    assert says(test, a__key="x") == says(test, a__key="") == "no"
+    assert says(test, a__key="x", aws__absent="x") == "allow"
