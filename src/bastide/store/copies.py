@@ -144,11 +144,14 @@ def _check_size(size: int) -> None:
 
 
 def _check_changes(req: Params, bucket: Bucket, source: Version, key: bytes) -> None:
-    """A copy onto itself must change something, or be a version of its own."""
-    same = source.bucket_id == bucket.id and source.key == key and source.is_latest
-    named = any(req.get(name) for name in ("StorageClass", "ServerSideEncryption"))
-    makes_new = named or bucket.versioning == "Enabled"
-    if same and not makes_new and req.get("MetadataDirective") != "REPLACE":
+    """A copy onto itself must name something to change, or the version to bring back."""
+    same = source.bucket_id == bucket.id and source.key == key
+    names_something = (
+        req.get("MetadataDirective") == "REPLACE"
+        or any(req.get(name) for name in ("StorageClass", "ServerSideEncryption"))
+        or parse_copy_source(req["CopySource"])[2] is not None
+    )
+    if same and not names_something:
         raise errors.invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself "
             "without changing the object's metadata, storage class, website redirect location "

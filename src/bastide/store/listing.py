@@ -48,7 +48,7 @@ class Listing:
         bucket = self.doors.bucket(call, req)
         encoding = req.get("EncodingType")
         token, start_after = req.get("ContinuationToken"), req.get("StartAfter") or ""
-        after = self._opened(bucket, token) if token else text_bytes(start_after)
+        after = text_bytes(start_after) if token is None else self._opened(bucket, token)
         page = self._page(bucket, req, after)
         owner = {"Owner": owner_of(call.account)} if req.get("FetchOwner") else {}
         answer = _framed(req, page) | {
