@@ -24,6 +24,7 @@ from bastide.serving.endpoint_configs import EndpointConfigs
 from bastide.serving.endpoints import Endpoints
 from bastide.serving.invocations import Invocations
 from bastide.serving.kind import EndpointKind
+from bastide.serving.load import Load
 from bastide.serving.models import Models as ServedModels
 from bastide.serving.planning import Planner
 from bastide.serving.replicas import Replicas
@@ -58,13 +59,15 @@ def open_machine_learning(
     scanner, replicas = PatternScanner(), Replicas()
     training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner))
     routes = Routes(database=database)
-    settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes)
+    load = Load()
+    settler = Settler(database=database, clock=clock, jobs=workshop.jobs, routes=routes, load=load)
     invocations = Invocations(
         clock=clock,
         jobs=workshop.jobs,
         routes=routes,
         replicas=replicas,
         metrics=metric_sink,
+        load=load,
     )
     return MachineLearning(
         settler=settler,

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Invocations:
     routes: Routes
     replicas: Replicas
     metrics: MetricLog
-    load: Load = field(default_factory=Load)
+    load: Load
 
     @operation(*_MEMBERS)
     async def invoke_endpoint(self, call: Call, req: Params) -> Params:

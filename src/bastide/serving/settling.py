@@ -19,6 +19,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.serving import records
 from bastide.serving.kind import KIND
+from bastide.serving.load import Load
 from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
 from bastide.serving.routes import Routes
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 ROUNDS_MAX = 8
 RETRY_S = 1.0
 PLACE_LOOK_S = 15.0
+DRAIN_FIRST_S = 0.5  # for callers that have found their way and are not there yet
+DRAIN_MAX_S = 60.0  # a call takes no longer
 PLACE_TIMEOUT = timedelta(minutes=15)  # a deployment that finds no room by then has failed
 
 
@@ -105,6 +108,8 @@ class Settler:
     clock: Clock
     jobs: Jobs
     routes: Routes
+    load: Load
+    _retired: dict[str, float] = field(default_factory=dict)  # job id → since when
     _queue: "queue.SimpleQueue[tuple[str, str] | None]" = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -143,9 +148,26 @@ class Settler:
         if after != before and not self._store(before, after):
             return True  # changed by a caller meanwhile: look again
         self.routes.drop(account, name)
-        for each in after.old if after else ():
-            self.jobs.forget(each)
+        if after is not None:
+            self._take_down(after, {*before.old, *after.old})
         return after is not None and after.status is not before.status
+
+    def _take_down(self, endpoint: Endpoint, old: set[str]) -> None:
+        """Whoever is being answered by what was replaced gets the answer first."""
+        for each in sorted(old):
+            if endpoint.status is EndpointStatus.DELETING or self._drained(each):
+                self._retired.pop(each, None)
+                self.jobs.forget(each)
+        if any(each in self._retired for each in old):
+            self._later(DRAIN_FIRST_S, endpoint.account, endpoint.name)
+
+    def _drained(self, job_id: str) -> bool:
+        if _over(self.jobs.find(job_id)):
+            return True
+        now_s = self.clock.monotonic_s()
+        waited_s = now_s - self._retired.setdefault(job_id, now_s)
+        busy = any(self.load.busy.get(socket) for socket in self.jobs.sockets(job_id))
+        return waited_s >= (DRAIN_MAX_S if busy else DRAIN_FIRST_S)
 
     def _next(self, before: Endpoint) -> Endpoint | None:
         coming = before.next.job_ids if before.next else frozenset()

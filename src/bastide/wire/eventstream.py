@@ -42,13 +42,13 @@ def event(name: str, content_type: str, payload: bytes) -> Frame:
     return frame(headers, payload)
 
 
-def exception(name: str, message: str, members: Mapping[str, object] | None = None) -> Frame:
+def exception(name: str, members: Mapping[str, object]) -> Frame:
     headers = {
         ":exception-type": name,
         ":content-type": "application/json",
         ":message-type": "exception",
     }
-    return frame(headers, json.dumps({"message": message, **(members or {})}).encode())
+    return frame(headers, json.dumps(members).encode())
 
 
 def initial_response(payload: bytes) -> Frame:
@@ -62,8 +62,11 @@ class EventWriter:
     def __init__(self, union: Shape, body_of: Callable[[Shape], Callable[[Any], bytes]]) -> None:
         self._writers: dict[str, Callable[[Any], Frame]] = {}
         self._exceptions: dict[str, str] = {}
+        self._messages: dict[str, str] = {}  # how each exception spells its message
         for name, shape in union.members.items():
             if shape.metadata.get("exception"):
+                spelled = [key for key in shape.members if key.lower() == "message"]
+                self._messages[name] = spelled[0] if spelled else "message"
                 self._exceptions[shape.name] = name
                 self._exceptions[shape.error_code if shape.type_name == "structure" else name] = (
                     name
@@ -80,7 +83,8 @@ class EventWriter:
         if isinstance(error, Unavailable):
             error = ServiceError("ServiceUnavailableException", "The service is not available now.")
         name = self._exceptions.get(error.code, error.code)
-        return exception(name, error.message, error.members)
+        said = self._messages.get(name, "message")
+        return exception(name, {said: error.message, **error.members})
 
     def frames(self, events: Iterator[Mapping[str, Any]]) -> Iterator[Frame]:
         try:

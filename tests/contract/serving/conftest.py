@@ -29,11 +29,12 @@ from bastide.serving.endpoint_configs import EndpointConfigs
 from bastide.serving.endpoints import Endpoints
 from bastide.serving.invocations import Invocations
 from bastide.serving.kind import EndpointKind
+from bastide.serving.load import Load
 from bastide.serving.models import Models
 from bastide.serving.planning import Planner
 from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
-from bastide.serving.settling import Settler
+from bastide.serving.settling import DRAIN_FIRST_S, Settler
 from bastide.serving.shelf import Shelf
 from bastide.training.tags import TagStore
 
@@ -85,10 +86,10 @@ def world(database):
         jobs = FakeJobs()
         clock = jobs.clock
         objects, permits, environments = FakeObjects(), FakePermits(), FakeEnvironments()
-        replicas = Replicas()
+        replicas, load = Replicas(), Load()
         loop = asyncio.Runner()
         routes = Routes(database=database)
-        settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes)
+        settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes, load=load)
         tags = TagStore(database=database)
         shelf = Shelf(database=database, clock=clock, tags=tags, table=records.models, noun="model")
         models = Models(shelf=shelf, roles=FakeRoles(), environments=environments)
@@ -102,7 +103,7 @@ def world(database):
         )
         invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas,
-            metrics=MetricSink(database=database, clock=clock),
+            metrics=MetricSink(database=database, clock=clock), load=load,
         )  # fmt: skip
         kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=permits, objects=objects,
@@ -131,6 +132,11 @@ def world(database):
 
         def describe(self, account=ONE):
             return self.endpoints.describe_endpoint(call(account=account), {"EndpointName": "E"})
+
+        def drain(self):
+            """The time for which what was replaced is kept is over."""
+            self.clock.advance(DRAIN_FIRST_S)
+            self.settler.settle(ONE, "E")
 
         def all_jobs(self):
             return sorted(self.jobs.jobs)

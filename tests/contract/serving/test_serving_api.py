@@ -149,6 +149,8 @@ def test_update_brings_the_new_up_first(in_service, echo):
     in_service.settler.settle(ONE, "E")
     told = in_service.describe()
     assert (told["EndpointStatus"], told["EndpointConfigName"]) == ("InService", "C2")
+    assert in_service.all_jobs() == sorted([old, new])  # somebody may be on the way to the old
+    in_service.drain()
     assert in_service.all_jobs() == [new]
     assert in_service.invoke()["Body"] == b"b:x"
 
@@ -172,7 +174,11 @@ def test_a_crash_between_the_row_and_the_job(world, database):
     world.create()
     world.jobs.jobs.clear()
     again = Settler(
-        database=database, clock=world.clock, jobs=world.jobs, routes=Routes(database=database)
+        database=database,
+        clock=world.clock,
+        jobs=world.jobs,
+        load=world.load,
+        routes=Routes(database=database),
     )
     again.start()
     again.close()

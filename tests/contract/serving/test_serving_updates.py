@@ -60,6 +60,7 @@ def test_a_count_changes_beside_what_runs(two, echo):
     two.jobs.where[new] = [echo("x"), echo("y")]
     two.jobs.go(new, Status.READY)
     two.settler.settle(ONE, "E")
+    two.drain()
     assert two.all_jobs() == sorted([b, new])
     assert {two.invoke(TargetVariant="a")["Body"] for _ in range(2)} == {b"x:x", b"y:x"}
 
@@ -72,6 +73,7 @@ def test_a_count_that_fails_leaves_what_runs(two):
     two.settler.settle(ONE, "E")
     told = two.describe()
     assert (told["EndpointStatus"], told["FailureReason"]) == ("InService", "no")
+    two.drain()
     assert two.all_jobs() == before
     assert two.invoke(TargetVariant="b")["Body"] == b"b:x"
 
@@ -172,6 +174,7 @@ def test_an_update_that_finds_no_room_is_undone(two):
     told = two.describe()
     assert told["EndpointStatus"] == "InService"
     assert "Unable to provision" in told["FailureReason"]
+    two.drain()
     assert two.all_jobs() == before
 
 
@@ -221,6 +224,20 @@ def test_tags_are_looked_at_before_anything_is_made(world):
         )
     assert world.endpoints.list_endpoints(call(), {})["Endpoints"] == []
     assert world.all_jobs() == []
+
+
+def test_what_is_replaced_ends_its_calls_first(two):
+    a, _ = two.all_jobs()
+    two.config("C2", ("n", 1.0, 1))
+    update(two, "C2")
+    (new,) = {*two.all_jobs()} - {a, _}
+    with two.load.call(two.jobs.where[a][0]):
+        two.jobs.go(new, Status.READY)
+        two.settler.settle(ONE, "E")
+        two.drain()
+        assert two.all_jobs() == sorted([a, new])
+    two.drain()
+    assert two.all_jobs() == [new]
 
 
 @pytest.mark.parametrize("state", [Status.PENDING, Status.RUNNING])

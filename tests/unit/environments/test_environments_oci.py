@@ -1,81 +1,18 @@
 """Images: layers, whiteouts, digests, links, and a job that runs in one."""
 
 import contextlib
-import hashlib
 import io
 import json
 import os
-import platform
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
+from tests.images import ARCHITECTURE, file, image, layer, link, sha, shell_entries
 
 from bastide.environments import oci
 from bastide.environments.catalogue import Environments
 from bastide.kernel.errors import ServiceError
-
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-
-
-def layer(*entries):
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        for name, kind, content, mode in entries:
-            info = tarfile.TarInfo(name)
-            info.type, info.mode = kind, mode
-            if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-                info.linkname = content
-                tar.addfile(info)
-            else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    return made.getvalue()
-
-
-def file(name, content=b"x", mode=0o644):
-    return (name, tarfile.REGTYPE, content, mode)
-
-
-def link(name, target, kind=tarfile.SYMTYPE):
-    return (name, kind, target, 0o777)
-
-
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-def image(path, *layers, config=None, spoil=None, packed=None):
-    """An OCI layout in a TAR; layers are gzipped, as registries store them."""
-    import gzip
-
-    packed = [packed] if packed else [gzip.compress(each, mtime=0) for each in layers]
-    told = {
-        "architecture": ARCHITECTURE,
-        "os": "linux",
-        "config": config or {},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha(each)}" for each in layers]},
-    }
-    config_text = json.dumps(told).encode()
-    manifest = json.dumps(
-        {
-            "schemaVersion": 2,
-            "config": {"digest": f"sha256:{sha(config_text)}"},
-            "layers": [{"digest": f"sha256:{sha(each)}"} for each in packed],
-        }
-    ).encode()
-    blobs = {f"blobs/sha256/{sha(each)}": each for each in (config_text, manifest, *packed)}
-    if spoil is not None:
-        name = f"blobs/sha256/{sha((config_text, manifest, *packed)[spoil])}"
-        blobs[name] = blobs[name][:-1] + bytes([blobs[name][-1] ^ 1])
-    index = json.dumps({"manifests": [{"digest": f"sha256:{sha(manifest)}"}]}).encode()
-    with tarfile.open(path, "w") as tar:
-        for name, data in {"index.json": index, **blobs}.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
 
 
 def unpack(path, target):
@@ -246,20 +183,14 @@ def test_image_names(tmp_path):
     assert environments.listing()[0]["built"] is False
 
 
-def shell_layer():
-    """/bin/sh of this machine with the libraries that it needs."""
-    shell = os.path.realpath("/bin/sh")
-    listed = subprocess.run(["ldd", shell], capture_output=True, text=True, check=True).stdout
-    paths = [word for word in listed.split() if word.startswith("/")]
-    entries = [file("bin/sh", Path(shell).read_bytes(), 0o755)]
-    entries += [file(path.lstrip("/"), Path(path).read_bytes(), 0o755) for path in paths]
-    return layer(*entries, file("marker"))
-
-
 def test_a_job_runs_in_an_imported_image(tmp_path):
     from tests.jobs_kit import Site, local_executor
 
-    tar = image(tmp_path / "i.tar", shell_layer(), config={"Entrypoint": ["/bin/sh"]})
+    tar = image(
+        tmp_path / "i.tar",
+        layer(*shell_entries(), file("marker")),
+        config={"Entrypoint": ["/bin/sh"]},
+    )
     environments = Environments(folder=tmp_path / "envs", locks={})
     assert list(environments.import_oci(tar, "registry.example/mine:1"))
     made = environments.for_image("registry.example/mine:1")
