@@ -59,7 +59,7 @@ def open_workshop(core: Core) -> Workshop:
     environments = Environments(
         folder=(core.home / "environments").resolve(),
         locks={path.stem: path for path in locks_folder().glob("*.txt")},
-        uv=_beside_python("uv"),
+        uv=Path(sys.executable).parent / "uv",
     )
     missing = found.missing(wanted.allow_missing_layers)
     return Workshop(

@@ -34,47 +34,24 @@ def prefix_of(interpreter: Path) -> Path:
     return Path(answer.stdout.strip()).resolve()
 
 
-def venv(*, lock: Path, target: Path, interpreter: Path, uv: Path | None) -> Iterator[str]:
+def venv(*, lock: Path, target: Path, interpreter: Path, uv: Path) -> Iterator[str]:
     """Make a relocatable virtual environment at `target`. Yields what it is about to do."""
     making = target.with_name(f".{target.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.parent.mkdir(parents=True, exist_ok=True)
     python = prefix_of(interpreter) / "bin" / f"python3.{sys.version_info.minor}"
     yield f"creating {target.name}"
-    if uv is not None:
-        _run([str(uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(making)])
-        yield f"installing {_count(lock)} packages"
-        _run(
-            [
-                *(str(uv), "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
-                *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
-                *("-r", str(lock)),
-            ]
-        )
-    else:
-        yield from _with_pip(lock, making, python)
+    _run([str(uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(making)])
+    yield f"installing {_count(lock)} packages"
+    _run(
+        [
+            *(str(uv), "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
+            *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
+            *("-r", str(lock)),
+        ]
+    )
     yield "publishing"
     publish(making, target)
-
-
-def _with_pip(lock: Path, making: Path, python: Path) -> Iterator[str]:
-    _run([str(python), "-I", "-m", "venv", str(making)])
-    yield f"installing {_count(lock)} packages"
-    inside = str(making / "bin" / "python")
-    _run([inside, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)])
-    _relocate(making)
-
-
-def _relocate(making: Path) -> None:
-    """pip writes absolute first lines; `env` finds the same interpreter by PATH, wherever the
-    environment is bound."""
-    for script in (making / "bin").iterdir():
-        if script.is_symlink() or not script.is_file():
-            continue
-        text = script.read_bytes()
-        if text.startswith(b"#!" + str(making).encode()):
-            _, _, rest = text.partition(b"\n")
-            script.write_bytes(b"#!/usr/bin/env python\n" + rest)
 
 
 def publish(making: Path, target: Path) -> None:
@@ -108,8 +85,11 @@ def _count(lock: Path) -> int:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(  # noqa: S603 - our own command line, from a lock file
-        command, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False, umask=0o022
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command line, from a lock file
+            command, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False, umask=0o022
+        )
+    except FileNotFoundError as error:
+        raise BuildFailed(f"{command[0]} is not there; tools/setup installs it") from error
     if done.returncode != 0:
         raise BuildFailed((done.stderr or done.stdout)[-TAIL_MAX:].strip())

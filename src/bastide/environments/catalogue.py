@@ -65,11 +65,11 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environments:
     """`folder` holds `manifests/` and `store/`; `locks` names the lock file of each
-    environment that can be built; `uv` is the path of uv, or None to use pip."""
+    environment that can be built; `uv` installs them."""
 
     folder: Path
     locks: Mapping[str, Path]
-    uv: Path | None = None
+    uv: Path = Path("uv")
     interpreter: Path = field(default_factory=lambda: Path(sys.executable))
 
     def for_image(self, uri: str) -> Environment:

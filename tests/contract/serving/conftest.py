@@ -22,6 +22,7 @@ from tests.sagefakes import (
 )
 
 from bastide.jobs.model import Status
+from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SeededIds
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.serving import records, serve_script
@@ -80,81 +81,90 @@ def echo(tmp_path):
         server.server_close()
 
 
-@pytest.fixture
-def world(database):
-    class World:
-        jobs = FakeJobs()
-        clock = jobs.clock
-        objects, permits, environments = FakeObjects(), FakePermits(), FakeEnvironments()
-        replicas, load = Replicas(), Load()
-        loop = asyncio.Runner()
-        routes = Routes(database=database)
-        settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes, load=load)
+class World:
+    """The whole of serving, over fakes."""
+
+    def __init__(self, database):
+        jobs, clock, environments = FakeJobs(), ManualClock(), FakeEnvironments()
+        jobs.clock = clock
+        replicas, load, routes = Replicas(), Load(), Routes(database=database)
         tags = TagStore(database=database)
         shelf = Shelf(database=database, clock=clock, tags=tags, table=records.models, noun="model")
-        models = Models(shelf=shelf, roles=FakeRoles(), environments=environments)
-        configs = EndpointConfigs(
+        self.jobs, self.clock, self.replicas, self.load = jobs, clock, replicas, load
+        self.objects, self.permits, self.environments = FakeObjects(), FakePermits(), environments
+        self.loop = asyncio.Runner()
+        self.settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes, load=load)
+        self.models = Models(shelf=shelf, roles=FakeRoles(), environments=environments)
+        self.configs = EndpointConfigs(
             shelf=replace(shelf, table=records.configs, noun="endpoint-config"), models=shelf,
-            sizes=lambda name: (2.0, 2**30),
+            sizes=size,
         )  # fmt: skip
-        planner = Planner(database=database, ids=SeededIds(), sizes=lambda name: (2.0, 2**30))
-        endpoints = Endpoints(
-            database=database, clock=clock, jobs=jobs, planner=planner, settler=settler, tags=tags
-        )
-        invocations = Invocations(
-            clock=clock, jobs=jobs, routes=routes, replicas=replicas,
-            metrics=MetricSink(database=database, clock=clock), load=load,
+        planner = Planner(database=database, ids=SeededIds(), sizes=size)
+        self.endpoints = Endpoints(
+            database=database, clock=clock, jobs=jobs, planner=planner, settler=self.settler,
+            tags=tags,
         )  # fmt: skip
-        kind = EndpointKind(
-            region=REGION, roles=FakeRoles(), permits=permits, objects=objects,
+        self.invocations = Invocations(
+            clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
+            metrics=MetricSink(database=database, clock=clock),
+        )  # fmt: skip
+        self.kind = EndpointKind(
+            region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,
             environments=environments, logs=LogSink(database=database, clock=clock),
             script=Path(serve_script.__file__),
         )  # fmt: skip
 
-        def model(self, name="M", account=ONE, **container):
-            self.models.create_model(call(account=account), {
-                "ModelName": name, "ExecutionRoleArn": ROLE.replace(ONE, account),
-                "PrimaryContainer": {"Image": IMAGE, **container},
-            })  # fmt: skip
+    def model(self, name="M", account=ONE, **container):
+        self.models.create_model(call(account=account), {
+            "ModelName": name, "ExecutionRoleArn": ROLE.replace(ONE, account),
+            "PrimaryContainer": {"Image": IMAGE, **container},
+        })  # fmt: skip
 
-        def config(self, name="C", *variants):
-            self.configs.create_endpoint_config(call("sagemaker.CreateEndpointConfig"), {
-                "EndpointConfigName": name,
-                "ProductionVariants": [
-                    {"VariantName": v, "ModelName": "M", "InitialInstanceCount": count,
-                     "InstanceType": "ml.m5.large", "InitialVariantWeight": weight}
-                    for v, weight, count in variants or [("AllTraffic", 1.0, 1)]
-                ],
-            })  # fmt: skip
+    def config(self, name="C", *variants):
+        self.configs.create_endpoint_config(call("sagemaker.CreateEndpointConfig"), {
+            "EndpointConfigName": name,
+            "ProductionVariants": [
+                {"VariantName": v, "ModelName": "M", "InitialInstanceCount": count,
+                 "InstanceType": "ml.m5.large", "InitialVariantWeight": weight}
+                for v, weight, count in variants or [("AllTraffic", 1.0, 1)]
+            ],
+        })  # fmt: skip
 
-        def create(self):
-            self.endpoints.create_endpoint(call(), {"EndpointName": "E", "EndpointConfigName": "C"})
+    def create(self):
+        self.endpoints.create_endpoint(call(), {"EndpointName": "E", "EndpointConfigName": "C"})
 
-        def describe(self, account=ONE):
-            return self.endpoints.describe_endpoint(call(account=account), {"EndpointName": "E"})
+    def describe(self, account=ONE):
+        return self.endpoints.describe_endpoint(call(account=account), {"EndpointName": "E"})
 
-        def drain(self):
-            """The time for which what was replaced is kept is over."""
-            self.clock.advance(DRAIN_FIRST_S)
-            self.settler.settle(ONE, "E")
+    def drain(self):
+        """The time for which what was replaced is kept is over."""
+        self.clock.advance(DRAIN_FIRST_S)
+        self.settler.settle(ONE, "E")
 
-        def all_jobs(self):
-            return sorted(self.jobs.jobs)
+    def all_jobs(self):
+        return sorted(self.jobs.jobs)
 
-        def go(self, status, **more):
-            for job_id in self.all_jobs():
-                self.jobs.go(job_id, status, **more)
-            self.settler.settle(ONE, "E")
+    def go(self, status, **more):
+        for job_id in self.all_jobs():
+            self.jobs.go(job_id, status, **more)
+        self.settler.settle(ONE, "E")
 
-        def invoke(self, body=b"x", account=ONE, **more):
-            ask = call("sagemaker-runtime.InvokeEndpoint", account)
-            req = {"EndpointName": "E", "Body": body, **more}
-            return self.loop.run(self.invocations.invoke_endpoint(ask, req))
+    def invoke(self, body=b"x", account=ONE, **more):
+        ask = call("sagemaker-runtime.InvokeEndpoint", account)
+        req = {"EndpointName": "E", "Body": body, **more}
+        return self.loop.run(self.invocations.invoke_endpoint(ask, req))
 
-    world = World()
-    yield world
-    world.loop.run(world.replicas.close())
-    world.loop.close()
+
+def size(instance_type):
+    return 2.0, 2**30
+
+
+@pytest.fixture
+def world(database):
+    made = World(database)
+    yield made
+    made.loop.run(made.replicas.close())
+    made.loop.close()
 
 
 @pytest.fixture

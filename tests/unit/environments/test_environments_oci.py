@@ -11,6 +11,7 @@ import pytest
 from tests.images import ARCHITECTURE, file, image, layer, link, sha, shell_entries
 
 from bastide.environments import oci
+from bastide.environments.build import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.kernel.errors import ServiceError
 
@@ -207,3 +208,13 @@ def test_a_job_runs_in_an_imported_image(tmp_path):
     assert "/marker" in lines[0]
     assert "/usr" not in lines[0].split()
     assert "readonly" in lines
+
+
+def test_a_build_without_its_installer_says_so(tmp_path):
+    lock = tmp_path / "tiny.txt"
+    lock.write_text("")
+    environments = Environments(
+        folder=tmp_path / "envs", locks={"tiny": lock}, uv=tmp_path / "not-here"
+    )
+    with pytest.raises(BuildFailed, match="tools/setup installs it"):
+        list(environments.build("tiny"))
