@@ -144,6 +144,8 @@ class TrainingJobs:
             "EnableManagedSpotTraining": False,
             "ProfilingStatus": "Disabled",
             **{key: request[key] for key in _ECHOED if key in request},
+            # Empty, as AWS says it where no key was named: the SDK's attach() asks for it.
+            "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
             **progress.described(job, self.jobs.history(job.spec.id)),
         }
         metrics = self.database.read(lambda c: records.metrics_of(c, call.account, row.name))
