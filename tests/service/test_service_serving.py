@@ -278,7 +278,9 @@ def test_an_update_loses_no_call(site):
     assert by[0] == "AllTraffic"
     late = [site.runtime.invoke_endpoint(EndpointName="moving", Body=b"host") for _ in range(40)]
     by = [answer["InvokedProductionVariant"] for answer in late]
-    assert (by.count("a"), by.count("b")) == (30, 10)
+    # A round of four is exact; the end of the old deployment starts one anew.
+    assert by.count("a") in {29, 30, 31}
+    assert by.count("b") == 40 - by.count("a")
     site.config("broken", Environment={"MODE": "crash"})
     site.sagemaker.update_endpoint(EndpointName="moving", EndpointConfigName="broken")
     found = site.settled("moving")
