@@ -161,7 +161,7 @@ class Serializers:
             def location(output: Mapping[str, Any]) -> tuple[str, bytes]:
                 out: list[str] = []
                 if output.get("LocationConstraint"):
-                    xml.of(member)("LocationConstraint", output["LocationConstraint"], out)
+                    xml.of(member, "LocationConstraint")(output["LocationConstraint"], out)
                 return "application/xml", (declaration + ("".join(out) or empty)).encode()
 
             return location
@@ -207,7 +207,7 @@ class Serializers:
 
 def _xml_bytes(xml: XmlWriters, shape: Shape, value: Any) -> bytes:
     out: list[str] = []
-    xml.of(shape)(shape.name, value, out)
+    xml.of(shape, shape.name)(value, out)
     return "".join(out).encode()
 
 

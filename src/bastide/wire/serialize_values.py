@@ -10,7 +10,7 @@ from bastide.wire.model import Shape
 from bastide.wire.scalars import epoch, write_float, write_time
 
 Writer = Callable[[Any], Any]
-XmlWriter = Callable[[str, Any, list[str]], None]
+XmlWriter = Callable[[Any, list[str]], None]
 
 
 def _same(value: Any) -> Any:
@@ -90,49 +90,57 @@ def _json_float(value: Any) -> Any:
 
 
 class XmlWriters:
-    """Python values → XML text, appended to a list of parts. For rest-xml and query answers."""
+    """Python values → XML text, appended to a list of parts. For rest-xml and query answers. Each
+    writer knows its tag, and is made when it is first needed: shapes may hold themselves."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], XmlWriter] = {}
+        self._known: dict[tuple[str, str, str, str], XmlWriter] = {}
 
-    def of(self, shape: Shape) -> XmlWriter:
+    def of(self, shape: Shape, tag: str) -> XmlWriter:
+        """The writer of an element `tag` that holds a value of this shape."""
         form = shape.serialization.get("timestampFormat", "")
-        key = (shape.name, shape.type_name, form)
+        key = (tag, shape.name, shape.type_name, form)
         found = self._known.get(key)
         if found is None:
-            self._known[key] = lambda tag, value, out: self._known[key](tag, value, out)
-            found = self._known[key] = self._compile(shape)
+            self._known[key] = lambda value, out: self._known[key](value, out)
+            found = self._known[key] = self._compile(shape, tag)
         return found
 
-    def _compile(self, shape: Shape) -> XmlWriter:
+    def _compile(self, shape: Shape, tag: str) -> XmlWriter:
         kind = shape.type_name
         if kind == "structure":
-            return self._structure(shape)
+            return self._structure(shape, tag)
         if kind == "list":
-            return self._list(shape)
+            item_tag = shape.member.serialization.get("name", "member")
+            return _around(tag, self._items(shape, item_tag))
         if kind == "map":
-            return self._map(shape)
-        write = _text_writer(shape)
+            return _around(tag, self._entries(shape, "entry"))
+        write, start, end = _text_writer(shape), f"<{tag}>", f"</{tag}>"
+        return lambda value, out: out.append(f"{start}{write(value)}{end}")
 
-        def scalar(tag: str, value: Any, out: list[str]) -> None:
-            out.append(f"<{tag}>{write(value)}</{tag}>")
-
-        return scalar
-
-    def inner(self, shape: Shape) -> Callable[[Any, list[str]], None]:
+    def inner(self, shape: Shape) -> XmlWriter:
         """The members of a structure, without the element around them."""
+        members = {
+            name: member
+            for name, member in shape.members.items()
+            if not member.serialization.get("location")
+            and not member.serialization.get("xmlAttribute")
+        }
+        compiled: dict[str, XmlWriter] = {}
 
         def write(value: Any, out: list[str]) -> None:
-            for name, member in shape.members.items():
+            for name in members:
                 item = value.get(name)
-                traits = member.serialization
-                if item is None or traits.get("location") or traits.get("xmlAttribute"):
+                if item is None:
                     continue
-                self._member(name, member, item, out)
+                writer = compiled.get(name)
+                if writer is None:
+                    writer = compiled[name] = self._member(name, members[name])
+                writer(item, out)
 
         return write
 
-    def _structure(self, shape: Shape) -> XmlWriter:
+    def _structure(self, shape: Shape, tag: str) -> XmlWriter:
         inside = self.inner(shape)
         attributes = {
             name: member.serialization.get("name", name)
@@ -140,8 +148,10 @@ class XmlWriters:
             if member.serialization.get("xmlAttribute")
         }
         spaces = _namespace(shape)
+        if not attributes:
+            return _around(tag, inside, spaces)
 
-        def write(tag: str, value: Any, out: list[str]) -> None:
+        def write(value: Any, out: list[str]) -> None:
             given = "".join(
                 f" {wire_name}={_quoted(value[name])}"
                 for name, wire_name in attributes.items()
@@ -153,46 +163,47 @@ class XmlWriters:
 
         return write
 
-    def _member(self, name: str, member: Shape, item: Any, out: list[str]) -> None:
+    def _member(self, name: str, member: Shape) -> XmlWriter:
         traits = member.serialization
         tag = traits.get("name", name)
         if traits.get("flattened") and member.type_name == "list":
-            tag = member.member.serialization.get("name") or tag
-            write = self.of(member.member)
-            for one in item:
-                write(tag, one, out)
-        elif traits.get("flattened") and member.type_name == "map":
-            for key, one in item.items():
-                self._entry(tag, member, key, one, out)
-        else:
-            self.of(member)(tag, item, out)
+            return self._items(member, member.member.serialization.get("name") or tag)
+        if traits.get("flattened") and member.type_name == "map":
+            return self._entries(member, tag)
+        return self.of(member, tag)
 
-    def _list(self, shape: Shape) -> XmlWriter:
-        item_tag = shape.member.serialization.get("name", "member")
-        write_item = self.of(shape.member)
+    def _items(self, shape: Shape, tag: str) -> XmlWriter:
+        write_item = self.of(shape.member, tag)
 
-        def write(tag: str, value: Any, out: list[str]) -> None:
-            out.append(f"<{tag}>")
+        def write(value: Any, out: list[str]) -> None:
             for item in value:
-                write_item(item_tag, item, out)
-            out.append(f"</{tag}>")
+                write_item(item, out)
 
         return write
 
-    def _map(self, shape: Shape) -> XmlWriter:
-        def write(tag: str, value: Any, out: list[str]) -> None:
-            out.append(f"<{tag}>")
+    def _entries(self, shape: Shape, tag: str) -> XmlWriter:
+        write_key = self.of(shape.key, shape.key.serialization.get("name", "key"))
+        write_value = self.of(shape.value, shape.value.serialization.get("name", "value"))
+
+        def write(value: Any, out: list[str]) -> None:
             for key, item in value.items():
-                self._entry("entry", shape, key, item, out)
-            out.append(f"</{tag}>")
+                out.append(f"<{tag}>")
+                write_key(key, out)
+                write_value(item, out)
+                out.append(f"</{tag}>")
 
         return write
 
-    def _entry(self, tag: str, shape: Shape, key: str, item: Any, out: list[str]) -> None:
-        out.append(f"<{tag}>")
-        self.of(shape.key)(shape.key.serialization.get("name", "key"), key, out)
-        self.of(shape.value)(shape.value.serialization.get("name", "value"), item, out)
-        out.append(f"</{tag}>")
+
+def _around(tag: str, inside: XmlWriter, spaces: str = "") -> XmlWriter:
+    start, end = f"<{tag}{spaces}>", f"</{tag}>"
+
+    def write(value: Any, out: list[str]) -> None:
+        out.append(start)
+        inside(value, out)
+        out.append(end)
+
+    return write
 
 
 def _namespace(shape: Shape) -> str:
