@@ -127,6 +127,7 @@ class Span:
     prefix: bytes = b""
     after: bytes = b""
     start: bytes = b""
+NO_FACTS = Facts()  # of versions that are only listed
 
 
 def find_bucket(connection: Connection, account: str, name: str) -> Bucket | None:
@@ -425,7 +426,7 @@ def _version(row: Any) -> Version:
     facts = fields.pop("facts", None)
     fields["is_latest"] = bool(fields.pop("latest"))
     fields["is_marker"] = bool(fields.pop("marker"))
-    fields["facts"] = Facts() if facts is None else Facts(**json.loads(facts))
+    fields["facts"] = NO_FACTS if facts is None else Facts(**json.loads(facts))
     return Version(**fields)
 
 
