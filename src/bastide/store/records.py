@@ -127,6 +127,8 @@ class Span:
     prefix: bytes = b""
     after: bytes = b""
     start: bytes = b""
+
+
 NO_FACTS = Facts()  # of versions that are only listed
 
 
