@@ -70,6 +70,8 @@ def files(root: Path, below: str = "", *, size_max: int) -> Iterator[Entry]:
     room = size_max
     for entry in walk(root, below):
         if stat.S_ISREG(entry.mode):
+            if not _is_text(entry.name):
+                raise JobFailed(f"{_shown(entry.name)} is not named in UTF-8, as objects are")
             room -= entry.size
             if room < 0:
                 raise JobFailed(f"{_shown(entry.name)}: the files hold more than {size_max} bytes")
@@ -271,6 +273,15 @@ def _pack_file(tar: tarfile.TarFile, info: tarfile.TarInfo, root: Path, room: in
             raise JobFailed(f"{_shown(info.name)}: the outputs are too large")
         tar.addfile(info, file)
     return info.size
+
+
+def _is_text(name: str) -> bool:
+    """Names that are not UTF-8 reach Python with surrogates in them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(name: str) -> str:

@@ -10,7 +10,11 @@ from bastide.jobs.model import Exit, Job, JobSpec, Launch, Transition
 
 
 class JobFailed(Exception):
-    """A kind could not prepare or collect a job; the text becomes its FailureReason."""
+    """A kind could not prepare or collect a job; the text becomes its FailureReason. What a tenant
+    named need not be text: half a surrogate pair could be stored by nobody."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason.encode(errors="replace").decode())
 
 
 class Kind(Protocol):

@@ -6,7 +6,8 @@ through the executor. After a crash the outbox and the attempts' own state files
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -32,7 +33,7 @@ from bastide.jobs.records import Pending
 from bastide.jobs.watching import Observer, Watch
 from bastide.jobs.workers import Workers
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ class Runner:
         admits = sorted((each for each in ready if _admits(each)), key=lambda each: each.id)
         for pending in ready:
             if not _admits(pending):
-                self._workers.submit(lambda pending=pending: self._carry_out(pending))  # type: ignore[misc]  # binds it now
+                self._submit(pending, partial(self._carry_out, pending))
         self._admit(admits)
 
     def _admit(self, admits: list[Pending]) -> None:
@@ -268,9 +269,7 @@ class Runner:
                 self._lanes.again(pending, self._now_ms() + RETRY_FIRST_MS)
                 continue
             events = [] if event is None else [event]
-            self._workers.submit(
-                lambda pending=pending, events=events: self._settle(pending, events)  # type: ignore[misc]  # binds them now
-            )
+            self._submit(pending, lambda events=events: events)  # type: ignore[misc]  # binds it now
 
     def _room_for(self, job: Job) -> Event | None:
         wanted = capacity.demand(job)
@@ -283,24 +282,29 @@ class Runner:
             )
         return Admitted() if self._ledger.take(job.spec.id, wanted) else None
 
+    def _submit(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:
+        self._workers.submit(partial(self._attempt, pending, decide))
+
     # On the workers ------------------------------------------------------------------------------
-    def _carry_out(self, pending: Pending) -> None:
+    def _carry_out(self, pending: Pending) -> list[Event]:
         job = self.find(pending.job_id)
-        if job is None:
-            self._strike(pending)
-            return
+        return [] if job is None else self._hands.carry_out(pending.effect, job)
+
+    def _attempt(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:
+        """Tell the machine what `decide` answers. What fails is tried again; what fails again and
+        again is given up, unless it is the world that fails."""
+        tries = self._tries.get(pending.id, 0)
         try:
-            events = self._hands.carry_out(pending.effect, job)
-        except Exception:  # the edge: anything may fail out there; it is tried again
+            given_up = tries >= TRIES_MAX
+            self._settle(pending, self._hands.gave_up(pending.effect) if given_up else decide())
+        except Exception as error:  # the edge: anything may fail out there
             logger.exception("%s of %s failed", type(pending.effect).__name__, pending.job_id)
-            tries = self._tries[pending.id] = self._tries.get(pending.id, 0) + 1
-            if tries < TRIES_MAX:
-                self._lanes.again(pending, self._now_ms() + RETRY_FIRST_MS * 2**tries)
-                self._wake.set()
-                return
-            events = self._hands.gave_up(pending.effect)
+            self._tries[pending.id] = tries + (not isinstance(error, Unavailable))
+            pause_ms = RETRY_FIRST_MS * 2 ** min(tries + 1, TRIES_MAX)
+            self._lanes.again(pending, self._now_ms() + pause_ms)
+            self._wake.set()
+            return
         self._tries.pop(pending.id, None)
-        self._settle(pending, events)
 
     def _settle(self, pending: Pending, events: list[Event]) -> None:
         """Tell the machine, and strike the effect off in the same transaction."""

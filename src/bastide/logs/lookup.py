@@ -32,12 +32,12 @@ def group_name(call: Call, req: Params) -> str:
 
 
 def named_group(call: Call, req: Params) -> str:
-    """The group behind a `resourceArn`: one of the caller's own account, or none at all."""
-    arn = arns.parse(req["resourceArn"])
-    kind, _, name = arn.resource.partition(":") if arn else ("", "", "")
-    if arn is None or (arn.service, arn.account, kind) != ("logs", call.account, "log-group"):
+    """The group behind a `resourceArn`, in the one spelling that policies are asked about
+    (policy/names.py): of this region and of the caller's own account, or none at all."""
+    name = str(req["resourceArn"]).partition(":log-group:")[2]
+    if req["resourceArn"] != arns.regional(call.region, "logs", call.account, f"log-group:{name}"):
         raise ServiceError("ResourceNotFoundException", "The specified resource does not exist.")
-    return name.removesuffix(":*")
+    return name
 
 
 def group_tags(database: Database, account: str, arn: str) -> Mapping[str, str]:

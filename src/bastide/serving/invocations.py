@@ -176,13 +176,21 @@ def _unavailable(lane: Lane) -> ServiceError:
 
 
 def _named(headers: Mapping[str, str], lane: Lane) -> Params:
-    answer: Params = {
-        "ContentType": headers.get("content-type", "application/octet-stream"),
+    return {
+        "ContentType": _printable(headers, "content-type") or "application/octet-stream",
         "InvokedProductionVariant": lane.name,
+        **_attributes(_printable(headers, "x-amzn-sagemaker-custom-attributes")),
     }
-    if attributes := headers.get("x-amzn-sagemaker-custom-attributes"):
-        answer["CustomAttributes"] = attributes[:1024]
-    return answer
+
+
+def _attributes(text: str) -> Params:
+    return {"CustomAttributes": text[:1024]} if text else {}
+
+
+def _printable(headers: Mapping[str, str], name: str) -> str:
+    """A replica may say anything; what no header can hold is left out."""
+    text = headers.get(name, "")
+    return text if text.isascii() and text.isprintable() else ""
 
 
 class Parts:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from bastide.jobs import reach
+from bastide.serving.replica_protocol import Budget, ReplicaProtocol
 
 CONNECT_TIMEOUT_S = 2.0
 QUEUE_PAUSE_S = 0.01
+BUDGETS_MAX = 4096
 
 
 class NotAnswered(Exception):
@@ -118,6 +121,10 @@ class Replicas:
 class _Connector(aiohttp.BaseConnector):
     """One pool for all replicas: a host's name is the path of its socket, in hexadecimal."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._budgets: OrderedDict[Path, Budget] = OrderedDict()
+
     async def _create_connection(
         self,
         req: aiohttp.ClientRequest,
@@ -134,8 +141,19 @@ class _Connector(aiohttp.BaseConnector):
         except OSError as error:
             raise aiohttp.ClientConnectorError(req.connection_key, error) from error
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_unix_connection(self._factory, sock=connection)
+        budget = self._budget_of(path)
+        _, protocol = await loop.create_unix_connection(
+            lambda: ReplicaProtocol(loop, budget), sock=connection
+        )
         return protocol
+
+    def _budget_of(self, path: Path) -> Budget:
+        """One for all connections of a replica; those that were not used for long are dropped."""
+        budget = self._budgets.setdefault(path, Budget())
+        self._budgets.move_to_end(path)
+        if len(self._budgets) > BUDGETS_MAX:
+            self._budgets.popitem(last=False)
+        return budget
 
 
 def _not_answered(error: Exception) -> NotAnswered:

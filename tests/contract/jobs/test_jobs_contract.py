@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import insert, select
 from tests.jobs_kit import Site, local_executor
 
+from bastide.jobs import records, runner
 from bastide.jobs.capacity import Capacity
 from bastide.jobs.fake import Act, FakeExecutor
 from bastide.jobs.model import Status
 from bastide.jobs.records import uids
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 
 # The same programs twice: as shell scripts, and as what the fake does.
 SCRIPTS = {
@@ -83,6 +84,23 @@ def test_what_is_written_beside_a_job_is_there_with_it_or_not_at_all(site):
         submit(site, "works", beside=lambda c: note(c, "second"))
     written = site.database.read(lambda c: {row.account for row in c.execute(select(uids))})
     assert written & {"refused", "first", "second"} == {"first"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), Unavailable("the disk")])
+def test_what_cannot_be_told_to_the_machine_is_tried_again(site, monkeypatch, error):
+    """Else the job would keep its place for ever."""
+    failures, advance = [], records.advance
+
+    def fails_twice(connection, job_id, events, now, done=None):
+        if done is not None and events and len(failures) < 2:
+            failures.append(job_id)
+            raise error
+        return advance(connection, job_id, events, now, done)
+
+    monkeypatch.setattr(records, "advance", fails_twice)
+    monkeypatch.setattr(runner, "RETRY_FIRST_MS", 1)
+    assert site.wait(submit(site, "works")).status is Status.COMPLETED
+    assert len(failures) == 2
 
 
 def test_stop(site):

@@ -7,6 +7,7 @@ import pytest
 
 from bastide.kernel.errors import ServiceError
 from bastide.serving.load import ACCOUNT_BYTES_MAX, REPLICA_CALLS_MAX, Load
+from bastide.serving.replica_protocol import Budget
 from bastide.serving.replicas import Asked, NotAnswered, NotReached, Replicas
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -160,3 +161,55 @@ async def test_load_is_bounded(tmp_path):
         with load.memory("2") as other:
             other.grow(1)
     assert (load.busy, load.held) == ({}, {})
+
+
+FLOODS = {
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4000),
+    "a head without end": (b"HTTP/1.1 200 OK\r\n", b"x-a: " + b"b" * 4000 + b"\r\n"),
+    "tiny chunks": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                    b"1\r\nx\r\n" * 10_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_replica_that_sends_little_but_framing_is_broken_off(tmp_path, flood):
+    first, more = FLOODS[flood]
+    sent = 0
+
+    async def behave(reader, writer, nth):
+        nonlocal sent
+        await request(reader)
+        writer.write(first)
+        with contextlib.suppress(ConnectionError):
+            while sent < 64 << 20:
+                writer.write(more)
+                await writer.drain()
+                sent += len(more)
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        with pytest.raises(NotAnswered):  # and not asked again
+            await whole(replicas, tmp_path / "s", asked(timeout_s=60))
+    assert sent < 8 << 20
+
+
+async def test_a_long_body_in_small_parts_is_whole(tmp_path):
+    """Words of a model: five bytes of framing for each ten."""
+
+    async def behave(reader, writer, nth):
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for _ in range(200):
+            writer.write(b"a\r\n0123456789\r\n" * 500)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    async with serving(tmp_path / "s", behave) as (replicas, _):
+        assert len(await whole(replicas, tmp_path / "s", asked(timeout_s=60))) == 1_000_000
+
+
+async def test_who_takes_more_of_the_loop_than_its_share_waits():
+    budget = Budget()
+    assert budget.spend(0.2, 100.0) == 0
+    assert budget.spend(0.2, 100.0) == pytest.approx(1.5)  # 0.15 s too much, at a tenth
+    assert budget.spend(0.0, 101.5) == 0
