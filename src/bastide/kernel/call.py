@@ -136,6 +136,7 @@ class Call:
     secure: bool = True
     body: Body = field(default_factory=EmptyBody)
     headers: Mapping[str, str] = field(default_factory=dict)
+    auth_type: str = ""  # where the signature was, in the words of s3:authType
     notes: Notes = field(default_factory=Notes)
 
     @property

@@ -146,6 +146,9 @@ def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored
 def _add_s3(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
     """How the request was signed and what S3 says about the bucket's owner."""
     context["aws:resourceaccount"] = context["s3:resourceaccount"] = call.account
+    if call.auth_type:
+        context["s3:authtype"] = call.auth_type
+        context["s3:signatureversion"] = "AWS4-HMAC-SHA256"
     digest = call.headers.get("x-amz-content-sha256")
     if digest:
         context["s3:x-amz-content-sha256"] = digest

@@ -1,4 +1,4 @@
-"""Who sent this? SigV4 in a header, in the query, over chunks; bearer keys; nothing else.
+"""Who sent this? SigV4 in a header, in the query, over chunks, in forms; bearer keys; no more.
 
 Runs before routing: nothing of a request is believed until its sender is known. An unknown key
 costs the same work as a known one, and both answer alike but for the code that AWS gives.
@@ -7,13 +7,16 @@ costs the same work as a known one, and both answer alike but for the code that 
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from bastide.kernel.call import Principal
 from bastide.wire import sigv4
 from bastide.wire.denials import Refusals, refusals_for
+from bastide.wire.form_data import missing
 from bastide.wire.payload import CHUNKED, Form
 from bastide.wire.ports import Credentials
 from bastide.wire.sigv4 import ALGORITHM, ChunkSigner, Scope
@@ -32,6 +35,9 @@ _NOT_NORMAL = re.compile(r"//|/\.\.?(?:/|\Z)")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _WHEN = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _FIELD = re.compile(r"\s*([A-Za-z]+)=([^,\s]+)\s*\Z")
+
+
+AuthType = Literal["REST-HEADER", "REST-QUERY-STRING", "POST"]  # as s3:authType has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Sender:
     form: str
     signer: ChunkSigner | None = None
     is_bearer: bool = False
+    auth_type: AuthType = "REST-HEADER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,18 +118,37 @@ class Authenticator:
         """The same, of a claim that `admit` has let through."""
         refuse = refusals_for(raw, claim.scope.service)
         form = self._form(raw, claim, body, refuse)
+        principal, key = self._holder(claim, _string_to_sign(raw, claim, form), now, refuse)
+        signer = None
+        if form in (Form.SIGNED_CHUNKS, Form.SIGNED_CHUNKS_TRAILER):
+            signer = ChunkSigner(key, claim.when, claim.scope, claim.signature)
+        auth_type: AuthType = "REST-QUERY-STRING" if claim.is_presigned else "REST-HEADER"
+        return Sender(principal, claim.scope.service, form, signer, auth_type=auth_type)
+
+    def poster(self, raw: RawRequest, fields: Mapping[str, str], now: datetime) -> Sender:
+        """Who signed the policy of an S3 form; whether the policy holds is not known by that."""
+        refuse = refusals_for(raw, "s3")
+        claim = _form_claim(fields, refuse)
+        if claim.scope.service != "s3":
+            raise refuse.wrong_scope("a form is for s3.")
+        self._check(raw, claim, now, refuse)
+        if not (raw.secure or self.allow_plain):
+            raise refuse.malformed("An unsigned payload is taken over TLS only.")
+        principal, _ = self._holder(claim, fields["policy"], now, refuse)
+        return Sender(principal, "s3", Form.UNSIGNED, auth_type="POST")
+
+    def _holder(
+        self, claim: Claim, text: str, now: datetime, refuse: Refusals
+    ) -> tuple[Principal, bytes]:
+        """Whose key signed `text`, and what the day's signing key is."""
         found = self.credentials.find(claim.access_key_id, claim.token, now)
         key = sigv4.signing_key(found.secret if found else DUMMY_SECRET, claim.scope)
-        expected = sigv4.sign(key, _string_to_sign(raw, claim, form))
-        matches = hmac.compare_digest(expected, claim.signature)
+        matches = hmac.compare_digest(sigv4.sign(key, text), claim.signature)
         if found is None:
             raise refuse.unknown_key()
         if not matches:
             raise refuse.wrong_signature()
-        signer = None
-        if form in (Form.SIGNED_CHUNKS, Form.SIGNED_CHUNKS_TRAILER):
-            signer = ChunkSigner(key, claim.when, claim.scope, claim.signature)
-        return Sender(found.principal, claim.scope.service, form, signer)
+        return found.principal, key
 
     def admit(self, raw: RawRequest, claim: Claim, now: datetime) -> None:
         """Refuse what is refused whatever its body: before a stranger's body is held at all, and
@@ -239,6 +265,24 @@ def _query_claim(raw: RawRequest, refuse: Refusals) -> Claim:
     credential, signed, signature, when = (query[name] for name in names)
     claim = _claim(credential, signed, signature, when, refuse)
     return replace(claim, token=query.get("X-Amz-Security-Token"), expires_s=int(expires))
+
+
+def _form_claim(fields: Mapping[str, str], refuse: Refusals) -> Claim:
+    """The signature is of the policy, which says itself until when it holds."""
+    if "awsaccesskeyid" in fields or "signature" in fields:
+        raise refuse.version_2()
+    names = ("policy", "x-amz-algorithm", "x-amz-credential", "x-amz-signature", "x-amz-date")
+    if not any(name in fields for name in names):
+        raise refuse.missing()
+    for name in names:
+        if not fields.get(name):
+            raise missing(name)
+    if fields["x-amz-algorithm"] != ALGORITHM:
+        raise refuse.malformed(f"x-amz-algorithm must be {ALGORITHM}.")
+    _, _, credential, signature, when = (fields[name] for name in names)
+    claim = _claim(credential, "host", signature, when, refuse)
+    token = fields.get("x-amz-security-token")
+    return replace(claim, token=token, expires_s=EXPIRES_MAX_S)
 
 
 def _claim(credential: str, signed: str, signature: str, when: str, refuse: Refusals) -> Claim:

@@ -28,11 +28,13 @@ from bastide.kernel.regions import Region
 from bastide.wire import honours
 from bastide.wire.arrival import Arriving, Receive, Room, read_whole
 from bastide.wire.authenticate import BEARER_SERVICES, Authenticator, Sender, needs_body
+from bastide.wire.browser_upload import Upload, is_upload
 from bastide.wire.denials import protocol_of
 from bastide.wire.errors import serialize_error
+from bastide.wire.form_data import FilePart, read_form
 from bastide.wire.model import Catalogue, Operation
 from bastide.wire.parse import Parsers
-from bastide.wire.payload import CheckedBody, inflated, promise_of
+from bastide.wire.payload import CheckedBody, Source, inflated, promise_of
 from bastide.wire.pool import Pool, Throttled
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.rejections import Rejections
@@ -85,6 +87,7 @@ class Progress:
     opened: "Future[Any] | None" = None
     output: Params = field(default_factory=dict)
     code: str = ""
+    claimed_key: str = ""  # where it is not in a header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,8 @@ class Gateway:
         await self._send(progress, response, receive, send)
 
     async def _serve(self, progress: Progress, receive: Receive) -> RawResponse:
+        if is_upload(progress.raw):
+            return await self._take_upload(progress, receive)
         sender, whole = await self._authenticate(progress, receive)
         if whole is None and self._router.reads_form(progress.raw, sender.signing_name):
             whole = await _whole_body(progress.raw, sender, receive)
@@ -168,6 +173,34 @@ class Gateway:
         if whole is None:
             whole = await _whole_body(progress.raw, sender, receive, route.operation)
         return await self._perform(progress, route, whole, receive)
+
+    async def _take_upload(self, progress: Progress, receive: Receive) -> RawResponse:
+        """A browser's form: its fields say who sends it, and how it is a PutObject."""
+        raw, now = progress.raw, self._stages.clock.now()
+        progress.protocol = "rest-xml"
+        form = await read_form(raw, receive, self._room)
+        progress.claimed_key = form.fields.get("x-amz-credential", "").partition("/")[0][:128]
+        sender = self._stages.authenticator.poster(raw, form.fields, now)
+        progress.operation = operation = self._stages.catalogue.operation("s3.PutObject")
+        assert operation is not None
+        progress.call = self._call(progress, sender)
+        upload = Upload(raw, form)
+        progress.params = {"Bucket": upload.bucket, "Key": upload.key}
+        size_range = upload.check_policy(now)
+        progress.raw = upload.as_put(self._tags_in(upload))
+        route = Route(operation, progress.protocol, dict(progress.params))
+        response = await self._perform_streaming(
+            progress, route, sender, form.receive, lambda s: FilePart(s, form.mark, size_range)
+        )
+        return upload.answered(response)
+
+    def _tags_in(self, upload: Upload) -> list[dict[str, str]]:
+        """A form's tags are the document of PutObjectTagging."""
+        document = upload.form.fields.get("tagging", "").encode()
+        operation = self._stages.catalogue.operation("s3.PutObjectTagging")
+        assert operation is not None
+        parsed = self._parsers.parse(Route(operation, "rest-xml"), upload.raw, document)
+        return (parsed.get("Tagging") or {}).get("TagSet") or []
 
     async def _authenticate(
         self, progress: Progress, receive: Receive
@@ -205,15 +238,21 @@ class Gateway:
             secure=raw.secure,
             body=body,
             headers={name: value for name, value in raw.headers if name not in SECRET_HEADERS},
+            auth_type=sender.auth_type,
         )
 
     async def _perform_streaming(
-        self, progress: Progress, route: Route, sender: Sender, receive: Receive
+        self,
+        progress: Progress,
+        route: Route,
+        sender: Sender,
+        receive: Receive,
+        body_in: Callable[[Source], Source] = lambda arriving: arriving,
     ) -> RawResponse:
         """The body is fed to the handler while it arrives, and not before it has a thread."""
         arriving = Arriving(asyncio.get_running_loop())
         promise = promise_of(progress.raw, sender.form, sender.signer)
-        progress.call = self._call(progress, sender, CheckedBody(arriving, promise))
+        progress.call = self._call(progress, sender, CheckedBody(body_in(arriving), promise))
         return await self._perform(progress, route, b"", receive, arriving)
 
     async def _perform(
@@ -384,7 +423,7 @@ def _facts(progress: Progress) -> dict[str, str]:
         "path": raw.raw_path[:1024],
         "source_ip": raw.source_ip,
         "user_agent": (raw.header("user-agent") or "")[:512],
-        "access_key_id": _claimed_key(raw),
+        "access_key_id": progress.claimed_key or _claimed_key(raw),
     }
 
 
