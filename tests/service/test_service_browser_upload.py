@@ -86,6 +86,7 @@ def test_all_that_a_form_says_is_done(s3, send):
     got = s3.get_object(Bucket=BUCKET, Key="told")
     said = (got["ContentType"], got["CacheControl"], got["ServerSideEncryption"])
     assert said == ("text/plain", "no-store", "AES256")
+    assert got["Metadata"]["who"].encode("latin-1").decode() == "née"  # botocore reads latin-1
     tags = s3.get_object_tagging(Bucket=BUCKET, Key="told")["TagSet"]
     assert tags == [{"Key": "a", "Value": "b & c"}]
 

@@ -6,9 +6,11 @@ import hmac
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 
 import pytest
 
+from bastide.wire.form_data import FilePart
 from tests.wire.gateway.kit import (
     HOST,
     KEY,
@@ -21,6 +23,7 @@ from tests.wire.gateway.kit import (
     TOKEN,
     Request,
 )
+from tests.wire.gateway.test_wire_bodies import Feed
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxk"
 FILE = bytes(range(256)) * 40
@@ -290,7 +293,20 @@ def test_whatever_the_file_holds(world, file, part):
     assert world.handlers.bodies == [stored(file)]
 
 
-HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="key"'.encode()
+MARK = b"\r\n--x"
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+@pytest.mark.parametrize("file", [b"", b"\r\n-", b"a\r\r\n--\r\n--y", b"abcdefgh"])
+def test_the_end_of_a_file_is_found_wherever_it_is_cut(file, step):
+    part = FilePart(Feed(file + MARK + b"--\r\n", step), MARK, (0, 100))
+    view = memoryview(bytearray(3))
+    found = b""
+    while size := part.readinto(view):
+        found += view[:size]
+    assert found == file
+
+
 SIGNED = Form().sign().body()
 
 
@@ -302,6 +318,7 @@ SIGNED = Form().sign().body()
         SIGNED.replace(Form().end, b""),
         SIGNED.replace(Form().end, b"\r\n--" + BOUNDARY.encode()),
         SIGNED.replace(Form().end, b"\r\n--" + BOUNDARY.encode() + b"X--\r\n"),
+        SIGNED.replace(Form().end, b"\r\n--" + BOUNDARY.encode() + b"X" + Form().end),
         SIGNED + b"x" * 21_000,
         b"preamble" + SIGNED,
         SIGNED.replace(BOUNDARY.encode(), BOUNDARY.encode() + b"x", 1),
@@ -323,6 +340,21 @@ SIGNED = Form().sign().body()
 @pytest.mark.parametrize("part", [11, 1 << 16])
 def test_a_malformed_form(world, body, part):
     refused(world, Form().request(body=body), 400, "MalformedPOSTRequest", part=part)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_form_altered_anywhere_is_refused_or_changes_the_file_alone(world, seed):
+    chance = Random(seed)
+    begin, end = SIGNED.index(FILE), SIGNED.index(FILE) + len(FILE)
+    for _ in range(60):
+        at = chance.choice([chance.randrange(begin), chance.randrange(len(SIGNED)), end])
+        new = chance.choice([b"", b"\r\n", b"\0", b'"', b"--", SIGNED[: chance.randrange(200)]])
+        body = SIGNED[:at] + new + SIGNED[at + chance.randrange(3) :]
+        world.handlers.bodies.clear()
+        answer = world.ask(Form().request(body=body), part=chance.choice([50, 4000]))
+        assert answer.status in (204, 400, 403), answer.text
+        assert bool(world.handlers.bodies) == (answer.status == 204)
+    assert all(call.operation == "s3.PutObject" for call in world.handlers.calls)
 
 
 @pytest.mark.parametrize(
