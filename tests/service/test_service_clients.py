@@ -137,6 +137,34 @@ def test_a_changed_log_is_named_by_its_record(region, tmp_path):
     assert "record 1:" in bad.stdout
 
 
+@pytest.mark.usefixtures("sqlite_only")
+def test_a_log_that_was_cut_at_a_checkpoint_is_found_out(own_region, tmp_path):
+    import sqlite3
+
+    own_region.stop()  # signs what is there
+    own_region.start()
+    own_region.client("sts").get_caller_identity()
+    own_region.stop()
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(own_region.folder / "region.db") as source:
+        target = sqlite3.connect(copy)
+        source.backup(target)
+    source.close()
+    sizes = [row[0] for row in target.execute("SELECT size FROM audit_checkpoints ORDER BY size")]
+    target.execute("DELETE FROM audit_checkpoints WHERE size > ?", (sizes[0],))
+    target.execute('DELETE FROM audit_leaves WHERE "index" >= ?', (sizes[0],))
+    target.commit()
+    target.close()
+    assert len(sizes) > 1
+    kept = own_region.folder / "audit" / "held.checkpoint"
+    whole = own_region.cli("audit", "verify", "--checkpoint", str(kept))
+    assert "The log is whole." in whole.stdout
+    for held in ((), ("--checkpoint", str(kept))):
+        cut = own_region.cli("audit", "verify", "--log", str(copy), *held, check=False)
+        assert cut.returncode == 1
+        assert f"record {sizes[0]}:" in cut.stdout
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -22,19 +22,29 @@ KeyOption = Annotated[
     Path | None, typer.Option("--key", exists=True, dir_okay=False, help="Its public key file.")
 ]
 
+HeldOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--checkpoint", exists=True, dir_okay=False,
+        help="A checkpoint that was kept elsewhere; the region's newest if not given.",
+    ),
+]  # fmt: skip
+
 
 @app.command()
 def verify(
     log: LogOption = None,
     key: KeyOption = None,
+    checkpoint: HeldOption = None,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Check every record, every checkpoint's signature, and that the log only ever grew."""
     where, public = _sources(log, key, region)
+    held = _held(checkpoint, region)  # before the log: it may only have grown since
     with screen.err.status("checking the log"):
         try:
-            verdict = evidence_verify.verify(where, public)
+            verdict = evidence_verify.verify(where, public, held=held)
         except BadNote as error:
             raise CommandFailed(f"The public key cannot be read: {error}") from error
         except Unreadable as error:
@@ -87,6 +97,15 @@ def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _held(kept: list[Path] | None, region: str | None) -> list[str]:
+    """Checkpoints that the log must hold: one that was put back from an older copy does not."""
+    if kept:
+        return [path.read_text() for path in kept]
+    site, name = site_and_region(region)
+    newest = site.region_home(name) / "audit" / "held.checkpoint"
+    return [newest.read_text()] if newest.exists() else []
 
 
 def _sources(log: str | None, key: Path | None, region: str | None) -> tuple[str, str]:

@@ -9,23 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 PAGE = 5_000
 _LEAVES = 'SELECT "index", body, hash, account, time_ms FROM audit_leaves ORDER BY "index"'
 _TAIL = 'SELECT "index", body FROM audit_leaves ORDER BY "index" DESC'
 _CHECKPOINTS = "SELECT size, note FROM audit_checkpoints ORDER BY size"
-
-
-class Leaf(NamedTuple):
-    """One row, as stored: of whatever types a tamperer left there."""
-
-    index: Any
-    body: Any
-    hash: Any
-    account: Any
-    time_ms: Any
 
 
 class Log(Protocol):

@@ -39,10 +39,6 @@ class Unavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
-class IllegalTransition(Exception):
-    """A state machine was given an event that its state cannot take: our bug."""
-
-
 def unsupported(operation: str, what: str = "") -> ServiceError:
     """The honest answer for an operation, or a member of one, that is not there (DESIGN.md, 2)."""
     detail = f"{what} of {operation}" if what else operation

@@ -18,7 +18,8 @@ from bastide.serving.shelf import Shelf
 Params = dict[str, Any]
 SERVICE = "sagemaker.amazonaws.com"
 _ARTIFACT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", re.DOTALL)
-_CONTAINER = ("Image", "ModelDataUrl", "Environment", "Mode", "ContainerHostname")
+_CONTAINER = ("Image", "ModelDataUrl", "Environment", "Mode")
+_ALONE = "it names a container among several, and a model has one here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,9 @@ class Models:
         "ModelName", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation",
         *(f"PrimaryContainer.{name}" for name in _CONTAINER),
         *(f"Containers.{name}" for name in _CONTAINER),
+        accepted={
+            "PrimaryContainer.ContainerHostname": _ALONE, "Containers.ContainerHostname": _ALONE,
+        },
     )  # fmt: skip
     def create_model(self, call: Call, req: Params) -> Params:
         container = _container(call, req)

@@ -252,9 +252,12 @@ def _bounds(req: Params) -> list[tuple[str, str, int]]:
 
 def _check(call: Call, req: Params) -> None:
     """What the model of the service allows and we refuse."""
-    algorithm, resources = req["AlgorithmSpecification"], req.get("ResourceConfig") or {}
-    if not algorithm.get("TrainingImage"):
-        raise ServiceError("ValidationException", "TrainingImage must be specified.")
+    algorithm = req.get("AlgorithmSpecification") or {}
+    resources = req.get("ResourceConfig") or {}
+    for key in ("TrainingImage", "TrainingInputMode"):
+        if not algorithm.get(key):
+            message = f"AlgorithmSpecification.{key} must be specified."
+            raise ServiceError("ValidationException", message)
     for key in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
         if not resources.get(key):
             raise ServiceError("ValidationException", f"ResourceConfig.{key} must be specified.")

@@ -5,14 +5,14 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bastide.kernel.errors import ServiceError
 from bastide.wire import cbor
 from bastide.wire.model import Operation, Shape
 from bastide.wire.route import CBOR
-from bastide.wire.serialize_values import xml_text
+from bastide.wire.serialize_values import plain_text, xml_text
 from bastide.wire.types import Headers, RawResponse
 
 STATUS = {
@@ -82,11 +82,8 @@ class _Told:
     def members(self) -> Mapping[str, object]:
         return {key: value for key, value in self.error.members.items() if value is not None}
 
-    @property
-    def elements(self) -> str:
-        return "".join(
-            f"<{key}>{xml_text(str(value))}</{key}>" for key, value in self.members.items()
-        )
+    def elements(self, text: Callable[[str], str]) -> str:
+        return "".join(f"<{key}>{text(str(value))}</{key}>" for key, value in self.members.items())
 
     def headers(self, content_type: str, *more: tuple[str, str]) -> Headers:
         """With the query protocol's code for clients that were written for that one."""
@@ -143,8 +140,8 @@ def _query(told: _Told) -> RawResponse:
     space = told.operation.service.xml_namespace if told.operation is not None else ""
     body = (
         f'<ErrorResponse xmlns="{space}"><Error><Type>{told.fault}</Type>'
-        f"<Code>{xml_text(told.code)}</Code><Message>{xml_text(told.error.message)}</Message>"
-        f"{told.elements}</Error><RequestId>{told.request_id}</RequestId></ErrorResponse>"
+        f"<Code>{plain_text(told.code)}</Code><Message>{plain_text(told.error.message)}</Message>"
+        f"{told.elements(plain_text)}</Error><RequestId>{told.request_id}</RequestId></ErrorResponse>"
     )
     headers = (("content-type", "text/xml"), ("x-amzn-requestid", told.request_id))
     return RawResponse(status=told.status, headers=headers, body=body.encode())
@@ -160,7 +157,7 @@ def _s3(told: _Told, *, is_head: bool) -> RawResponse:
         return RawResponse(status=told.status, headers=headers[1:], body=b"")
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{xml_text(told.error.code)}</Code>'
-        f"<Message>{xml_text(told.error.message)}</Message>{told.elements}"
+        f"<Message>{xml_text(told.error.message)}</Message>{told.elements(xml_text)}"
         f"<RequestId>{told.request_id}</RequestId><HostId>{told.request_id}</HostId></Error>"
     )
     return RawResponse(status=told.status, headers=headers, body=body.encode())

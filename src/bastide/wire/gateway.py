@@ -447,11 +447,3 @@ def _as_service_error(error: Exception, progress: Progress) -> ServiceError:
     code = "InternalError" if progress.protocol == "rest-xml" else "InternalFailure"
     message = "We encountered an internal error. Please try again."
     return ServiceError(code, message if is_xml else "Internal failure.", status=500)
-
-
-def operations_table(
-    gateway: Gateway, catalogue: Catalogue, services: tuple[str, ...]
-) -> list[tuple[str, bool]]:
-    """Every operation of the services, and whether it is implemented."""
-    names = [f"{name}.{op}" for name in services for op in catalogue.service(name).names]
-    return [(name, name in gateway.handlers) for name in names]

@@ -7,7 +7,13 @@ from typing import Any
 from bastide.wire import cbor, eventstream
 from bastide.wire.eventstream import EventWriter
 from bastide.wire.model import Operation, Shape
-from bastide.wire.serialize_values import DocumentWriters, XmlWriters, header_text
+from bastide.wire.serialize_values import (
+    DocumentWriters,
+    XmlWriters,
+    header_text,
+    plain_text,
+    xml_text,
+)
 from bastide.wire.types import RawResponse
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -79,7 +85,7 @@ class Serializers:
     def _query(self, operation: Operation) -> Writer:
         shape, name = operation.output, operation.name
         wrapper = shape.serialization.get("resultWrapper", f"{name}Result") if shape else ""
-        xml = self._xml.setdefault(operation.service.name, XmlWriters())
+        xml = self._xml.setdefault(operation.service.name, XmlWriters(plain_text))
         inside = xml.inner(shape) if shape else None
         opening = f'<{name}Response xmlns="{operation.service.xml_namespace}">'
 
@@ -151,7 +157,7 @@ class Serializers:
     def _xml_document(
         self, operation: Operation, shape: Shape, tag: str
     ) -> Callable[[Mapping[str, Any]], tuple[str, bytes]]:
-        xml = self._xml.setdefault(operation.service.name, XmlWriters())
+        xml = self._xml.setdefault(operation.service.name, XmlWriters(xml_text))
         declaration = '<?xml version="1.0" encoding="UTF-8"?>\n'
         space = "http://s3.amazonaws.com/doc/2006-03-01/"
         if operation.name == "GetBucketLocation":  # S3 sends the constraint as the whole document
@@ -180,7 +186,7 @@ class Serializers:
         assert name is not None
         assert output_shape is not None
         documents = self._document(operation)
-        xml = self._xml.setdefault(operation.service.name, XmlWriters())
+        xml = self._xml.setdefault(operation.service.name, XmlWriters(xml_text))
 
         def body_of(shape: Shape) -> Callable[[Any], bytes]:
             if operation.service.protocol == "rest-xml":

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
@@ -10,6 +11,7 @@ from bastide.wire.model import Shape
 from bastide.wire.scalars import epoch, write_float, write_time
 
 Writer = Callable[[Any], Any]
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 XmlWriter = Callable[[Any, list[str]], None]
 
 
@@ -93,7 +95,9 @@ class XmlWriters:
     """Python values → XML text, appended to a list of parts. For rest-xml and query answers. Each
     writer knows its tag, and is made when it is first needed: shapes may hold themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: Callable[[str], str]) -> None:
+        """`text`: how strings are escaped, `xml_text` or `plain_text`."""
+        self._text = text
         self._known: dict[tuple[str, str, str, str], XmlWriter] = {}
 
     def of(self, shape: Shape, tag: str) -> XmlWriter:
@@ -115,7 +119,7 @@ class XmlWriters:
             return _around(tag, self._items(shape, item_tag))
         if kind == "map":
             return _around(tag, self._entries(shape, "entry"))
-        write, start, end = _text_writer(shape), f"<{tag}>", f"</{tag}>"
+        write, start, end = _text_writer(shape, self._text), f"<{tag}>", f"</{tag}>"
         return lambda value, out: out.append(f"{start}{write(value)}{end}")
 
     def inner(self, shape: Shape) -> XmlWriter:
@@ -228,7 +232,12 @@ def xml_text(text: str) -> str:
     )
 
 
-def _text_writer(shape: Shape) -> Callable[[Any], str]:
+def plain_text(text: str) -> str:
+    """Escaped for XML; what XML cannot hold becomes U+FFFD: query's clients parse nothing else."""
+    return xml_text(_NOT_XML.sub("\ufffd", text))
+
+
+def _text_writer(shape: Shape, text: Callable[[str], str]) -> Callable[[Any], str]:
     kind = shape.type_name
     if kind == "timestamp":
         form = shape.serialization.get("timestampFormat", "iso8601")
@@ -241,7 +250,7 @@ def _text_writer(shape: Shape) -> Callable[[Any], str]:
         return write_float
     if kind in ("integer", "long"):
         return str
-    return lambda value: xml_text(str(value))
+    return lambda value: text(str(value))
 
 
 def header_text(shape: Shape, value: Any) -> str:

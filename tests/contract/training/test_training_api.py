@@ -199,6 +199,7 @@ def test_list(world):
                              "VolumeSizeInGB": 1}}, "ValidationException"),
         ({"AlgorithmSpecification": {"TrainingImage": "unknown", "TrainingInputMode": "File"}},
          "ValidationException"),
+        ({"AlgorithmSpecification": None}, "ValidationException"),
         ({"AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "Pipe"}},
          "UnsupportedOperation"),
         ({"RoleArn": ROLE.replace(ONE, OTHER)}, "AccessDeniedException"),

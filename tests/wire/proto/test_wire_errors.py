@@ -8,6 +8,7 @@ import pytest
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.wire import cbor
 from bastide.wire.errors import serialize_error
+from bastide.wire.serialize import Serializers
 from tests.wire.proto.asking import CATALOGUE
 
 
@@ -48,6 +49,17 @@ def test_query_by_the_code_that_clients_look_for(given):
     assert found["Type"] == "Sender"
     assert found["Message"] == "No <role>."
     assert found["RequestId"] == "the-id"
+
+
+def test_query_holds_nothing_that_its_clients_cannot_parse():
+    odd = ServiceError("NoSuchEntity", "No a\x01b.", members={"Name": "c\x02"})
+    root = ElementTree.fromstring(answered("iam.GetRole", "query", odd)[2])
+    assert [element.text for element in root.iter() if element.tag.endswith(("Message", "Name"))]
+    operation = CATALOGUE.operation("iam.ListAccountAliases")
+    output = {"AccountAliases": ["d\x03é"], "IsTruncated": False}
+    answer = Serializers().serialize(operation, "query", output, "the-id")
+    texts = [element.text for element in ElementTree.fromstring(answer.body).iter()]
+    assert "d\ufffdé" in texts
 
 
 @pytest.mark.parametrize("given", ["MissingRequiredParameterException", "MissingParameter"])
