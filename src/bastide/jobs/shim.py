@@ -21,7 +21,6 @@ from bastide.jobs import bridge, cgroups, namespaces, outlog, proctree
 
 READ_MAX = 1024 * 1024
 TICK_S = 0.25
-POKE_PAUSE_S = 0.1  # between wakings for what is printed: a server prints a line for each call
 MEMORY_TICK_S = 1.0
 DRAIN_S = 2.0
 DISK_ENTRIES_PER_TICK = 2000
@@ -67,7 +66,6 @@ class Shim:
         self._kill_at: float | None = None
         self._pokes = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
         self._pokes.setblocking(False)
-        self._poked = 0.0
         self._scan: Iterator[int | None] = iter(())
 
     def run(self) -> None:
@@ -203,7 +201,7 @@ class Shim:
             elif kind in ("out", "err"):
                 (self._out if kind == "out" else self._err).feed(data, _now_ms())
                 printed = True
-        if printed and _monotonic() - self._poked >= POKE_PAUSE_S:
+        if printed:
             self._poke()
 
     def _learn(self, data: bytes) -> None:
@@ -325,7 +323,6 @@ class Shim:
 
     def _poke(self) -> None:
         """Wake the runner, if there is one; it looks by itself now and then anyway."""
-        self._poked = _monotonic()
         try:
             fd = os.open(os.path.dirname(self._spec["poke"]), os.O_PATH)
             name = os.path.basename(self._spec["poke"])
