@@ -82,7 +82,8 @@ class Checkpoints:
 
     def _of(self, job_id: str) -> _Known:
         with self._lock:
-            if len(self._known) >= KNOWN_MAX:  # one that is forgotten is sent again
+            if job_id not in self._known and len(self._known) >= KNOWN_MAX:
+                # One that is forgotten is sent again.
                 self._known.pop(next(iter(self._known)))
             return self._known.setdefault(job_id, _Known())
 
