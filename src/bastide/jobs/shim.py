@@ -8,6 +8,7 @@ and forks only from its single thread (`--die-with-parent` is bound to the spawn
 import _socket
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import resource
@@ -23,7 +24,7 @@ READ_MAX = 1024 * 1024
 TICK_S = 0.25
 MEMORY_TICK_S = 1.0
 DRAIN_S = 2.0
-DISK_ENTRIES_PER_TICK = 2000
+DISK_ENTRIES_PER_TICK, DISK_SLICES_MAX = 2000, 500
 STATUS_FD, SECCOMP_FD, ARGS_FD = 8, 9, 10  # also in sandbox.py
 KILLED = 137
 STATUS_MAX = 4096
@@ -288,14 +289,21 @@ class Shim:
         if self._bridge:
             os.kill(self._bridge, signal.SIGKILL)
         code = KILLED if self._code is None else self._code
-        if code != 0 and not self._cause and self._group.memory_kills():
-            self._cause = "memory"
+        if code != 0 and not self._cause:
+            self._cause = self._cause_found()
         if self._cause in ("disk", "memory"):
             code = code or KILLED
         self._group.kill()
         self._remove_group()
         final = {"phase": "exited", "code": code, "cause": self._cause, "ended_ms": now_ms}
         self._state(final | {"stderr_tail": self._err.tail()}, durable=True)
+
+    def _cause_found(self) -> str:
+        """Why the job failed, where it ended before a tick could see it."""
+        if self._group.memory_kills():
+            return "memory"
+        limit = self._limits["disk_bytes"]
+        return "disk" if limit and disk_is_full(self._spec["home"], limit) else ""
 
     def _remove_group(self) -> None:
         """Zombies of the namespace stay charged until they are reaped, which takes a moment."""
@@ -349,6 +357,12 @@ def _disk_use(home: str) -> Iterator[int | None]:
                 if seen % DISK_ENTRIES_PER_TICK == 0:
                     yield used
     yield used
+
+
+def disk_is_full(home: str, limit: int) -> bool:
+    """Whether nothing more fits below `home`; a million entries are looked at."""
+    slices = itertools.islice(_disk_use(home), DISK_SLICES_MAX)
+    return any(used >= limit for used in slices if used)
 
 
 def _drop(uid: int | None) -> None:

@@ -190,6 +190,24 @@ def test_one_file_cannot_pass_the_limit(attempt):
     assert "errno 27" in lines or job.exits[0].cause == "disk"
 
 
+def test_who_fails_on_a_full_disk_before_a_tick_sees_it_is_told(attempt):
+    """The limit on one file ends the script at once; the scan comes every quarter second."""
+    job, _ = attempt(
+        "import os, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "f = os.open('/opt/ml/big', os.O_WRONLY | os.O_CREAT)\n"
+        "os.posix_fallocate(f, 0, 8 << 20)\n"
+        "os.pwrite(f, b'more', 8 << 20)\n",
+        limits={"disk_bytes": 8 << 20},
+    )
+    assert (job.status, job.exits[0].cause) == (Status.FAILED, "disk")
+
+
+def test_who_fails_with_room_left_is_not(attempt):
+    job, _ = attempt("raise SystemExit(3)\n", limits={"disk_bytes": 8 << 20})
+    assert (job.exits[0].code, job.exits[0].cause) == (3, "")
+
+
 def test_who_ignores_sigterm_is_killed_after_the_grace(attempt, site):
     text = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\n"
     job_id = site.submit(PYTHON, "-I", "-S", "-c", text + "time.sleep(600)", name="stubborn")

@@ -1,0 +1,23 @@
+"""What the shim measures."""
+
+import os
+
+import pytest
+
+from bastide.jobs.shim import disk_is_full
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(("size", "full"), [(MIB - 65536, False), (MIB, True), (MIB + 4096, True)])
+def test_a_disk_is_full_where_its_limit_is_reached(tmp_path, size, full):
+    (tmp_path / "below").mkdir()
+    with open(tmp_path / "below/file", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    assert disk_is_full(str(tmp_path), MIB) is full
+
+
+def test_a_hole_is_not_on_the_disk(tmp_path):
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(8 * MIB)
+    assert not disk_is_full(str(tmp_path), MIB)
