@@ -26,12 +26,17 @@ def signer(tmp_path):
 
 @pytest.fixture
 def new_log(database, signer):
+    made = []
+
     def make(**settings):
         log = MerkleLog(database, signer, ManualClock(), **settings)
+        made.append(log)
         log.start()
         return log
 
-    return make
+    yield make
+    for log in made:
+        log.close()
 
 
 def fill(log, count, first=0):
