@@ -24,6 +24,7 @@ class PlainKind:
     lines: list[str] = field(default_factory=list)
     collected: list[str] = field(default_factory=list)
     answering: bool = True
+    database: Database | None = None  # its site's
     news: threading.Condition = field(default_factory=threading.Condition)
 
     def prepare(self, job, folder):
@@ -57,7 +58,9 @@ class PlainKind:
         with self.news:
             self.collected.append(job.spec.id)
 
-    def logged(self, job, replica, lines):
+    def logged(self, job, replica, lines, beside):
+        if self.database is not None:
+            self.database.write(beside)
         with self.news:
             self.lines += [text for _, text in lines]
             self.news.notify_all()
@@ -91,6 +94,7 @@ class Site:
     def open(self):
         self.database = Database(f"sqlite:///{self.folder}/jobs.db")
         self.database.start(create=True)
+        self.kind.database = self.database
         self.runner = Runner(
             database=self.database,
             clock=SystemClock(),

@@ -132,3 +132,13 @@ def check_jobs(region, names) -> None:
             step for step in found["SecondaryStatusTransitions"] if step["Status"] == "Training"
         ]
         assert len(starts) == 1, f"{name} was started {len(starts)} times"
+        assert printed(region, name).count("ran") == 1
+
+
+def printed(region, name) -> list[str]:
+    pages = (
+        region.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/")
+    )
+    return [event["message"] for event in pages.build_full_result()["events"]]

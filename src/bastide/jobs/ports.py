@@ -30,9 +30,12 @@ class Kind(Protocol):
         """Take the outputs home, whatever the exits were. Raises JobFailed when that fails."""
         ...
 
-    def logged(self, job: Job, replica: int, lines: Sequence[tuple[int, str]]) -> None:
-        """Lines that a replica printed: (epoch milliseconds, text without its newline).
-        May be called again with the same lines after a crash."""
+    def logged(
+        self, job: Job, replica: int, lines: Sequence[tuple[int, str]], beside: "Beside"
+    ) -> None:
+        """Lines that a replica printed: (epoch milliseconds, text without its newline). `beside`
+        goes into the transaction that keeps them: with it none is told twice, without it all are
+        told again after a crash."""
         ...
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Integer,
     String,
@@ -53,6 +54,15 @@ effects = Table(
     Column("due_ms", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     sqlite_autoincrement=True,  # an id must never be given to a second effect
+)
+told = Table(
+    "job_lines_told",
+    metadata,
+    Column("job_id", String(512), primary_key=True),
+    Column("replica", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
 )
 uids = Table(
     "job_uids",
@@ -180,8 +190,28 @@ def finish(connection: Connection, effect_id: int | None) -> None:
         connection.execute(delete(effects).where(effects.c.id == effect_id))
 
 
+def lines_told(connection: Connection, job_id: str, replica: int, attempt: int) -> tuple[int, int]:
+    """How far an attempt's output has been handed on: segment and offset."""
+    row = connection.execute(select(told).where(*_attempt(job_id, replica, attempt))).first()
+    return (0, 0) if row is None else (row.segment, row.offset)
+
+
+def tell_lines(
+    connection: Connection, job_id: str, replica: int, attempt: int, upto: tuple[int, int]
+) -> None:
+    here, position = _attempt(job_id, replica, attempt), {"segment": upto[0], "offset": upto[1]}
+    if connection.execute(update(told).where(*here).values(position)).rowcount == 0:
+        row = {"job_id": job_id, "replica": replica, "attempt": attempt}
+        connection.execute(insert(told).values(row | position))
+
+
+def _attempt(job_id: str, replica: int, attempt: int) -> tuple[ColumnElement[bool], ...]:
+    return told.c.job_id == job_id, told.c.replica == replica, told.c.attempt == attempt
+
+
 def remove(connection: Connection, job_id: str) -> None:
     """Forget the job, its history and whatever was still to be done."""
+    connection.execute(delete(told).where(told.c.job_id == job_id))
     connection.execute(delete(effects).where(effects.c.job_id == job_id))
     connection.execute(delete(transitions).where(transitions.c.job_id == job_id))
     connection.execute(delete(jobs).where(jobs.c.id == job_id))

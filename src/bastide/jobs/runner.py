@@ -73,7 +73,9 @@ class Runner:
             kind_of=self._kinds.__getitem__,
             listeners_of=lambda kind: tuple(self._listeners.get(kind, ())),
         )
-        self._observer = Observer(executor=executor, kind_of=self._kinds.__getitem__)
+        self._observer = Observer(
+            database=database, executor=executor, kind_of=self._kinds.__getitem__
+        )
         self._lanes = Lanes()
         self._tries: dict[int, int] = {}
         self._stripes = [threading.Lock() for _ in range(STRIPES)]

@@ -1,11 +1,13 @@
 """One live attempt, as the runner follows it: what it printed, whether it answers, how it ends."""
 
-import contextlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
+from bastide.db.database import Database
+from bastide.jobs import records
 from bastide.jobs.executor import Attempt, Executor, Report
 from bastide.jobs.machine import Event, NeverUp, ProbeDown, ProbeUp, ReplicaExited
 from bastide.jobs.model import Exit, Job
@@ -45,6 +47,7 @@ class Watch:
 class Observer:
     """Looks at attempts; says what it saw as events."""
 
+    database: Database
     executor: Executor
     kind_of: Callable[[str], Kind]
 
@@ -75,24 +78,31 @@ class Observer:
 
     def _tell_lines(self, watch: Watch, job: Job) -> bool:
         """Hand new lines to the kind; True when there are none left."""
-        reader = watch.reader = watch.reader or Reader(
-            str(watch.attempt.folder), _position(watch.attempt)
-        )
+        reader = watch.reader = watch.reader or self._reader(watch)
         for _ in range(READS_MAX):
-            before = reader.position
             lines = reader.read()
             if not lines:
                 return True
-            if not self._tell(watch, job, lines):
-                reader.position = before
+            if not self._tell(watch, job, lines, reader.position):
+                watch.reader = None  # the database knows how far it came
                 return watch.log_failures > LOG_TRIES_MAX
-            _save_position(watch.attempt, reader.position)
         watch.poked = True
         return False
 
-    def _tell(self, watch: Watch, job: Job, lines: Sequence[tuple[int, str]]) -> bool:
+    def _reader(self, watch: Watch) -> Reader:
+        def told(connection: Connection) -> tuple[int, int]:
+            return records.lines_told(connection, watch.job_id, watch.replica, watch.number)
+
+        return Reader(str(watch.attempt.folder), self.database.read(told))
+
+    def _tell(
+        self, watch: Watch, job: Job, lines: Sequence[tuple[int, str]], upto: tuple[int, int]
+    ) -> bool:
+        def beside(connection: Connection) -> None:
+            records.tell_lines(connection, watch.job_id, watch.replica, watch.number, upto)
+
         try:
-            self.kind_of(job.spec.kind).logged(job, watch.replica, lines)
+            self.kind_of(job.spec.kind).logged(job, watch.replica, lines, beside)
         except Exception:  # the edge: lines are told again, a few times
             logger.exception("lines of %s were not taken", watch.job_id)
             watch.log_failures += 1
@@ -130,18 +140,3 @@ class Observer:
         except Exception:  # the edge: a probe that breaks is a probe that failed
             logger.debug("the probe of %s broke", watch.job_id, exc_info=True)
             return False
-
-
-def _position(attempt: Attempt) -> tuple[int, int]:
-    with contextlib.suppress(OSError, ValueError):
-        segment, offset = json.loads((attempt.folder / "log.position").read_bytes())
-        return int(segment), int(offset)
-    return 0, 0
-
-
-def _save_position(attempt: Attempt, position: tuple[int, int]) -> None:
-    """Not synced: after a power cut some lines are told twice, which kinds expect."""
-    with contextlib.suppress(FileNotFoundError):
-        temporary = attempt.folder / "log.position.new"
-        temporary.write_text(json.dumps(position))
-        temporary.rename(attempt.folder / "log.position")

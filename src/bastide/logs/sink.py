@@ -1,7 +1,7 @@
 """Where the region's own work writes its logs and metrics: jobs' output, latencies."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,18 +20,28 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSink:
-    """Makes group and stream as needed. A line that is too long becomes several."""
+    """Makes group and stream as needed. A line that is too long becomes several. `beside` is
+    written with the lines, or not at all."""
 
     database: Database
     clock: Clock
 
-    def put(self, account: str, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+    def put(
+        self,
+        account: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+        beside: Callable[[Connection], None] | None = None,
+    ) -> None:
         now = epoch_ms(self.clock.now())
         lines = [piece for at, text in events for piece in _pieces(at, text)]
 
         def write(c: Connection) -> None:
             where = _group(c, account, group, now)
             records.add_events(c, where, _stream(c, where, stream, now), now, lines)
+            if beside is not None:
+                beside(c)
 
         self.database.write(write)
 

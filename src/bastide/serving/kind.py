@@ -10,7 +10,7 @@ from typing import Any
 
 from bastide.jobs import outputs
 from bastide.jobs.model import Exit, Job, Launch
-from bastide.jobs.ports import JobFailed
+from bastide.jobs.ports import Beside, JobFailed
 from bastide.kernel import arns
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError
@@ -113,10 +113,12 @@ class EndpointKind:
     def collect(self, job: Job, folder: Path) -> None:
         """An endpoint leaves nothing behind."""
 
-    def logged(self, job: Job, replica: int, lines: Sequence[tuple[int, str]]) -> None:
+    def logged(
+        self, job: Job, replica: int, lines: Sequence[tuple[int, str]], beside: Beside
+    ) -> None:
         payload = job.spec.payload
         stream = stream_name(str(payload["variant"]), job.spec.id, replica)
-        self.logs.put(job.spec.account, group_name(str(payload["endpoint"])), stream, lines)
+        self.logs.put(job.spec.account, group_name(str(payload["endpoint"])), stream, lines, beside)
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
         payload = job.spec.payload

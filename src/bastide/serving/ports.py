@@ -8,6 +8,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from bastide.jobs.model import Bind
+from bastide.jobs.ports import Beside
 from bastide.kernel.call import Call, Principal
 
 
@@ -90,7 +91,12 @@ class Sizes(Protocol):
 
 class Logs(Protocol):
     def put(
-        self, account: str, group: str, stream: str, events: Sequence[tuple[int, str]]
+        self,
+        account: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+        beside: Beside,
     ) -> None: ...
 
 

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from bastide.db.database import Database
 from bastide.jobs import outputs
 from bastide.jobs.model import Exit, Job, Launch
-from bastide.jobs.ports import JobFailed
+from bastide.jobs.ports import Beside, JobFailed
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.regions import Region
 from bastide.training import contract, records
@@ -102,23 +104,21 @@ class TrainingKind:
         if kept := _kept(job, folder / contract.HOST):
             self.checkpoints.send(kept, self._transfer(job))
 
-    def logged(self, job: Job, replica: int, lines: Sequence[tuple[int, str]]) -> None:
+    def logged(
+        self, job: Job, replica: int, lines: Sequence[tuple[int, str]], beside: Beside
+    ) -> None:
         name = _name(job)
         stream = f"{name}/algo-{replica + 1}-{epoch_ms(job.created) // 1000}"
-        self.logs.put(job.spec.account, GROUP, stream, lines)
-        definitions = _request(job)["AlgorithmSpecification"].get("MetricDefinitions") or []
-        if not definitions:
-            return
-        patterns = [each["Regex"] for each in definitions]
-        last: dict[str, tuple[float, int]] = {}
-        for line, index, text in self.scanner.scan(patterns, [text for _, text in lines]):
-            value = _number(text)
-            if value is not None:
-                at_ms = lines[line][0]
-                last[definitions[index]["Name"]] = (value, at_ms)
-                self._publish(job, definitions[index]["Name"], value, at_ms)
-        if last:
-            self.database.write(lambda c: _put_all(c, job.spec.account, name, last))
+        measured = self._measured(job, lines)
+        last = {metric: (value, at_ms) for metric, value, at_ms in measured}
+
+        def keep(connection: Connection) -> None:
+            _put_all(connection, job.spec.account, name, last)
+            beside(connection)
+
+        self.logs.put(job.spec.account, GROUP, stream, lines, keep)
+        for metric, value, at_ms in measured:
+            self._publish(job, metric, value, at_ms)
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
         bad = next((each for each in exits if each.code != 0), exits[0] if exits else None)
@@ -143,6 +143,20 @@ class TrainingKind:
         return Transfer(
             region=self.region, principal=principal, objects=self.objects, permits=self.permits
         )
+
+    def _measured(self, job: Job, lines: Sequence[tuple[int, str]]) -> list[tuple[str, float, int]]:
+        """Metric, value and epoch milliseconds, as the job's definitions find them."""
+        definitions = _request(job)["AlgorithmSpecification"].get("MetricDefinitions") or []
+        if not definitions:
+            return []
+        patterns = [each["Regex"] for each in definitions]
+        found = self.scanner.scan(patterns, [text for _, text in lines])
+        numbers = [(line, index, _number(text)) for line, index, text in found]
+        return [
+            (definitions[index]["Name"], value, lines[line][0])
+            for line, index, value in numbers
+            if value is not None
+        ]
 
     def _publish(self, job: Job, name: str, value: float, at_ms: int) -> None:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
@@ -234,7 +248,7 @@ def _restore(transfer: Transfer, saved: Params, home: Path, room: int) -> None:
             room -= transfer.download(bucket, key, path, room)
 
 
-def _put_all(c: Any, account: str, name: str, last: Mapping[str, tuple[float, int]]) -> None:
+def _put_all(c: Connection, account: str, name: str, last: Mapping[str, tuple[float, int]]) -> None:
     for metric, (value, at_ms) in last.items():
         records.put_metric(c, account, name, metric, value, at_ms)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bastide.jobs.model import Bind
+from bastide.jobs.ports import Beside
 from bastide.kernel.call import Call, Principal
 
 
@@ -79,7 +80,12 @@ class Environments(Protocol):
 
 class Logs(Protocol):
     def put(
-        self, account: str, group: str, stream: str, events: Sequence[tuple[int, str]]
+        self,
+        account: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+        beside: Beside,
     ) -> None: ...
 
 

@@ -26,7 +26,7 @@ from tests.sagefakes import (
 from bastide.jobs.model import Exit, Status, StopCause
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.clock import epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.logs.events import LogEvents
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.training import training_jobs
@@ -448,10 +448,18 @@ def test_failure_reasons(world, tmp_path):
     assert "memory" in world.kind.failure_reason(job, [Exit(replica=0, code=137, cause="memory")])
 
 
+def refuse(_connection):
+    raise Unavailable("the disk is full")
+
+
 def test_log_and_metrics(world, tmp_path):
     job = created(world)
     at = epoch_ms(world.clock.now())
-    world.kind.logged(job, 0, [(at, "loss=0.5"), (at + 1, "x"), (at + 2, "loss=0.25 loss=9")])
+    lines = [(at, "loss=0.5"), (at + 1, "x"), (at + 2, "loss=0.25 loss=9")]
+    with pytest.raises(Unavailable):
+        world.kind.logged(job, 0, lines, refuse)  # told again, from where nothing was kept
+    assert "FinalMetricDataList" not in world.describe()
+    world.kind.logged(job, 0, lines, lambda _connection: None)
     (metric,) = world.describe()["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("loss", 0.25)
     got = world.events.get_log_events(

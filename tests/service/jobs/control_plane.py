@@ -13,6 +13,10 @@ sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[3] / 
 
 from tests.jobs_kit import PlainKind, Site, local_executor  # noqa: E402 - the path comes first
 
+from bastide.kernel.clock import SystemClock  # noqa: E402
+from bastide.logs.sink import LogSink  # noqa: E402
+
+GROUP = "/jobs"
 PROGRAM = "echo ran >> /opt/ml/ran; echo started $0; sleep 0.4; echo ended $0"
 
 
@@ -21,9 +25,9 @@ class Collecting(PlainKind):
         super().__init__()
         self.folder = folder
 
-    def logged(self, job, replica, lines):
-        with (self.folder / "lines").open("a") as file:
-            file.writelines(f"{text}\n" for _, text in lines)
+    def logged(self, job, replica, lines, beside):
+        sink = LogSink(database=self.database, clock=SystemClock())
+        sink.put(job.spec.account, GROUP, job.spec.id, lines, beside)
 
     def collect(self, job, folder):
         name = job.spec.id.rsplit("/", 1)[-1]

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 from tests.jobs_kit import Site, local_executor
-from tests.service.jobs.control_plane import Collecting
+from tests.service.jobs.control_plane import GROUP, Collecting
 
 from bastide.jobs.model import FINISHED, Status
 from bastide.kernel.clock import SystemClock
+from bastide.logs import records
+from bastide.logs.model import Span
 
 HERE = Path(__file__).parent
 PER_LIFE = 2
+EVERYTHING = Span(start_ms=0, end_ms=2**60)
 
 
 def one_life(folder, first, delay_s):
@@ -27,6 +30,15 @@ def one_life(folder, first, delay_s):
         threading.Event().wait(delay_s)  # the random moment of its death, not a wait for anything
         process.kill()
     return accepted
+
+
+def told(site, name):
+    def look(connection):
+        group = records.find_group(connection, "111122223333", GROUP)
+        stream = records.find_stream(connection, group, f"plain/111122223333/{name}")
+        return records.read_events(connection, [stream.id], EVERYTHING)
+
+    return [event.message for event in site.database.read(look)]
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -43,10 +55,8 @@ def test_kill_9_at_random_moments(tmp_path, seed):
             job = site.wait(f"plain/111122223333/{name}")
             assert job.status is Status.COMPLETED, job
             assert (tmp_path / "collected" / name).read_text() == "ran\n", "it ran exactly once"
-        told = (tmp_path / "lines").read_text().splitlines()
-        for number in range(len(names)):
-            assert f"started {number}" in told
-            assert f"ended {number}" in told
+        for number, name in enumerate(names):
+            assert told(site, name) == [f"started {number}", f"ended {number}"], "each line once"
     finally:
         site.close()
 
