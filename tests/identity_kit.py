@@ -26,7 +26,8 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.regions import Region
 from bastide.keys.keyring import Keyring
-from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
+from bastide.policy.authorizer import PolicyAuthorizer
+from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import NoResourceFacts, Stored
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")

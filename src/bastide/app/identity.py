@@ -27,7 +27,8 @@ from bastide.identity.users import Users
 from bastide.kernel import arns
 from bastide.kernel.regions import Region
 from bastide.models.catalogue import Models
-from bastide.policy.authorizer import PolicyAuthorizer, PolicyChecks
+from bastide.policy.authorizer import PolicyAuthorizer
+from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import Stored
 from bastide.store.objects_api import ObjectSpace
 

@@ -1,6 +1,6 @@
 """What identity needs from the key store and from policy; joined in `app.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +42,16 @@ class Verdict(Protocol):
     def matched(self) -> Sequence[str]: ...
 
 
+class Simulated(Protocol):
+    """A decision that was tried out, and the condition keys (in lower case) that it lacked."""
+
+    @property
+    def decision(self) -> Verdict: ...
+
+    @property
+    def missing(self) -> Collection[str]: ...
+
+
 class Checks(Protocol):
     """Policy documents, judged."""
 
@@ -61,4 +71,4 @@ class Checks(Protocol):
         action: str,
         resource: str,
         context: Mapping[str, str | Sequence[str]],
-    ) -> Verdict: ...
+    ) -> Simulated: ...

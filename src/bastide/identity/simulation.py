@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,13 +97,14 @@ class Simulation:
         return context | _entries(req)
 
     def _result(self, case: Case, action: str, arn: str, context: Context) -> Params:
-        verdict = self.checks.simulate(case, action, arn, context)
+        simulated = self.checks.simulate(case, action, arn, context)
+        verdict = simulated.decision
         row: Params = {
             "EvalActionName": action,
             "EvalResourceName": arn,
             "EvalDecision": _word(verdict),
             "MatchedStatements": [_statement(name) for name in verdict.matched],
-            "MissingContextValues": [],
+            "MissingContextValues": [_spelled(key, case) for key in sorted(simulated.missing)],
         }
         if case.boundary:
             allowed = not verdict.outside_boundary
@@ -118,6 +120,15 @@ def _entries(req: Params) -> Context:
         name = entry.get("ContextKeyName", "")
         context[name] = values if many or len(values) != 1 else values[0]
     return context
+
+
+def _spelled(key: str, case: Case) -> str:
+    """The condition key as the policies themselves write it."""
+    texts = [text for _, text in (*case.identity, *(case.boundary or ()))]
+    for text in (*texts, case.resource or ""):
+        if found := re.search(re.escape(key), text, re.IGNORECASE):
+            return found.group()
+    return key
 
 
 def _word(verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ read, so that what exists there and what does not answer alike.
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.kernel import arns
@@ -18,17 +18,15 @@ from bastide.policy.document import Document, PolicyKind, parse
 from bastide.policy.evaluator import (
     Caller,
     Decision,
-    Grant,
     Policies,
     Reason,
     Request,
     Source,
     decide,
     narrowed,
-    trusted,
 )
 from bastide.policy.patterns import Context
-from bastide.policy.ports import SimulatedCase, Stored
+from bastide.policy.ports import Stored
 
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
@@ -226,73 +224,3 @@ def denied(call: Call, action: str, resource: str, reason: Reason) -> ServiceErr
         return ServiceError("AccessDenied", message, status=403)
     status = 400 if call.service in _STATUS_400 else 403
     return ServiceError("AccessDeniedException", message, status=status)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyChecks:
-    """What those who store policies ask: is it one, whom does it trust, what would it say."""
-
-    authorizer: PolicyAuthorizer
-
-    def check(self, text: str, kind: str, code: str = "MalformedPolicyDocument") -> None:
-        """ServiceError when `text` is no policy. `kind`: a PolicyKind."""
-        parse(text, PolicyKind(kind), code)
-
-    def trusts(self, call: Call, params: Mapping[str, Any], action: str, document: str) -> bool:
-        """Whether a role's trust policy lets the caller of `call` in."""
-        request = Request(
-            action=action.lower(),
-            resource="*",
-            context=actions.context_of(call, params, self.authorizer.stored),
-            caller=caller_of(call.principal),
-        )
-        return trusted(request, self._trust(document)) is not Grant.NONE
-
-    def trusts_service(self, document: str, service: str, account: str) -> bool:
-        """Whether a role's trust policy lets a service of this region in."""
-        request = Request(
-            action="sts:assumerole",
-            resource="*",
-            context={"aws:sourceaccount": account, "aws:principalisawsservice": "true"},
-            caller=Caller(service=service),
-        )
-        return trusted(request, self._trust(document)) is not Grant.NONE
-
-    def _trust(self, document: str) -> Document:
-        return self.authorizer.parsed.of(document, PolicyKind.TRUST)
-
-    def permits_more(self, call: Call, action: str, resource: str, more: Mapping[str, str]) -> bool:
-        """Whether the caller of a call may do one more thing than the call itself, whose condition
-        keys hold for it too: pass a role, with `more` to tell where to."""
-        standing = self.authorizer.standing(call, {})
-        context = {**standing.context, **{key.lower(): value for key, value in more.items()}}
-        return replace(standing, context=context).permits(action, resource)
-
-    def simulate(
-        self,
-        case: SimulatedCase,
-        action: str,
-        resource: str,
-        context: Mapping[str, str | Sequence[str]],
-    ) -> Decision:
-        """What policies that need not be stored say to an action that may not exist."""
-        sources = self.authorizer.sources
-        text = case.resource
-        attached = [("ResourcePolicy", parse(text, PolicyKind.RESOURCE))] if text else []
-        request = Request(
-            action=action.lower(),
-            resource=resource,
-            context={key.lower(): value for key, value in context.items()},
-            caller=Caller(account=_account_in(case.caller), own=case.caller, issuer=case.caller),
-        )
-        policies = Policies(
-            identity=sources(case.identity),
-            boundary=None if case.boundary is None else sources(case.boundary),
-            resource=attached,
-        )
-        return decide(request, policies)
-
-
-def _account_in(arn: str) -> str:
-    parsed = arns.parse(arn)
-    return parsed.account if parsed else ""

@@ -166,6 +166,9 @@ def test_policies_are_tried_out_before_they_are_stored(site, admin):
         }
         answer = site.simulation.simulate_custom_policy(call, asked | {"ContextEntries": [entry]})
         assert decisions(answer) == [expected, "implicitDeny"]
+    answer = site.simulation.simulate_custom_policy(call, asked)
+    missing = [each["MissingContextValues"] for each in answer["EvaluationResults"]]
+    assert missing == [["aws:SourceIp"], []], "the second action asks for none"
     carol = f"arn:aws-us-gov:iam::{admin.account}:user/carol"
     grant = json.loads(policy("s3:PutObject"))
     grant["Statement"][0]["Principal"] = {"AWS": carol}
