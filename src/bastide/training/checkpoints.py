@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from bastide.training.transfer import Transfer, join, pieces, split_uri
 
 logger = logging.getLogger(__name__)
 PERIOD_S = 5.0
-WORKERS = 4
+WORKERS = 8
 KNOWN_MAX = 4096
 State = tuple[int, int]  # size, time of the last change in nanoseconds
 
@@ -108,15 +108,21 @@ def _send(known: _Known, kept: Kept, transfer: Transfer, name: str) -> None:
 
 
 def _unmoved(file: BinaryIO, state: State) -> Iterator[bytes]:
-    yield from pieces(file)
+    left = state[0]
+    for piece in pieces(file):
+        left -= len(piece)
+        if left < 0:  # it grows, perhaps as fast as it is read
+            raise Moved
+        yield piece
     found = os.fstat(file.fileno())
     if (found.st_size, found.st_mtime_ns) != state:
         raise Moved
 
 
 class CheckpointSync:
-    """The thread that looks at the running jobs of a kind, `work` of each in turn. Periodic,
-    without input: what it misses, the next look finds."""
+    """The thread that looks at the running jobs of a kind. Periodic, without input: what it
+    misses, the next look finds. An agency has one worker at a time, so that its long uploads
+    hold off its own jobs and not the others'."""
 
     def __init__(
         self, jobs: Jobs, kind: str, work: Callable[[Job, Path], None], period_s: float = PERIOD_S
@@ -124,6 +130,7 @@ class CheckpointSync:
         self._jobs, self._kind, self._work = jobs, kind, work
         self._period_s = period_s
         self._pool = ThreadPoolExecutor(WORKERS, "checkpoints")
+        self._busy: set[str] = set()  # agencies; only a look adds to it
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpoint-sync", daemon=True)
 
@@ -137,18 +144,31 @@ class CheckpointSync:
         self._pool.shutdown()
 
     def look(self) -> None:
-        """Once over all jobs that run now."""
-        list(self._pool.map(self._one, self._jobs.running(self._kind)))
+        """Once over all jobs that run now, but for agencies that are still being looked at."""
+        wait(self._begin())
 
     def _run(self) -> None:
         while not self._stopping.wait(self._period_s):
-            try:
-                self.look()
-            except Exception:  # the edge: a loop outlives what it meets
-                logger.exception("the checkpoints of this round were not all taken")
+            self._begin()
 
-    def _one(self, found: tuple[Job, Path]) -> None:
-        job, folder = found
+    def _begin(self) -> list[Future[None]]:
+        found: dict[str, list[tuple[Job, Path]]] = {}
+        for job, folder in self._jobs.running(self._kind):
+            found.setdefault(job.spec.account, []).append((job, folder))
+        free = found.keys() - self._busy
+        self._busy |= free
+        return [self._pool.submit(self._agency, account, found[account]) for account in free]
+
+    def _agency(self, account: str, found: list[tuple[Job, Path]]) -> None:
+        try:
+            for job, folder in found:
+                self._one(job, folder)
+        except Exception:  # the edge: a loop outlives what it meets
+            logger.exception("the checkpoints of %s were not all taken", account)
+        finally:
+            self._busy.discard(account)
+
+    def _one(self, job: Job, folder: Path) -> None:
         try:
             self._work(job, folder)
         except (JobFailed, ServiceError, Unavailable, OSError) as error:

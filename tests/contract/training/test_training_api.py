@@ -4,100 +4,23 @@ import io
 import json
 import os
 import tarfile
-from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from tests.sagefakes import (
     IMAGE,
     ONE,
     OTHER,
-    REGION,
     ROLE,
-    FakeEnvironments,
-    FakeJobs,
-    FakeObjects,
-    FakePermits,
-    FakeRoles,
     call,
 )
+from tests.training_kit import CREATE, created, finished, request
 
 from bastide.jobs.model import Exit, Status, StopCause
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
-from bastide.logs.events import LogEvents
-from bastide.logs.sink import LogSink, MetricSink
-from bastide.training import training_jobs
-from bastide.training.checkpoints import CheckpointSync
-from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
-from bastide.training.tags import Tags
-from bastide.training.training_jobs import TrainingJobs
-
-CREATE = call("sagemaker.CreateTrainingJob")
-
-
-def request(name="Job-1", **more):
-    return {
-        "TrainingJobName": name,
-        "RoleArn": ROLE,
-        "AlgorithmSpecification": {
-            "TrainingImage": IMAGE,
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
-        },
-        "HyperParameters": {"sagemaker_submit_directory": json.dumps("s3://bkt/code/s.tar.gz")},
-        "InputDataConfig": [
-            {
-                "ChannelName": "train",
-                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bkt/in/"}},
-            }
-        ],
-        "OutputDataConfig": {"S3OutputPath": "s3://bkt/out"},
-        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-        **more,
-    }
-
-
-@pytest.fixture
-def world(database):
-    class World:
-        jobs = FakeJobs(database=database)
-        objects = FakeObjects()
-        permits = FakePermits()
-        environments = FakeEnvironments()
-        clock = jobs.clock
-        scanner = PatternScanner()
-        api = TrainingJobs(
-            database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
-            environments=environments,
-        )  # fmt: skip
-        metrics = MetricSink(database=database, clock=clock)
-        kind = TrainingKind(
-            region=REGION, database=database, roles=FakeRoles(), permits=permits, objects=objects,
-            environments=environments, logs=LogSink(database=database, clock=clock),
-            metrics=metrics, scanner=scanner,
-        )  # fmt: skip
-        events = LogEvents(database=database, clock=clock)
-        tags = Tags(
-            database=database,
-            nouns={"training-job": lambda a, n: training_jobs.exists(database, a, n)},
-        )
-
-        def describe(self, name="Job-1", account=ONE):
-            return self.api.describe_training_job(call(account=account), {"TrainingJobName": name})
-
-    world = World()
-    yield world
-    world.scanner.close()
-
-
-def created(world, **more):
-    world.api.create_training_job(CREATE, request(**more))
-    return world.jobs.find(f"training/{ONE}/{more.get('name', 'Job-1')}")
 
 
 def test_life_of_a_job(world):
@@ -288,13 +211,6 @@ def test_another_accounts_data(world, tmp_path):
         world.kind.prepare(created(world), tmp_path)
 
 
-def finished(world, tmp_path, **more):
-    world.objects.held |= {(ONE, "bkt", "in/a"): b"x", (ONE, "bkt", "code/s.tar.gz"): b""}
-    job = created(world, **more)
-    (launch,) = world.kind.prepare(job, tmp_path)
-    return job, launch.home
-
-
 def test_collect(world, tmp_path):
     job, home = finished(world, tmp_path, CheckpointConfig={"S3Uri": "s3://bkt/ck/"})
     (home / "model/m.txt").write_text("model")
@@ -329,86 +245,6 @@ def test_outputs_larger_than_the_volume_fail_the_job(world, tmp_path):
     with pytest.raises(JobFailed, match="sparse: the files hold more than 1073741824 bytes"):
         world.kind.collect(job, tmp_path)
     assert not any("sparse" in key for _, _, key in world.objects.held)
-
-
-class Counted(FakeObjects):
-    """Remembers what was put, in order; `meanwhile` runs while a body is being read."""
-
-    def __init__(self, held):
-        super().__init__(held=held)
-        self.puts, self.meanwhile = [], None
-
-    def put(self, account, bucket, key, chunks, content_type="binary/octet-stream"):
-        data = []
-        for chunk in chunks:
-            data.append(chunk)
-            if self.meanwhile:
-                self.meanwhile()
-        self.puts.append(key)
-        return super().put(account, bucket, key, data)
-
-
-@pytest.fixture
-def saving(world, tmp_path):
-    """A running job with checkpoints; `look` is one round of the sync."""
-    job, home = finished(world, tmp_path, CheckpointConfig={"S3Uri": "s3://bkt/ck"})
-    objects = Counted(world.objects.held)
-    world.kind = replace(world.kind, objects=objects)
-    world.jobs.folder = tmp_path
-    world.jobs.go(job.spec.id, Status.RUNNING)
-    sync = CheckpointSync(world.jobs, "training", world.kind.keep_checkpoints)
-    yield SimpleNamespace(job=job, at=home / "checkpoints", objects=objects, look=sync.look)
-    sync.close()
-
-
-def test_checkpoints_go_to_s3_once_they_stand_still(saving):
-    (saving.at / "a").mkdir()
-    (saving.at / "a/1").write_text("one")
-    saving.look()
-    assert saving.objects.puts == []
-    (saving.at / "2").write_text("tw")
-    saving.look()
-    assert saving.objects.puts == ["ck/a/1"]
-    (saving.at / "2").write_text("two")
-    saving.look()
-    saving.look()
-    saving.look()
-    assert saving.objects.puts == ["ck/a/1", "ck/2"]
-    assert saving.objects.held[ONE, "bkt", "ck/2"] == b"two"
-
-
-def test_a_checkpoint_that_changes_while_it_is_read_is_not_put(saving):
-    (saving.at / "1").write_text("half")
-    saving.look()
-    saving.objects.meanwhile = lambda: (saving.at / "1").write_text("whole")
-    saving.look()
-    assert saving.objects.puts == []
-    saving.objects.meanwhile = None
-    saving.look()
-    saving.look()
-    assert saving.objects.held[ONE, "bkt", "ck/1"] == b"whole"
-
-
-def test_the_end_sends_only_what_is_not_there_yet(saving, world, tmp_path):
-    (saving.at / "1").write_text("one")
-    saving.look()
-    saving.look()
-    (saving.at / "2").write_text("two")
-    world.kind.collect(saving.job, tmp_path)
-    assert saving.objects.puts == ["ck/1", "ck/2"]
-    saving.look()  # one that began before the end
-    assert saving.objects.puts == ["ck/1", "ck/2"]
-
-
-def test_a_link_in_place_of_the_checkpoints_shows_nothing(saving, tmp_path):
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    (secret / "s").write_text("s")
-    saving.at.rename(saving.at.with_name("away"))
-    saving.at.symlink_to(secret)
-    saving.look()
-    saving.look()
-    assert saving.objects.puts == []
 
 
 def test_a_fifo_fails_the_job(world, tmp_path):

@@ -1,0 +1,54 @@
+"""A training site on each database."""
+
+import pytest
+from tests.sagefakes import (
+    ONE,
+    REGION,
+    FakeEnvironments,
+    FakeJobs,
+    FakeObjects,
+    FakePermits,
+    FakeRoles,
+    call,
+)
+
+from bastide.logs.events import LogEvents
+from bastide.logs.sink import LogSink, MetricSink
+from bastide.training import training_jobs
+from bastide.training.kind import TrainingKind
+from bastide.training.scanner import PatternScanner
+from bastide.training.tags import Tags
+from bastide.training.training_jobs import TrainingJobs
+
+
+@pytest.fixture
+def world(database):
+    class World:
+        jobs = FakeJobs(database=database)
+        objects = FakeObjects()
+        permits = FakePermits()
+        environments = FakeEnvironments()
+        clock = jobs.clock
+        scanner = PatternScanner()
+        api = TrainingJobs(
+            database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
+            environments=environments,
+        )  # fmt: skip
+        metrics = MetricSink(database=database, clock=clock)
+        kind = TrainingKind(
+            region=REGION, database=database, roles=FakeRoles(), permits=permits, objects=objects,
+            environments=environments, logs=LogSink(database=database, clock=clock),
+            metrics=metrics, scanner=scanner,
+        )  # fmt: skip
+        events = LogEvents(database=database, clock=clock)
+        tags = Tags(
+            database=database,
+            nouns={"training-job": lambda a, n: training_jobs.exists(database, a, n)},
+        )
+
+        def describe(self, name="Job-1", account=ONE):
+            return self.api.describe_training_job(call(account=account), {"TrainingJobName": name})
+
+    world = World()
+    yield world
+    world.scanner.close()
