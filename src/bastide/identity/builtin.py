@@ -1,5 +1,8 @@
-"""The AWS-managed policies that users' code names, in words of our own: for the services that are
-here they allow what AWS's do, and never more."""
+"""The AWS-managed policies that users' code names, in words of our own: of the operations that are
+here they allow what AWS's do (tests/golden/authz.txt), and of the others never more.
+
+Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,53 +45,99 @@ EXECUTION_TRUST = json.dumps(
     }
 )
 _S3_READ = ("s3:Get*", "s3:List*", "s3:Describe*")
-_LOGS_READ = ("logs:Describe*", "logs:Get*", "logs:List*", "logs:FilterLogEvents")
+_LOGS_READ = (
+    "logs:Describe*", "logs:Get*", "logs:FilterLogEvents", "logs:StartQuery",
+    "logs:StopQuery", "logs:TestMetricFilter", "logs:StartLiveTail", "logs:StopLiveTail",
+)  # fmt: skip
 _CLOUDWATCH_READ = ("cloudwatch:Describe*", "cloudwatch:Get*", "cloudwatch:List*")
-_IAM_READ = ("iam:Get*", "iam:List*", "iam:Simulate*")
+_IAM_READ = (
+    "iam:Get*", "iam:List*", "iam:Simulate*", "iam:GenerateCredentialReport",
+    "iam:GenerateServiceLastAccessedDetails",
+)  # fmt: skip
 _SAGEMAKER_READ = ("sagemaker:Describe*", "sagemaker:List*")
 _BEDROCK_READ = ("bedrock:Get*", "bedrock:List*")
-# Buckets and roles are let at by the word in their names, as AWS's own does.
+_SAGEMAKER_WORDS = ("SageMaker", "Sagemaker", "sagemaker")
+# Of these kinds AWS's own allows some things only; none of them is here.
+_NOT_SAGEMAKER = (
+    "domain", "user-profile", "app", "space", "partner-app", "flow-definition", "training-plan",
+    "reserved-capacity",
+)  # fmt: skip
+# Buckets are let at by the word in their names and objects by their tag, as AWS's own does.
 _SAGEMAKER = [
+    {
+        "Effect": "Allow",
+        "Action": ["sagemaker:*"],
+        "NotResource": [f"arn:aws*:sagemaker:*:*:{kind}/*" for kind in _NOT_SAGEMAKER],
+    },
     _statement(
-        "sagemaker:*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
-        "cloudwatch:GetMetricStatistics", "cloudwatch:ListMetrics", "cloudwatch:PutMetricData",
-        "logs:CreateLogGroup", "logs:CreateLogStream", "logs:Describe*", "logs:GetLogEvents",
-        "logs:PutLogEvents", "logs:FilterLogEvents", "s3:CreateBucket", "s3:GetBucketLocation",
-        "s3:ListBucket", "s3:ListAllMyBuckets", "iam:GetRole", "iam:ListRoles",
+        "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
+        "cloudwatch:GetMetricStatistics", "cloudwatch:ListMetrics", "cloudwatch:PutMetricAlarm",
+        "cloudwatch:PutMetricData", "logs:CreateLogGroup", "logs:CreateLogStream",
+        "logs:Describe*", "logs:GetLogEvents", "logs:PutLogEvents", "logs:PutResourcePolicy",
+        "s3:CreateBucket", "s3:GetBucketLocation", "s3:ListBucket", "s3:ListAllMyBuckets",
+        "s3:GetBucketCORS", "s3:PutBucketCORS", "iam:ListRoles", "kms:DescribeKey",
+        "kms:ListAliases",
     ),
     _statement(
         "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload",
-        resource=[f"arn:aws*:s3:::*{word}*" for word in ("SageMaker", "Sagemaker", "sagemaker")],
+        resource=[f"arn:aws*:s3:::*{word}*" for word in (*_SAGEMAKER_WORDS, "aws-glue")],
+    ),
+    _statement(
+        "s3:GetBucketAcl", "s3:PutObjectAcl",
+        resource=[f"arn:aws*:s3:::*{word}*" for word in _SAGEMAKER_WORDS],
+    ),
+    _statement(
+        "s3:GetObject",
+        condition={"StringEqualsIgnoreCase": {"s3:ExistingObjectTag/SageMaker": "true"}},
     ),
     _statement(
         "iam:PassRole",
-        resource=["arn:aws*:iam::*:role/*AmazonSageMaker*"],
+        resource=["arn:aws*:iam::*:role/*"],
         condition={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
     ),
 ]  # fmt: skip
+_BEDROCK = [
+    _statement("bedrock:*", "iam:ListRoles"),
+    _statement(
+        "iam:PassRole",
+        resource=["arn:aws*:iam::*:role/*AmazonBedrock*"],
+        condition={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
+    ),
+]
 DOCUMENTS = {
     "AdministratorAccess": EVERYTHING,
     "PowerUserAccess": _document(
-        {"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"},
-        _statement("iam:ListRoles", "iam:GetAccountSummary"),
+        {
+            "Effect": "Allow",
+            "NotAction": ["iam:*", "organizations:*", "account:*"],
+            "Resource": "*",
+        },
+        _statement(
+            "iam:CreateServiceLinkedRole", "iam:DeleteServiceLinkedRole", "iam:ListRoles"
+        ),
     ),
     "ReadOnlyAccess": _allow(
-        *_BEDROCK_READ, *_CLOUDWATCH_READ, *_IAM_READ, *_LOGS_READ, *_SAGEMAKER_READ, *_S3_READ,
-        "cloudtrail:LookupEvents",
+        *_CLOUDWATCH_READ, *_IAM_READ, *_LOGS_READ, *_SAGEMAKER_READ, *_S3_READ,
+        "bedrock:GetFoundationModel", "bedrock:GetInferenceProfile", "bedrock:ListFoundationModels",
+        "bedrock:ListInferenceProfiles", "cloudtrail:LookupEvents", "logs:ListTags*",
     ),
     "IAMFullAccess": _allow("iam:*"),
     "IAMReadOnlyAccess": _allow(*_IAM_READ),
     "AmazonSageMakerFullAccess": _document(*_SAGEMAKER),
-    "AmazonSageMakerReadOnly": _allow(*_SAGEMAKER_READ, *_CLOUDWATCH_READ),
+    "AmazonSageMakerReadOnly": _allow(*_SAGEMAKER_READ, "cloudwatch:DescribeAlarms"),
     "AmazonS3FullAccess": _allow("s3:*"),
     "AmazonS3ReadOnlyAccess": _allow(*_S3_READ),
-    "AmazonBedrockFullAccess": _allow("bedrock:*", "iam:ListRoles"),
+    "AmazonBedrockFullAccess": _document(*_BEDROCK),
     "AmazonBedrockReadOnly": _allow(*_BEDROCK_READ),
-    "CloudWatchFullAccess": _allow("cloudwatch:*", "logs:*"),
-    "CloudWatchReadOnlyAccess": _allow(*_CLOUDWATCH_READ, *_LOGS_READ),
+    "CloudWatchFullAccess": _allow(
+        "cloudwatch:*", "logs:*", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole"
+    ),
+    "CloudWatchReadOnlyAccess": _allow(*_CLOUDWATCH_READ, *_LOGS_READ, "logs:List*"),
     "CloudWatchLogsFullAccess": _allow("logs:*", "cloudwatch:GenerateQuery"),
-    "CloudWatchLogsReadOnlyAccess": _allow(*_LOGS_READ, "logs:StartQuery", "logs:StopQuery"),
-    "AWSCloudTrail_ReadOnlyAccess": _allow("cloudtrail:Get*", "cloudtrail:LookupEvents"),
+    "CloudWatchLogsReadOnlyAccess": _allow(*_LOGS_READ, "logs:List*"),
+    "AWSCloudTrail_ReadOnlyAccess": _allow(
+        "cloudtrail:Get*", "cloudtrail:Describe*", "cloudtrail:List*", "cloudtrail:LookupEvents"
+    ),
 }  # fmt: skip
 
 

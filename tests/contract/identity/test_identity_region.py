@@ -199,7 +199,8 @@ def test_sagemaker_s_full_access_is_as_narrow_as_aws_s(site, admin):
     refused("AccessDenied", site.authorizer.authorize, put, {"Bucket": "secrets", "Key": "k"})
     role = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
     passing = site.service_roles.check_pass
-    refused("AccessDeniedException", passing, site.call(bob), role, SERVICE, JOB)
+    passing(site.call(bob), role, SERVICE, JOB)  # any role, but to SageMaker only
+    refused("AccessDeniedException", passing, site.call(bob), role, "bedrock.amazonaws.com", JOB)
 
 
 def test_pages_and_bad_markers(site, admin):
