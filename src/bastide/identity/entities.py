@@ -49,18 +49,27 @@ def conflict(message: str) -> ServiceError:
 
 
 def tags_of(req: Params) -> dict[str, str]:
-    tags = {str(tag["Key"]): str(tag["Value"]) for tag in req.get("Tags") or []}
-    if len({key.lower() for key in tags}) != len(req.get("Tags") or []):
-        raise ServiceError(
-            "InvalidInput",
-            "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-            status=400,
-        )
-    if any(key.lower().startswith("aws:") for key in tags):
-        raise ServiceError("InvalidInput", "Tag keys cannot start with aws:.", status=400)
+    tags = tags_in(req)
+    fault = fault_of_tags(req)
+    if fault:
+        raise ServiceError("InvalidInput", fault, status=400)
     if len(tags) > TAGS_MAX:
         raise limit(f"The number of tags exceeds {TAGS_MAX}.")
     return tags
+
+
+def tags_in(req: Params) -> dict[str, str]:
+    return {str(tag["Key"]): str(tag["Value"]) for tag in req.get("Tags") or []}
+
+
+def fault_of_tags(req: Params) -> str:
+    """Why the tags of a request cannot be taken; "" if they can."""
+    keys = [str(tag["Key"]).lower() for tag in req.get("Tags") or []]
+    if len(set(keys)) != len(keys):
+        return "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+    if any(key.startswith("aws:") for key in keys):
+        return "Tag keys cannot start with aws:."
+    return ""
 
 
 def tagged(old: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

@@ -37,5 +37,5 @@ def _after(marker: str | None, name: str) -> str | None:
     except (binascii.Error, ValueError):
         head, key = "", ""
     if head != name:
-        raise ServiceError("InvalidInput", "Invalid Marker.", status=400)
+        raise ServiceError("ValidationError", "Invalid Marker.", status=400)
     return key

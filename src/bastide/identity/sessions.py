@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.identity.directory import Directory
-from bastide.identity.entities import tags_of
+from bastide.identity.entities import fault_of_tags, tags_in
 from bastide.identity.model import Entity, Kind
 from bastide.identity.ports import Checks
 from bastide.identity.tokens import SessionTokens
@@ -39,7 +39,10 @@ class Sessions:
         if call.principal.kind is not PrincipalKind.USER:
             message = "Cannot call GetSessionToken with session credentials"
             raise ServiceError("AccessDenied", message, status=403)
-        user = self.directory.get(call.account, Kind.USER, call.principal.name)
+        user = self.directory.find(call.account, Kind.USER, call.principal.name)
+        if user is None:  # deleted since the call was let in
+            message = "The security token included in the request is invalid."
+            raise ServiceError("InvalidClientTokenId", message, status=403)
         duration_s = req.get("DurationSeconds") or TOKEN_DEFAULT_S
         session = self.tokens.new(user, "", duration_s)
         return {"Credentials": self.tokens.credentials(session)}
@@ -131,7 +134,10 @@ def invalid(message: str) -> ServiceError:
 def _session_tags(call: Call, req: Params) -> tuple[dict[str, str], list[str]]:
     """The tags asked for and those that came down the chain, and which of them go on. Source:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html"""
-    asked, going_on = tags_of(req), list(req.get("TransitiveTagKeys") or [])
+    asked, going_on = tags_in(req), list(req.get("TransitiveTagKeys") or [])
+    fault = fault_of_tags(req)
+    if fault:
+        raise invalid(fault)
     lowered = {key.lower() for key in asked}
     if any(key.lower() not in lowered for key in going_on):
         raise invalid("The specified transitive tag key must be included in the requested tags.")

@@ -20,6 +20,7 @@ from bastide.models.catalogue import Models
 from bastide.models.model import ModelCard
 
 Params = dict[str, Any]
+MODEL_FAILURES = ("ModelErrorException", "ModelNotReadyException", "ModelTimeoutException")
 HONOURED = (
     "modelId",
     "messages.role",
@@ -100,8 +101,13 @@ class Conversations:
     async def count_tokens(self, call: Call, req: Params) -> Params:
         card = self._card(call, req)
         messages = messages_of(call.operation, req["input"]["converse"])
-        async with await self.engines.visit(card, call.account) as lease:
-            return {"inputTokens": await self.client.count(lease.endpoint, messages)}
+        try:
+            async with await self.engines.visit(card, call.account) as lease:
+                return {"inputTokens": await self.client.count(lease.endpoint, messages)}
+        except ServiceError as error:
+            if error.code in MODEL_FAILURES:  # CountTokens has no name for them
+                raise ServiceError("ServiceUnavailableException", error.message) from error
+            raise
 
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""

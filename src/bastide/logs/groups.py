@@ -22,6 +22,7 @@ from bastide.logs.model import Group
 Params = dict[str, Any]
 PAGE_DEFAULT = 50
 TAGS_MAX = 50
+TOO_MANY_TAGS = f"A resource can have no more than {TAGS_MAX} tags."
 RETENTIONS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731}
     | {1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -87,7 +88,8 @@ class LogGroups:
 
     @operation("logGroupName", "tags")
     def tag_log_group(self, call: Call, req: Params) -> Params:
-        return self._tag(call, req["logGroupName"], lambda tags: {**tags, **req["tags"]})
+        excess = ServiceError("InvalidParameterException", TOO_MANY_TAGS)
+        return self._tag(call, req["logGroupName"], lambda tags: _with(tags, req["tags"], excess))
 
     @operation("logGroupName", "tags")
     def untag_log_group(self, call: Call, req: Params) -> Params:
@@ -99,7 +101,10 @@ class LogGroups:
 
     @operation("resourceArn", "tags")
     def tag_resource(self, call: Call, req: Params) -> Params:
-        return self._tag(call, named_group(call, req), lambda tags: {**tags, **req["tags"]})
+        excess = ServiceError("TooManyTagsException", TOO_MANY_TAGS)
+        return self._tag(
+            call, named_group(call, req), lambda tags: _with(tags, req["tags"], excess)
+        )
 
     @operation("resourceArn", "tagKeys")
     def untag_resource(self, call: Call, req: Params) -> Params:
@@ -118,12 +123,7 @@ class LogGroups:
     ) -> Params:
         def write(c: Connection) -> None:
             group = the_group(c, call, name)
-            tags = change(group.tags)
-            if len(tags) > TAGS_MAX:
-                raise ServiceError(
-                    "TooManyTagsException", f"A resource can have no more than {TAGS_MAX} tags."
-                )
-            records.set_tags(c, group, tags)
+            records.set_tags(c, group, change(group.tags))
 
         self.database.write(write)
         return {}
@@ -131,6 +131,13 @@ class LogGroups:
     def _retain(self, call: Call, name: str, days: int | None) -> Params:
         self.database.write(lambda c: records.set_retention(c, the_group(c, call, name), days))
         return {}
+
+
+def _with(tags: Mapping[str, str], more: Mapping[str, str], excess: ServiceError) -> dict[str, str]:
+    found = {**tags, **more}
+    if len(found) > TAGS_MAX:
+        raise excess
+    return found
 
 
 def _without(tags: Mapping[str, str], gone: Iterable[str]) -> dict[str, str]:

@@ -215,7 +215,7 @@ def test_pages_and_bad_markers(site, admin):
         if not answer["IsTruncated"]:
             break
     assert names == ["administrator", *(f"u{n}" for n in range(5))]
-    refused("InvalidInput", site.users.list_users, call, {"Marker": "é"})
+    refused("ValidationError", site.users.list_users, call, {"Marker": "é"})
 
 
 def foreign_cases(account):

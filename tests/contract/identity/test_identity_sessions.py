@@ -255,6 +255,19 @@ def test_transitive_tags_go_down_the_chain_and_others_do_not(site, admin):
         assumed(site, admin, first, Tags=tags(a="1"), TransitiveTagKeys=["b"])
 
 
+def test_bad_tags_are_refused_by_a_name_of_sts(site, admin):
+    asked = {"RoleArn": role_of(site, admin, "First", policy()), "RoleSessionName": "s"}
+    for bad in (tags(a="1", A="2"), tags(**{"aws:x": "1"})):
+        refused(
+            "ValidationError", site.sessions.assume_role, site.call(admin), asked | {"Tags": bad}
+        )
+
+
+def test_no_session_of_a_user_that_is_gone(site, admin):
+    gone = replace(admin, name="gone")
+    refused("InvalidClientTokenId", site.sessions.get_session_token, site.call(gone), {})
+
+
 def test_inherited_tags_need_leave_to_tag(site, admin):
     first = role_of(site, admin, "First", policy())
     strict = role_of(site, admin, "Strict", Action="sts:AssumeRole")

@@ -283,6 +283,15 @@ async def test_count_tokens_of_a_remote_engine(tmp_path):
         assert stub.seen[0]["max_tokens"] == 1
 
 
+@pytest.mark.parametrize("status", [500, 503])
+async def test_count_tokens_fails_by_a_name_of_its_own(tmp_path, status):
+    req = {"modelId": STUB, "input": {"converse": {"messages": [turn()]}}}
+    async with StubEngine([b""], status=status) as stub, Room(tmp_path, stub) as talk:
+        with pytest.raises(ServiceError) as caught:
+            await talk.count_tokens(call(), req)
+    assert caught.value.code == "ServiceUnavailableException"
+
+
 async def test_unknown_model(tmp_path):
     async with StubEngine() as stub, Room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError, match="The provided model identifier is invalid"):

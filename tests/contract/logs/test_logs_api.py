@@ -271,6 +271,9 @@ def test_tags_by_arn(api, stream):
     many = {str(number): "x" for number in range(50)}
     with pytest.raises(ServiceError, match="TooManyTags"):
         api.groups.tag_resource(call(), {"resourceArn": arn, "tags": many})
+    name = api.groups.describe_log_groups(call(), {})["logGroups"][0]["logGroupName"]
+    with pytest.raises(ServiceError, match="InvalidParameterException"):  # it knows no other
+        api.groups.tag_log_group(call(), {"logGroupName": name, "tags": many})
     elsewhere = arn.replace("us-gov-west-1", "us-east-1"), arn.replace("aws-us-gov", "aws")
     for wrong in (arn.replace(ONE, OTHER), arn + "x", f"{arn}:*", "arn:aws:s3:::b", *elsewhere):
         with pytest.raises(ServiceError, match="ResourceNotFound"):
