@@ -11,6 +11,52 @@ ROOT = "/sys/fs/cgroup"
 CONTROLLERS = ("memory", "pids", "cpu")
 PERIOD_US = 100_000
 CONTROL_LEAF = "control"  # v2: where processes go that stood in the group that we divide
+CLEAR_TRIES = 10  # a process that forks while it is moved leaves a child behind
+
+
+class Files:
+    """The kernel's files, never made by writing to them. What fails is a file that is not there,
+    or a rule of the kernel's: then the answer is False, or nothing."""
+
+    def read(self, path: str) -> str:
+        try:
+            with open(path) as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def put(self, path: str, value: str) -> None:
+        """OSError where the kernel does not take it."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+
+    def write(self, path: str, value: str) -> bool:
+        try:
+            self.put(path, value)
+        except OSError:
+            return False
+        return True
+
+    def make(self, path: str) -> bool:
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            return self.may_divide(path)
+        except OSError:
+            return False
+        return True
+
+    def may_divide(self, path: str) -> bool:
+        return os.access(path, os.W_OK)
+
+    def remove(self, path: str) -> None:
+        os.rmdir(path)
+
+
+KERNEL = Files()
 
 
 class Hierarchies:
@@ -27,22 +73,23 @@ class Hierarchies:
         return sorted({f"{folder}/{name}" for folder in self.folders.values()})
 
 
-def detect(root: str = ROOT, own: str = "/proc/self/cgroup") -> Hierarchies:
+def detect(root: str = ROOT, own: str = "/proc/self/cgroup", files: Files = KERNEL) -> Hierarchies:
     """The controllers in which this process may make groups, with their folders made."""
+    groups = _own_groups(files.read(own))
     if os.path.exists(f"{root}/cgroup.controllers"):
-        return _detect_v2(root, own)
+        return _detect_v2(root, groups.get("", "/"), files)
     folders = {}
-    for controller, group in _own_groups(own).items():
+    for controller, group in groups.items():
         for start in dict.fromkeys((f"{root}/{controller}{group}".rstrip("/"),)):
-            if controller in CONTROLLERS and _makes(f"{start}/bastide"):
+            if controller in CONTROLLERS and files.make(f"{start}/bastide"):
                 folders[controller] = f"{start}/bastide"
     return Hierarchies(folders)
 
 
-def _own_groups(own: str) -> dict[str, str]:
+def _own_groups(lines: str) -> dict[str, str]:
     """`{"memory": "/path", "": "/path of v2"}` from the lines of /proc/self/cgroup."""
     groups = {}
-    for line in _read(own).splitlines():
+    for line in lines.splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         for controller in controllers.split(","):
@@ -50,47 +97,61 @@ def _own_groups(own: str) -> dict[str, str]:
     return groups
 
 
-def _detect_v2(root: str, own: str) -> Hierarchies:
+def _detect_v2(root: str, own: str, files: Files) -> Hierarchies:
     """The root group when we may divide it, else the group that was delegated to us."""
-    mine = root + _own_groups(own).get("", "/").rstrip("/")
-    for start in dict.fromkeys((root, mine)):
+    for start in dict.fromkeys((root, _delegated((root + own).rstrip("/")))):
         folder = f"{start}/bastide"
-        if not os.access(start, os.W_OK):
+        if not files.may_divide(start):
             continue
-        if start != root:
-            _clear_group(start)
-        _enable(start)
-        if _makes(folder):
-            _enable(folder)
-            given = _read(f"{folder}/cgroup.subtree_control").split()
+        # Only the machine's own root has no type and may be divided with processes in it: what a
+        # container sees as the root is a group like any other.
+        if os.path.exists(f"{start}/cgroup.type"):
+            _clear_group(start, files)
+        _enable(start, files)
+        if files.make(folder):
+            _enable(folder, files)
+            given = files.read(f"{folder}/cgroup.subtree_control").split()
             if "memory" in given:
                 return Hierarchies({name: folder for name in CONTROLLERS if name in given}, folder)
     return Hierarchies({})
 
 
-def _clear_group(start: str) -> None:
+def _delegated(own: str) -> str:
+    """The group that was given to us: who is started by one of ours stands in its leaf."""
+    above = own.removesuffix(f"/{CONTROL_LEAF}")
+    return above if os.path.isdir(f"{above}/bastide") else own
+
+
+def _clear_group(start: str, files: Files) -> None:
     """v2 divides only a group that holds no process: move those that do to a leaf."""
-    if _makes(f"{start}/{CONTROL_LEAF}"):
-        for pid in _read(f"{start}/cgroup.procs").split():
-            _write(f"{start}/{CONTROL_LEAF}/cgroup.procs", pid)
+    if not files.make(f"{start}/{CONTROL_LEAF}"):
+        return
+    for _ in range(CLEAR_TRIES):
+        pids = files.read(f"{start}/cgroup.procs").split()
+        if not pids:
+            return
+        for pid in pids:
+            files.write(f"{start}/{CONTROL_LEAF}/cgroup.procs", pid)
 
 
-def _enable(folder: str) -> None:
+def _enable(folder: str, files: Files) -> None:
+    """One by one: of several, none is enabled if one is not there."""
     for controller in CONTROLLERS:
-        _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+        files.write(f"{folder}/cgroup.subtree_control", f"+{controller}")
 
 
 class Group:
     """The groups of one attempt. A missing controller is skipped: host.py has said so."""
 
-    def __init__(self, where: Hierarchies, name: str) -> None:
+    def __init__(self, where: Hierarchies, name: str, files: Files = KERNEL) -> None:
+        self._files = files
         self._where = where
         self._name = name
 
     def create(self, limits: Mapping[str, float | None]) -> None:
         """`limits`: memory_bytes, pids_max, cpus; None is no limit."""
         for path in self._where.paths(self._name):
-            _makes(path)
+            self._files.make(path)
         memory, pids, cpus = (limits.get(key) for key in ("memory_bytes", "pids_max", "cpus"))
         if memory:
             self._limit_memory(int(memory))
@@ -118,32 +179,32 @@ class Group:
     def _set(self, controller: str, file: str, value: str) -> None:
         folder = self._where.folders.get(controller)
         if folder:
-            _write(f"{folder}/{self._name}/{file}", value)
+            self._files.write(f"{folder}/{self._name}/{file}", value)
 
     def enter(self) -> None:
         """Put the calling process in."""
         for path in self._where.paths(self._name):
-            with open(f"{path}/cgroup.procs", "w") as procs:
-                procs.write(str(os.getpid()))
+            self._files.put(f"{path}/cgroup.procs", str(os.getpid()))
 
     def pids(self) -> list[int]:
         found: set[int] = set()
         for path in self._where.paths(self._name):
-            found.update(int(pid) for pid in _read(f"{path}/cgroup.procs").split())
+            found.update(int(pid) for pid in self._files.read(f"{path}/cgroup.procs").split())
         return sorted(found)
 
     def memory_kills(self) -> int:
         """How many of its processes the kernel killed for memory."""
         folder = self._where.folders.get("memory")
         file = "memory.events" if self._where.unified else "memory.oom_control"
-        for line in _read(f"{folder}/{self._name}/{file}").splitlines():
+        for line in self._files.read(f"{folder}/{self._name}/{file}").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
         return 0
 
     def kill(self) -> None:
         """SIGKILL for whatever is left in it."""
-        if self._where.unified and _write(f"{self._where.unified}/{self._name}/cgroup.kill", "1"):
+        folder = self._where.unified
+        if folder and self._files.write(f"{folder}/{self._name}/cgroup.kill", "1"):
             return
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -154,36 +215,9 @@ class Group:
         gone = True
         for path in self._where.paths(self._name):
             try:
-                os.rmdir(path)
+                self._files.remove(path)
             except FileNotFoundError:
                 continue
             except OSError:
                 gone = False
         return gone
-
-
-def _makes(path: str) -> bool:
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        return os.access(path, os.W_OK)
-    except OSError:
-        return False
-    return True
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _write(path: str, value: str) -> bool:
-    try:
-        with open(path, "w") as file:
-            file.write(value)
-    except OSError:
-        return False
-    return True
