@@ -11,6 +11,22 @@ ROOT = Path(__file__).parents[2]
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 RATCHET: dict[str, int] = {}  # path or path:function → lines it may still have
+# `except Exception` and `except BaseException`: file → how many, and why. It may only shrink.
+BROAD = {
+    "wire/gateway.py": (3, "the edge: whatever a request ends with is recorded and answered"),
+    "jobs/runner.py": (2, "the edge: the loop, and each effect that it tries again"),
+    "jobs/workers.py": (1, "the runner's threads outlive a bad task"),
+    "jobs/watching.py": (3, "the runner asks a kind: its mistake must not keep a job from ending"),
+    "jobs/shim.py": (1, "a forked child must never return into the shim's code"),
+    "training/checkpoints.py": (1, "a round over all jobs: the next one comes"),
+    "serving/settling.py": (1, "a round over all endpoints: one must not stop the others"),
+    "serving/serve_script.py": (1, "whatever the user's own code raises is the answer"),
+    "operators/progress.py": (1, "the operators' edge, for a command that tells its steps"),
+    "inference/engines.py": (1, "an engine that is not there is forgotten, then raised on"),
+    "inference/process.py": (1, "no process stays behind, then raised on"),
+    "store/content.py": (1, "at each chunk: the file is let go of, then raised on"),
+    "db/database.py": (5, "the writer outlives a write; its failure goes to whoever waits"),
+}
 SOURCES = sorted(
     path
     for path in (ROOT / "src").rglob("*.py")
@@ -56,12 +72,16 @@ def test_module_docstring(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_broad_except_outside_the_edges(path):
-    """`except Exception` only where STYLE.md 6 allows it, each with its reason beside it."""
-    lines = path.read_text().splitlines()
-    for number, line in enumerate(lines):
-        if re.search(r"except (Base)?Exception\b", line):
-            window = " ".join(lines[max(0, number - 1) : number + 2])
-            assert "#" in window, f"line {number + 1}: say why it is caught"
+    """What catches everything hides our bugs, but for where a whole request, job or round ends."""
+    caught = [
+        ast.unparse(node.type) if node.type else "Exception"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+    ]
+    broad = sum(bool(re.search(r"\b(Base)?Exception\b", types)) for types in caught)
+    allowed, _ = BROAD.get(name_of(path).removeprefix("src/bastide/"), (0, ""))
+    assert broad <= allowed, "catch what can happen, or let it through"
+    assert broad >= allowed, "the list may only shrink: lower the count"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-infere
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +80,11 @@ class Conversations:
         card = self._card(call, req)
         prompt = prompt_of(call.operation, req, card.context_tokens)
         lease = await self.engines.acquire(card, call.account)
-        try:
+        with ExitStack() as undo:
+            undo.callback(lease.release)  # also when the caller goes away: the place is free again
             body = prompt.body(lease.endpoint, stream=True)
             stream = await self.client.stream(lease.endpoint, body)
-        except BaseException:  # also when the caller goes away: the place is free again
-            lease.release()
-            raise
+            undo.pop_all()
 
         def last(end: End) -> Params:
             lease.confirm()
@@ -137,13 +136,11 @@ class Answer:
         return self
 
     async def __anext__(self) -> Params:
-        try:
+        with ExitStack() as ending:
+            ending.callback(self._finish)  # its end, a failure or a cancellation: all end it
             event = await self._events.__anext__()
-        except BaseException:  # its end, a failure or a cancellation: all of them end it
-            self._finish()
-            raise
-        if "metadata" in event:  # the last one: a slow reader keeps no place
-            self._finish()
+            if "metadata" not in event:  # after the last one a slow reader keeps no place
+                ending.pop_all()
         return event
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ the least recently used first. One that keeps failing is left alone for a while,
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -173,11 +174,10 @@ class Engines:
 
     async def _local_lease(self, card: ModelCard, owner: str) -> Lease:
         one = await self._entered(card)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._leave, one)
             slot, warm = await self._place(one.slots, owner)
-        except BaseException:  # given back whatever happened, then raised on
-            self._leave(one)
-            raise
+            undo.pop_all()
 
         def back() -> None:
             one.slots.give_back(slot)
@@ -196,13 +196,12 @@ class Engines:
         if one is None or one.ended:
             one = self._begin(card)
         one.users += 1
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._leave, one)
             if one.process is None:
                 assert one.loading is not None
                 await asyncio.shield(one.loading)  # who goes away does not end others' load
-        except BaseException:  # given back whatever happened, then raised on
-            self._leave(one)
-            raise
+            undo.pop_all()
         return one
 
     def _endpoint(self, one: _Running) -> Endpoint:

@@ -206,17 +206,17 @@ class Parts:
         return self
 
     async def __anext__(self) -> Params:
-        try:
-            return {"PayloadPart": {"Bytes": await self._pieces.__anext__()}}
-        except NotAnswered as error:
-            self._held.close()
-            code = "ModelInvocationTimeExceeded" if error.timed_out else "StreamBroken"
-            raise ServiceError(
-                "ModelStreamError", _broke_off(self._lane), members={"ErrorCode": code}
-            ) from error
-        except BaseException:  # its end, or a cancellation
-            self._held.close()
-            raise
+        with ExitStack() as ending:
+            ending.callback(self._held.close)  # its end, a failure or a cancellation: all end it
+            try:
+                piece = await self._pieces.__anext__()
+            except NotAnswered as error:
+                code = "ModelInvocationTimeExceeded" if error.timed_out else "StreamBroken"
+                raise ServiceError(
+                    "ModelStreamError", _broke_off(self._lane), members={"ErrorCode": code}
+                ) from error
+            ending.pop_all()
+        return {"PayloadPart": {"Bytes": piece}}
 
     async def aclose(self) -> None:
         self._held.close()

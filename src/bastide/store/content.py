@@ -7,6 +7,7 @@ import os
 import queue
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
@@ -145,11 +146,10 @@ class Content:
         """The bytes [start, end) of the object that `blobs` make up. Its first chunk is open when
         this returns; FileNotFoundError when the object was replaced in between."""
         reader = ObjectReader(self, blobs, place, start, end)
-        try:
+        with ExitStack() as undo:
+            undo.callback(reader.close)  # whatever goes wrong, the file is let go of
             reader.open_first()
-        except BaseException:  # whatever went wrong, the file is let go of
-            reader.close()
-            raise
+            undo.pop_all()
         return reader
 
     def opener(self, blob: Blob, header: bytes, place: Place) -> Opener:
