@@ -1,7 +1,7 @@
 """The system calls that no job may make, as the BPF program that bwrap loads.
 
-Source: reference notes of the project (the deny lists of docs/decisions) and Docker's default
-profile. The native architecture only: calls of any other are killed by libseccomp's default.
+What is denied and why: docs/decisions/0011-sandbox.md. Source: Docker's default profile. The native
+architecture only: calls of any other are killed by libseccomp's default.
 """
 
 import errno
