@@ -6,11 +6,10 @@ from typing import Any
 from sqlalchemy import Table
 
 from bastide.db.database import Database
+from bastide.db.listing import Listing, listed
 from bastide.kernel.call import Call
 from bastide.kernel.clock import epoch_ms
 from bastide.logs import tokens
-from bastide.serving import records
-from bastide.serving.records import Listing
 
 Params = dict[str, Any]
 PAGE_DEFAULT = 10
@@ -41,7 +40,7 @@ def page_of(
             if req.get(word + side) is not None
         ],
     )
-    rows = database.read(lambda c: records.listed(c, table, call.account, listing))
+    rows = database.read(lambda c: listed(c, table, call.account, listing))
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]

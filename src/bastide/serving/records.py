@@ -1,22 +1,19 @@
 """Models, endpoint configurations and endpoints. Every question names the account first."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
     Connection,
     String,
     Table,
     Text,
     delete,
     insert,
-    or_,
     select,
     update,
 )
@@ -53,19 +50,6 @@ endpoints = Table(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Which page: `order` is a column, `beyond` the (value, name) seen last."""
-
-    order: str
-    descending: bool
-    limit: int
-    beyond: tuple[Any, str] | None = None
-    status: str | None = None
-    name_part: str | None = None
-    bounds: Sequence[tuple[str, str, int]] = ()  # (column, "after" or "before", milliseconds)
-
-
 def find(c: Connection, table: Table, account: str, name: str) -> Resource | None:
     row = c.execute(select(table).where(table.c.account == account, table.c.name == name)).first()
     return None if row is None else _resource(row)
@@ -89,32 +73,6 @@ def remove(c: Connection, table: Table, account: str, name: str) -> Resource | N
 def has_arn(c: Connection, table: Table, account: str, resource: str) -> bool:
     mine = (table.c.account == account) & table.c.arn.endswith(f":{resource}", autoescape=True)
     return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
-
-
-def listed(c: Connection, table: Table, account: str, page: Listing) -> list[Any]:
-    """Rows with the table's own columns."""
-    t = table.c
-    asked = select(table).where(t.account == account, *_filters(table, page))
-    by = t[page.order]
-    if page.beyond is not None:
-        value, name = page.beyond
-        further = by < value if page.descending else by > value
-        tie = t.name < name if page.descending else t.name > name
-        asked = asked.where(or_(further, (by == value) & tie))
-    order = (by.desc(), t.name.desc()) if page.descending else (by, t.name)
-    return list(c.execute(asked.order_by(*order).limit(page.limit)))
-
-
-def _filters(table: Table, page: Listing) -> list[ColumnElement[bool]]:
-    t = table.c
-    where: list[ColumnElement[bool]] = []
-    if page.status:
-        where.append(t.status == page.status)
-    if page.name_part:
-        where.append(t.name.contains(page.name_part, autoescape=True))
-    for column, side, at_ms in page.bounds:
-        where.append(t[column] > at_ms if side == "after" else t[column] < at_ms)
-    return where
 
 
 def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:

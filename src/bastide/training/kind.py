@@ -20,6 +20,7 @@ from bastide.kernel.regions import Region
 from bastide.training import contract, records
 from bastide.training.channels import Staging
 from bastide.training.checkpoints import Checkpoints, Kept
+from bastide.training.instances import GIB
 from bastide.training.ports import Environments, Logs, MetricLog, Objects, Permits, Roles, Scanner
 from bastide.training.transfer import Transfer, local_name, split_uri
 
@@ -27,7 +28,6 @@ Params = Mapping[str, Any]
 KIND = "training"
 SERVICE = "sagemaker.amazonaws.com"
 GROUP = "/aws/sagemaker/TrainingJobs"
-GIB = 1024**3
 FAILURE_CHARS_MAX = 1024
 CHECKPOINTS = "/opt/ml/checkpoints"
 OOM = (

@@ -1,14 +1,13 @@
 """Training jobs as they were asked for, what they said, and the tags of SageMaker's resources."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
     Connection,
     Float,
     String,
@@ -16,11 +15,12 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
-    or_,
     select,
     update,
 )
 
+from bastide.db import listing
+from bastide.db.listing import Listing
 from bastide.db.schema import metadata
 
 training_jobs = Table(
@@ -119,42 +119,8 @@ def _set(c: Connection, account: str, name: str, **values: Any) -> None:
     c.execute(update(training_jobs).where(mine).values(**values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Which page of jobs: `order` is a column, `beyond` the (value, name) seen last."""
-
-    order: str
-    descending: bool
-    limit: int
-    beyond: tuple[Any, str] | None = None
-    status: str | None = None
-    name_part: str | None = None
-    bounds: Sequence[tuple[str, str, int]] = ()  # (column, "after" or "before", milliseconds)
-
-
 def listed(c: Connection, account: str, page: Listing) -> list[TrainingRow]:
-    t = training_jobs.c
-    asked = select(training_jobs).where(t.account == account, *_filters(page))
-    by = t[page.order]
-    if page.beyond is not None:
-        value, name = page.beyond
-        further = by < value if page.descending else by > value
-        tie = t.name < name if page.descending else t.name > name
-        asked = asked.where(or_(further, (by == value) & tie))
-    order = (by.desc(), t.name.desc()) if page.descending else (by, t.name)
-    return [_row(row) for row in c.execute(asked.order_by(*order).limit(page.limit))]
-
-
-def _filters(page: Listing) -> list[ColumnElement[bool]]:
-    t = training_jobs.c
-    where: list[ColumnElement[bool]] = []
-    if page.status:
-        where.append(t.status == page.status)
-    if page.name_part:
-        where.append(t.name.contains(page.name_part, autoescape=True))
-    for column, side, at_ms in page.bounds:
-        where.append(t[column] > at_ms if side == "after" else t[column] < at_ms)
-    return where
+    return [_row(row) for row in listing.listed(c, training_jobs, account, page)]
 
 
 def put_metric(c: Connection, account: str, job: str, name: str, value: float, at_ms: int) -> None:

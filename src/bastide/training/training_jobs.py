@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.listing import Listing
 from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
 from bastide.jobs.ports import JobFailed, Jobs
 from bastide.kernel import arns
@@ -24,7 +25,7 @@ from bastide.training import channels, progress, records
 from bastide.training.instances import GIB, Machine, size_of
 from bastide.training.kind import KIND, SERVICE, artifact_uri, checkpoint_folder
 from bastide.training.ports import Environments, Roles
-from bastide.training.records import Listing, TrainingRow
+from bastide.training.records import TrainingRow
 from bastide.training.tags import checked_tags
 from bastide.training.transfer import split_uri
 
