@@ -45,8 +45,8 @@ def described(job: Job, history: Sequence[Transition]) -> Params:
         answer["TrainingStartTime"] = job.started
     if job.ended is not None:
         answer["TrainingEndTime"] = job.ended
-        used = job.ended - job.started if job.started else job.ended - job.ended
-        seconds = math.ceil(used.total_seconds())
+    if job.started is not None and job.ended is not None:
+        seconds = max(1, math.ceil((job.ended - job.started).total_seconds()))  # the model's least
         answer |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
     return answer
 

@@ -23,6 +23,22 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.training.scanner import PatternScanner
 
 
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [((Status.STAGING,), None), ((Status.STAGING, Status.RUNNING), 1)],
+)
+def test_what_a_job_of_no_time_is_billed(world, steps, seconds):
+    """A second at least, as the model says; and nothing for what never began."""
+    job = created(world)
+    for status in (*steps, Status.FAILED):
+        world.jobs.go(job.spec.id, status)
+    told = world.describe()
+    assert told["TrainingJobStatus"] == "Failed"
+    assert "TrainingEndTime" in told
+    times = [told.get(f"{kind}TimeInSeconds") for kind in ("Training", "Billable")]
+    assert times == [seconds, seconds]
+
+
 def test_life_of_a_job(world):
     job = created(world)
     told = world.describe()
