@@ -189,7 +189,11 @@ def _check_session_token(call: Call) -> None:
     principal = call.principal
     if principal.kind is not PrincipalKind.USER or not principal.access_key_id.startswith("ASIA"):
         return
-    if call.service == "iam" or (call.service == "sts" and call.operation not in _BY_SESSION_TOKEN):
+    if call.service == "sts" and call.operation not in _BY_SESSION_TOKEN:
+        name = call.operation.partition(".")[2]
+        message = f"Cannot call {name} with session credentials"
+        raise ServiceError("AccessDenied", message, status=403)
+    if call.service == "iam":
         raise ServiceError(
             "InvalidClientTokenId",
             "The security token included in the request is invalid.",

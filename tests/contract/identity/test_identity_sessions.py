@@ -152,6 +152,10 @@ def test_session_tokens_of_users(site, admin):
     site.authorizer.authorize(site.call(temporary, "s3.ListBuckets"), {})
     listing = site.call(temporary, "iam.ListUsers")
     refused("InvalidClientTokenId", site.authorizer.authorize, listing, {})
+    for operation in ("sts.AssumeRole", "sts.GetCallerIdentity"):
+        site.authorizer.authorize(site.call(temporary, operation), {})
+    another = site.call(temporary, "sts.GetSessionToken")
+    refused("AccessDenied", site.authorizer.authorize, another, {})
 
 
 def test_roles_for_services(site, admin):
