@@ -14,6 +14,7 @@ from bastide.operators.api import Operators
 from bastide.policy.actions import needs_of
 from bastide.wire.validate import Validators
 from tests.golden import goldens
+from tests.registry import ask_region
 from tests.golden.calls import ROLE, Asked, Inputs
 from tests.golden.people import BOUNDARY, NARROW, SERVICE, People
 from tests.policy_kit import a_call
@@ -194,9 +195,9 @@ def test_every_managed_policy_has_its_column():
     assert set(MANAGED.values()) == set(DOCUMENTS)
 
 
-def test_who_may_do_what(in_region):
+def test_who_may_do_what(tmp_path):
     async def made(region) -> str:
         rows = [row async for row in Region(region).rows()]
         return HEAD + legend() + "\n".join(rows) + "\n" + socket_rows()
 
-    goldens.check(MATRIX, in_region(made))
+    goldens.check(MATRIX, ask_region(tmp_path, made))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from bastide.app.operations_page import page
 from tests.golden import goldens
+from tests.registry import ask_region
+
+from bastide.app.operations_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
-def test_operations_page(in_region):
-    async def made(region) -> str:
-        return page(region.gateway, region.catalogue)
-
-    goldens.check(PAGE, in_region(made))
+def test_operations_page(tmp_path):
+    made = ask_region(tmp_path, lambda region: page(region.gateway, region.catalogue))
+    goldens.check(PAGE, made)
