@@ -203,3 +203,132 @@ def test_a_neighbour_is_like_nothing(site, service, operation, request_):
             (error["Code"], message, found.value.response["ResponseMetadata"]["HTTPStatusCode"])
         )
     assert told[0] == told[1]
+
+
+def statement(**parts):
+    return json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **parts}})
+
+
+@pytest.fixture
+def role(site, request):
+    """A role that its account may assume and that may do nothing yet; gone after the test."""
+    iam, account = site.client("iam", "who"), site.account("who")["account_id"]
+    trust = statement(Action="sts:AssumeRole", Principal={"AWS": account})
+    name = request.node.name[:64]
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]
+    yield made
+    for held in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=held)
+    iam.delete_role(RoleName=name)
+
+
+@pytest.fixture
+def in_role(site, role):
+    """An S3 client of a session of the role."""
+    sts = site.client("sts", "who")
+    given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="session")
+    return as_(site, "s3", given["Credentials"])
+
+
+def test_a_session_token_of_a_user_is_the_user(site):
+    sts, account = site.client("sts", "who"), site.account("who")["account_id"]
+    keys = sts.get_session_token(DurationSeconds=900)["Credentials"]
+    assert keys["AccessKeyId"].startswith("ASIA")
+    told = as_(site, "sts", keys).get_caller_identity()
+    assert told["Arn"] == f"arn:aws-us-gov:iam::{account}:user/administrator"
+    got = as_(site, "s3", keys).get_object(Bucket="guarded", Key="shut/a")
+    assert got["Body"].read() == b"content"
+    refused(as_(site, "sts", keys).get_session_token)
+    without = {key: value for key, value in keys.items() if key != "SessionToken"}
+    refused(as_(site, "sts", without).get_caller_identity, "InvalidClientTokenId")
+
+
+def test_an_attached_policy_holds_until_it_is_detached(site, role, in_role):
+    iam, name = site.client("iam", "who"), role["RoleName"]
+    document = statement(Action="s3:GetObject", Resource="arn:aws-us-gov:s3:::guarded/open/*")
+    made = iam.create_policy(PolicyName="reads", PolicyDocument=document)["Policy"]
+    attached = {"RoleName": name, "PolicyArn": made["Arn"]}
+    refused(in_role.get_object, Bucket="guarded", Key="open/a")
+    iam.attach_role_policy(**attached)
+    assert in_role.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    own = iam.list_policies(Scope="Local", OnlyAttached=True)["Policies"]
+    assert {"reads": 1}.items() <= {p["PolicyName"]: p["AttachmentCount"] for p in own}.items()
+    refused(iam.delete_policy, "DeleteConflict", PolicyArn=made["Arn"])
+    iam.detach_role_policy(**attached)
+    refused(in_role.get_object, Bucket="guarded", Key="open/a")
+    refused(iam.detach_role_policy, "NoSuchEntity", **attached)
+    iam.delete_policy(PolicyArn=made["Arn"])
+    assert "reads" not in {p["PolicyName"] for p in iam.list_policies(Scope="Local")["Policies"]}
+
+
+def test_an_inline_policy_holds_until_it_is_deleted(site, role, in_role):
+    iam, inline = site.client("iam", "who"), {"RoleName": role["RoleName"], "PolicyName": "p"}
+    iam.put_role_policy(**inline, PolicyDocument=json.dumps(READ))
+    assert iam.get_role_policy(**inline)["PolicyDocument"] == READ
+    assert in_role.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    iam.delete_role_policy(**inline)
+    refused(in_role.get_object, Bucket="guarded", Key="open/a")
+    refused(iam.get_role_policy, "NoSuchEntity", **inline)
+    refused(iam.delete_role_policy, "NoSuchEntity", **inline)
+
+
+def test_a_role_is_bounded_whatever_it_is_given(site, role, in_role):
+    iam, name = site.client("iam", "who"), role["RoleName"]
+    everything = statement(Action="s3:*", Resource="*")
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=everything)
+    made = iam.create_policy(PolicyName="bound", PolicyDocument=json.dumps(READ))["Policy"]
+    iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=made["Arn"])
+    told = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
+    assert told["PermissionsBoundaryArn"] == made["Arn"]
+    assert in_role.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    refused(in_role.get_object, Bucket="guarded", Key="shut/a")
+    iam.delete_role_permissions_boundary(RoleName=name)
+    assert in_role.get_object(Bucket="guarded", Key="shut/a")["Body"].read() == b"content"
+    iam.delete_policy(PolicyArn=made["Arn"])
+
+
+def test_what_a_role_is_said_to_be(site, role):
+    iam, name = site.client("iam", "who"), role["RoleName"]
+    assert (
+        iam.update_role_description(RoleName=name, Description="It reads")["Role"]["Description"]
+        == "It reads"
+    )
+    iam.tag_role(RoleName=name, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    iam.untag_role(RoleName=name, TagKeys=["a", "none"])
+    told = iam.get_role(RoleName=name)["Role"]
+    assert (told["Description"], told["Tags"]) == ("It reads", [{"Key": "b", "Value": "2"}])
+    listed = {each["RoleName"]: each["Arn"] for each in iam.list_roles()["Roles"]}
+    assert listed[name] == role["Arn"]
+    nowhere = {"RoleName": "nowhere", "TagKeys": ["a"]}
+    refused(iam.untag_role, "NoSuchEntity", **nowhere)
+
+
+def test_what_a_principal_could_do_is_what_it_can(site, role, in_role):
+    iam = site.client("iam", "who")
+    iam.put_role_policy(RoleName=role["RoleName"], PolicyName="p", PolicyDocument=json.dumps(READ))
+    arns = [f"arn:aws-us-gov:s3:::guarded/{key}" for key in ("open/a", "shut/a")]
+    told = iam.simulate_principal_policy(
+        PolicySourceArn=role["Arn"], ActionNames=["s3:GetObject"], ResourceArns=arns
+    )["EvaluationResults"]
+    found = {each["EvalResourceName"]: each["EvalDecision"] for each in told}
+    assert found == {arns[0]: "allowed", arns[1]: "implicitDeny"}
+    assert in_role.get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"content"
+    refused(in_role.get_object, Bucket="guarded", Key="shut/a")
+    nobody = f"{role['Arn']}-not"
+    request = {"PolicySourceArn": nobody, "ActionNames": ["s3:GetObject"]}
+    refused(iam.simulate_principal_policy, "NoSuchEntity", **request)
+
+
+def test_groups_are_listed_by_path(site):
+    iam = site.client("iam", "who")
+    for name, path in (("readers", "/staff/"), ("writers", "/staff/"), ("guests", "/")):
+        iam.create_group(GroupName=name, Path=path)
+    listed = iam.list_groups(PathPrefix="/staff/")["Groups"]
+    assert [each["GroupName"] for each in listed] == ["readers", "writers"]
+    page = iam.list_groups(MaxItems=1)
+    rest = iam.list_groups(Marker=page["Marker"])["Groups"]
+    names = [each["GroupName"] for each in [*page["Groups"], *rest]]
+    assert sorted(names) == ["guests", "readers", "writers"]
+    for name in names:
+        iam.delete_group(GroupName=name)
+    assert iam.list_groups()["Groups"] == []

@@ -108,3 +108,167 @@ def test_attributes(s3):
     )
     assert (told["ETag"], told["ObjectSize"]) == (put["ETag"].strip('"'), 7)
     assert told["Checksum"]["ChecksumSHA256"] == put["ChecksumSHA256"]
+
+
+@pytest.fixture
+def upload(s3, request):
+    """A multipart upload that has begun, of a key of the test's own."""
+    there = {"Bucket": BUCKET, "Key": f"parts/{request.node.name}"}
+    begun = s3.create_multipart_upload(**there, Metadata={"made": "in parts"})
+    return {**there, "UploadId": begun["UploadId"]}
+
+
+def test_a_multipart_upload_step_by_step(s3, upload):
+    there = {"Bucket": BUCKET, "Key": upload["Key"]}
+    first, last = os.urandom(5 * MIB), b"the end"
+    etags = {
+        number: s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+        for number, body in ((7, last), (2, first))
+    }
+    told = s3.list_parts(**upload)["Parts"]
+    assert [(part["PartNumber"], part["Size"], part["ETag"]) for part in told] == [
+        (2, len(first), etags[2]),
+        (7, len(last), etags[7]),
+    ]
+    page = s3.list_parts(**upload, MaxParts=1)
+    assert (page["IsTruncated"], page["NextPartNumberMarker"]) == (True, 2)
+    rest = s3.list_parts(**upload, PartNumberMarker=2)["Parts"]
+    assert [part["PartNumber"] for part in rest] == [7]
+    refused(s3.head_object, "404", 404, **there)  # nothing is there before it is complete
+    parts = [{"PartNumber": number, "ETag": etags[number]} for number in (2, 7)]
+    done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert done["ETag"].endswith('-2"')
+    got = s3.get_object(**there)
+    assert (got["Metadata"], got["ETag"]) == ({"made": "in parts"}, done["ETag"])
+    assert got["Body"].read() == first + last
+    assert s3.head_object(**there, PartNumber=2)["ContentLength"] == len(last)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ([(1, "its own"), (2, "its own")], "EntityTooSmall"),  # but for the last part
+        ([(2, "its own"), (1, "its own")], "InvalidPartOrder"),
+        ([(1, '"0"')], "InvalidPart"),
+        ([(3, '"0"')], "InvalidPart"),
+        ([], "MalformedXML"),
+    ],
+)
+def test_parts_that_make_no_object(s3, upload, asked, code):
+    etags = {
+        number: s3.upload_part(**upload, PartNumber=number, Body=b"small")["ETag"]
+        for number in (1, 2)
+    }
+    parts = [
+        {"PartNumber": number, "ETag": etags[number] if etag == "its own" else etag}
+        for number, etag in asked
+    ]
+    request = {**upload, "MultipartUpload": {"Parts": parts}}
+    refused(s3.complete_multipart_upload, code, 400, **request)
+    assert len(s3.list_parts(**upload)["Parts"]) == 2  # and it can go on
+
+
+def test_an_upload_is_listed_until_it_is_aborted(s3, upload):
+    s3.upload_part(**upload, PartNumber=1, Body=b"1")
+
+    def open_ones():
+        found = s3.list_multipart_uploads(Bucket=BUCKET, Prefix=upload["Key"])
+        return [(each["Key"], each["UploadId"]) for each in found.get("Uploads", [])]
+
+    assert open_ones() == [(upload["Key"], upload["UploadId"])]
+    assert status_of(s3.abort_multipart_upload(**upload)) == 204
+    assert open_ones() == []
+    refused(s3.list_parts, "NoSuchUpload", 404, **upload)
+    refused(s3.upload_part, "NoSuchUpload", 404, **upload, PartNumber=2, Body=b"2")
+
+
+def test_a_part_is_copied_from_an_object(s3, upload):
+    s3.put_object(Bucket=BUCKET, Key="whole", Body=b"0123456789")
+    source = {"Bucket": BUCKET, "Key": "whole"}
+    part = s3.upload_part_copy(
+        **upload, PartNumber=1, CopySource=source, CopySourceRange="bytes=2-4"
+    )
+    parts = [{"PartNumber": 1, "ETag": part["CopyPartResult"]["ETag"]}]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert s3.get_object(Bucket=BUCKET, Key=upload["Key"])["Body"].read() == b"234"
+
+
+def test_a_copy_takes_its_metadata_and_tags_along_or_leaves_them(s3):
+    s3.put_object(
+        Bucket=BUCKET, Key="from é+", Body=b"content", Metadata={"a": "1"}, Tagging="t=1",
+        ContentType="text/plain",
+    )  # fmt: skip
+    source = {"Bucket": BUCKET, "Key": "from é+"}
+    s3.copy_object(Bucket=BUCKET, Key="as it was", CopySource=source)
+    s3.copy_object(
+        Bucket=BUCKET, Key="anew", CopySource=source, Metadata={"b": "2"},
+        MetadataDirective="REPLACE", Tagging="u=2", TaggingDirective="REPLACE",
+    )  # fmt: skip
+    for key, metadata, tags, kind in (
+        ("as it was", {"a": "1"}, [{"Key": "t", "Value": "1"}], "text/plain"),
+        ("anew", {"b": "2"}, [{"Key": "u", "Value": "2"}], "binary/octet-stream"),
+    ):
+        got = s3.get_object(Bucket=BUCKET, Key=key)
+        assert (got["Body"].read(), got["Metadata"]) == (b"content", metadata)
+        assert got["ContentType"] == kind
+        assert s3.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"] == tags
+    refused(s3.copy_object, "InvalidRequest", 400, Bucket=BUCKET, Key="from é+", CopySource=source)
+    gone = {"Bucket": BUCKET, "Key": "nowhere"}
+    refused(s3.copy_object, "NoSuchKey", 404, Bucket=BUCKET, Key="x", CopySource=gone)
+
+
+def test_the_old_listing(s3):
+    for key in ("old/a/1", "old/a/2", "old/b", "old/c"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"1")
+    page = s3.list_objects(Bucket=BUCKET, Prefix="old/", Delimiter="/", MaxKeys=2)
+    assert [each["Prefix"] for each in page["CommonPrefixes"]] == ["old/a/"]
+    assert [each["Key"] for each in page["Contents"]] == ["old/b"]
+    assert (page["IsTruncated"], page["NextMarker"]) == (True, "old/b")
+    rest = s3.list_objects(Bucket=BUCKET, Prefix="old/", Delimiter="/", Marker=page["NextMarker"])
+    assert [each["Key"] for each in rest["Contents"]] == ["old/c"]
+    assert not rest["IsTruncated"]
+
+
+def test_versions_and_what_a_delete_leaves(s3):
+    there = {"Bucket": "shelf-of-versions", "Key": "k"}
+    bucket = {"Bucket": there["Bucket"]}
+    s3.create_bucket(**bucket, CreateBucketConfiguration={"LocationConstraint": NAME})
+    s3.put_object(**there, Body=b"before")
+    assert "Status" not in s3.get_bucket_versioning(**bucket)
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
+    second = s3.put_object(**there, Body=b"after")["VersionId"]
+    gone = s3.delete_object(**there)
+    assert gone["DeleteMarker"]
+    headers = refused(s3.get_object, "NoSuchKey", 404, **there)
+    assert headers["x-amz-delete-marker"] == "true"
+    told = s3.list_object_versions(**bucket)
+    assert [(each["VersionId"], each["IsLatest"]) for each in told["Versions"]] == [
+        (second, False),
+        ("null", False),
+    ]
+    markers = [(each["VersionId"], each["IsLatest"]) for each in told["DeleteMarkers"]]
+    assert markers == [(gone["VersionId"], True)]
+    assert s3.get_object(**there, VersionId="null")["Body"].read() == b"before"
+    s3.delete_object(**there, VersionId=gone["VersionId"])
+    assert s3.get_object(**there)["Body"].read() == b"after"
+    s3.delete_object(**there, VersionId=second)
+    assert s3.get_object(**there)["Body"].read() == b"before"
+    refused(s3.delete_bucket, "BucketNotEmpty", 409, **bucket)
+    s3.delete_object(**there, VersionId="null")
+    s3.delete_bucket(**bucket)
+    refused(s3.head_bucket, "404", 404, **bucket)
+
+
+def test_tags_come_and_go(s3):
+    tags = {"TagSet": [{"Key": "a", "Value": "é"}]}
+    s3.put_object(Bucket=BUCKET, Key="tagged", Body=b"1")
+    s3.put_object_tagging(Bucket=BUCKET, Key="tagged", Tagging=tags)
+    assert s3.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"] == tags["TagSet"]
+    assert s3.get_object(Bucket=BUCKET, Key="tagged")["TagCount"] == 1
+    assert status_of(s3.delete_object_tagging(Bucket=BUCKET, Key="tagged")) == 204
+    assert s3.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"] == []
+    s3.put_bucket_tagging(Bucket=BUCKET, Tagging=tags)
+    assert s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"] == tags["TagSet"]
+    assert status_of(s3.delete_bucket_tagging(Bucket=BUCKET)) == 204
+    refused(s3.get_bucket_tagging, "NoSuchTagSet", 404, Bucket=BUCKET)

@@ -194,3 +194,46 @@ def test_an_endpoint_serves_changes_and_goes(site):
             return {"state": "gone" if "Could not find" in str(error) else str(error)}
 
     wait_for(gone, "state", {"gone"})
+
+
+def test_a_model_and_its_tags(site):
+    client = site.client("sagemaker", "ml")
+    told = {
+        "Image": IMAGE,
+        "ModelDataUrl": "s3://learning/one.tar.gz",
+        "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
+    }
+    role = site.account("ml")["role_arn"]
+    arn = client.create_model(
+        ModelName="tagged", ExecutionRoleArn=role, PrimaryContainer=told,
+        Tags=[{"Key": "team", "Value": "blue"}],
+    )["ModelArn"]  # fmt: skip
+    found = client.describe_model(ModelName="tagged")
+    assert (found["ModelArn"], found["ExecutionRoleArn"]) == (arn, role)
+    assert told.items() <= found["PrimaryContainer"].items()
+    listed = client.list_models(NameContains="agge")["Models"]
+    assert [(each["ModelName"], each["ModelArn"]) for each in listed] == [("tagged", arn)]
+    added = [{"Key": "team", "Value": "red"}, {"Key": "cost", "Value": "é"}]
+    client.add_tags(ResourceArn=arn, Tags=added)
+    tags = client.list_tags(ResourceArn=arn)["Tags"]
+    assert {each["Key"]: each["Value"] for each in tags} == {"team": "red", "cost": "é"}
+    client.delete_tags(ResourceArn=arn, TagKeys=["team", "none"])
+    assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "cost", "Value": "é"}]
+    client.delete_model(ModelName="tagged")
+    assert client.list_models(NameContains="agge")["Models"] == []
+    with pytest.raises(ClientError, match="Could not find model"):
+        client.describe_model(ModelName="tagged")
+
+
+def test_endpoint_configurations_are_told_as_they_were_made(site):
+    client = site.client("sagemaker", "ml")
+    config(client, site, "told", "one", "two")
+    found = client.describe_endpoint_config(EndpointConfigName="told")
+    variants = found["ProductionVariants"]
+    assert [each["ModelName"] for each in variants] == ["told-one", "told-two"]
+    listed = client.list_endpoint_configs(NameContains="told")["EndpointConfigs"]
+    assert [each["EndpointConfigArn"] for each in listed] == [found["EndpointConfigArn"]]
+    client.delete_endpoint_config(EndpointConfigName="told")
+    assert client.list_endpoint_configs(NameContains="told")["EndpointConfigs"] == []
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        client.describe_endpoint_config(EndpointConfigName="told")
