@@ -1,0 +1,21 @@
+"""An operation that is implemented is named in a test that calls it through its whole context."""
+
+import re
+from pathlib import Path
+
+from botocore import xform_name
+from tests.registry import ask_region
+
+TESTS = Path(__file__).parents[1]
+
+
+def test_every_operation_has_a_test(tmp_path):
+    handled = ask_region(tmp_path, lambda region: set(region.gateway.handlers))
+    files = [path for kind in ("service", "contract") for path in (TESTS / kind).rglob("test_*.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in files)))
+    names = {operation: operation.partition(".")[2] for operation in handled}
+    untested = {
+        operation for operation, name in names.items() if words.isdisjoint({name, xform_name(name)})
+    }
+    assert len(handled) > 100  # they were found
+    assert not untested, "name it in a test under tests/service or tests/contract"
