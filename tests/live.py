@@ -35,14 +35,14 @@ def data_home() -> Path:
     return Path(os.environ.get("BASTIDE_DATA") or ROOT.parent / "shared" / "data")
 
 
-def toml_for(database_url: str = "") -> str:
+def toml_for(database_url: str = "", name: str = NAME) -> str:
     """The settings of a region on a free port, and on a database if one is named. Without root
     some walls are missing, and the tests' own jobs are let in all the same."""
-    lines = [f"[regions.{NAME}]", "port = 0"]
+    lines = [f'default_region = "{name}"', f"[regions.{name}]", "port = 0"]
     if database_url:
         lines.append(f'database = "{database_url}"')
     if os.getuid() != 0:
-        lines += [f"[regions.{NAME}.jobs]", f"allow_missing_layers = {json.dumps(ROOT_LAYERS)}"]
+        lines += [f"[regions.{name}.jobs]", f"allow_missing_layers = {json.dumps(ROOT_LAYERS)}"]
     return "\n".join([*lines, ""])
 
 
@@ -52,17 +52,18 @@ class LiveRegion:
 
     home: Path
     toml: str = ""
+    name: str = NAME
     process: subprocess.Popen[bytes] | None = None
     status: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        return self.home / "regions" / NAME
+        return self.home / "regions" / self.name
 
     @property
     def control(self) -> Control:
-        return Control(load({"BASTIDE_HOME": str(self.home)}), NAME)
+        return Control(load({"BASTIDE_HOME": str(self.home)}), self.name)
 
     def environ(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BASTIDE_"))}
@@ -75,10 +76,10 @@ class LiveRegion:
             source.mkdir(exist_ok=True)
             if not (self.folder / shared).exists():
                 (self.folder / shared).symlink_to(source)
-        (self.home / "bastide.toml").write_text(self.toml or toml_for())
+        (self.home / "bastide.toml").write_text(self.toml or toml_for(name=self.name))
         log = (self.folder / "region.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bastide.app", "--region", NAME],
+            [sys.executable, "-m", "bastide.app", "--region", self.name],
             env=self.environ(), stdout=log, stderr=log,
         )  # fmt: skip
         log.close()
@@ -142,7 +143,7 @@ class LiveRegion:
             service,
             endpoint_url=self.status["endpoint"],
             verify=env.get("AWS_CA_BUNDLE"),
-            region_name=NAME,
+            region_name=self.name,
             aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
             config=Config(retries={"max_attempts": 1}, **config),

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.live import LiveRegion, data_home, toml_for
+from tests.live import NAME, LiveRegion, data_home, toml_for
 from tests.postgres import PostgresServer
 
 
@@ -12,10 +12,10 @@ from tests.postgres import PostgresServer
 def new_toml(request):
     """Makes the settings of a fresh region: on SQLite, or as `--database` says."""
     if request.config.getoption("--database") == "sqlite":
-        yield toml_for
+        yield lambda name=NAME: toml_for(name=name)
         return
     server = PostgresServer()
-    yield lambda: toml_for(server.new_database())
+    yield lambda name=NAME: toml_for(server.new_database(), name)
     server.stop()
 
 

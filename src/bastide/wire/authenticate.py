@@ -170,8 +170,7 @@ class Authenticator:
             raise refuse.wrong_scope(f"The service {scope.service} is not served here.")
         allowed = self.regions.get(scope.service, frozenset()) | self.regions[""]
         if scope.region not in allowed:
-            wanted = ", ".join(sorted(allowed))
-            raise refuse.wrong_scope(f"the region '{scope.region}' is wrong; expecting '{wanted}'")
+            raise refuse.wrong_region(scope.region, " or ".join(sorted(allowed)))
         if claim.when[:8] != scope.date:
             raise refuse.wrong_scope("The scope's date is not that of X-Amz-Date.")
 

@@ -115,6 +115,23 @@ class Refusals:
             400 if self.protocol == "rest-xml" else 403,
         )
 
+    def wrong_region(self, given: str, wanted: str) -> ServiceError:
+        """S3's clients read from it where to go, and go there."""
+        if self.protocol == "rest-xml":
+            return ServiceError(
+                "AuthorizationHeaderMalformed",
+                f"The authorization header is malformed; the region '{given}' is wrong; "
+                f"expecting '{wanted}'",
+                status=400,
+                members={"Region": wanted},
+            )
+        return self._error(
+            "",
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+            f"Credential should be scoped to a valid region, not '{given}'; expecting '{wanted}'.",
+        )
+
     def unsigned_header(self, name: str) -> ServiceError:
         return self._error(
             "AccessDenied",
