@@ -14,10 +14,10 @@ from bastide.operators.api import Operators
 from bastide.policy.actions import needs_of
 from bastide.wire.validate import Validators
 from tests.golden import goldens
-from tests.registry import ask_region
 from tests.golden.calls import ROLE, Asked, Inputs
 from tests.golden.people import BOUNDARY, NARROW, SERVICE, People
 from tests.policy_kit import a_call
+from tests.registry import ask_region
 from tests.wire.gateway.kit import Request, ask
 from tests.wire.proto.test_wire_requests import sent
 

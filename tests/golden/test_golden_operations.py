@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from bastide.app.operations_page import page
 from tests.golden import goldens
 from tests.registry import ask_region
-
-from bastide.app.operations_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
