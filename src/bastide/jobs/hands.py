@@ -26,7 +26,7 @@ from bastide.jobs.machine import (
     Sweep,
     Terminate,
 )
-from bastide.jobs.model import Exit, Job, ReplicaStatus, Status
+from bastide.jobs.model import FINISHED, Exit, Job, ReplicaStatus, Status
 from bastide.jobs.ports import JobFailed, Kind, Listener
 from bastide.kernel.errors import ServiceError
 
@@ -55,7 +55,8 @@ class Hands:
             case Start():
                 return self._start(job, effect)
             case Terminate(replica=replica, attempt=attempt):
-                self.executor.terminate(self.folders.attempt(job, replica, attempt))
+                if job.status not in FINISHED:  # else there is nothing left, not even its folder
+                    self.executor.terminate(self.folders.attempt(job, replica, attempt))
             case Collect():
                 return [self._collect(job)]
             case Notify():
@@ -65,17 +66,29 @@ class Hands:
                 self._sweep(job)
         return []
 
-    def gave_up(self, effect: Effect) -> list[Event]:
-        """What it means for the job that an effect failed again and again."""
+    def gave_up(self, effect: Effect, job: Job) -> list[Event]:
+        """What it means for the job that an effect failed again and again. What nobody else would
+        do, the job's end and its sweep, is never given up."""
         match effect:
             case Prepare():
                 return [PrepareFailed(INTERNAL)]
             case Collect():
                 return [CollectFailed(INTERNAL)]
-            case Start(replica=replica, attempt=attempt):
-                lost = Exit(replica=replica, code=START_FAILED_CODE, cause="lost")
-                return [ReplicaExited(replica, attempt, lost, INTERNAL)]
+            case Start():
+                return self._start_given_up(job, effect)
+            case Terminate() | Sweep():
+                return self.carry_out(effect, job)
         return []
+
+    def _start_given_up(self, job: Job, effect: Start) -> list[Event]:
+        """A launch that failed may have begun all the same: it has ended when the executor says
+        so, now or to whoever looks at it."""
+        attempt = self.folders.attempt(job, effect.replica, effect.attempt)
+        self.executor.terminate(attempt)
+        if self.executor.report(attempt).exit is None:
+            return []
+        lost = Exit(replica=effect.replica, code=START_FAILED_CODE, cause="lost")
+        return [ReplicaExited(effect.replica, effect.attempt, lost, INTERNAL)]
 
     def _prepare(self, job: Job) -> Event:
         if job.status is not Status.STAGING:

@@ -107,6 +107,13 @@ def unfinished(connection: Connection) -> list[Job]:
     return sorted((_job(row.body) for row in rows), key=lambda job: job.created)
 
 
+def open_ids(connection: Connection) -> list[str]:
+    """The jobs that have not ended, or have something left to be done; oldest first."""
+    waiting = connection.execute(select(effects.c.job_id).order_by(effects.c.id))
+    ids = [job.spec.id for job in unfinished(connection)]
+    return list(dict.fromkeys([*ids, *(row.job_id for row in waiting)]))
+
+
 def history(connection: Connection, job_id: str) -> list[Transition]:
     found = select(transitions).where(transitions.c.job_id == job_id).order_by(transitions.c.rev)
     return [
@@ -121,11 +128,9 @@ def history(connection: Connection, job_id: str) -> list[Transition]:
     ]
 
 
-def outbox(connection: Connection, job_id: str | None = None) -> list[Pending]:
+def outbox(connection: Connection, job_id: str) -> list[Pending]:
     """What is still to be done, in the order in which it was decided."""
-    found = select(effects).order_by(effects.c.id)
-    if job_id is not None:
-        found = found.where(effects.c.job_id == job_id)
+    found = select(effects).where(effects.c.job_id == job_id).order_by(effects.c.id)
     return [
         Pending(id=row.id, job_id=row.job_id, due_ms=row.due_ms, effect=_effect(row.body))
         for row in connection.execute(found)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -36,6 +37,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WORKERS = 16
 TRIES_MAX = 5
@@ -58,7 +60,7 @@ class Runner:
         executor: Executor,
         root: Path,
         total: Capacity | None = None,
-        workers: int = WORKERS,
+        workers: Workers | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -85,7 +87,9 @@ class Runner:
         self._poked: set[str] = set()
         self._closing = False
         self._wake = threading.Event()
-        self._workers = Workers(workers, "jobs")
+        self._unsure = threading.Event()  # a write failed: what is known may be out of date
+        self._scan_at_s = 0.0
+        self._workers = workers or Workers(WORKERS, "jobs")
         self._loop = threading.Thread(target=self._run, name="jobs-loop", daemon=True)
 
     # Life ----------------------------------------------------------------------------------------
@@ -95,14 +99,14 @@ class Runner:
 
     def start(self) -> None:
         """Take up where the last process stopped, then work."""
-        for job in self._database.read(records.unfinished):
-            if job.status is not Status.PENDING:
-                self._ledger.take(job.spec.id, capacity.demand(job), force=True)
-            self._remember(job)
-        self._lanes.add(self._database.read(records.outbox))
-        self._executor.on_news(self._poke)
+        self.recover()
         self._workers.start()
         self._loop.start()
+
+    def recover(self) -> None:
+        """Take up what the database says is unfinished, or still to be done."""
+        self._executor.on_news(self._poke)
+        self._catch_up()
 
     def close(self) -> None:
         """Stop working; the jobs' processes go on."""
@@ -128,7 +132,7 @@ class Runner:
             return added
 
         with self._stripe(spec.id):
-            job, pending = self._database.write(add)
+            job, pending = self._write(add)
             self._remember(job)
             self._lanes.add(pending)
         self._wake.set()
@@ -174,13 +178,42 @@ class Runner:
         with self._stripe(job_id):
             now = self._clock.now()
             struck = None if done is None else done.id
-            advanced = self._database.write(
-                lambda c: records.advance(c, job_id, events, now, struck)
-            )
+            advanced = self._write(lambda c: records.advance(c, job_id, events, now, struck))
             if advanced is not None:
                 self._remember(advanced.after)
                 self._lanes.add(advanced.pending)
         self._wake.set()
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Whether a commit that failed is durable nobody can say: the loop asks the database."""
+        try:
+            return self._database.write(work)
+        except Unavailable:
+            self._unsure.set()
+            raise
+
+    def _catch_up(self) -> None:
+        """Know again what the database knows. What is known already stays as it is."""
+        self._unsure.clear()
+        try:
+            with self._lock:
+                known = list(self._jobs)
+            for job_id in dict.fromkeys([*self._database.read(records.open_ids), *known]):
+                self._learn(job_id)
+        except Unavailable:
+            self._unsure.set()
+            raise
+
+    def _learn(self, job_id: str) -> None:
+        with self._stripe(job_id):
+            job, pending = self._database.read(
+                lambda c: (records.find(c, job_id), records.outbox(c, job_id))
+            )
+            if job is not None:
+                if job.status not in FINISHED | {Status.PENDING}:
+                    self._ledger.take(job_id, capacity.demand(job), force=True)
+                self._remember(job)
+            self._lanes.add(pending)
 
     def _stripe(self, job_id: str) -> threading.Lock:
         """Commits of one job, and what we remember of them, happen in the same order."""
@@ -207,15 +240,18 @@ class Runner:
         mine = {key for key, watch in self._watches.items() if watch.job_id == job.spec.id}
         for key in mine - wanted.keys():
             del self._watches[key]
-        for key in wanted.keys() - mine:
-            replica, attempt = wanted[key]
+        for key, (replica, attempt) in wanted.items():
+            up = replica.status is ReplicaStatus.UP
+            if key in mine:
+                self._watches[key].up = up
+                continue
             self._watches[key] = Watch(
                 job_id=job.spec.id,
                 replica=replica.index,
                 number=replica.attempt,
                 attempt=attempt,
                 service=job.spec.service,
-                up=replica.status is ReplicaStatus.UP,
+                up=up,
             )
             self._poked.add(key)
 
@@ -226,21 +262,27 @@ class Runner:
 
     # The loop ------------------------------------------------------------------------------------
     def _run(self) -> None:
-        scan_at = 0.0
         while not self._closing:
             self._wake.clear()
             try:
-                self._dispatch()
-                now_s = self._clock.monotonic_s()
-                everything = now_s >= scan_at
-                scan_at = now_s + SCAN_S if everything else scan_at
-                self._look_around(now_s, everything=everything)
+                self.turn()
             except Exception:  # the edge: the loop is what keeps all jobs going
                 logger.exception("the loop stumbled")
-            self._wake.wait(self._pause_s(scan_at))
+            self._wake.wait(self._pause_s())
 
-    def _pause_s(self, scan_at: float) -> float:
-        pause_s = scan_at - self._clock.monotonic_s()
+    def turn(self) -> None:
+        """Once: give the workers what is due, and every attempt that is to be looked at."""
+        if self._unsure.is_set():
+            self._catch_up()
+        self._dispatch()
+        now_s = self._clock.monotonic_s()
+        everything = now_s >= self._scan_at_s
+        if everything:
+            self._scan_at_s = now_s + SCAN_S
+        self._look_around(now_s, everything=everything)
+
+    def _pause_s(self) -> float:
+        pause_s = self._scan_at_s - self._clock.monotonic_s()
         due_ms = self._lanes.next_due_ms()
         if due_ms is not None:
             pause_s = min(pause_s, (due_ms - self._now_ms()) / 1000)
@@ -292,13 +334,16 @@ class Runner:
         job = self.find(pending.job_id)
         return [] if job is None else self._hands.carry_out(pending.effect, job)
 
+    def _give_up(self, pending: Pending) -> list[Event]:
+        job = self.find(pending.job_id)
+        return [] if job is None else self._hands.gave_up(pending.effect, job)
+
     def _attempt(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:
         """Tell the machine what `decide` answers. What fails is tried again; what fails again and
         again is given up, unless it is the world that fails."""
         tries = self._tries.get(pending.id, 0)
         try:
-            given_up = tries >= TRIES_MAX
-            self._settle(pending, self._hands.gave_up(pending.effect) if given_up else decide())
+            self._settle(pending, decide() if tries < TRIES_MAX else self._give_up(pending))
         except Exception as error:  # the edge: anything may fail out there
             logger.exception("%s of %s failed", type(pending.effect).__name__, pending.job_id)
             self._tries[pending.id] = tries + (not isinstance(error, Unavailable))
@@ -312,7 +357,7 @@ class Runner:
         """Tell the machine, and strike the effect off in the same transaction."""
         if isinstance(pending.effect, Sweep) and pending.effect.forget:
             self._lanes.drop(pending.job_id)
-            self._database.write(lambda c: records.remove(c, pending.job_id))
+            self._write(lambda c: records.remove(c, pending.job_id))
         elif events:
             self._apply(pending.job_id, events, pending)
         else:

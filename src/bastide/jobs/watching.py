@@ -25,7 +25,8 @@ LOG_TRIES_MAX = 3
 
 @dataclass(slots=True)
 class Watch:
-    """What the runner remembers of a live attempt. Only one observation at a time touches it."""
+    """What the runner remembers of a live attempt. Only one observation at a time touches it, but
+    for `up`: that is what the machine was told, and says."""
 
     job_id: str
     replica: int
@@ -117,10 +118,8 @@ class Observer:
         watch.probe_at_s = now_s + (PROBE_S if watch.up or answers else PROBE_FIRST_S)
         watch.misses = 0 if answers else watch.misses + 1
         if answers and not watch.up:
-            watch.up = True
             return [ProbeUp(watch.replica, watch.number)]
         if watch.up and watch.misses >= PROBE_MISSES_MAX:
-            watch.up = False
             watch.begun_s = now_s
             return [ProbeDown(watch.replica, watch.number)]
         if not watch.up and now_s - (watch.begun_s or now_s) > job.spec.ready_timeout_s:

@@ -1,0 +1,43 @@
+"""The runner, again and again through worlds that refuse and crash. To see one run again:
+`pytest tests/sim -k 'seed and 123-'`."""
+
+import logging
+
+import pytest
+
+from tests.sim.simulation import Simulation
+from tests.sim.stepped import SteppedDatabase
+
+SEEDS, SEEDS_LONG, STEPS_LONG = 100, range(1000, 3000), 400
+
+
+@pytest.fixture(scope="module")
+def database():
+    made = SteppedDatabase()
+    logging.disable(logging.CRITICAL)  # what is made to fail is logged as such
+    yield made
+    logging.disable(logging.NOTSET)
+    made.engine.dispose()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS), ids="{}-".format)
+def test_a_seed(seed, database, tmp_path):
+    Simulation(seed, database, tmp_path).run()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS_LONG, ids="{}-".format)
+def test_a_seed_for_long(seed, database, tmp_path):
+    Simulation(seed, database, tmp_path, steps=STEPS_LONG).run()
+
+
+def test_a_seed_decides_everything(database, tmp_path):
+    """Else what a failure prints is of no use."""
+    traces = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        simulation = Simulation(7, database, folder)
+        simulation.run()
+        traces.append(simulation.trace)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 50

@@ -1,0 +1,141 @@
+"""What the simulation found (tests/sim), each as a short story of its own."""
+
+import contextlib
+
+import pytest
+from tests.faults import Between
+from tests.jobs_kit import PlainKind
+from tests.sim.stepped import SteppedDatabase, SteppedWorkers
+
+from bastide.jobs import hands
+from bastide.jobs.capacity import Capacity
+from bastide.jobs.fake import Act, FakeExecutor
+from bastide.jobs.folders import Folders
+from bastide.jobs.machine import Terminate
+from bastide.jobs.model import JobSpec, Status
+from bastide.jobs.runner import Runner
+from bastide.kernel.clock import ManualClock
+from bastide.kernel.errors import Unavailable
+
+
+class Bench:
+    """A runner that goes on only when told to; `refuses` names the calls that fail, and when."""
+
+    def __init__(self, root):
+        self.database, self.executor = SteppedDatabase(), FakeExecutor({"lasts": Act(lasts=True)})
+        self.clock, self.workers, self.refuses = ManualClock(), SteppedWorkers(), {}
+        self.folders = Folders(root)
+        self.runner = Runner(
+            database=Between(self.database, self.around, "database"),
+            clock=self.clock,
+            executor=Between(self.executor, self.around, "executor"),
+            root=root,
+            total=Capacity(4.0, 4 << 30),
+            workers=self.workers,
+        )
+        self.kind = PlainKind()
+        self.runner.register("plain", self.kind)
+        self.runner.recover()
+
+    def around(self, name, call):
+        when, error = self.refuses.get(name, ("", None))
+        if when == "before":
+            raise error
+        answer = call()
+        if when == "after":
+            raise error
+        return answer
+
+    def submit(self, program="works", **more):
+        spec = JobSpec(
+            id="plain/1/job", kind="plain", account="1", payload={"argv": [program]}, **more
+        )
+        self.runner.submit(spec)
+
+    def job(self):
+        return self.runner.find("plain/1/job")
+
+    def go_on(self, seconds=30):
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.outlive(self.runner.turn)
+            while self.workers.tasks:
+                self.outlive(self.workers.tasks.pop(0))
+
+    def outlive(self, task):
+        with contextlib.suppress(Exception):  # the workers log it
+            task()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    yield made
+    made.database.engine.dispose()
+
+
+def test_a_job_whose_commit_was_not_confirmed_runs_without_a_restart(bench):
+    bench.refuses["database.write"] = "after", Unavailable("lost")
+    with pytest.raises(Unavailable):
+        bench.submit()
+    bench.refuses.clear()
+    bench.go_on()
+    assert bench.job().status is Status.COMPLETED
+
+
+def test_that_a_service_answers_is_told_until_it_is_heard(bench):
+    bench.kind.answering = False
+    bench.submit("lasts", service=True)
+    bench.go_on(5)
+    bench.kind.answering = True
+    bench.refuses["database.write"] = "before", RuntimeError("a bug")
+    bench.go_on(3)
+    assert bench.job().status is Status.RUNNING
+    bench.refuses.clear()
+    bench.go_on()
+    assert bench.job().status is Status.READY
+
+
+def test_a_launch_that_is_given_up_does_not_run_on(bench):
+    bench.refuses["executor.launch"] = "after", OSError("late")
+    bench.submit("lasts")
+    bench.go_on()
+    assert bench.job().status is Status.FAILED
+    attempt = bench.folders.attempt(bench.job(), 0, 1)
+    assert bench.executor.report(attempt).exit is not None
+
+
+def test_a_stop_is_never_given_up(bench):
+    bench.submit("lasts")
+    bench.go_on(5)
+    bench.refuses["executor.terminate"] = "before", OSError("no")
+    bench.runner.stop("plain/1/job")
+    bench.go_on(60)
+    assert bench.job().status is Status.STOPPING
+    bench.refuses.clear()
+    bench.go_on()
+    assert bench.job().status is Status.STOPPED
+
+
+def test_a_job_is_not_forgotten_before_its_folder_is_gone(bench, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("busy")
+
+    bench.submit("lasts")
+    bench.go_on(5)
+    with monkeypatch.context() as patched:
+        patched.setattr(hands.shutil, "rmtree", refuse)
+        bench.runner.forget("plain/1/job")
+        bench.go_on(60)
+        assert bench.job().status is Status.STOPPED
+    bench.go_on()
+    assert bench.job() is None
+    assert not bench.folders.of("plain/1/job").exists()
+
+
+def test_what_has_ended_is_not_terminated_again(bench):
+    """It may have been swept, and would leave a folder of an attempt behind."""
+    bench.submit()
+    bench.go_on()
+    bench.refuses["executor.terminate"] = "before", OSError("no")
+    assert bench.runner._hands.carry_out(Terminate(0, 1), bench.job()) == []
