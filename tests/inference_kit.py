@@ -8,7 +8,6 @@ import ssl
 import struct
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,10 +201,3 @@ def walls(folder: Path) -> Walls:
     bwrap = find_bwrap(Path(sys.executable).parent / "bwrap")
     assert bwrap is not None, "tools/setup installs it"
     return Walls(bwrap=bwrap, seccomp=program, uid=ENGINE_UID if os.getuid() == 0 else None)
-
-
-async def until(true: Callable[[], bool], limit_s: float = 20.0) -> None:
-    """Poll, with a deadline."""
-    async with asyncio.timeout(limit_s):
-        while not true():  # noqa: ASYNC110 - it is another process that moves
-            await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from bastide.jobs.model import FINISHED, JobSpec, Launch, Limits, Status
 from bastide.jobs.ports import JobFailed
 from bastide.jobs.runner import Runner
 from bastide.kernel.clock import SystemClock
+from tests.waiting import eventually
 
 WAIT_S = 30.0
 UID_FIRST = 300_000
@@ -157,11 +158,7 @@ class Site:
         return job
 
     def wait_gone(self, job_id):
-        deadline = SystemClock().monotonic_s() + WAIT_S
-        pause = threading.Event()
-        while self.runner.find(job_id) is not None:
-            assert SystemClock().monotonic_s() < deadline
-            pause.wait(0.01)
+        eventually(lambda: self.runner.find(job_id) is None, WAIT_S)
 
     def run(self, *argv, **options):
         """The finished job and all that it printed."""

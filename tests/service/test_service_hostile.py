@@ -7,7 +7,8 @@ import tarfile
 
 import pytest
 from tests.live import NAME
-from tests.service.test_service_slice import IMAGE, tar, wait_for
+from tests.service.test_service_slice import IMAGE, tar
+from tests.waiting import wait_for
 
 ENDED = {"Completed", "Failed", "Stopped"}
 FORKS = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n"

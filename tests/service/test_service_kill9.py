@@ -11,7 +11,8 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError
 from tests.live import NAME
-from tests.service.test_service_slice import IMAGE, wait_for
+from tests.service.test_service_slice import IMAGE
+from tests.waiting import wait_for
 
 KILLS = 30
 SEED = 20261123

@@ -5,7 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 from tests.live import NAME
-from tests.service.test_service_slice import IMAGE, tar, wait_for
+from tests.service.test_service_slice import IMAGE, tar
+from tests.waiting import wait_for
 
 ENDED = {"Completed", "Failed", "Stopped"}
 SETTLED = {"InService", "Failed"}

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from botocore.exceptions import ClientError
 from tests.live import NAME
-from tests.service.test_service_slice import IMAGE, wait_for
+from tests.service.test_service_slice import IMAGE
+from tests.waiting import wait_for
 
 CANARY = "canary-b4f1"
 ENDED = {"Completed", "Failed", "Stopped"}

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from tests.images import file, image, layer, link, python_entries, shell_entries
 from tests.live import NAME
-from tests.service.test_service_slice import wait_for
+from tests.waiting import wait_for
 
 URI = "registry.example/team/mine:1"
 SETTLED = {"InService", "Failed"}

@@ -3,9 +3,9 @@
 import io
 import json
 import tarfile
-import time
 
 import pytest
+from tests.waiting import wait_for
 
 ROLE = "role/BastideExecutionRole"
 IMAGE = "414596584902.dkr.ecr.us-gov-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -18,16 +18,6 @@ mean = sum(float(y) for _, y in rows) / len(rows)
 print("train:mean=%.3f" % mean, flush=True)
 Path(os.environ["SM_MODEL_DIR"], "mean.json").write_text(json.dumps(mean))
 """
-
-
-def wait_for(describe, field, ends, limit_s=90.0):
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        found = describe()
-        if found[field] in ends:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"still {found[field]} after {limit_s} s")
 
 
 def tar(files: dict[str, bytes]) -> bytes:

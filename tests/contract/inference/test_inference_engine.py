@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.inference_kit import ACCOUNT, OTHER, call, conversations, engines, turn, until
+from tests.inference_kit import ACCOUNT, OTHER, call, conversations, engines, turn
+from tests.waiting import until
 
 from bastide.inference.prompts import prompt_of
 from bastide.inference.walls import ENVIRONMENT

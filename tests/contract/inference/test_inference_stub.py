@@ -19,8 +19,8 @@ from tests.inference_kit import (
     engines,
     models_at,
     turn,
-    until,
 )  # fmt: skip
+from tests.waiting import until
 
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.model import RemoteEngine

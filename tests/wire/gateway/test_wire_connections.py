@@ -10,9 +10,9 @@ import pytest
 from bastide.kernel.clock import SystemClock
 from bastide.wire import arrival, door, strict, tls
 from bastide.wire.shares import Shares, source_of
+from tests.waiting import eventually
 from tests.wire.gateway.kit import CATALOGUE, REGION, Request, World
 from tests.wire.gateway.live import Live, SkippingLoop, is_whole, statuses
-from tests.wire.gateway.test_wire_service import eventually
 
 UNSENT = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 

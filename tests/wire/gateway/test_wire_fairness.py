@@ -9,10 +9,10 @@ import pytest
 
 from bastide.wire import pool
 from bastide.wire.pool import Pool, Throttled
+from tests.waiting import eventually
 from tests.wire.gateway.kit import OTHER_KEY, Request, World
 from tests.wire.gateway.live import Live, SkippingLoop, statuses
 from tests.wire.gateway.test_wire_connections import answer_of
-from tests.wire.gateway.test_wire_service import eventually
 
 
 @pytest.fixture

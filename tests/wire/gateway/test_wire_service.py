@@ -3,7 +3,6 @@
 import io
 import logging
 import socket
-import time
 
 import boto3
 import pytest
@@ -13,6 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import Unavailable
 from bastide.wire import tls
+from tests.waiting import eventually
 from tests.wire.gateway.kit import CATALOGUE, KEY, REGION, SECRET, Request, World
 from tests.wire.gateway.live import Live, statuses
 
@@ -48,13 +48,6 @@ def client(live, service, **config):
     )  # fmt: skip
     live.clients.append(made)
     return made
-
-
-def eventually(what, limit_s: float = 5.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 def test_boto3_s3(secure):
