@@ -7,10 +7,14 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from bastide.cli import venvs
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".cache" / "peers"
@@ -100,15 +104,12 @@ def machine() -> str:
 
 
 def peer_python(name: str) -> Path:
-    """The interpreter of a peer's own venv, made from bench/peers/NAME.txt when it is not there."""
-    home = PEERS / name
-    python = home / "bin" / "python"
-    if not python.exists():
-        uv = Path(sys.executable).parent / "uv"
-        lock = ROOT / "bench" / "peers" / f"{name}.txt"
-        print(f"installing {name} into a venv of its own …", file=sys.stderr, flush=True)
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
-        subprocess.run(
-            [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", lock], check=True
-        )
-    return python
+    """The interpreter of a peer's own venv, made from bench/peers/NAME.txt."""
+    lock = ROOT / "bench" / "peers" / f"{name}.txt"
+    return venvs.python_of(PEERS / name, lock, partial(_telling, name))
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    print(f"installing {name} into a venv of its own …", file=sys.stderr, flush=True)
+    yield

@@ -1,15 +1,13 @@
 """`bastide tour`: the main job, done by unchanged AWS clients in a venv of their own."""
 
-import hashlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bastide.cli import show
+from bastide.cli import show, venvs
 from bastide.cli.audit import verify
 from bastide.cli.control import CommandFailed, Control
 from bastide.cli.options import RegionOption, site_and_region
@@ -89,21 +87,6 @@ def _environment(client_env: dict[str, str], home: Path) -> dict[str, str]:
 
 
 def _clients(home: Path) -> Path:
-    """The interpreter of the clients' venv; built once for each lock file."""
-    python = home / "bin" / "python"
-    mark = home / "lock.sha256"
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if python.exists() and mark.exists() and mark.read_text() == digest:
-        return python
-    uv = Path(sys.executable).parent / "uv"
-    with show.err.status("installing boto3 and the SageMaker SDK into a venv of their own"):
-        steps: tuple[list[str | Path], ...] = (
-            [uv, "venv", "-q", "--clear", "--python", sys.executable, home],
-            [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", LOCK],
-        )
-        for step in steps:
-            done = subprocess.run(step, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise CommandFailed(f"The clients cannot be installed:\n{done.stderr.strip()}")
-    mark.write_text(digest)
-    return python
+    """The interpreter of the clients' venv."""
+    told = "installing boto3 and the SageMaker SDK into a venv of their own"
+    return venvs.python_of(home, LOCK, lambda: show.err.status(told))
