@@ -9,7 +9,7 @@ from sqlalchemy.pool import StaticPool
 from bastide.db.schema import metadata
 from bastide.jobs import records
 
-TABLES = [records.jobs, records.transitions, records.effects, records.uids]
+TABLES = [records.jobs, records.transitions, records.effects, records.told, records.uids]
 WORKERS = 16
 
 
