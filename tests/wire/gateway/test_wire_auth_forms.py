@@ -201,6 +201,14 @@ SAME = {
 }
 
 
+def test_s3_says_which_region_it_is(world):
+    """Its clients read it from there, and sign anew."""
+    name = next(one for one in OPERATIONS if one.startswith("s3"))
+    answer = world.ask(fresh(name).sign(region="us-east-1"))
+    assert "<Region>us-gov-west-1</Region>" in answer.text
+    assert "the region 'us-east-1' is wrong; expecting 'us-gov-west-1'" in answer.text
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("form", sorted(BAD))
 def test_everything_else_is_refused(world, name, form):
