@@ -50,9 +50,10 @@ def wanted(job):
 class SimKind:
     """Prepares, collects and listens; `sim` sees to what happens meanwhile."""
 
-    def __init__(self, executor, folders, violated):
-        self._executor, self._folders, self._violated = executor, folders, violated
-        self.collected, self.lines, self.heard = Counter(), set(), {}
+    def __init__(self, database, executor, folders, violated):
+        self._database, self._executor = database, executor
+        self._folders, self._violated = folders, violated
+        self.collected, self.lines, self.heard = Counter(), Counter(), {}
 
     def prepare(self, job, folder):
         if job.spec.payload["program"] == "unpreparable":
@@ -68,8 +69,12 @@ class SimKind:
             self._violated(f"{job.spec.id} is collected when it was swept away")
         self.collected[job.spec.id] += 1
 
-    def logged(self, job, replica, lines):
-        self.lines |= {text for _, text in lines}
+    def logged(self, job, replica, lines, beside):
+        self._database.write(beside)
+        self.lines.update(text for _, text in lines)
+        for line, count in self.lines.items():
+            if count > 1:
+                self._violated(f"{line!r} is told {count} times")
 
     def failure_reason(self, job, exits):
         return "it ended badly"
@@ -94,7 +99,7 @@ class Simulation:
         self.executor = SimExecutor(
             clock=self.clock, chance=self.chance, violated=self.violated
         )  # fmt: skip
-        self.kind = SimKind(self.executor, self.folders, self.violated)
+        self.kind = SimKind(database, self.executor, self.folders, self.violated)
         self.checks = Checks(database, self.executor, self.folders, TOTAL, self.violated)
         self.spell, self.spell_ends_s = "", 0.0
         self.crash_rate = self.chance.choice([0, 0.002, 0.01])

@@ -40,4 +40,4 @@ def test_a_seed_decides_everything(database, tmp_path):
         simulation.run()
         traces.append(simulation.trace)
     assert traces[0] == traces[1]
-    assert len(traces[0]) > 50
+    assert len(traces[0]) > 30
