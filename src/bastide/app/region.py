@@ -22,6 +22,7 @@ from bastide.jobs.walls import told
 from bastide.operators.agencies import AgencyRoom
 from bastide.operators.api import Operators
 from bastide.operators.environments import EnvironmentRoom
+from bastide.operators.keys import KeyRoom
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
@@ -51,7 +52,7 @@ class RegionProcess:
         self.catalogue = Catalogue()
         resources = ResourceSources()
         self.identity = open_identity(core, resources)
-        store = open_store(core, self.identity)
+        self.store = store = open_store(core, self.identity)
         resources.space = store.space
         self.workshop = open_workshop(core)
         self.learning = open_machine_learning(core, self.identity, store, self.workshop)
@@ -170,6 +171,11 @@ class RegionProcess:
                 agencies=self.identity.agencies,
                 region=self.core.region,
                 connection=self.connection(),
+            ),
+            keys=KeyRoom(
+                agencies=self.identity.agencies,
+                keyring=self.core.keyring,
+                upkeep=self.store.upkeep,
             ),
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,

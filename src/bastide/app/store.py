@@ -28,12 +28,14 @@ STORE_HASHERS = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     space: ObjectSpace
+    upkeep: Upkeep
     handlers: dict[str, list[object]]
 
 
 def open_store(core: Core, identity: Identity) -> Store:
     blobs = Blobs(core.home / "objects")
-    Upkeep(database=core.database, blobs=blobs, keyring=core.keyring).start()
+    upkeep = Upkeep(database=core.database, blobs=blobs, keyring=core.keyring)
+    upkeep.start()
     label = core.settings.default_label
     content = Content(
         blobs=blobs,
@@ -74,4 +76,4 @@ def open_store(core: Core, identity: Identity) -> Store:
         BucketFacts(shelf=shelf, doors=doors),
         Versioning(database=database, doors=doors),
     ]
-    return Store(space=ObjectSpace(shelf=shelf), handlers={"s3": handlers})
+    return Store(space=ObjectSpace(shelf=shelf), upkeep=upkeep, handlers={"s3": handlers})

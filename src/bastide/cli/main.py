@@ -9,6 +9,7 @@ from bastide.cli import (
     audit,
     clients,
     environments,
+    keys,
     models,
     quickstart,
     region,
@@ -32,6 +33,7 @@ app.command("client-env")(clients.client_env)
 app.command("tour")(tour.tour)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(agency.app, name="agency")
+app.add_typer(keys.app, name="keys")
 app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")

@@ -10,6 +10,7 @@ import hmac
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +41,16 @@ class Kek:
 
     def __repr__(self) -> str:
         return f"Kek(id={self.id!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """What there is of one agency's key for one label: its versions' ids, the newest last."""
+
+    account: str
+    label: str
+    living: tuple[str, ...]
+    destroyed: tuple[str, ...]
 
 
 class _Family(msgspec.Struct, frozen=True):
@@ -106,6 +117,18 @@ class Keyring:
             self._store(stem, _Family(family.account, family.label, dict(versions)))
             return lost
 
+    def states(self, account: str = "") -> Iterator[KeyState]:
+        """Every key of `account`, or of all of them."""
+        for path in sorted(self._keks.glob(f"{account}*.kek")):
+            family = self._read(path.stem)
+            if family is not None:
+                yield KeyState(
+                    account=family.account,
+                    label=family.label,
+                    living=tuple(one for one, key in family.versions.items() if key is not None),
+                    destroyed=tuple(one for one, key in family.versions.items() if key is None),
+                )
+
     def wrap(self, kek: Kek, dek: bytes, aad: bytes) -> bytes:
         """A data key that only `kek`, and only with `aad`, gives back."""
         nonce = secrets.token_bytes(_NONCE)
@@ -143,13 +166,17 @@ class Keyring:
         if family is not None:
             self._families.move_to_end(stem)
             return family
+        family = self._read(stem)
+        if family is not None:
+            self._keep(stem, family)
+        return family
+
+    def _read(self, stem: str) -> _Family | None:
         try:
             sealed = self._path(stem).read_bytes()
         except FileNotFoundError:
             return None
-        family = msgspec.msgpack.decode(self.open("kek-file", sealed, stem.encode()), type=_Family)
-        self._keep(stem, family)
-        return family
+        return msgspec.msgpack.decode(self.open("kek-file", sealed, stem.encode()), type=_Family)
 
     def _grow(self, stem: str, account: str, label: str, family: _Family | None) -> Kek:
         known = family.versions if family is not None else {}

@@ -1,11 +1,12 @@
 """The routes of the operators' API. Each call that changes something is audited before it does.
 
 Whoever can open the socket is the platform's operator: it is in a folder of mode 0700 and has
-mode 0600. Operators manage agencies, environments and models; no route reads an agency's content.
+mode 0600. Operators manage agencies, keys, environments and models; no route reads an agency's
+content.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from aiohttp import web
 
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.keys.keyring import KeyState
 from bastide.operators import progress
-from bastide.operators.ports import AgencyDesk, EnvironmentDesk, ModelDesk, Trail
+from bastide.operators.keys import family
+from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,6 +27,7 @@ class Operators:
     """`status` answers what `bastide status` prints; `stop` begins the end of the region."""
 
     agencies: AgencyDesk
+    keys: KeyDesk
     environments: EnvironmentDesk
     models: ModelDesk
     trail: Trail
@@ -41,6 +45,9 @@ class Operators:
         app.router.add_post("/agencies", self._create_agency)
         app.router.add_post("/agencies-many", self._create_agencies)
         app.router.add_post("/agencies/{name}/client-env", self._client_env)
+        app.router.add_get("/keys", self._plain(self._keys))
+        app.router.add_post("/keys/{agency}/rotate", self._rotate)
+        app.router.add_post("/keys/{agency}/destroy", self._destroy)
         app.router.add_get("/environments", self._plain(lambda request: self.environments.rows()))
         app.router.add_post("/environments/{name}/build", self._build)
         app.router.add_post("/environments-import", self._import)
@@ -88,6 +95,29 @@ class Operators:
         await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
         found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
         return web.json_response(found)
+
+    def _keys(self, request: web.Request) -> Any:
+        return self.keys.rows(request.query.get("agency", ""))
+
+    async def _rotate(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        label = (await _fields(request, "label"))["label"]
+        keys = await self._off_loop(lambda: self.keys.chosen(agency, label))
+        await self._audited_keys("RotateKey", keys)
+        return await progress.stream(request, self.executor, lambda: self.keys.rotate(keys))
+
+    async def _destroy(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        body = await _fields(request, "label", "confirm")
+        keys = await self._off_loop(lambda: self.keys.chosen(agency, body["label"]))
+        confirm = str(body["confirm"])
+        await self._off_loop(lambda: self.keys.check_confirmed(agency, keys, confirm))
+        await self._audited_keys("DestroyKey", keys)
+        return web.json_response(await self._off_loop(lambda: self.keys.destroy(keys)))
+
+    async def _audited_keys(self, action: str, keys: Sequence[KeyState]) -> None:
+        for state in keys:
+            await self._audited(action, {"account": state.account, "family": family(state)})
 
     async def _build(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

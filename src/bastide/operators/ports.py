@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from bastide.keys.keyring import KeyState
+
 Row = dict[str, Any]
 Steps = Iterator[dict[str, Any]]
 
@@ -36,6 +38,20 @@ class ModelDesk(Protocol):
     def add(self, request: Mapping[str, Any]) -> Steps: ...
 
     def alias(self, alias: str, model: str) -> Row: ...
+
+
+class KeyDesk(Protocol):
+    """`chosen` answers the keys that the others are about."""
+
+    def rows(self, agency: str) -> list[Row]: ...
+
+    def chosen(self, agency: str, label: str | None) -> list[KeyState]: ...
+
+    def check_confirmed(self, agency: str, keys: Sequence[KeyState], confirm: str) -> None: ...
+
+    def rotate(self, keys: Sequence[KeyState]) -> Steps: ...
+
+    def destroy(self, keys: Sequence[KeyState]) -> list[Row]: ...
 
 
 class Trail(Protocol):

@@ -15,7 +15,7 @@ from typing import Protocol
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
-from bastide.store import sealed
+from bastide.store import errors, sealed
 from bastide.store.blobs import BlobFile, Blobs
 from bastide.store.digests import Digests
 from bastide.store.model import Blob
@@ -157,7 +157,7 @@ class Content:
         try:
             kek = self.keyring.by_id(blob.kek_id)
         except KeyError:
-            raise sealed.Tampered(f"the key of object {blob.object_id} was destroyed") from None
+            raise errors.key_destroyed() from None
         dek = self.keyring.unwrap(kek, blob.wrapped, aad)
         return Opener(dek, header, place, blob.size)
 

@@ -40,6 +40,15 @@ def no_such_upload(upload_id: str) -> ServiceError:
     )
 
 
+def key_destroyed() -> ServiceError:
+    """What S3 says of an object whose KMS key is gone."""
+    return ServiceError(
+        "KMS.NotFoundException",
+        "The key that this object was encrypted with was destroyed.",
+        status=400,
+    )
+
+
 def access_denied() -> ServiceError:
     return ServiceError("AccessDenied", "Access Denied", status=403)
 

@@ -75,6 +75,22 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What one KEK opens. An upload under way counts as the object that it may become."""
+
+    objects: int = 0
+    data_keys: int = 0
+    size: int = 0
+
+    def __add__(self, other: "Held") -> "Held":
+        return Held(
+            objects=self.objects + other.objects,
+            data_keys=self.data_keys + other.data_keys,
+            size=self.size + other.size,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A multipart upload that is neither completed nor aborted. Its id becomes the object's, so
     that its parts are sealed for where they will be, and a repeated Complete finds them."""

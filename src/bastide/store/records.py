@@ -34,7 +34,16 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
-from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Upload, Version
+from bastide.store.model import (
+    NULL_VERSION,
+    Blob,
+    Bucket,
+    Doomed,
+    Facts,
+    Held,
+    Upload,
+    Version,
+)
 
 IN_MAX = 500
 
@@ -279,14 +288,26 @@ def known_blobs(connection: Connection, blob_ids: Sequence[str]) -> set[str]:
     return {row[0] for row in connection.execute(query)}
 
 
-def blobs_under_old_keys(
-    connection: Connection, account: str, label: str, kek_id: str, limit: int
-) -> list[Blob]:
-    """Blobs of (account, label) that another KEK than `kek_id` wraps."""
-    query = select(*_LIGHT_BLOB).where(
-        blobs.c.account == account, blobs.c.label == label, blobs.c.kek_id != kek_id
-    )
+def blobs_under(connection: Connection, account: str, kek_id: str, limit: int) -> list[Blob]:
+    """Some of the blobs whose DEKs the KEK wraps, without what is kept inline."""
+    query = select(*_LIGHT_BLOB).where(blobs.c.account == account, blobs.c.kek_id == kek_id)
     return [_blob(row) for row in connection.execute(query.limit(limit))]
+
+
+def held(connection: Connection, account: str) -> dict[str, Held]:
+    """What each KEK of `account` opens, by its id; of every account when it is empty."""
+    query = select(
+        blobs.c.kek_id,
+        func.count(blobs.c.object_id.distinct()),
+        func.count(),
+        func.sum(blobs.c.size),
+    ).group_by(blobs.c.kek_id)
+    if account:
+        query = query.where(blobs.c.account == account)
+    return {
+        kek_id: Held(objects=objects, data_keys=data_keys, size=int(size))
+        for kek_id, objects, data_keys, size in connection.execute(query)
+    }
 
 
 def rewrap_blob(connection: Connection, blob: Blob, kek_id: str, wrapped: bytes) -> None:

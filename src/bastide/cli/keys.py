@@ -1,0 +1,58 @@
+"""`bastide keys list|rotate|destroy`."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from bastide.cli import show
+from bastide.cli.options import JsonOption, RegionOption, control
+
+app = typer.Typer(
+    help="Agencies' keys: what objects are encrypted under, one for each label.",
+    no_args_is_help=True,
+)
+COLUMNS = ("agency", "label", "key", "versions", "destroyed", "objects", "bytes", "behind", "lost")
+LabelOption = Annotated[
+    str | None, typer.Option("--label", help="Only the key for this label; all if not given.")
+]
+
+
+@app.command("list")
+def list_(
+    agency: Annotated[str, typer.Option(help="Only this agency's.")] = "",
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """The keys, what they open, and what waits under older versions of them."""
+    found = control(region).get(f"/keys?agency={quote(agency)}")
+    show.rows(found, COLUMNS, "No key yet: nothing was stored.", json_=json_)
+
+
+@app.command()
+def rotate(
+    agency: str,
+    label: LabelOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a new version, and move the data keys under it. Objects are not written again."""
+    steps = control(region).steps(f"/keys/{quote(agency)}/rotate", {"label": label})
+    found: list[dict[str, Any]] = show.follow(steps, "rotating keys")
+    show.rows(found, COLUMNS, "", json_=json_)
+
+
+@app.command()
+def destroy(
+    agency: str,
+    label: LabelOption = None,
+    confirm: Annotated[
+        str, typer.Option(help="The agency's account id: without it, only told what is lost.")
+    ] = "",
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Destroy every version: what they open can never be read again, by anybody."""
+    body = {"label": label, "confirm": confirm}
+    found = control(region).post(f"/keys/{quote(agency)}/destroy", body)
+    show.rows(found, COLUMNS, "", json_=json_)
