@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.clients import client_python
 from tests.live import NAME, LiveRegion, data_home, toml_for
 from tests.postgres import PostgresServer
 
@@ -38,6 +39,15 @@ def trained_region(region):
     region.cli("env", "build", "sklearn")
     region.cli("models", "pull", "smollm2-135m")
     return region
+
+
+@pytest.fixture(scope="session")
+def touring_region(trained_region):
+    """With the tour's clients in place too."""
+    clients = trained_region.home / "clients"
+    clients.mkdir()
+    (clients / "tour").symlink_to(client_python("sagemaker-v2").parents[1])
+    return trained_region
 
 
 @pytest.fixture

@@ -86,17 +86,13 @@ def test_langchains_standard_suite(trained_region, tmp_path):
     assert passed >= LANGCHAIN_FLOOR, done.stdout[-3000:]
 
 
-def test_the_tour_on_real_data(trained_region, data, tmp_path):
+def test_the_tour_on_real_data(touring_region, data, tmp_path):
     """SDK v2: fit, deploy and predict, on a table that is not the default one."""
     source = data / "missions" / "medical" / "heart" / "pima-indians-diabetes.csv"
     names = "pregnancies,glucose,pressure,skin,insulin,bmi,pedigree,age,outcome"
     table = tmp_path / "pima.csv"
     table.write_text(f"{names}\n{source.read_text()}")
-    shared = trained_region.home / "clients" / "tour"
-    shared.parent.mkdir(exist_ok=True)
-    if not shared.exists():
-        shared.symlink_to(client_python("sagemaker-v2").parents[1])
-    done = trained_region.cli("tour", "--data", str(table), "--target", "outcome")
+    done = touring_region.cli("tour", "--data", str(table), "--target", "outcome")
     found = re.search(r"AUC on (\d+) held-out rows: (0\.\d+)", done.stdout)
     assert found, done.stdout
     assert int(found[1]) == 192
@@ -107,9 +103,6 @@ def test_the_tour_on_real_data(trained_region, data, tmp_path):
 def test_the_commands_say_how_they_ended(region):
     assert region.cli("agency", "create", "two words", check=False).returncode == 1
     assert region.cli("agency", "wrong", check=False).returncode == 2
-    assert json.loads(region.cli("status", "--json").stdout)["region"] == "us-gov-west-1"
-    for command in (("agency", "list"), ("env", "list"), ("models", "list"), ("audit", "show")):
-        assert isinstance(json.loads(region.cli(*command, "--json").stdout), list)
     hosts = region.cli("client-env", "--agency", "demo", "--dns").stdout
     assert "127.0.0.1 sts.us-gov-west-1.amazonaws.com" in hosts
 

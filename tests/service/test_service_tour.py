@@ -1,8 +1,10 @@
-"""The tour's own code on tables as people have them: in the clients' venv, without a region."""
+"""`bastide tour` with its own data; its code on tables as people have them, without a region."""
 
 import json
 import subprocess
 
+import pytest
+from botocore.exceptions import ClientError
 from tests.clients import client_python
 from tests.live import ROOT
 
@@ -35,6 +37,26 @@ for path, target in json.loads(sys.argv[2]):
         found = {"error": str(error)}
     print("FOUND " + json.dumps(found))
 """
+
+
+def test_the_tour_with_its_default_data(touring_region):
+    """The SDK v2 fits, deploys and predicts; needs no data but what scikit-learn brings."""
+    done = touring_region.cli("tour", "--json")
+    (line,) = done.stdout.splitlines()
+    facts = json.loads(line)
+    assert facts["auc"] > 0.98  # what a linear model reaches on this table
+    assert (facts["train_rows"], facts["held_out_rows"]) == (426, 143)
+    for way in ("converse", "converse_stream"):
+        assert 0 < facts[way]["outputTokens"] <= 60
+    assert facts["audit"]["ok"] is True
+    assert list(facts["seconds"]) == ["upload", "train", "deploy", "predict", "converse", "clean"]
+    assert "Train: SKLearn(...).fit()" in done.stderr
+    sagemaker = touring_region.client("sagemaker")
+    job = sagemaker.describe_training_job(TrainingJobName=facts["training_job"])
+    assert job["TrainingJobStatus"] == "Completed"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == facts["model_data"]
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        sagemaker.describe_endpoint(EndpointName=facts["endpoint"])
 
 
 def learn(*tables):

@@ -2,26 +2,35 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
 from bastide.cli.main import app
 
+TALKS = {"quickstart"}  # a guide for people: each of its steps is a command that has --json
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def commands() -> list[str]:
+def commands() -> dict[str, Any]:
+    """Every command that does something, by the words that a person types."""
     root = typer.main.get_command(app)
-    found = []
+    found = {}
     for name, command in root.commands.items():
         inner = getattr(command, "commands", None)
-        found += [f"{name} {one}" for one in inner] if inner else [name]
+        found |= {f"{name} {one}": made for one, made in inner.items()} if inner else {name: command}
     return found
 
 
 def test_every_command_is_in_the_readme():
     for command in commands():
         assert re.search(rf"`(bastide )?{command}\b", README), command
+
+
+def test_every_command_that_prints_data_takes_json():
+    for name, command in commands().items():
+        options = [option for one in command.params for option in one.opts]
+        assert ("--json" in options) != (name in TALKS), name
 
 
 def test_every_command_says_what_it_does():

@@ -40,21 +40,28 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Check every record, every checkpoint's signature, and that the log only ever grew."""
-    where, public = _sources(log, key, region)
-    held = _held(checkpoint, region)  # before the log: it may only have grown since
-    with screen.err.status("checking the log"):
-        try:
-            verdict = evidence_verify.verify(where, public, held=held)
-        except BadNote as error:
-            raise CommandFailed(f"The public key cannot be read: {error}") from error
-        except Unreadable as error:
-            raise CommandFailed(str(error)) from error
+    verdict = verdict_of(log, key, checkpoint, region)
     if json_:
         screen.as_json(verdict.as_dict())
     else:
         screen.out.print(verdict.text(), highlight=False)
     if not verdict.ok:
         raise typer.Exit(1)
+
+
+def verdict_of(
+    log: str | None, key: Path | None, checkpoint: list[Path] | None, region: str | None
+) -> evidence_verify.Verdict:
+    """What a check of the log finds; the region's own log if none is named."""
+    where, public = _sources(log, key, region)
+    held = _held(checkpoint, region)  # before the log: it may only have grown since
+    with screen.err.status("checking the log"):
+        try:
+            return evidence_verify.verify(where, public, held=held)
+        except BadNote as error:
+            raise CommandFailed(f"The public key cannot be read: {error}") from error
+        except Unreadable as error:
+            raise CommandFailed(str(error)) from error
 
 
 @app.command()

@@ -28,7 +28,7 @@ def up(
     site, name = site_and_region(region)
     command = [sys.executable, "-m", "bastide.app", "--region", name]
     if foreground:
-        raise typer.Exit(subprocess.call(command))
+        raise typer.Exit(1 if subprocess.call(command) else 0)
     found = _status(site, name)
     if found is None:
         with show.err.status(f"starting region {name}"):
@@ -45,17 +45,19 @@ def up(
             )
 
 
-def down(region: RegionOption = None) -> None:
+def down(region: RegionOption = None, json_: JsonOption = False) -> None:
     """Stop a region. Training jobs go on, and are reported after the next start."""
     site, name = site_and_region(region)
     found = _status(site, name)
-    if found is None:
-        show.out.print(f"Region {name} is not running.", highlight=False)
-        return
-    with show.err.status(f"stopping region {name}"):
-        Control(site, name).post("/stop")
-        _wait_gone(found["pid"], name)
-    show.out.print(f"Region {name} has stopped.", highlight=False)
+    if found is not None:
+        with show.err.status(f"stopping region {name}"):
+            Control(site, name).post("/stop")
+            _wait_gone(found["pid"], name)
+    if json_:
+        show.as_json({"region": name, "was_running": found is not None})
+    else:
+        ended = "is not running" if found is None else "has stopped"
+        show.out.print(f"Region {name} {ended}.", highlight=False)
 
 
 def status(region: RegionOption = None, json_: JsonOption = False) -> None:

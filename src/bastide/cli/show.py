@@ -15,8 +15,8 @@ err = Console(stderr=True)
 
 
 def as_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    out.print_json(json.dumps(value))
+    """One JSON document on standard output: one line, unless a person looks."""
+    out.print_json(json.dumps(value), indent=2 if out.is_terminal else None)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:

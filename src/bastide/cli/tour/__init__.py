@@ -1,16 +1,19 @@
 """`bastide tour`: the main job, done by unchanged AWS clients in a venv of their own."""
 
+import json
 import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bastide.cli import show, venvs
-from bastide.cli.audit import verify
+from bastide.cli.audit import verdict_of, verify
 from bastide.cli.control import CommandFailed, Control
-from bastide.cli.options import RegionOption, site_and_region
+from bastide.cli.options import JsonOption, RegionOption, site_and_region
 
 HERE = Path(__file__).parent
 LOCK = HERE / "requirements.txt"
@@ -24,6 +27,7 @@ def tour(
     agency: Annotated[str, typer.Option(help="The agency; made when it is not there.")] = "demo",
     model: Annotated[str | None, typer.Option(help="The model id to talk to.")] = None,
     region: RegionOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Upload, train, deploy, predict, converse, and check the evidence of all that."""
     if (data is None) != (target is None):
@@ -32,22 +36,40 @@ def tour(
     door = Control(site, name)
     account = _agency(door, agency)
     python = _clients(site.home / "clients" / "tour")
-    command = [
-        str(python), "-W", "ignore", str(HERE / "steps.py"),
+    command: list[str | Path] = [
+        python, "-W", "ignore", HERE / "steps.py",
         "--bucket", f"tour-{name}-{account['account_id']}",
         "--role", account["role_arn"],
         "--model", model or _first_model(door),
-        "--source", str(HERE / "source"),
+        "--source", HERE / "source",
     ]  # fmt: skip
     if data is not None and target is not None:
-        command += ["--data", str(data.absolute()), "--target", target]
+        command += ["--data", data.absolute(), "--target", target]
     environment = _environment(
         door.post(f"/agencies/{agency}/client-env", {"bearer": False}), site.home
     )
-    if subprocess.call(command, env=environment) != 0:
-        raise CommandFailed("The tour did not come to its end; the last lines above say where.")
+    facts = _walk(command, environment, aside=json_)
+    if json_:
+        verdict = verdict_of(None, None, None, region)
+        show.as_json({"region": name, "agency": agency, **facts, "audit": verdict.as_dict()})
+        raise typer.Exit(0 if verdict.ok else 1)
     show.out.print("\n[bold]bastide audit verify[/]")
     verify(region=region)
+
+
+def _walk(command: list[str | Path], environment: dict[str, str], *, aside: bool) -> dict[str, Any]:
+    """Take the tour, shown as it goes (`aside`: on the error stream); answers what it did."""
+    with tempfile.NamedTemporaryFile() as facts:
+        done = subprocess.run(
+            [*command, "--facts", facts.name],
+            env=environment,
+            stdout=sys.stderr if aside else None,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFailed("The tour did not come to its end; the last lines above say where.")
+        found: dict[str, Any] = json.load(facts)
+    return found
 
 
 def _agency(door: Control, name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ Whatever stands here would run against AWS, given a bucket, a role and a model i
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import time
@@ -24,8 +25,13 @@ ROWS_PER_CALL = 500
 STEPS = 6
 
 
-def say(number: int, text: str) -> None:
-    print(f"\n[{number}/{STEPS}] {text}", flush=True)
+@contextlib.contextmanager
+def step(seconds: dict[str, float], name: str, text: str):
+    """Say what is done now; how long it took stands in `seconds` afterwards."""
+    print(f"\n[{len(seconds) + 1}/{STEPS}] {text}", flush=True)
+    started = time.monotonic()
+    yield
+    seconds[name] = round(time.monotonic() - started, 2)
 
 
 def read(data: str | None, target: str | None) -> tuple[pd.DataFrame, str, str]:
@@ -82,7 +88,8 @@ def predict(predictor, held_out: pd.DataFrame, target: str) -> float:
     return float(roc_auc_score(labels, scores, multi_class="ovr"))
 
 
-def converse(model: str) -> None:
+def converse(model: str) -> dict[str, object]:
+    """Both ways; what each took of the model."""
     bedrock = boto3.client("bedrock-runtime")
     question = [{"role": "user", "content": [{"text": "What is a training job? One sentence."}]}]
     started = time.monotonic()
@@ -95,11 +102,14 @@ def converse(model: str) -> None:
     stream = bedrock.converse_stream(
         modelId=model, messages=question, inferenceConfig={"maxTokens": 60, "temperature": 0.0}
     )
+    streamed = {}
     for event in stream["stream"]:
         print(
             event.get("contentBlockDelta", {}).get("delta", {}).get("text", ""), end="", flush=True
         )
+        streamed = event.get("metadata", {}).get("usage", streamed)
     print()
+    return {"model": model, "converse": answer["usage"], "converse_stream": streamed}
 
 
 def clean(predictor) -> None:
@@ -113,6 +123,7 @@ def main() -> None:
     parser.add_argument("--role", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--source", required=True)
+    parser.add_argument("--facts", required=True, help="a file for what was done, as JSON")
     parser.add_argument("--data")
     parser.add_argument("--target")
     chosen = parser.parse_args()
@@ -122,26 +133,38 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     session = sagemaker.Session(default_bucket=chosen.bucket)
 
-    say(1, f"Upload {title} to S3")
-    train_uri = upload(chosen.bucket, train)
-    say(2, "Train: SKLearn(...).fit(), the job's log below")
-    estimator = fit(session, chosen.role, chosen.source, target, train_uri)
-    say(3, "Deploy: estimator.deploy()")
-    predictor = estimator.deploy(
-        initial_instance_count=1,
-        instance_type="ml.m5.large",
-        serializer=CSVSerializer(),
-        deserializer=JSONDeserializer(),
-    )
-    print()
-    say(4, "Predict: rows that the training never saw")
-    auc = predict(predictor, held_out, target)
-    print(f"AUC on {len(held_out)} held-out rows: {auc:.4f}")
-    say(5, f"Talk to {chosen.model}")
-    converse(chosen.model)
-    say(6, "Clean up the endpoint")
-    clean(predictor)
-    print(json.dumps({"auc": round(auc, 4), "rows": len(held_out)}))
+    seconds: dict[str, float] = {}
+    with step(seconds, "upload", f"Upload {title} to S3"):
+        train_uri = upload(chosen.bucket, train)
+    with step(seconds, "train", "Train: SKLearn(...).fit(), the job's log below"):
+        estimator = fit(session, chosen.role, chosen.source, target, train_uri)
+    with step(seconds, "deploy", "Deploy: estimator.deploy()"):
+        predictor = estimator.deploy(
+            initial_instance_count=1,
+            instance_type="ml.m5.large",
+            serializer=CSVSerializer(),
+            deserializer=JSONDeserializer(),
+        )
+        print()
+    with step(seconds, "predict", "Predict: rows that the training never saw"):
+        auc = predict(predictor, held_out, target)
+        print(f"AUC on {len(held_out)} held-out rows: {auc:.4f}")
+    with step(seconds, "converse", f"Talk to {chosen.model}"):
+        talked = converse(chosen.model)
+    with step(seconds, "clean", "Clean up the endpoint"):
+        clean(predictor)
+    facts = {
+        "data": title,
+        "train_rows": len(train),
+        "held_out_rows": len(held_out),
+        "auc": round(auc, 4),
+        "training_job": estimator.latest_training_job.name,
+        "model_data": estimator.model_data,
+        "endpoint": predictor.endpoint_name,
+        **talked,
+        "seconds": seconds,
+    }
+    Path(chosen.facts).write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":
