@@ -54,7 +54,9 @@ def test_every_command_prints_one_line_of_json(own_region, bastide):
             s3.create_bucket(Bucket="second", CreateBucketConfiguration=where)
             s3.put_object(Bucket="second", Key="k", Body=b"x")
             account = own_region.account("second")["account_id"]
-        done = bastide(f"{command} {words.format(account=account) if '{' in words else words} --json")
+        done = bastide(
+            f"{command} {words.format(account=account) if '{' in words else words} --json"
+        )
         assert done.exit_code == 0, (command, done.output, done.exception)
         (line,) = done.stdout.splitlines()
         assert json.loads(line), command

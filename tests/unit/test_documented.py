@@ -18,7 +18,9 @@ def commands() -> dict[str, Any]:
     found = {}
     for name, command in root.commands.items():
         inner = getattr(command, "commands", None)
-        found |= {f"{name} {one}": made for one, made in inner.items()} if inner else {name: command}
+        found |= (
+            {f"{name} {one}": made for one, made in inner.items()} if inner else {name: command}
+        )
     return found
 
 
