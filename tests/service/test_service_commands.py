@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.live import NAME
 from tests.unit.test_documented import TALKS, commands
 from typer.testing import CliRunner
 
@@ -11,7 +12,7 @@ from bastide.cli.main import app
 DONE = {
     "up": "",
     "status": "",
-    "agency create": "second",
+    "agency create": "third",
     "agency list": "",
     "client-env": "--agency second",
     "env list": "",
@@ -34,30 +35,21 @@ ELSEWHERE = {
 
 
 @pytest.fixture
-def bastide(own_region, monkeypatch):
-    """`bastide("status")`, in this process, for the region."""
-    for name in ("BASTIDE_HOME",):
-        monkeypatch.setenv(name, own_region.environ()[name])
-
-    def run(words):
-        return CliRunner().invoke(app, words.split())
-
-    return run
+def account(own_region):
+    """That of an agency `second`, which has stored something."""
+    s3 = own_region.client("s3", "second")
+    s3.create_bucket(Bucket="second", CreateBucketConfiguration={"LocationConstraint": NAME})
+    s3.put_object(Bucket="second", Key="k", Body=b"x")
+    return own_region.account("second")["account_id"]
 
 
-def test_every_command_prints_one_line_of_json(own_region, bastide):
+def test_every_command_prints_one_line_of_json(own_region, account, monkeypatch):
+    monkeypatch.setenv("BASTIDE_HOME", str(own_region.home))
     assert set(commands()) == DONE.keys() | ELSEWHERE | TALKS
     for command, words in DONE.items():
-        if command == "keys list":
-            where = {"LocationConstraint": "us-gov-west-1"}
-            s3 = own_region.client("s3", "second")
-            s3.create_bucket(Bucket="second", CreateBucketConfiguration=where)
-            s3.put_object(Bucket="second", Key="k", Body=b"x")
-            account = own_region.account("second")["account_id"]
-        done = bastide(
-            f"{command} {words.format(account=account) if '{' in words else words} --json"
-        )
+        line = f"{command} {words.format(account=account)} --json"
+        done = CliRunner().invoke(app, line.split())
         assert done.exit_code == 0, (command, done.output, done.exception)
         (line,) = done.stdout.splitlines()
         assert json.loads(line), command
-    assert bastide("status --json").exit_code == 1
+    assert CliRunner().invoke(app, ["status", "--json"]).exit_code == 1

@@ -1,8 +1,8 @@
 """Who holds connections for nothing, and how they end; nobody holds them all. Time is skipped."""
 
 import contextlib
-import select
 import logging
+import select
 import socket
 import ssl
 
