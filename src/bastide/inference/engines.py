@@ -1,13 +1,15 @@
 """The engines of a region: loaded on first use, kept within a memory budget, restarted when dead.
 
 Calls that come while a model loads share that load. Only an engine that nobody uses makes room,
-the least recently used first. One that keeps failing is left alone for a while, longer each time.
+the least recently used first. Where all are in use, the one that has been there the longest, for a
+turn at least, takes no new calls until who waits for its room has it; its own callers wait behind.
+One that keeps failing is left alone for a while, longer each time.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +56,7 @@ class _Running:
     loading: "asyncio.Task[None] | None" = None
     ended: bool = False
     reserved: bool = False
+    open: asyncio.Event = field(default_factory=asyncio.Event)  # or else it yields its room
 
     @property
     def idle(self) -> bool:
@@ -107,6 +110,7 @@ class Engines:
     clock: Clock
     ids: Ids
     remote: Mapping[str, RemoteEngine] = field(default_factory=dict)
+    launch: Callable[[EngineOrder, float], Awaitable[EngineProcess]] = start
     _running: dict[str, _Running] = field(default_factory=dict)
     _failures: dict[str, _Failures] = field(default_factory=dict)
     _remote_slots: dict[str, Slots] = field(default_factory=dict)
@@ -193,6 +197,8 @@ class Engines:
     async def _entered(self, card: ModelCard) -> _Running:
         """The loaded engine, which stays while its user does. Call `_leave` afterwards."""
         one = self._running.get(card.name)
+        if one is not None and not one.open.is_set():
+            one = await self._opened(card)
         if one is None or one.ended:
             one = self._begin(card)
         one.users += 1
@@ -202,6 +208,16 @@ class Engines:
                 assert one.loading is not None
                 await asyncio.shield(one.loading)  # who goes away does not end others' load
             undo.pop_all()
+        return one
+
+    async def _opened(self, card: ModelCard) -> _Running | None:
+        """Wait while the engine yields; None once it has ended."""
+        try:
+            async with asyncio.timeout(self.task.load_timeout_s):
+                while (one := self._running.get(card.name)) and not one.open.is_set():
+                    await one.open.wait()
+        except TimeoutError:
+            raise not_ready() from None
         return one
 
     def _endpoint(self, one: _Running) -> Endpoint:
@@ -226,6 +242,7 @@ class Engines:
             slots=Slots(self.task.slots),
             key=self.ids.token(24).hex(),
         )
+        one.open.set()
         self._running[card.name] = one
         one.loading = asyncio.create_task(self._load(one))
         one.loading.add_done_callback(_seen)
@@ -246,7 +263,7 @@ class Engines:
                 slots=self.task.slots,
                 context_tokens=self._order_tokens(one.card),
             )
-            one.process = await start(order, self.task.load_timeout_s)
+            one.process = await self.launch(order, self.task.load_timeout_s)
         except (LoadFailed, NotAdmitted, OSError) as error:
             logger.error("the engine of %s did not start: %s", one.card.name, error)
             self._failed(one)
@@ -289,6 +306,7 @@ class Engines:
 
     def _gone(self, one: _Running) -> None:
         one.ended = True
+        one.open.set()
         one.slots.close()
         if self._running.get(one.card.name) is one:
             del self._running[one.card.name]
@@ -302,19 +320,41 @@ class Engines:
             raise ServiceError("ServiceUnavailableException", "The model does not fit here.")
         try:
             async with asyncio.timeout(self.task.load_timeout_s), self._room:
-                while self._taken_mib() + new.cost_mib > self.task.memory_budget_mib:
-                    await self._free_some()
-                new.reserved = True
+                await self._reserve(new)
         except TimeoutError:
             raise not_ready() from None
 
+    async def _reserve(self, new: _Running) -> None:
+        try:
+            while self._taken_mib() + new.cost_mib > self.task.memory_budget_mib:
+                await self._free_some()
+            new.reserved = True
+        finally:  # who has found room, or gave up, asks for no more
+            for one in self._running.values():
+                one.open.set()
+
     async def _free_some(self) -> None:
+        """End an engine that is idle; else see to it that one will be, and wait for news."""
         idle = [one for one in self._running.values() if one.idle]
         if idle:
             await self._end(min(idle, key=lambda one: one.used_at))
             return
         self._changed.clear()
-        await self._changed.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._ask_for_room()):
+                await self._changed.wait()
+
+    def _ask_for_room(self) -> float | None:
+        """The oldest engine yields if it has had its turn; else answers how long that will be."""
+        ready = [one for one in self._running.values() if one.process is not None]
+        if not ready:
+            return None
+        oldest = min(ready, key=lambda one: one.ready_at)
+        left_s = oldest.ready_at + self.task.turn_s - self.clock.monotonic_s()
+        if left_s > 0:
+            return left_s
+        oldest.open.clear()
+        return None
 
     def _taken_mib(self) -> int:
         return sum(one.cost_mib for one in self._running.values() if one.reserved)

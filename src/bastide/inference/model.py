@@ -14,6 +14,7 @@ class EngineTask:
     context_tokens: int = 8192
     load_timeout_s: float = 300.0
     hung_after_s: float = 60.0
+    turn_s: float = 20.0  # before an engine yields its room: several wait within load_timeout_s
     queue_timeout_s: float = 50.0  # AWS's clients give up after 60 s of silence
 
 
