@@ -24,6 +24,7 @@ from bench.common import ROOT, Report, arguments, peer_python, quantile_ms
 from bench.load import load, signed
 
 CONNECTIONS = (1, 8, 32)
+EMULATOR_PER_S = 800  # what a mere emulator that verifies nothing reaches
 MODEL = "bench.stub-v1:0"
 BODY = json.dumps(
     {
@@ -202,6 +203,8 @@ def throughput(report: Report, seconds: float) -> None:
         ratio = one["per_s"] / other["per_s"]
         report.add(f"ours / LiteLLM, {connections} connections", ratio, "x", target=10, bound=">=")
         report.add(f"server CPU, {connections} connections", one["cpu_ms"], "ms/req", target=1, n=n)
+    best = max(one["per_s"] for one in mine.values())
+    report.add("ours, the most of these", best, "req/s", target=EMULATOR_PER_S, bound=">=")
 
 
 def added_latency(report: Report, seconds: float) -> None:
