@@ -100,10 +100,16 @@ def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "operation": record.get("operation") or record.get("kind", ""),
                 "who": str(record.get("principal", "")).rpartition("/")[2] or record.get("account"),
                 "answer": end.get("code") or end.get("status") or record.get("decision", ""),
-                "resources": " ".join(str(one) for one in (record.get("resources") or {}).values()),
+                "resources": " ".join(map(str, _objects(record).values())),
             }
         )
     return rows
+
+
+def _objects(record: dict[str, Any]) -> dict[str, Any]:
+    """What a call was about; of an operator's, what it was told."""
+    found: dict[str, Any] = record.get("resources") or {}
+    return found or (record.get("facts", {}) if record.get("kind") == "operator" else {})
 
 
 def _held(kept: list[Path] | None, region: str | None) -> list[str]:

@@ -15,13 +15,11 @@ AGENCY = "demo"
 def quickstart(region_: RegionOption = None) -> None:
     """Start a region, fetch a model, build `sklearn`, make an agency, take the tour."""
     site, name = site_and_region(region_)
+    if missing := region.started(site, name)["missing_layers"]:
+        _accept(site, name, missing)
+        region.ended(site, name)
     region.up(region=region_)
     door = control(region_)
-    if missing := door.get("/status")["missing_layers"]:
-        _accept(site, name, missing)
-        region.down(region=region_)
-        region.up(region=region_)
-        door = control(region_)
     wanted = site.settings.default_model
     if not any(row["name"] == wanted and row["admitted"] for row in door.get("/models")):
         models.pull(wanted, region=region_)

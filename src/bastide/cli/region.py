@@ -26,13 +26,9 @@ def up(
 ) -> None:
     """Start a region; harmless when it runs already."""
     site, name = site_and_region(region)
-    command = [sys.executable, "-m", "bastide.app", "--region", name]
     if foreground:
-        raise typer.Exit(1 if subprocess.call(command) else 0)
-    found = _status(site, name)
-    if found is None:
-        with show.err.status(f"starting region {name}"):
-            found = _start(site, name, command)
+        raise typer.Exit(1 if subprocess.call(_command(name)) else 0)
+    found = started(site, name)
     if json_:
         show.as_json(found)
     else:
@@ -48,16 +44,12 @@ def up(
 def down(region: RegionOption = None, json_: JsonOption = False) -> None:
     """Stop a region. Training jobs go on, and are reported after the next start."""
     site, name = site_and_region(region)
-    found = _status(site, name)
-    if found is not None:
-        with show.err.status(f"stopping region {name}"):
-            Control(site, name).post("/stop")
-            _wait_gone(found["pid"], name)
+    was_running = ended(site, name)
     if json_:
-        show.as_json({"region": name, "was_running": found is not None})
+        show.as_json({"region": name, "was_running": was_running})
     else:
-        ended = "is not running" if found is None else "has stopped"
-        show.out.print(f"Region {name} {ended}.", highlight=False)
+        what = "has stopped" if was_running else "is not running"
+        show.out.print(f"Region {name} {what}.", highlight=False)
 
 
 def status(region: RegionOption = None, json_: JsonOption = False) -> None:
@@ -67,10 +59,36 @@ def status(region: RegionOption = None, json_: JsonOption = False) -> None:
     if json_:
         show.as_json(found)
         return
-    layers = found.pop("layers", [])
+    layers, engines = found.pop("layers"), found.pop("engines")
     show.table([{"": k, " ": v} for k, v in found.items()], ["", " "], "")
+    show.out.print("\n[bold]Engines[/]")
+    show.table(engines, ["model", "state", "pid", "memory_mib", "requests"], "none is loaded")
     show.out.print("\n[bold]Walls of the sandbox[/]")
     show.table(layers, ["name", "present", "why"], "none were probed")
+
+
+def started(site: Site, name: str) -> dict[str, Any]:
+    """The status of a region, which is started when it does not run."""
+    found = _status(site, name)
+    if found is None:
+        with show.err.status(f"starting region {name}"):
+            found = _start(site, name, _command(name))
+    return found
+
+
+def ended(site: Site, name: str) -> bool:
+    """Stop a region; whether it ran."""
+    found = _status(site, name)
+    if found is None:
+        return False
+    with show.err.status(f"stopping region {name}"):
+        Control(site, name).post("/stop")
+        _wait_gone(found["pid"], name)
+    return True
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "bastide.app", "--region", name]
 
 
 def _status(site: Site, name: str) -> dict[str, Any] | None:

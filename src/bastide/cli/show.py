@@ -28,8 +28,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str)
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*(str(row.get(column, "")) for column in columns))
+        grid.add_row(*(_told(row.get(column, "")) for column in columns))
     out.print(grid)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def rows(

@@ -1,0 +1,23 @@
+"""What a person reads, and what a machine reads."""
+
+import json
+
+from bastide.cli import show
+
+
+def test_a_table_is_in_words(capsys):
+    rows = [{"name": "a", "built": True, "images": ["x", "y"]}, {"name": "b", "built": False}]
+    show.table(rows, ("name", "built", "images"), "nothing")
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["name", "built", "images"]
+    assert first.split() == ["a", "yes", "x,", "y"]
+    assert second.split() == ["b", "no"]
+    show.table([], ("name",), "nothing")
+    assert capsys.readouterr().out == "nothing\n"
+
+
+def test_a_document_is_one_line_and_whole(capsys):
+    rows = [{"name": "é" * 300, "built": True}]
+    show.rows(rows, ("name",), "nothing", json_=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == rows
