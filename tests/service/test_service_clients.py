@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -163,6 +164,9 @@ def test_a_log_that_was_cut_at_a_checkpoint_is_found_out(own_region, tmp_path):
     [
         "agency create x --account-id 12",
         "client-env --agency nobody",
+        "client-env --agency 'two words'",
+        "env build a/../b",
+        "keys rotate ''",
         "env build nothing",
         "env import-oci README.md --name x/y:1",
         "models pull nothing",
@@ -174,7 +178,8 @@ def test_a_log_that_was_cut_at_a_checkpoint_is_found_out(own_region, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_said_in_words(region, words):
-    done = region.cli(*words.replace("README.md", str(ROOT / "README.md")).split(), check=False)
+    words = words.replace("README.md", str(ROOT / "README.md"))
+    done = region.cli(*shlex.split(words), check=False)
     assert done.returncode == 1
     assert "error:" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bastide.cli import show
+from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 
 
@@ -21,7 +22,7 @@ def client_env(
     if dns:
         _print_dns(door.get("/dns"), json_=json_)
         return
-    found: dict[str, str] = door.post(f"/agencies/{agency}/client-env", {"bearer": bearer})
+    found: dict[str, str] = door.post(path_of("agencies", agency, "client-env"), {"bearer": bearer})
     if json_:
         show.as_json(found)
         return

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bastide.settings import Site
 
@@ -15,6 +16,11 @@ TIMEOUT_S = 3600.0
 
 class CommandFailed(Exception):
     """A command could not do what it was asked to; the text says what to do about it."""
+
+
+def path_of(*parts: str) -> str:
+    """A path of the API; a part may be whatever a person typed."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 class _SocketConnection(http.client.HTTPConnection):

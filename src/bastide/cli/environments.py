@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bastide.cli import show
+from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 
 app = typer.Typer(help="Environments: what SageMaker image URIs map to.", no_args_is_help=True)
@@ -21,7 +22,9 @@ def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
 @app.command()
 def build(name: str, region: RegionOption = None, json_: JsonOption = False) -> None:
     """Build an environment from its pinned list; harmless when it is built already."""
-    made = show.follow(control(region).steps(f"/environments/{name}/build"), f"building {name}")
+    made = show.follow(
+        control(region).steps(path_of("environments", name, "build")), f"building {name}"
+    )
     _print(made, json_=json_)
 
 

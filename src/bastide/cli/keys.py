@@ -6,6 +6,7 @@ from urllib.parse import quote
 import typer
 
 from bastide.cli import show
+from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ def rotate(
     json_: JsonOption = False,
 ) -> None:
     """Make a new version, and move the data keys under it. Objects are not written again."""
-    steps = control(region).steps(f"/keys/{quote(agency)}/rotate", {"label": label})
+    steps = control(region).steps(path_of("keys", agency, "rotate"), {"label": label})
     found: list[dict[str, Any]] = show.follow(steps, "rotating keys")
     show.rows(found, COLUMNS, "", json_=json_)
 
@@ -54,5 +55,5 @@ def destroy(
 ) -> None:
     """Destroy every version: what they open can never be read again, by anybody."""
     body = {"label": label, "confirm": confirm}
-    found = control(region).post(f"/keys/{quote(agency)}/destroy", body)
+    found = control(region).post(path_of("keys", agency, "destroy"), body)
     show.rows(found, COLUMNS, "", json_=json_)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bastide.cli import show
+from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
 @app.command()
 def pull(name: str, region: RegionOption = None, json_: JsonOption = False) -> None:
     """Fetch a model of the catalogue; admitted only if its sha256 matches."""
-    made = show.follow(control(region).steps(f"/models/{name}/pull"), f"fetching {name}")
+    made = show.follow(control(region).steps(path_of("models", name, "pull")), f"fetching {name}")
     _print(made, json_=json_)
 
 

@@ -166,3 +166,5 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"error": error.message}, status=400)
     except Unavailable as error:
         return web.json_response({"error": error.what}, status=503)
+    except web.HTTPNotFound:
+        return web.json_response({"error": f"There is no {request.path} here."}, status=404)

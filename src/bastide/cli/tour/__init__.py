@@ -12,7 +12,7 @@ import typer
 
 from bastide.cli import show, venvs
 from bastide.cli.audit import verdict_of, verify
-from bastide.cli.control import CommandFailed, Control
+from bastide.cli.control import CommandFailed, Control, path_of
 from bastide.cli.options import JsonOption, RegionOption, site_and_region
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def tour(
     if data is not None and target is not None:
         command += ["--data", data.absolute(), "--target", target]
     environment = _environment(
-        door.post(f"/agencies/{agency}/client-env", {"bearer": False}), site.home
+        door.post(path_of("agencies", agency, "client-env"), {"bearer": False}), site.home
     )
     facts = _walk(command, environment, aside=json_)
     if json_:
