@@ -170,7 +170,7 @@ def spread(cells) -> str:
 
 def operators_router():
     """Their routes alone: nothing is asked of those behind them."""
-    names = ("agencies", "environments", "models", "trail", "status", "hosts_lines", "stop")
+    names = ("agencies", "environments", "models", "keys", "trail", "status", "hosts_lines", "stop")
     return Operators(**dict.fromkeys((*names, "executor"))).application().router
 
 
