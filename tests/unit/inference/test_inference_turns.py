@@ -76,11 +76,10 @@ class World:
 
     async def settle(self):
         """Until nothing moves: a load reads its weights in a thread."""
-        for _ in range(20):
-            await asyncio.sleep(0)
-        await asyncio.to_thread(lambda: None)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        for _ in range(4):  # a load that ends may let another begin
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await asyncio.to_thread(lambda: None)
 
     async def advance(self, seconds):
         self.clock.advance(seconds)
@@ -211,7 +210,7 @@ def test_whatever_is_asked_all_are_served_in_bounded_time(tmp_path, seed):
                 break
         await asyncio.gather(*tasks)
         assert len(longest) == 300
-        assert max(longest) < TURN_S + 3 * 5
+        assert max(longest) < 2 * (TURN_S + 2 * 5)
         assert world.most <= 2
 
     play(tmp_path, scenario, fit=2)
