@@ -100,13 +100,13 @@ class FakeDocuments:
 class Store:
     """Every handler of S3, and `call(account, operation, …)` to use them as the wire would."""
 
-    def __init__(self, database: Database, root: Path, keyring=None) -> None:
+    def __init__(self, database: Database, root: Path, keyring=None, blobs=None) -> None:
         clock, ids = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), SystemIds()
         self.database, self.clock = database, clock
         self.keyring = keyring or FakeKeyring()
         self.access = FakeAccess()
         self.hashing = ThreadPoolExecutor(2)
-        self.blobs = Blobs(root)
+        self.blobs = blobs or Blobs(root)
         self.content = Content(
             blobs=self.blobs, keyring=self.keyring, clock=clock, ids=ids, hashing=self.hashing,
             buffers=Buffers(),

@@ -17,9 +17,10 @@ class SteppedDatabase:
     """The real tables in SQLite. A write commits where it is called; one that is only submitted
     commits later, in order, or never if a crash comes first."""
 
-    def __init__(self):
+    def __init__(self, tables=TABLES):
         self.engine = create_engine("sqlite://", poolclass=StaticPool)
-        metadata.create_all(self.engine, tables=TABLES)
+        self.tables = tables
+        metadata.create_all(self.engine, tables=tables)
         self.waiting, self.writes = [], 0
 
     def read(self, work):
@@ -47,7 +48,7 @@ class SteppedDatabase:
     def clear(self):
         self.waiting = []
         with self.engine.begin() as connection:
-            for table in TABLES:
+            for table in self.tables:
                 connection.execute(delete(table))
 
     def _commit(self, work):

@@ -31,6 +31,7 @@ class Puller:
         """Try each source in turn. Raises FetchFailed with every source's reason."""
         with self.shelf.lock():
             if self._is_here(name, entry):
+                self.shelf.discard(entry.sha256)  # left by one that failed after all was done
                 return
             yield from self._first_that_works(name, entry)
 

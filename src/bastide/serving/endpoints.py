@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.htm
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from bastide.jobs.ports import Jobs
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.operation import operation
 from bastide.serving import records
 from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
@@ -58,7 +59,7 @@ class Endpoints:
             self.tags.put(c, call.account, new.arn, tags)
             return True
 
-        if not self.database.write(write):
+        if not self._written(call, name, write):
             raise ServiceError(
                 "ValidationException", f'Cannot create already existing endpoint "{new.arn}".'
             )
@@ -165,8 +166,7 @@ class Endpoints:
                 old=tuple(sorted({*before.old}.union(*both))),
             )
 
-        arn = self._change(call, req["EndpointName"], deleted)
-        self.database.write(lambda c: self.tags.drop(c, call.account, arn))
+        self._change(call, req["EndpointName"], deleted)
         return {}
 
     def _change(self, call: Call, name: str, change: Callable[[Endpoint], Endpoint]) -> str:
@@ -174,12 +174,26 @@ class Endpoints:
         for _ in range(TRIES_MAX):
             before = self._found(call, name)
             after = replace(change(before), changed_ms=epoch_ms(self.clock.now()))
-            if self.database.write(
-                lambda c, b=before, a=after: records.replace_endpoint(c, b, a)  # type: ignore[misc]
-            ):
+            if self._written(call, name, partial(self._replace, before, after)):
                 self.settler.settle(call.account, name)
                 return after.arn
         raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{name}".')
+
+    def _replace(self, before: Endpoint, after: Endpoint, c: Connection) -> bool:
+        """One that is deleted has no tags from then on."""
+        replaced = records.replace_endpoint(c, before, after)
+        if replaced and after.status is EndpointStatus.DELETING:
+            self.tags.drop(c, after.account, after.arn)
+        return replaced
+
+    def _written(self, call: Call, name: str, write: Callable[[Connection], bool]) -> bool:
+        """A write that failed may be durable all the same: then it is settled without the caller,
+        who may or may not ask again."""
+        try:
+            return self.database.write(write)
+        except Unavailable:
+            self.settler.look_again(call.account, name)
+            raise
 
     def _found(self, call: Call, name: str) -> Endpoint:
         found = self.database.read(lambda c: records.find_endpoint(c, call.account, name))

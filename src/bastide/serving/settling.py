@@ -133,11 +133,20 @@ class Settler:
         self._queue.put((account, name))
 
     def settle(self, account: str, name: str) -> None:
-        """Bring one endpoint as far as its jobs allow. Running it again changes nothing."""
-        with self._lock:
-            for _ in range(ROUNDS_MAX):
-                if not self._round(account, name):
-                    return
+        """Bring one endpoint as far as its jobs allow. Running it again changes nothing. Where
+        the world is in the way, it is tried again later, whatever the caller does."""
+        try:
+            with self._lock:
+                for _ in range(ROUNDS_MAX):
+                    if not self._round(account, name):
+                        return
+        except Unavailable:
+            self.look_again(account, name)
+            raise
+
+    def look_again(self, account: str, name: str) -> None:
+        """After a write of which nobody knows whether it is durable."""
+        self._later(RETRY_S, account, name)
 
     def _round(self, account: str, name: str) -> bool:
         """True when something changed."""
@@ -207,8 +216,8 @@ class Settler:
         while (item := self._queue.get()) is not None:
             try:
                 self.settle(*item)
-            except Unavailable:
-                self._later(RETRY_S, *item)
+            except Unavailable as error:
+                logger.info("endpoint %s waits: %s", item[1], error)
             except Exception:  # the edge: one endpoint's trouble must not stop the others
                 logger.exception("endpoint %s could not be settled", item[1])
 
