@@ -28,7 +28,8 @@ JOBS_MAX = 8
 NESTED_MAX = 2
 TRACE_SHOWN = 80
 SPELL_S = 30.0
-SPELLS = ("launch", "terminate", "prepare", "collect", "listen", "", "")
+SPELLS = ("launch", "terminate", "prepare", "collect", "")
+WORLDLY = {"read", "write", "submit", "listen"}  # what fails there is never our bug
 PROGRAMS = ("good", "good", "mixed", "mixed", "bad", "deaf")
 
 
@@ -168,20 +169,21 @@ class Simulation:
             return call()
         if method == self.spell and self.clock.elapsed_s < self.spell_ends_s:
             return self.fail_stubbornly(name, call)
-        self.maybe_fail(f"before {name}", port)
+        self.maybe_fail("before", name)
         answer = call()
         if port != "database":
             self.meanwhile(name)
-        self.maybe_fail(f"after {name}", port)
+        self.maybe_fail("after", name)
         return answer
 
-    def maybe_fail(self, where, port):
+    def maybe_fail(self, when, name):
+        where, method = f"{when} {name}", name.partition(".")[2]
         roll = self.chance.random()
         if roll < self.crash_rate:
             self.note(f"crash {where}")
             raise Crashed
         if roll < self.crash_rate + self.fault_rate:
-            world = port == "database" or self.chance.random() < 0.7
+            world = method in WORLDLY or self.chance.random() < 0.7
             self.note(f"{'Unavailable' if world else 'OSError'} {where}")
             raise Unavailable("the world") if world else OSError("a bug, or the disk")
 

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from bastide.jobs import runner
 from tests.sim.simulation import Simulation
 from tests.sim.stepped import SteppedDatabase
 
@@ -18,6 +19,12 @@ def database():
     yield made
     logging.disable(logging.NOTSET)
     made.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _gives_up_soon(monkeypatch):
+    """What follows from giving up is to be seen in runs that are short."""
+    monkeypatch.setattr(runner, "TRIES_MAX", 2)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS), ids="{}-".format)
@@ -36,8 +43,8 @@ def test_a_seed_decides_everything(database, tmp_path):
     traces = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        simulation = Simulation(7, database, folder)
+        simulation = Simulation(9, database, folder)
         simulation.run()
         traces.append(simulation.trace)
     assert traces[0] == traces[1]
-    assert len(traces[0]) > 30
+    assert any("crash" in line for line in traces[0])

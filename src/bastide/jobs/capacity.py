@@ -60,6 +60,10 @@ class Ledger:
             self._taken[job_id] = wanted
             return True
 
+    def has(self, job_id: str) -> bool:
+        with self._lock:
+            return job_id in self._taken
+
     def release(self, job_id: str) -> None:
         with self._lock:
             self._taken.pop(job_id, None)

@@ -307,7 +307,7 @@ class Runner:
         for pending in admits:
             with self._lock:
                 job = self._jobs.get(pending.job_id)
-            event = None if job is None or waiting else self._room_for(job)
+            event = None if job is None else self._room_for(job, behind=waiting)
             if job is not None and event is None:
                 waiting = True
                 self._lanes.again(pending, self._now_ms() + RETRY_FIRST_MS)
@@ -315,7 +315,9 @@ class Runner:
             events = [] if event is None else [event]
             self._submit(pending, lambda events=events: events)  # type: ignore[misc]  # binds it now
 
-    def _room_for(self, job: Job) -> Event | None:
+    def _room_for(self, job: Job, *, behind: bool) -> Event | None:
+        """`behind`: somebody waits already. Whoever has a place and could not say so keeps it, or
+        the one before would wait for that very place."""
         wanted = capacity.demand(job)
         if not self._ledger.total.holds(wanted):
             return AdmitRefused(
@@ -324,6 +326,8 @@ class Runner:
                 f"jobs may use {self._ledger.total.cpus:g} CPUs and "
                 f"{self._ledger.total.memory_bytes >> 20} MiB here."
             )
+        if behind and not self._ledger.has(job.spec.id):
+            return None
         return Admitted() if self._ledger.take(job.spec.id, wanted) else None
 
     def _submit(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:

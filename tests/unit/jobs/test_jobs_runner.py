@@ -12,7 +12,7 @@ from bastide.jobs.capacity import Capacity
 from bastide.jobs.fake import Act, FakeExecutor
 from bastide.jobs.folders import Folders
 from bastide.jobs.machine import Terminate
-from bastide.jobs.model import JobSpec, Status
+from bastide.jobs.model import JobSpec, Limits, Status
 from bastide.jobs.runner import Runner
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import Unavailable
@@ -46,9 +46,9 @@ class Bench:
             raise error
         return answer
 
-    def submit(self, program="works", **more):
+    def submit(self, program="works", name="job", **more):
         spec = JobSpec(
-            id="plain/1/job", kind="plain", account="1", payload={"argv": [program]}, **more
+            id=f"plain/1/{name}", kind="plain", account="1", payload={"argv": [program]}, **more
         )
         self.runner.submit(spec)
 
@@ -139,3 +139,22 @@ def test_what_has_ended_is_not_terminated_again(bench):
     bench.go_on()
     bench.refuses["executor.terminate"] = "before", OSError("no")
     assert bench.runner._hands.carry_out(Terminate(0, 1), bench.job()) == []
+
+
+def test_a_place_that_could_not_be_told_of_is_not_waited_for(bench):
+    """The small one has its place; the large one, which came first, waits for that place."""
+    bench.submit("lasts", "holds", limits=Limits(cpus=2.0))
+    bench.go_on(5)
+    bench.submit("works", "large", limits=Limits(cpus=2.5))
+    bench.runner.turn()
+    bench.submit("works", "small", limits=Limits(cpus=1.0))
+    bench.runner.turn()  # the large one is not asked again yet
+    bench.refuses["database.write"] = "before", Unavailable("lost")
+    while bench.workers.tasks:
+        bench.outlive(bench.workers.tasks.pop(0))
+    bench.refuses.clear()
+    bench.go_on()
+    assert bench.runner.find("plain/1/small").status is Status.COMPLETED
+    bench.runner.stop("plain/1/holds")
+    bench.go_on()
+    assert bench.runner.find("plain/1/large").status is Status.COMPLETED
