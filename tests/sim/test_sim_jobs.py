@@ -40,11 +40,13 @@ def test_a_seed_for_long(seed, database, tmp_path):
 
 def test_a_seed_decides_everything(database, tmp_path):
     """Else what a failure prints is of no use."""
-    traces = []
-    for folder in (tmp_path / "one", tmp_path / "two"):
-        folder.mkdir()
-        simulation = Simulation(9, database, folder)
-        simulation.run()
-        traces.append(simulation.trace)
+    traces = ([], [])
+    for which, trace in enumerate(traces):
+        for seed in range(6):
+            folder = tmp_path / f"{which}-{seed}"
+            folder.mkdir()
+            simulation = Simulation(seed, database, folder)
+            simulation.run()
+            trace += simulation.trace
     assert traces[0] == traces[1]
     assert any("crash" in line for line in traces[0])
