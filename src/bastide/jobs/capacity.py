@@ -1,5 +1,5 @@
-"""How much of this machine the jobs may take. First come, first served; services and training
-share. A job waits as PENDING until all of its replicas fit at once."""
+"""How much of this machine the jobs may take, and who has taken what. A job waits as PENDING
+until all of its replicas fit at once."""
 
 import os
 import threading
@@ -59,10 +59,6 @@ class Ledger:
                 return False
             self._taken[job_id] = wanted
             return True
-
-    def has(self, job_id: str) -> bool:
-        with self._lock:
-            return job_id in self._taken
 
     def release(self, job_id: str) -> None:
         with self._lock:

@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.jobs import capacity, records
+from bastide.jobs.admission import Admission
 from bastide.jobs.capacity import Capacity, Ledger
 from bastide.jobs.executor import Executor
 from bastide.jobs.folders import Folders
 from bastide.jobs.hands import Hands
 from bastide.jobs.lanes import Lanes
-from bastide.jobs.machine import Admit, AdmitRefused, Admitted, Event, StopRequested, Sweep
+from bastide.jobs.machine import Admit, Event, StopRequested, Sweep
 from bastide.jobs.model import (
     FINISHED,
     Job,
@@ -67,6 +68,7 @@ class Runner:
         self._executor = executor
         self._folders = Folders(root)
         self._ledger = Ledger(total or capacity.of_host())
+        self._admission = Admission(self._ledger)
         self._kinds: dict[str, Kind] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._hands = Hands(
@@ -302,33 +304,18 @@ class Runner:
         self._admit(admits)
 
     def _admit(self, admits: list[Pending]) -> None:
-        """First come, first served; whoever does not fit yet stays first in its lane."""
-        waiting = False
         for pending in admits:
             with self._lock:
                 job = self._jobs.get(pending.job_id)
-            event = None if job is None else self._room_for(job, behind=waiting)
-            if job is not None and event is None:
-                waiting = True
+            events: list[Event] = []
+            if job is None:
+                self._admission.gone(pending.id)
+            elif (answer := self._admission.room_for(job, pending.id)) is not None:
+                events = [answer]
+            else:
                 self._lanes.again(pending, self._now_ms() + RETRY_FIRST_MS)
                 continue
-            events = [] if event is None else [event]
             self._submit(pending, lambda events=events: events)  # type: ignore[misc]  # binds it now
-
-    def _room_for(self, job: Job, *, behind: bool) -> Event | None:
-        """`behind`: somebody waits already. Whoever has a place and could not say so keeps it, or
-        the one before would wait for that very place."""
-        wanted = capacity.demand(job)
-        if not self._ledger.total.holds(wanted):
-            return AdmitRefused(
-                "CapacityError: Unable to provision requested ML compute capacity. "
-                f"The job needs {wanted.cpus:g} CPUs and {wanted.memory_bytes >> 20} MiB; "
-                f"jobs may use {self._ledger.total.cpus:g} CPUs and "
-                f"{self._ledger.total.memory_bytes >> 20} MiB here."
-            )
-        if behind and not self._ledger.has(job.spec.id):
-            return None
-        return Admitted() if self._ledger.take(job.spec.id, wanted) else None
 
     def _submit(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:
         self._workers.submit(partial(self._attempt, pending, decide))

@@ -142,19 +142,36 @@ def test_what_has_ended_is_not_terminated_again(bench):
 
 
 def test_a_place_that_could_not_be_told_of_is_not_waited_for(bench):
-    """The small one has its place; the large one, which came first, waits for that place."""
+    """The small one has its place; the large one, which came next, waits for that place."""
     bench.submit("lasts", "holds", limits=Limits(cpus=2.0))
     bench.go_on(5)
-    bench.submit("works", "large", limits=Limits(cpus=2.5))
-    bench.runner.turn()
     bench.submit("works", "small", limits=Limits(cpus=1.0))
-    bench.runner.turn()  # the large one is not asked again yet
+    bench.runner.turn()
     bench.refuses["database.write"] = "before", Unavailable("lost")
     while bench.workers.tasks:
         bench.outlive(bench.workers.tasks.pop(0))
     bench.refuses.clear()
+    bench.submit("works", "large", limits=Limits(cpus=2.5))
+    bench.runner.turn()  # the small one is not asked again yet
     bench.go_on()
     assert bench.runner.find("plain/1/small").status is Status.COMPLETED
     bench.runner.stop("plain/1/holds")
     bench.go_on()
     assert bench.runner.find("plain/1/large").status is Status.COMPLETED
+
+
+def test_who_comes_later_does_not_go_first(bench):
+    """Not even while a large job, which waits for room, is between two askings."""
+    limits = {size: Limits(cpus=size) for size in (2.0, 4.0)}
+    bench.submit("lasts", name="small", limits=limits[2.0])
+    bench.go_on(3)
+    bench.submit("lasts", name="large", limits=limits[4.0])
+    bench.go_on(3)
+    bench.submit("lasts", name="late", limits=limits[2.0])
+    bench.runner.turn()  # no time has passed
+    bench.go_on(3)
+    status = {name: bench.runner.find(f"plain/1/{name}").status for name in ("large", "late")}
+    assert status == {"large": Status.PENDING, "late": Status.PENDING}
+    bench.runner.stop("plain/1/large")
+    bench.go_on(3)
+    assert bench.runner.find("plain/1/late").status is Status.RUNNING
