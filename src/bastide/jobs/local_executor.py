@@ -58,8 +58,7 @@ class LocalExecutor:
             return
         spec = self._spec(attempt, launch, limits)
         path = folder / "spec.json"
-        path.write_text(json.dumps(spec))
-        path.chmod(0o600)
+        _write_json(path, spec)  # whole at once: a shim of before a crash may be reading it
         with (folder / "shim.log").open("ab") as trouble:
             started = subprocess.run(  # noqa: S603 - our own program
                 [self.python, "-I", "-S", "-c", BOOT, str(SOURCES), str(path)],
@@ -214,6 +213,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, members: dict[str, Any]) -> None:
     temporary = path.with_suffix(".new")
+    temporary.touch(0o600)
     temporary.write_text(json.dumps(members))
     temporary.rename(path)
 

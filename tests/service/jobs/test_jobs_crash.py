@@ -53,7 +53,7 @@ def test_kill_9_at_random_moments(tmp_path, seed):
     try:
         for name in names:
             job = site.wait(f"plain/111122223333/{name}")
-            assert job.status is Status.COMPLETED, job
+            assert job.status is Status.COMPLETED, (job.exits, job)
             assert (tmp_path / "collected" / name).read_text() == "ran\n", "it ran exactly once"
         for number, name in enumerate(names):
             assert told(site, name) == [f"started {number}", f"ended {number}"], "each line once"
