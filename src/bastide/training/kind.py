@@ -150,7 +150,7 @@ class TrainingKind:
         if not definitions:
             return []
         patterns = [each["Regex"] for each in definitions]
-        found = self.scanner.scan(patterns, [text for _, text in lines])
+        found = self.scanner.scan(job.spec.account, patterns, [text for _, text in lines])
         numbers = [(line, index, _number(text)) for line, index, text in found]
         return [
             (definitions[index]["Name"], value, lines[line][0])

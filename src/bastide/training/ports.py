@@ -103,4 +103,6 @@ class MetricLog(Protocol):
 
 
 class Scanner(Protocol):
-    def scan(self, patterns: Sequence[str], lines: Sequence[str]) -> list[tuple[int, int, str]]: ...
+    def scan(
+        self, account: str, patterns: Sequence[str], lines: Sequence[str]
+    ) -> list[tuple[int, int, str]]: ...

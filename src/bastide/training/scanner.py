@@ -2,7 +2,8 @@
 
 A regular expression can take for ever (`(a+)+$`), and Python's holds the interpreter's lock while
 it does: in this process it would stop the whole region. A pattern that is too slow is skipped
-from then on; the process is killed and started again.
+from then on; the process is killed and started again. Each agency has a process of its own, and
+its own slow patterns: what one asks neither delays another nor is skipped for it.
 """
 
 import contextlib
@@ -12,13 +13,15 @@ import select
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
 LINE_CHARS_MAX = 4096
 DEADLINE_S = 2.0
-SLOW_MAX = 10_000
+SLOW_MAX = 1_000
+SCANNERS_MAX = 16
 _PROGRAM = """
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
@@ -40,9 +43,39 @@ for text in sys.stdin:
 
 @dataclass(slots=True)
 class PatternScanner:
-    """One child for the region; questions queue for it."""
+    """The agencies' scanners; those that were asked last have their child."""
 
     deadline_s: float = DEADLINE_S
+    _of: "OrderedDict[str, AgencyScanner]" = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def scan(
+        self, account: str, patterns: Sequence[str], lines: Sequence[str]
+    ) -> list[tuple[int, int, str]]:
+        """(line, pattern, what its first group found), in the order of the lines."""
+        return self._agency(account).scan(patterns, lines)
+
+    def close(self) -> None:
+        with self._lock:
+            for each in self._of.values():
+                each.close()
+
+    def _agency(self, account: str) -> "AgencyScanner":
+        with self._lock:
+            found = self._of.setdefault(account, AgencyScanner(self.deadline_s))
+            self._of.move_to_end(account)
+            if len(self._of) > SCANNERS_MAX:
+                oldest = next(iter(self._of))
+                if self._of[oldest].close_idle():
+                    del self._of[oldest]
+            return found
+
+
+@dataclass(slots=True)
+class AgencyScanner:
+    """One child for the agency; questions queue for it."""
+
+    deadline_s: float
     _child: "subprocess.Popen[bytes] | None" = None
     _slow: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -59,6 +92,16 @@ class PatternScanner:
     def close(self) -> None:
         with self._lock:
             self._kill()
+
+    def close_idle(self) -> bool:
+        """Unless somebody asks it something just now."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._kill()
+        finally:
+            self._lock.release()
+        return True
 
     def _ask(self, pattern: str, lines: Sequence[str]) -> list[tuple[int, str | None]]:
         if pattern in self._slow:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -322,9 +323,39 @@ def test_log_and_metrics(world, tmp_path):
     assert len(got["events"]) == 3
 
 
-def test_a_catastrophic_pattern_harms_nobody():
-    scanner = PatternScanner(deadline_s=0.3)
+@pytest.fixture
+def scanner():
+    made = PatternScanner(deadline_s=0.3)
+    yield made
+    made.close()
+
+
+def test_a_catastrophic_pattern_harms_nobody(scanner):
     bad, good = "(a+)+$", "b=([0-9]+)"
-    assert scanner.scan([bad, good], ["a" * 40 + "!", "b=7"]) == [(1, 1, "7")]
-    assert scanner.scan([bad, good, "("], ["aaa", "b=8"]) == [(1, 1, "8")]
-    scanner.close()
+    assert scanner.scan("1", [bad, good], ["a" * 40 + "!", "b=7"]) == [(1, 1, "7")]
+    assert scanner.scan("1", [bad, good, "("], ["aaa", "b=8"]) == [(1, 1, "8")]
+
+
+def test_scanners_of_agencies_that_rest_are_let_go(scanner, monkeypatch):
+    monkeypatch.setattr("bastide.training.scanner.SCANNERS_MAX", 1)
+    for account in ("1", "2", "1"):
+        assert scanner.scan(account, ["b=.*"], ["b=7"]) == [(0, 0, "b=7")]
+        assert list(scanner._of) == [account]
+
+
+def test_a_pattern_that_is_slow_on_one_agencys_lines_is_not_skipped_for_another(scanner):
+    assert scanner.scan("1", ["(a+)+$"], ["a" * 40 + "!"]) == []
+    assert scanner.scan("2", ["(a+)+$"], ["aaa"]) == [(0, 0, "aaa")]
+
+
+def test_an_agency_waits_for_no_other(scanner):
+    """The first is still being asked when the second has its answer."""
+    answers = []
+
+    def patterns():
+        another = ThreadPoolExecutor()
+        answers.append(another.submit(scanner.scan, "2", ["b=.*"], ["b=7"]).result(20))
+        yield "c=.*"
+
+    assert scanner.scan("1", patterns(), ["c=1"]) == [(0, 0, "c=1")]
+    assert answers == [[(0, 0, "b=7")]]
