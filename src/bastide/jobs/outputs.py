@@ -5,6 +5,7 @@ the job by name instead of blocking whoever opens it.
 """
 
 import contextlib
+import itertools
 import os
 import stat
 import tarfile
@@ -55,13 +56,25 @@ def walk(root: Path, below: str = "") -> Iterator[Entry]:
         if folder.count("/") > DEPTH_MAX:
             raise JobFailed(f"{_shown(folder)}: folders are nested too deeply")
         with _held(root, folder) as held:
-            names = sorted(os.listdir(held))
+            names = _names(held, ENTRIES_MAX - count)
             count += len(names)
-            if count > ENTRIES_MAX:
-                raise JobFailed(f"there are more than {ENTRIES_MAX} files")
             entries = [_entry(held, f"{folder}/{name}" if folder else name) for name in names]
         ahead += [entry.name for entry in entries if stat.S_ISDIR(entry.mode)]
         yield from entries
+
+
+def is_empty(root: Path) -> bool:
+    with os.scandir(root) as found:
+        return not any(found)
+
+
+def _names(held: int, room: int) -> list[str]:
+    """What a folder holds, sorted. JobFailed beyond `room`, before all of it is in memory."""
+    with os.scandir(held) as found:
+        names = [entry.name for entry in itertools.islice(found, room + 1)]
+    if len(names) > room:
+        raise JobFailed(f"there are more than {ENTRIES_MAX} files")
+    return sorted(names)
 
 
 def files(root: Path, below: str = "", *, size_max: int) -> Iterator[Entry]:

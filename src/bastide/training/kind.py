@@ -89,7 +89,7 @@ class TrainingKind:
         room = request["ResourceConfig"]["VolumeSizeInGB"] * GIB
         for name, where in (("output", "output/data"), ("model", "model")):
             inside = real_folder(home, where)
-            if inside is None or not any(inside.iterdir()):
+            if inside is None or outputs.is_empty(inside):
                 continue
             taken = Taken(inside, f"{output_uri(request)}/{name}", folder / f"{name}.tar.gz", room)
             try:

@@ -60,6 +60,26 @@ def test_a_folder_that_becomes_a_link_is_not_entered(tmp_path):
         list(walking)
 
 
+def test_a_folder_of_too_many_files_is_not_read_to_its_end(tmp_path, monkeypatch):
+    """Empty files cost nothing to make, and their names would all be in memory."""
+    for number in range(20):
+        (tmp_path / str(number)).touch()
+    read, scandir = [], os.scandir
+
+    @contextlib.contextmanager
+    def counted(folder):
+        with scandir(folder) as found:
+            yield (read.append(entry.name) or entry for entry in found)
+
+    monkeypatch.setattr(outputs, "ENTRIES_MAX", 10)
+    monkeypatch.setattr(outputs.os, "scandir", counted)
+    with pytest.raises(JobFailed, match="more than 10 files"):
+        list(outputs.walk(tmp_path))
+    assert len(read) == 11
+    assert not outputs.is_empty(tmp_path)
+    assert len(read) == 12
+
+
 def test_sparse_files_count_as_what_they_hold(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 40)
