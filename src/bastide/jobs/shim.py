@@ -25,6 +25,7 @@ TICK_S = 0.25
 MEMORY_TICK_S = 1.0
 DRAIN_S = 2.0
 DISK_ENTRIES_PER_TICK, DISK_SLICES_MAX = 2000, 500
+ENTRY_SIZE_LEAST = 4096  # a disk has so many files and no more: empty ones and links count, too
 STATUS_FD, SECCOMP_FD, ARGS_FD = 8, 9, 10  # also in sandbox.py
 KILLED = 137
 STATUS_MAX = 4096
@@ -350,7 +351,8 @@ def _disk_use(home: str) -> Iterator[int | None]:
         with contextlib.suppress(OSError), os.scandir(ahead.pop()) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    blocks = entry.stat(follow_symlinks=False).st_blocks
+                    used += max(blocks * 512, ENTRY_SIZE_LEAST)
                     if entry.is_dir(follow_symlinks=False):
                         ahead.append(entry.path)
                 seen += 1

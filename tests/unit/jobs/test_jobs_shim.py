@@ -21,3 +21,10 @@ def test_a_hole_is_not_on_the_disk(tmp_path):
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(8 * MIB)
     assert not disk_is_full(str(tmp_path), MIB)
+
+
+@pytest.mark.parametrize(("count", "full"), [(255, False), (256, True)])
+def test_empty_files_use_up_the_disk(tmp_path, count, full):
+    for number in range(count):
+        (tmp_path / str(number)).touch()
+    assert disk_is_full(str(tmp_path), MIB) is full
