@@ -22,6 +22,7 @@ def load(token: str | None, *types: type, code: str = "InvalidParameterException
         if len(token) > TOKEN_SIZE_MAX:
             raise ValueError("too long")
         parts = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        json.dumps(parts, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, binascii.Error, RecursionError) as error:
         raise ServiceError(code, "The specified nextToken is invalid.") from error
     good = isinstance(parts, list) and len(parts) == len(types)

@@ -1,5 +1,6 @@
 """Log groups, streams, events and metrics on both databases."""
 
+import base64
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +104,13 @@ def test_a_page_holds_one_megabyte(api, stream, clock):
 def test_forged_tokens(api, stream, token):
     with pytest.raises(ServiceError, match="InvalidParameterException"):
         api.events.get_log_events(call(), {**HERE, "nextToken": token})
+
+
+@pytest.mark.parametrize("position", [r'[1,"\ud800"]', "[1e999,1]", "[NaN,1]", "[" * 2000])
+def test_forged_positions(api, stream, position):
+    token = base64.b64encode(position.encode()).decode()
+    with pytest.raises(ServiceError, match="InvalidParameterException"):
+        api.streams.describe_log_streams(call(), {"logGroupName": "/g", "nextToken": token})
 
 
 def test_rejected_events(api, stream, clock):
