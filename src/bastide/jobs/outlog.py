@@ -145,6 +145,7 @@ class Reader:
     def read(self, size_max: int = 1024 * 1024) -> list[tuple[int, str]]:
         """The next lines, up to about `size_max` bytes; empty when there are none yet."""
         segment, offset = self._standing()
+        complete = self._is_complete(segment)  # asked first: more may be written while we read
         try:
             with open(f"{self._folder}/log.{segment}", "rb") as file:
                 file.seek(offset)
@@ -155,10 +156,14 @@ class Reader:
         if end:
             self.position = (segment, offset + end)
             return [_parse(line) for line in data[: end - 1].split(b"\n")]
-        if os.path.exists(f"{self._folder}/log.{segment + 1}"):
+        if complete:
             self.position = (segment + 1, 0)
             return self.read(size_max)
         return []
+
+    def _is_complete(self, segment: int) -> bool:
+        """Nothing is added to a segment that has another after it."""
+        return os.path.exists(f"{self._folder}/log.{segment + 1}")
 
     def _standing(self) -> tuple[int, int]:
         """Where to read: the oldest segment still there when ours was deleted."""
