@@ -149,23 +149,24 @@ class Group:
         self._name = name
 
     def create(self, limits: Mapping[str, float | None]) -> None:
-        """`limits`: memory_bytes, pids_max, cpus; None is no limit."""
+        """`limits`: memory_bytes, pids_max, cpus; None is no limit. OSError where the kernel takes
+        one of the first two no more: somebody took the controller from us since we looked."""
         for path in self._where.paths(self._name):
             self._files.make(path)
         memory, pids, cpus = (limits.get(key) for key in ("memory_bytes", "pids_max", "cpus"))
         if memory:
             self._limit_memory(int(memory))
         if pids:
-            self._set("pids", "pids.max", str(int(pids)))
+            self._must("pids", "pids.max", str(int(pids)))
         if cpus:
             self._limit_cpu(cpus)
 
     def _limit_memory(self, size: int) -> None:
         if self._where.unified:
-            self._set("memory", "memory.max", str(size))
+            self._must("memory", "memory.max", str(size))
             self._set("memory", "memory.swap.max", "0")
         else:
-            self._set("memory", "memory.limit_in_bytes", str(size))
+            self._must("memory", "memory.limit_in_bytes", str(size))
             self._set("memory", "memory.memsw.limit_in_bytes", str(size))
 
     def _limit_cpu(self, cpus: float) -> None:
@@ -176,7 +177,13 @@ class Group:
             self._set("cpu", "cpu.cfs_period_us", str(PERIOD_US))
             self._set("cpu", "cpu.cfs_quota_us", quota)
 
+    def _must(self, controller: str, file: str, value: str) -> None:
+        folder = self._where.folders.get(controller)
+        if folder:
+            self._files.put(f"{folder}/{self._name}/{file}", value)
+
     def _set(self, controller: str, file: str, value: str) -> None:
+        """Where it may be refused: no swap is here, or the group above has less."""
         folder = self._where.folders.get(controller)
         if folder:
             self._files.write(f"{folder}/{self._name}/{file}", value)

@@ -79,7 +79,6 @@ class Shim:
         if os.path.exists(f"{self._folder}/stop"):
             self._code = 128 + signal.SIGTERM
         else:
-            self._group.create(self._limits)
             self._watch(self._spawn(wake), started)
         self._finish()
 
@@ -112,6 +111,7 @@ class Shim:
 
     def _become_sandbox(self, out: int, err: int, status: int) -> NoReturn:
         try:
+            self._group.create(self._limits)
             self._group.enter()
             held = [_above(fd) for fd in (out, err, status, *self._sandbox_files())]
             if self._spec["stage"]:

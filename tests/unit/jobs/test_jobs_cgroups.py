@@ -239,6 +239,18 @@ def test_a_machine_without_swap_has_no_such_file(root, kernel):
     assert not (root / "bastide/attempt/memory.swap.max").exists()
 
 
+@pytest.mark.parametrize("taken", ["memory", "pids"])
+def test_no_job_starts_without_a_limit_that_was_promised(root, kernel, taken):
+    """The service manager may take back a controller of a group that it did not delegate."""
+    where = found(kernel)
+    given = words(root / "bastide/cgroup.subtree_control")
+    (root / "bastide/cgroup.subtree_control").write_text(
+        " ".join(each for each in given if each != taken)
+    )
+    with pytest.raises(OSError, match=f"{taken}.max"):
+        Group(where, "attempt", kernel).create(LIMITS)
+
+
 def test_a_process_enters_and_is_found(root, group):
     (root / "cgroup.procs").write_text(f"1 {os.getpid()}")
     group.enter()
