@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     String,
     Table,
     Text,
@@ -31,6 +32,7 @@ def _resources(name: str) -> Table:
         Column("arn", String(256), nullable=False),
         Column("created_ms", BigInteger, nullable=False),
         Column("request", Text, nullable=False),
+        Index(f"ix_{name}_arn", "account", "arn"),
     )
 
 
@@ -47,6 +49,7 @@ endpoints = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("failure", Text, nullable=False),
     Column("body", Text, nullable=False),  # live, next, old and policy as JSON
+    Index("ix_serving_endpoints_arn", "account", "arn"),
 )
 
 
@@ -57,10 +60,16 @@ def find(c: Connection, table: Table, account: str, name: str) -> Resource | Non
 
 def add(c: Connection, table: Table, new: Resource) -> bool:
     """False if the name is taken."""
-    if find(c, table, new.account, new.name) is not None:
+    if _is_taken(c, table, new.account, new.arn):
         return False
     c.execute(insert(table).values(**{**asdict(new), "request": json.dumps(new.request)}))
     return True
+
+
+def _is_taken(c: Connection, table: Table, account: str, arn: str) -> bool:
+    """In any case of its letters: tags and policies go by the ARN, which has lower ones only."""
+    mine = (table.c.account == account) & (table.c.arn == arn)
+    return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
 
 
 def remove(c: Connection, table: Table, account: str, name: str) -> Resource | None:
@@ -83,7 +92,7 @@ def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:
 
 def add_endpoint(c: Connection, new: Endpoint) -> bool:
     """False if the name is taken."""
-    if find_endpoint(c, new.account, new.name) is not None:
+    if _is_taken(c, endpoints, new.account, new.arn):
         return False
     c.execute(insert(endpoints).values(_values(new)))
     return True

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
+    Index,
     String,
     Table,
     Text,
@@ -35,6 +36,7 @@ training_jobs = Table(
     Column("request", Text, nullable=False),
     Column("failure", Text, nullable=False),  # what the job left in /opt/ml/output/failure
     Column("artifact", Text, nullable=False),  # the S3 URI of its model, once it is there
+    Index("ix_training_jobs_arn", "account", "arn"),
 )
 final_metrics = Table(
     "training_metrics",
@@ -83,8 +85,10 @@ def has_arn(c: Connection, account: str, resource: str) -> bool:
 
 
 def add(c: Connection, new: TrainingRow) -> bool:
-    """False if the name is taken."""
-    if find(c, new.account, new.name) is not None:
+    """False if the name is taken, in any case: tags and policies go by its ARN, which has none."""
+    t = training_jobs.c
+    same = select(t.name).where(t.account == new.account, t.arn == new.arn).limit(1)
+    if c.execute(same).first() is not None:
         return False
     values = {
         "account": new.account,

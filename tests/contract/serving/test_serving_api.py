@@ -97,6 +97,22 @@ def test_configs(world):
     assert world.configs.list_endpoint_configs(call(), {})["EndpointConfigs"] == []
 
 
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_names_are_taken_in_any_case(world, case):
+    """Two things of one ARN would have each other's tags, and who may act by them."""
+    world.model("M")
+    world.config("C")
+    world.create()
+    with pytest.raises(ServiceError, match="already existing model"):
+        world.model(case("M"))
+    with pytest.raises(ServiceError, match="already existing endpoint configuration"):
+        world.config(case("C"))
+    with pytest.raises(ServiceError, match="already existing endpoint"):
+        world.endpoints.create_endpoint(
+            call(), {"EndpointName": case("E"), "EndpointConfigName": "C"}
+        )
+
+
 def test_in_service_only_when_ready(world):
     world.model()
     world.config()

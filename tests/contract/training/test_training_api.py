@@ -81,10 +81,15 @@ def test_stop(world):
     assert world.describe()["TrainingJobStatus"] == "Stopping"
 
 
-def test_names_are_taken_once(world):
-    created(world)
+@pytest.mark.parametrize("name", ["Job-1", "JOB-1"])
+def test_names_are_taken_once(world, name):
+    """In any case: two jobs of one ARN would have each other's tags, and who may act by them."""
+    created(world, Tags=[{"Key": "owner", "Value": "v"}])
+    mine = [{"Key": "owner", "Value": "u"}]
     with pytest.raises(ServiceError, match="ResourceInUse"):
-        world.api.create_training_job(CREATE, request())
+        world.api.create_training_job(CREATE, request(name, Tags=mine))
+    tags = world.tags.list_tags(call(), {"ResourceArn": world.describe()["TrainingJobArn"]})
+    assert tags["Tags"] == [{"Key": "owner", "Value": "v"}]
 
 
 def test_other_accounts_see_nothing(world):
