@@ -29,7 +29,7 @@ from tests.live import NAME, ROOT, LiveRegion
 from tests.registry import ask_region
 from tests.service.good_input import MADE, MODEL, Place
 from tests.service.odd_input import OddInput
-from tests.service.test_service_slice import wait_for
+from tests.waiting import wait_for
 
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.operation import Honours, honours_of

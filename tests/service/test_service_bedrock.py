@@ -348,7 +348,7 @@ def test_an_engine_that_dies_in_a_stream(site, runtime):
     os.kill(row["pid"], signal.SIGKILL)
     with pytest.raises(EventStreamError, match="modelStreamErrorException"):
         list(stream)
-    eventually(lambda: engines_of(site) == [])
+    eventually(lambda: engines_of(site) == [], WAIT_S)
     assert text_of(ask(runtime)).startswith("1, 2, 3")
 
 
@@ -358,7 +358,7 @@ def test_one_model_makes_room_for_another_but_not_while_it_works(site, runtime):
     next(stream)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(ask, runtime, SECOND)
-        eventually(lambda: len(engines_of(site)) == 2)
+        eventually(lambda: len(engines_of(site)) == 2, WAIT_S)
         events = list(stream)
         assert "metadata" in events[-1]
         assert text_of(other.result(WAIT_S)).startswith("1, 2, 3")
@@ -369,7 +369,7 @@ def test_who_goes_away_frees_the_place_at_once(site, runtime):
     streams = [stream_of(runtime, text="Tell a very long story.", config=LONG) for _ in range(4)]
     for stream in streams:
         next(iter(stream))
-    eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 4)
+    eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 4, WAIT_S)
     for stream in streams:
         stream.close()
     eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 0, 5)
@@ -390,7 +390,7 @@ def test_many_streams_share_four_places_fairly(site, runtime):
 
     with ThreadPoolExecutor(32) as pool:
         big = [pool.submit(one, runtime, "big") for _ in range(30)]
-        eventually(lambda: sum(row["requests"] for row in engines_of(site)) >= 28)
+        eventually(lambda: sum(row["requests"] for row in engines_of(site)) >= 28, WAIT_S)
         small = [pool.submit(one, other, "small") for _ in range(2)]
         assert {future.result(WAIT_S) for future in big + small} == {"max_tokens"}
     last_small = max(place for place, name in enumerate(ended) if name == "small")
@@ -427,7 +427,7 @@ def test_no_engine_outlives_its_region(site):
     ask(site.client("bedrock-runtime", read_timeout=120))
     (row,) = engines_of(site)
     site.kill()
-    eventually(lambda: not os.path.exists(f"/proc/{row['pid']}"), 10)
+    eventually(lambda: not os.path.exists(f"/proc/{row['pid']}"), WAIT_S)
     site.start()
     assert engines_of(site) == []
     assert text_of(ask(site.client("bedrock-runtime", read_timeout=120))).startswith("1, 2, 3")
