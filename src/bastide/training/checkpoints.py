@@ -163,8 +163,6 @@ class CheckpointSync:
         try:
             for job, folder in found:
                 self._one(job, folder)
-        except Exception:  # the edge: a loop outlives what it meets
-            logger.exception("the checkpoints of %s were not all taken", account)
         finally:
             self._busy.discard(account)
 
@@ -173,3 +171,5 @@ class CheckpointSync:
             self._work(job, folder)
         except (JobFailed, ServiceError, Unavailable, OSError) as error:
             logger.info("checkpoints of %s wait: %s", job.spec.id, error)  # the end will tell
+        except Exception:  # the edge: one job's fault holds off no other's checkpoints
+            logger.exception("the checkpoints of %s were not taken", job.spec.id)

@@ -113,6 +113,22 @@ def test_a_long_upload_holds_off_no_other_agency(tmp_path):
         sync.close()
 
 
+def test_a_fault_with_one_job_holds_off_no_other_of_its_agency(tmp_path):
+    bad, good = (SimpleNamespace(spec=SimpleNamespace(id=each, account=ONE)) for each in "bg")
+    seen = []
+
+    def work(job, _folder):
+        seen.append(job)
+        if job is bad:
+            raise RuntimeError("a bug")
+
+    jobs = SimpleNamespace(running=lambda _kind: [(bad, tmp_path), (good, tmp_path)])
+    sync = CheckpointSync(jobs, "training", work)
+    sync.look()
+    sync.close()
+    assert seen == [bad, good]
+
+
 def test_the_end_sends_only_what_is_not_there_yet(saving, world, tmp_path):
     (saving.at / "1").write_text("one")
     saving.look()
