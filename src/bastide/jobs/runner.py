@@ -274,13 +274,13 @@ class Runner:
 
     def turn(self) -> None:
         """Once: give the workers what is due, and every attempt that is to be looked at."""
-        if self._unsure.is_set():
-            self._catch_up()
-        self._dispatch()
         now_s = self._clock.monotonic_s()
         everything = now_s >= self._scan_at_s
         if everything:
             self._scan_at_s = now_s + SCAN_S
+            if self._unsure.is_set():  # now and then: a database that is away is not pressed
+                self._catch_up()
+        self._dispatch()
         self._look_around(now_s, everything=everything)
 
     def _pause_s(self) -> float:

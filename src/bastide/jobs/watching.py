@@ -13,6 +13,7 @@ from bastide.jobs.machine import Event, NeverUp, ProbeDown, ProbeUp, ReplicaExit
 from bastide.jobs.model import Exit, Job
 from bastide.jobs.outlog import Reader
 from bastide.jobs.ports import Kind
+from bastide.kernel.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -104,9 +105,9 @@ class Observer:
 
         try:
             self.kind_of(job.spec.kind).logged(job, watch.replica, lines, beside)
-        except Exception:  # the edge: lines are told again, a few times
+        except Exception as error:  # the edge: lines are told again, and given up if it is a bug
             logger.exception("lines of %s were not taken", watch.job_id)
-            watch.log_failures += 1
+            watch.log_failures += not isinstance(error, Unavailable)
             return False
         watch.log_failures = 0
         return True

@@ -22,7 +22,8 @@ class Bench:
     """A runner that goes on only when told to; `refuses` names the calls that fail, and when."""
 
     def __init__(self, root):
-        self.database, self.executor = SteppedDatabase(), FakeExecutor({"lasts": Act(lasts=True)})
+        self.database = SteppedDatabase()
+        self.executor = FakeExecutor({"lasts": Act(lasts=True), "says": Act(prints=("one", "two"))})
         self.clock, self.workers, self.refuses = ManualClock(), SteppedWorkers(), {}
         self.folders = Folders(root)
         self.runner = Runner(
@@ -34,7 +35,7 @@ class Bench:
             workers=self.workers,
         )
         self.kind = PlainKind()
-        self.runner.register("plain", self.kind)
+        self.runner.register("plain", Between(self.kind, self.around, "kind"))
         self.runner.recover()
 
     def around(self, name, call):
@@ -175,3 +176,36 @@ def test_who_comes_later_does_not_go_first(bench):
     bench.runner.stop("plain/1/large")
     bench.go_on(3)
     assert bench.runner.find("plain/1/late").status is Status.RUNNING
+
+
+def test_a_database_that_is_away_is_asked_once_a_second(bench):
+    """Each time is a line of the log with its trace."""
+    bench.refuses["database.write"] = bench.refuses["database.read"] = "before", Unavailable("away")
+    with pytest.raises(Unavailable):
+        bench.submit()
+    failed = 0
+    for _ in range(30):
+        bench.clock.advance(0.1)
+        try:
+            bench.runner.turn()
+        except Unavailable:
+            failed += 1
+    assert 2 <= failed <= 4
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "lines"),
+    [
+        (Unavailable("no room"), Status.RUNNING, ["one", "two"]),
+        (RuntimeError("a bug"), Status.COMPLETED, []),
+    ],
+)
+def test_lines_wait_for_the_world_and_are_given_up_for_a_bug(bench, error, status, lines):
+    bench.refuses["kind.logged"] = "before", error
+    bench.submit("says")
+    bench.go_on()
+    assert bench.job().status is status
+    bench.refuses.clear()
+    bench.go_on()
+    assert bench.job().status is Status.COMPLETED
+    assert bench.kind.lines == lines
