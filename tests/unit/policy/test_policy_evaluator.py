@@ -61,10 +61,10 @@ def test_arn_wildcards_stay_between_their_colons(pattern, value):
 
 
 def test_hostile_patterns_take_no_longer():
-    started = time.perf_counter()
+    started = time.process_time()
     assert not Pattern.of("*a" * 2000 + "b").matches("a" * 4000, {})
     assert not Pattern.of("*a?" * 1000 + "b").matches("a" * 4000, {})
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_variables():

@@ -1,11 +1,11 @@
 """Ambiguous HTTP: refused, never served, and the server goes on."""
 
 import contextlib
-import time
 
 import pytest
 
 from bastide.wire import strict
+from tests.waiting import eventually
 from tests.wire.gateway.kit import Request, World
 from tests.wire.gateway.live import Live, statuses
 
@@ -177,9 +177,11 @@ def test_nothing_after_a_refused_request_is_a_request(live):
     before = len(live.world.handlers.reached)
     with live.connect() as client:
         client.sendall(signed(extra=CHUNKED) + signed())
-        time.sleep(0.05)
         with contextlib.suppress(ConnectionError):
+            assert client.recv(1000).startswith(b"HTTP/1.1 4")
             client.sendall(signed())
+            while client.recv(1000):
+                pass
     assert len(live.world.handlers.reached) == before
 
 
@@ -190,24 +192,23 @@ def test_a_smuggled_second_request_is_not_served(live):
     assert 200 not in statuses(answer)
 
 
+def ended(client, more):
+    """Whether the other side has closed, although there is more to come."""
+    try:
+        client.sendall(more)
+        return client.recv(100) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_slow_heads_are_closed(live, monkeypatch):
     monkeypatch.setattr(strict, "HEAD_TIMEOUT_S", 0.3)
     with live.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
-        started = time.monotonic()
-        client.settimeout(5)
-        try:
-            while time.monotonic() - started < 4:
-                client.sendall(b"X-A: b\r\n")
-                client.settimeout(0.05)
-                try:
-                    if not client.recv(100):
-                        break
-                except TimeoutError:
-                    continue
-        except ConnectionError:
-            pass
-        assert time.monotonic() - started < 2
+        client.settimeout(0.05)
+        eventually(lambda: ended(client, b"X-A: b\r\n"))
     with live.connect() as client:  # one that says nothing at all
         assert client.recv(100) == b""
 
@@ -216,9 +217,7 @@ def test_the_interim_response_comes_before_the_body(live):
     data = signed(extra=b"Expect: 100-continue\r\n")
     with live.connect() as client:
         client.sendall(data.removesuffix(b"hello"))
-        started = time.monotonic()
         assert client.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
-        assert time.monotonic() - started < 0.5
         client.sendall(b"hello")
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
