@@ -25,7 +25,6 @@ from bastide.store.listing import Listing
 from bastide.store.multipart import Multipart
 from bastide.store.objects import Objects
 from bastide.store.objects_api import ObjectSpace
-from bastide.store.ports import agency_default
 from bastide.store.requests import Doors
 from bastide.store.shelf import Shelf
 from bastide.store.tagging import Tagging
@@ -112,7 +111,11 @@ class Store:
             buffers=Buffers(),
         )  # fmt: skip
         self.shelf = shelf = Shelf(
-            database=database, content=self.content, clock=clock, ids=ids, label_of=agency_default
+            database=database,
+            content=self.content,
+            clock=clock,
+            ids=ids,
+            label_of=lambda account, bucket, tags: "",
         )
         doors = Doors(database=database, access=self.access)
         self.upkeep = Upkeep(database=database, blobs=self.blobs, keyring=self.keyring)

@@ -14,7 +14,6 @@ class PrincipalKind(StrEnum):
 
     USER = "IAMUser"
     SESSION = "AssumedRole"
-    FEDERATED = "FederatedUser"
     SERVICE = "AWSService"
 
 

@@ -68,9 +68,6 @@ class ObjectSpace:
                 return
             after = page[-1].key
 
-    def bucket_exists(self, account: str, bucket: str) -> bool:
-        return self._find(account, bucket) is not None
-
     def bucket_policy(self, account: str, bucket: str) -> str | None:
         """The policy document of a bucket, for the authorizer; None if there is none."""
         found = self._find(account, bucket)

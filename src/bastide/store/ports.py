@@ -62,8 +62,3 @@ class PolicyDocuments(Protocol):
 
 LabelOf = Callable[[str, str, Mapping[str, str]], str]
 """`label_of(account, bucket, tags)`: the label under which an object is sealed."""
-
-
-def agency_default(account: str, bucket: str, tags: Mapping[str, str]) -> str:
-    """Every object at its agency's default label, whose name is empty."""
-    return ""

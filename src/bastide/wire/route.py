@@ -47,10 +47,6 @@ class Router:
             group = self._groups.setdefault(service.signing_name, _Group())
             group.add(service)
 
-    @property
-    def signing_names(self) -> frozenset[str]:
-        return frozenset(self._groups)
-
     def reads_form(self, raw: RawRequest, signing_name: str) -> bool:
         """Whether the operation's name is in the body."""
         group = self._groups.get(signing_name)

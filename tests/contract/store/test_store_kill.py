@@ -24,7 +24,7 @@ url, root, start = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 database = Database(url)
 database.start(create=True)
 store = Store(database, root / "objects", Keyring(root / "keys"))
-if not store.space.bucket_exists("111111111111", "bucket"):
+if not store.call("list_buckets")["Buckets"]:
     store.bucket()
 number = start
 while True:

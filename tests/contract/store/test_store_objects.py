@@ -489,7 +489,7 @@ def test_object_space(store):
     assert b"".join(body) == b"abc"
     assert found == info
     assert [each.key for each in store.space.listing(ALICE, "bucket", "d/")] == ["d/x"]
-    assert store.space.bucket_exists(ALICE, "bucket")
-    assert not store.space.bucket_exists(BOB, "bucket")
     with refused("NoSuchKey"):
         store.space.open(ALICE, "bucket", "d/y")
+    with refused("NoSuchBucket"):
+        store.space.open(BOB, "bucket", "d/x")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bastide.kernel.errors import ServiceError
 from bastide.wire import cbor
-from tests.wire.proto.asking import CATALOGUE, PARSERS, ROUTER, VALIDATORS, asked, raw, routed, told
+from bastide.wire.model import SERVICES
+from tests.wire.proto.asking import CATALOGUE, PARSERS, VALIDATORS, asked, raw, routed, told
 
 EXAMPLES = int(os.environ.get("BASTIDE_WIRE_FUZZ", "150"))
 WRONG = "SerializationException"
@@ -139,7 +140,7 @@ def test_json_of_any_shape(value):
 @given(
     st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "", "get"]),
     st.text("/%aF0:?&=+.;#{}\u00ff", max_size=20),
-    st.sampled_from(sorted(ROUTER.signing_names)),
+    st.sampled_from(sorted({CATALOGUE.service(name).signing_name for name in SERVICES})),
     st.text("[]:.s3-alocht\u00e9 ", max_size=24),
     st.sampled_from(["", "SageMaker.X", "GraniteServiceVersion20100801.PutMetricData", "."]),
 )
