@@ -68,6 +68,8 @@ def python(program):
         ("eats", python(EATS), EATEN),
         ("fills", python(FILLS), "ClientError: The job wrote more than VolumeSizeInGB"),
         ("device", ("/bin/sh", "-c", "mknod /opt/ml/model/d b 7 0"), "AlgorithmError"),
+        ("fifo", ("/usr/bin/mkfifo", "/opt/ml/model/p"),
+         "Artifact upload failed: p is neither a file nor a folder"),
         ("socket", python("import socket as s\ns.socket(s.AF_UNIX).bind('/opt/ml/model/s')"),
          "Artifact upload failed: s is neither a file nor a folder"),
         ("link", ("/bin/ln", "-s", "/etc/shadow", "/opt/ml/model/l"),
