@@ -37,7 +37,7 @@ class SimExecutor(FakeExecutor):
     chance: object = None
     violated: object = None
     running: dict[str, Running] = field(default_factory=dict)
-    printed: dict[str, str] = field(default_factory=dict)  # by attempt's key
+    printed: set[str] = field(default_factory=set)
     calm: bool = False
 
     def launch(self, attempt, launch, limits):
@@ -51,7 +51,7 @@ class SimExecutor(FakeExecutor):
         FakeExecutor.launch(self, attempt, launch, limits)  # names no act: it ends at once …
         self._reports[attempt.key] = Report(begun=True)  # … but here, when its time has come
         (attempt.folder / "log.0").write_text(f"0\t{line}\n")
-        self.printed[attempt.key] = line
+        self.printed.add(line)
         self.running[attempt.key] = self._fate(attempt, launch.argv[0], limits)
 
     def finish(self, attempt, act):
