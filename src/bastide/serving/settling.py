@@ -110,6 +110,7 @@ class Settler:
     routes: Routes
     load: Load
     _retired: dict[str, float] = field(default_factory=dict)  # job id → since when
+    _looks: set[tuple[float, str, str]] = field(default_factory=set)  # those that are to come
     _queue: "queue.SimpleQueue[tuple[str, str] | None]" = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -222,6 +223,14 @@ class Settler:
                 logger.exception("endpoint %s could not be settled", item[1])
 
     def _later(self, after_s: float, account: str, name: str) -> None:
-        timer = threading.Timer(after_s, self.poke, (account, name))
-        timer.daemon = True
-        timer.start()
+        """Each is a thread: whoever wants a look that is coming anyway starts no second one."""
+        look = (after_s, account, name)
+        if look not in self._looks:
+            self._looks.add(look)
+            timer = threading.Timer(after_s, self._look, look)
+            timer.daemon = True
+            timer.start()
+
+    def _look(self, after_s: float, account: str, name: str) -> None:
+        self._looks.discard((after_s, account, name))
+        self.poke(account, name)
