@@ -80,9 +80,9 @@ def detect(root: str = ROOT, own: str = "/proc/self/cgroup", files: Files = KERN
         return _detect_v2(root, groups.get("", "/"), files)
     folders = {}
     for controller, group in groups.items():
-        for start in dict.fromkeys((f"{root}/{controller}{group}".rstrip("/"),)):
-            if controller in CONTROLLERS and files.make(f"{start}/bastide"):
-                folders[controller] = f"{start}/bastide"
+        folder = f"{root}/{controller}{group}".rstrip("/") + "/bastide"
+        if controller in CONTROLLERS and files.make(folder):
+            folders[controller] = folder
     return Hierarchies(folders)
 
 
