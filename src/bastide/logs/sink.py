@@ -1,5 +1,6 @@
 """Where the region's own work writes its logs and metrics: jobs' output, latencies."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,11 @@ from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import Unavailable
 from bastide.logs import metric_records, records
 from bastide.logs.model import EVENT_OVERHEAD, MESSAGE_SIZE_MAX, Group, Sample, Stream
+
+logger = logging.getLogger(__name__)
 
 PIECE_CHARS = (MESSAGE_SIZE_MAX - EVENT_OVERHEAD) // 4  # four bytes at most for each character
 WAITING_MAX = 2000
@@ -107,7 +111,14 @@ class MetricSink:
             due = len(self._waiting) >= WAITING_MAX or now - self._flushed_s > FLUSH_AFTER_S
             samples = self._taken(now) if due else []
         if samples:
+            self._hand_over(samples)
+
+    def _hand_over(self, samples: Sequence[Sample]) -> None:
+        """What they are about is done: that its figures cannot be kept is not its failure."""
+        try:
             self.database.submit(lambda c: metric_records.add(c, samples))
+        except Unavailable as error:
+            logger.warning("%d samples of metrics are lost: %s", len(samples), error)
 
     def flush(self) -> None:
         """Write what was gathered, and wait for it."""
