@@ -11,7 +11,7 @@ from typing import Any
 from bastide.identity.directory import Directory
 from bastide.identity.entities import not_found
 from bastide.identity.model import Entity, Kind
-from bastide.identity.pages import page
+from bastide.identity.pages import ITEMS_DEFAULT, page
 from bastide.identity.ports import Case, Checks, Verdict
 from bastide.kernel import arns
 from bastide.kernel.call import Call
@@ -22,6 +22,7 @@ Params = dict[str, Any]
 Context = dict[str, str | Sequence[str]]
 Named = Sequence[tuple[str, str]]
 EVALUATIONS_MAX = 10_000
+READ_MAX = 2_000_000  # characters of policies, for one page: a second or two
 _ASKED = (
     "ActionNames", "ResourceArns", "PolicyInputList", "PermissionsBoundaryPolicyInputList",
     "ResourcePolicy", "CallerArn", "ContextEntries", "MaxItems", "Marker",
@@ -73,7 +74,8 @@ class Simulation:
         if len(pairs) > EVALUATIONS_MAX:
             raise ServiceError("InvalidInput", "Too many actions and resources.", status=400)
         order = {pair: f"{index:06}" for index, pair in enumerate(pairs)}
-        found, rest = page(list(order), req, "simulation", lambda pair: order[pair])
+        asked = {**req, "MaxItems": min(req.get("MaxItems") or ITEMS_DEFAULT, _fitting(case))}
+        found, rest = page(list(order), asked, "simulation", lambda pair: order[pair])
         results = [self._result(case, action, arn, context) for action, arn in found]
         return {"EvaluationResults": results, **rest}
 
@@ -110,6 +112,14 @@ class Simulation:
             allowed = not verdict.outside_boundary
             row["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": allowed}
         return row
+
+
+def _fitting(case: Case) -> int:
+    """How many evaluations a page may have: with large policies fewer than asked for, and the
+    marker leads on."""
+    texts = [text for _, text in (*case.identity, *(case.boundary or ()))]
+    size = len(case.resource or "") + sum(len(text) for text in texts)
+    return max(READ_MAX // max(size, 1), 1)
 
 
 def _entries(req: Params) -> Context:

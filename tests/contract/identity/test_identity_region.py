@@ -179,6 +179,20 @@ def test_policies_are_tried_out_before_they_are_stored(site, admin):
         refused("InvalidInput", site.simulation.simulate_custom_policy, call, asked | bad)
 
 
+def test_large_policies_make_small_pages_of_a_simulation(site, admin, monkeypatch):
+    """One call would keep a thread, and the interpreter, busy for minutes."""
+    monkeypatch.setattr("bastide.identity.simulation.READ_MAX", 2 * len(policy("s3:*")))
+    call, told = site.call(admin), []
+    asked = {"PolicyInputList": [policy("s3:*")], "MaxItems": 1000,
+             "ActionNames": [f"s3:Get{number}" for number in range(5)]}  # fmt: skip
+    page = {"IsTruncated": True}
+    while page["IsTruncated"]:
+        marker = {"Marker": page["Marker"]} if told else {}
+        page = site.simulation.simulate_custom_policy(call, asked | marker)
+        told.append([each["EvalActionName"] for each in page["EvaluationResults"]])
+    assert told == [["s3:Get0", "s3:Get1"], ["s3:Get2", "s3:Get3"], ["s3:Get4"]]
+
+
 @pytest.mark.parametrize("name", sorted(builtin.DOCUMENTS))
 def test_aws_s_policies_are_policies_and_exist_in_the_partition(site, admin, name):
     call = site.call(admin)
