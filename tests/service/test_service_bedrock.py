@@ -372,7 +372,7 @@ def test_who_goes_away_frees_the_place_at_once(site, runtime):
     eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 4, WAIT_S)
     for stream in streams:
         stream.close()
-    eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 0, 5)
+    eventually(lambda: sum(row["requests"] for row in engines_of(site)) == 0, WAIT_S)
     assert text_of(ask(runtime)).startswith("1, 2, 3")
 
 

@@ -68,7 +68,7 @@ class Hands:
 
     def gave_up(self, effect: Effect, job: Job) -> list[Event]:
         """What it means for the job that an effect failed again and again. What nobody else would
-        do, the job's end and its sweep, is never given up."""
+        do, the job's end and its sweep, is never given up; nor is its admission, by the runner."""
         match effect:
             case Prepare():
                 return [PrepareFailed(INTERNAL)]

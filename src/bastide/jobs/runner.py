@@ -334,7 +334,8 @@ class Runner:
         again is given up, unless it is the world that fails."""
         tries = self._tries.get(pending.id, 0)
         try:
-            self._settle(pending, decide() if tries < TRIES_MAX else self._give_up(pending))
+            given_up = tries >= TRIES_MAX and not _admits(pending)
+            self._settle(pending, self._give_up(pending) if given_up else decide())
         except Exception as error:  # the edge: anything may fail out there
             logger.exception("%s of %s failed", type(pending.effect).__name__, pending.job_id)
             self._tries[pending.id] = tries + (not isinstance(error, Unavailable))

@@ -103,10 +103,8 @@ class MetricSink:
             minimum=value,
             maximum=value,
         )
-        key = (account, namespace, name, sample.dimensions, str(minute), unit)
         with self._lock:
-            known = self._waiting.get(key)
-            self._waiting[key] = sample if known is None else _summed(known, sample)
+            self._gather(sample)
             now = self.clock.monotonic_s()
             due = len(self._waiting) >= WAITING_MAX or now - self._flushed_s > FLUSH_AFTER_S
             samples = self._taken(now) if due else []
@@ -121,11 +119,25 @@ class MetricSink:
             logger.warning("%d samples of metrics are lost: %s", len(samples), error)
 
     def flush(self) -> None:
-        """Write what was gathered, and wait for it."""
+        """Write what was gathered, and wait for it. Unavailable where it cannot be; it is kept."""
         with self._lock:
             samples = self._taken(self.clock.monotonic_s())
-        if samples:
-            self.database.write(lambda c: metric_records.add(c, samples))
+        try:
+            if samples:
+                self.database.write(lambda c: metric_records.add(c, samples))
+        except Unavailable:
+            with self._lock:
+                for sample in samples:
+                    self._gather(sample)
+            raise
+
+    def _gather(self, sample: Sample) -> None:
+        key = (
+            sample.account, sample.namespace, sample.name, sample.dimensions, str(sample.at_ms),
+            sample.unit,
+        )  # fmt: skip
+        known = self._waiting.get(key)
+        self._waiting[key] = sample if known is None else _summed(known, sample)
 
     def _taken(self, now_s: float) -> list[Sample]:
         samples, self._waiting, self._flushed_s = list(self._waiting.values()), {}, now_s

@@ -112,6 +112,13 @@ class Content:
             inline=inline, checksums=checksums,
         )  # fmt: skip
 
+    def check_opens(self, blob: Blob) -> None:
+        """Within the write that names it: its key may have been destroyed since it was sealed."""
+        try:
+            self.keyring.by_id(blob.kek_id)
+        except KeyError:
+            raise errors.key_changed() from None
+
     def _write(
         self,
         file: BlobFile,

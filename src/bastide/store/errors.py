@@ -49,6 +49,15 @@ def key_destroyed() -> ServiceError:
     )
 
 
+def key_changed() -> ServiceError:
+    """The same of one that was being written: by now there may be another key."""
+    return ServiceError(
+        "ServiceUnavailable",
+        "The key of this object was destroyed while it was written. Please try again.",
+        status=503,
+    )
+
+
 def access_denied() -> ServiceError:
     return ServiceError("AccessDenied", "Access Denied", status=403)
 

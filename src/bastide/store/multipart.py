@@ -226,6 +226,7 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
 
     def work(connection: Connection) -> Doomed:
         upload_of(connection, bucket, req)
+        shelf.content.check_opens(blob)
         return records.replace_part(connection, blob)
 
     try:

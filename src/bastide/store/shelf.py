@@ -85,6 +85,7 @@ class Shelf:
     def place(self, new: NewObject, version: Version, blob: Blob) -> Version:
         def work(connection: Connection) -> tuple[Version, list[Doomed]]:
             placed, doomed = self.add(connection, new, version)
+            self.content.check_opens(blob)
             records.add_blob(connection, blob)
             return placed, doomed
 

@@ -157,6 +157,30 @@ def test_a_destruction_is_confirmed_then_final(store, room, tmp_path):
     assert store.get("small-0") == b"again"
 
 
+@pytest.mark.parametrize("part", [False, True])
+def test_nothing_is_stored_under_a_key_that_is_destroyed_meanwhile(store, room, monkeypatch, part):
+    name = {"Bucket": "bucket", "Key": "k"}
+    if part:
+        upload = store.call("create_multipart_upload", **name)["UploadId"]
+        name |= {"UploadId": upload, "PartNumber": 1}
+    wrap = store.keyring.wrap
+
+    def wrapped(*args):
+        made = wrap(*args)
+        room.destroy(room.chosen("alice", None))
+        return made
+
+    put = "upload_part" if part else "put_object"
+    with monkeypatch.context() as patched:
+        patched.setattr(store.keyring, "wrap", wrapped)
+        with pytest.raises(ServiceError) as told:
+            store.call(put, body=bytes(MIB), **name)
+    assert (told.value.code, told.value.status) == ("ServiceUnavailable", 503)
+    assert row(room)["lost"] == 0
+    store.call(put, body=b"again", **name)
+    assert (row(room)["lost"], row(room)["behind"]) == (0, 0)
+
+
 def test_what_there_is_not(room):
     for agency, label in (("nobody", None), ("alice", None), ("alice", "SECRET")):
         with pytest.raises(ServiceError, match="no "):

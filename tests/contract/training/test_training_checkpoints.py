@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from tests.sagefakes import ONE, FakeObjects
 from tests.training_kit import finished
+from tests.waiting import eventually
 
 from bastide.jobs.model import Status
 from bastide.training.checkpoints import CheckpointSync
@@ -105,8 +106,7 @@ def test_a_long_upload_holds_off_no_other_agency(tmp_path):
     try:
         assert begun.wait(30)
         assert seen.acquire(timeout=30)
-        while not seen.acquire(blocking=False):  # the first look may still be leaving it
-            sync.look()
+        eventually(lambda: sync.look() or seen.acquire(blocking=False))
     finally:
         ends.set()
         first.join()

@@ -1,7 +1,10 @@
 """Figures of the region's own work never fail the work."""
 
+import pytest
+
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import Unavailable
+from bastide.logs import metric_records
 from bastide.logs.sink import FLUSH_AFTER_S, MetricSink
 
 
@@ -16,3 +19,26 @@ def test_what_was_done_is_done_whether_or_not_its_figures_are_kept(caplog):
     clock.advance(FLUSH_AFTER_S + 1)
     sink.put("1", "AWS/SageMaker", "Invocations", {}, 1.0, clock.now())
     assert "1 samples of metrics are lost: The database is closed." in caplog.text
+
+
+class Refusing:
+    refuses = True
+
+    def write(self, work):
+        if self.refuses:
+            raise Unavailable("The disk is full.")
+        work(None)
+
+
+def test_figures_that_a_reader_could_not_have_written_are_kept(monkeypatch):
+    kept = []
+    monkeypatch.setattr(metric_records, "add", lambda _c, samples: kept.extend(samples))
+    clock, database = ManualClock(), Refusing()
+    sink = MetricSink(database=database, clock=clock, _flushed_s=clock.monotonic_s())
+    sink.put("1", "N", "m", {}, 1.0, clock.now())
+    with pytest.raises(Unavailable):
+        sink.flush()
+    sink.put("1", "N", "m", {}, 2.0, clock.now())
+    database.refuses = False
+    sink.flush()
+    assert [(sample.count, sample.total) for sample in kept] == [(2, 3.0)]
