@@ -63,7 +63,7 @@ class SteppedWorkers:
     def __init__(self):
         self.tasks = []
 
-    def submit(self, task):
+    def submit(self, _agency, task):
         self.tasks.append(task)
 
     def one(self, chance):

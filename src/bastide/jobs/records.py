@@ -91,6 +91,7 @@ class Pending:
 
     id: int
     job_id: str
+    account: str
     due_ms: int
     effect: machine.Effect
 
@@ -130,9 +131,17 @@ def history(connection: Connection, job_id: str) -> list[Transition]:
 
 def outbox(connection: Connection, job_id: str) -> list[Pending]:
     """What is still to be done, in the order in which it was decided."""
-    found = select(effects).where(effects.c.job_id == job_id).order_by(effects.c.id)
+    whose = effects.outerjoin(jobs, jobs.c.id == effects.c.job_id)
+    found = select(effects, jobs.c.account).select_from(whose).order_by(effects.c.id)
+    found = found.where(effects.c.job_id == job_id)
     return [
-        Pending(id=row.id, job_id=row.job_id, due_ms=row.due_ms, effect=_effect(row.body))
+        Pending(
+            id=row.id,
+            job_id=row.job_id,
+            account=row.account or "",
+            due_ms=row.due_ms,
+            effect=_effect(row.body),
+        )
         for row in connection.execute(found)
     ]
 
@@ -267,7 +276,15 @@ def _queue(
         )
         key = made.inserted_primary_key
         assert key is not None
-        queued.append(Pending(id=key[0], job_id=job.spec.id, due_ms=due_ms, effect=effect))
+        queued.append(
+            Pending(
+                id=key[0],
+                job_id=job.spec.id,
+                account=job.spec.account,
+                due_ms=due_ms,
+                effect=effect,
+            )
+        )
     return queued
 
 

@@ -249,6 +249,7 @@ class Runner:
                 continue
             self._watches[key] = Watch(
                 job_id=job.spec.id,
+                account=job.spec.account,
                 replica=replica.index,
                 number=replica.attempt,
                 attempt=attempt,
@@ -318,7 +319,7 @@ class Runner:
             self._submit(pending, lambda events=events: events)  # type: ignore[misc]  # binds it now
 
     def _submit(self, pending: Pending, decide: Callable[[], list[Event]]) -> None:
-        self._workers.submit(partial(self._attempt, pending, decide))
+        self._workers.submit(pending.account, partial(self._attempt, pending, decide))
 
     # On the workers ------------------------------------------------------------------------------
     def _carry_out(self, pending: Pending) -> list[Event]:
@@ -382,7 +383,7 @@ class Runner:
                 watch.busy, watch.poked = True, False
                 chosen.append(watch)
         for watch in chosen:
-            self._workers.submit(lambda watch=watch: self._look(watch))  # type: ignore[misc]  # binds it now
+            self._workers.submit(watch.account, partial(self._look, watch))
 
     def _look(self, watch: Watch) -> None:
         try:

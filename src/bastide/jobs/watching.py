@@ -30,6 +30,7 @@ class Watch:
     for `up`: that is what the machine was told, and says."""
 
     job_id: str
+    account: str
     replica: int
     number: int
     attempt: Attempt

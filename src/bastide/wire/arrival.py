@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.shares import Shares
 from bastide.wire.payload import UNIT_SIZE, incomplete
-from bastide.wire.shares import Shares
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 HELD_MAX = 4 * UNIT_SIZE

@@ -8,7 +8,8 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from bastide.wire.shares import Shares, source_of
+from bastide.kernel.shares import Shares
+from bastide.wire.sources import source_of
 from bastide.wire.strict import StrictProtocol
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any
 from bastide.kernel.errors import ServiceError
 from bastide.wire.arrival import Pace, Receive, Room
 from bastide.wire.payload import UNIT_SIZE, Source
-from bastide.wire.shares import source_of
+from bastide.wire.sources import source_of
 from bastide.wire.types import RawRequest
 
 KIND = "multipart/form-data"

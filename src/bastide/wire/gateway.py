@@ -41,7 +41,7 @@ from bastide.wire.rejections import Rejections
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
-from bastide.wire.shares import source_of
+from bastide.wire.sources import source_of
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
 from bastide.wire.validate import Validators

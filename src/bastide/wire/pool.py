@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
 
 from bastide.kernel.errors import Unavailable
-from bastide.wire.shares import Shares
+from bastide.kernel.shares import Shares
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from typing import Any
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import Unavailable
 from bastide.wire.ports import Auditor
-from bastide.wire.shares import source_of
+from bastide.wire.sources import source_of
 
 logger = logging.getLogger(__name__)
 BURST = 100.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import uvicorn
 
+from bastide.kernel.shares import Shares
 from bastide.wire.door import Door
-from bastide.wire.shares import Shares
 from bastide.wire.strict import StrictProtocol
 
 BACKLOG = 1024

@@ -9,8 +9,9 @@ import ssl
 import pytest
 
 from bastide.kernel.clock import SystemClock
+from bastide.kernel.shares import Shares
 from bastide.wire import arrival, door, strict, tls
-from bastide.wire.shares import Shares, source_of
+from bastide.wire.sources import source_of
 from tests.waiting import eventually
 from tests.wire.gateway.kit import CATALOGUE, REGION, Request, World
 from tests.wire.gateway.live import Live, SkippingLoop, is_whole, statuses

@@ -5,7 +5,6 @@ a newcomer finds something, whoever the others are.
 """
 
 from collections import defaultdict
-from ipaddress import IPv6Address
 
 
 class Shares:
@@ -28,11 +27,3 @@ class Shares:
         self._held[who] -= amount
         if not self._held[who]:
             del self._held[who]
-
-
-def source_of(address: str) -> str:
-    """Whom an address stands for: an IPv6 host has a whole /64 to choose from."""
-    if ":" not in address:
-        return address
-    host = IPv6Address(address.partition("%")[0])
-    return str(host.ipv4_mapped or f"{IPv6Address(int(host) >> 64 << 64)}/64")
