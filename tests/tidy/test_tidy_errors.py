@@ -37,6 +37,7 @@ S3 = {
     "MetadataTooLarge", "MethodNotAllowed",
     "NoSuchBucket", "NoSuchBucketPolicy", "NoSuchCORSConfiguration", "NoSuchKey",
     "NoSuchLifecycleConfiguration", "NoSuchTagSet", "NoSuchUpload", "NoSuchVersion",
+    "ServiceUnavailable",
     "NoSuchWebsiteConfiguration", "NotModified", "ObjectLockConfigurationNotFoundError",
     "OwnershipControlsNotFoundError", "PreconditionFailed", "ReplicationConfigurationNotFoundError",
     "TooManyBuckets",
