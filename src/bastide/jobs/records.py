@@ -215,6 +215,8 @@ def tell_lines(
 ) -> None:
     here, position = _attempt(job_id, replica, attempt), {"segment": upto[0], "offset": upto[1]}
     if connection.execute(update(told).where(*here).values(position)).rowcount == 0:
+        mine = told.c.job_id == job_id, told.c.replica == replica
+        connection.execute(delete(told).where(*mine, told.c.attempt < attempt))
         row = {"job_id": job_id, "replica": replica, "attempt": attempt}
         connection.execute(insert(told).values(row | position))
 

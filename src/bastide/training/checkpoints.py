@@ -141,7 +141,7 @@ class CheckpointSync:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
     def look(self) -> None:
         """Once over all jobs that run now, but for agencies that are still being looked at."""
@@ -162,7 +162,8 @@ class CheckpointSync:
     def _agency(self, account: str, found: list[tuple[Job, Path]]) -> None:
         try:
             for job, folder in found:
-                self._one(job, folder)
+                if not self._stopping.is_set():
+                    self._one(job, folder)
         finally:
             self._busy.discard(account)
 

@@ -7,7 +7,7 @@ from tests.faults import Between
 from tests.jobs_kit import PlainKind
 from tests.sim.stepped import SteppedDatabase, SteppedWorkers
 
-from bastide.jobs import hands
+from bastide.jobs import hands, records
 from bastide.jobs.capacity import Capacity
 from bastide.jobs.fake import Act, FakeExecutor
 from bastide.jobs.folders import Folders
@@ -209,3 +209,14 @@ def test_lines_wait_for_the_world_and_are_given_up_for_a_bug(bench, error, statu
     bench.go_on()
     assert bench.job().status is Status.COMPLETED
     assert bench.kind.lines == lines
+
+
+def test_of_a_replica_that_begins_again_and_again_one_place_is_kept(bench):
+    for attempt in (1, 2, 3):
+        upto = (0, attempt)
+        bench.database.write(lambda c, n=attempt, u=upto: records.tell_lines(c, "job", 0, n, u))
+    places = [
+        bench.database.read(lambda c, n=attempt: records.lines_told(c, "job", 0, n))
+        for attempt in (1, 2, 3)
+    ]
+    assert places == [(0, 0), (0, 0), (0, 3)]
