@@ -22,6 +22,7 @@ test-all:
 	@tools/setup dev "$(PYTHON)"
 	@./check
 	@.venv/bin/python -m pytest --ignore tests/tidy --ignore tests/unit
+	@.venv/bin/python -m pytest -m slow tests/unit
 	@.venv/bin/python -m pytest --database postgresql tests/service
 
 check:
