@@ -117,8 +117,7 @@ class Simulation:
 def _fitting(case: Case) -> int:
     """How many evaluations a page may have: with large policies fewer than asked for, and the
     marker leads on."""
-    texts = [text for _, text in (*case.identity, *(case.boundary or ()))]
-    size = len(case.resource or "") + sum(len(text) for text in texts)
+    size = sum(len(text) for text in _texts(case))
     return max(READ_MAX // max(size, 1), 1)
 
 
@@ -132,10 +131,15 @@ def _entries(req: Params) -> Context:
     return context
 
 
+def _texts(case: Case) -> list[str]:
+    """Every policy of the case."""
+    held = [text for _, text in (*case.identity, *(case.boundary or ()))]
+    return [*held, case.resource or ""]
+
+
 def _spelled(key: str, case: Case) -> str:
     """The condition key as the policies themselves write it."""
-    texts = [text for _, text in (*case.identity, *(case.boundary or ()))]
-    for text in (*texts, case.resource or ""):
+    for text in _texts(case):
         if found := re.search(re.escape(key), text, re.IGNORECASE):
             return found.group()
     return key

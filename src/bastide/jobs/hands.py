@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from bastide.jobs.executor import Executor
 from bastide.jobs.folders import Folders
 from bastide.jobs.machine import (
-    Admit,
-    AdmitRefused,
     Collect,
     Collected,
     CollectFailed,
@@ -48,8 +46,6 @@ class Hands:
     def carry_out(self, effect: Effect, job: Job) -> list[Event]:
         """Raises when it is worth another try."""
         match effect:
-            case Admit():
-                return [AdmitRefused(INTERNAL)]
             case Prepare():
                 return [self._prepare(job)]
             case Start():

@@ -51,6 +51,19 @@ Listener = Callable[[Job], None]
 Beside = Callable[[Connection], None]
 
 
+class Logs(Protocol):
+    """Where kinds keep the lines that `Kind.logged` is told: (epoch milliseconds, text)."""
+
+    def put(
+        self,
+        account: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+        beside: Beside,
+    ) -> None: ...
+
+
 class Jobs(Protocol):
     """What the contexts above may ask for."""
 

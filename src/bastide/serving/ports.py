@@ -8,7 +8,6 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from bastide.jobs.model import Bind
-from bastide.jobs.ports import Beside
 from bastide.kernel.call import Call, Principal
 
 
@@ -87,17 +86,6 @@ class Sizes(Protocol):
     def __call__(self, instance_type: str) -> tuple[float, int]:
         """Processors and bytes of memory; ValidationException for what is not available."""
         ...
-
-
-class Logs(Protocol):
-    def put(
-        self,
-        account: str,
-        group: str,
-        stream: str,
-        events: Sequence[tuple[int, str]],
-        beside: Beside,
-    ) -> None: ...
 
 
 class MetricLog(Protocol):

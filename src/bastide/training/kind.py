@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 from bastide.db.database import Database
 from bastide.jobs import outputs
 from bastide.jobs.model import Exit, Job, Launch
-from bastide.jobs.ports import Beside, JobFailed
+from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.regions import Region
 from bastide.training import contract, records
 from bastide.training.channels import Staging
 from bastide.training.checkpoints import Checkpoints, Kept
 from bastide.training.instances import GIB
-from bastide.training.ports import Environments, Logs, MetricLog, Objects, Permits, Roles, Scanner
+from bastide.training.ports import Environments, MetricLog, Objects, Permits, Roles, Scanner
 from bastide.training.transfer import Transfer, local_name, split_uri
 
 Params = Mapping[str, Any]

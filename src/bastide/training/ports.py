@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from bastide.jobs.model import Bind
-from bastide.jobs.ports import Beside
 from bastide.kernel.call import Call, Principal
 
 
@@ -76,17 +75,6 @@ class Environments(Protocol):
     def for_image(self, uri: str) -> Runtime:
         """ValidationException naming the command that would add it."""
         ...
-
-
-class Logs(Protocol):
-    def put(
-        self,
-        account: str,
-        group: str,
-        stream: str,
-        events: Sequence[tuple[int, str]],
-        beside: Beside,
-    ) -> None: ...
 
 
 class MetricLog(Protocol):
