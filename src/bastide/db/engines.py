@@ -1,6 +1,10 @@
 """How connections are made: SQLite in WAL mode that syncs every commit, or PostgreSQL."""
 
+import fcntl
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,8 @@ from sqlalchemy.pool import QueuePool
 
 READERS_MAX = 32
 POOL_WAIT_S = 30
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
+_WAIT_S = 30  # for another's write lock
+_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
 
 
 def new_engine(url: str) -> Engine:
@@ -17,24 +22,39 @@ def new_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return _postgres(url)
     if path := make_url(url).database:
-        _make_private(Path(path))
+        _make_file(Path(path))
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=READERS_MAX,
         max_overflow=READERS_MAX,
         pool_timeout=POOL_WAIT_S,
-        connect_args={"check_same_thread": False, "timeout": 30},
+        connect_args={"check_same_thread": False, "timeout": _WAIT_S},
     )
     event.listen(engine, "connect", _sqlite_connected)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
 
 
-def _make_private(path: Path) -> None:
-    """SQLite gives its -wal and -shm files the mode of the database's own."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
+def _make_file(path: Path) -> None:
+    """A private file in WAL mode: SQLite gives its -wal and -shm files the mode of the
+    database's own. One at a time: to enter WAL mode SQLite does not wait for the others, it
+    says "database is locked" at once; and whoever closes a file drops the locks on it."""
+    with _alone_in(path.parent):
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def reader_of(engine: Engine) -> Engine:
