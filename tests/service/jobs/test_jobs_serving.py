@@ -1,12 +1,12 @@
 """Services are reached through a unix socket: their own, or a bridge to their TCP port."""
 
 import os
-import socket
 import sys
 
 import pytest
 from tests.jobs_kit import PlainKind, Site, local_executor
 
+from bastide.jobs import reach
 from bastide.jobs.model import Bind, Status
 
 PREFIX = os.path.realpath(sys.base_prefix)
@@ -28,9 +28,8 @@ UNIX = (
 
 
 def get(path):
-    with socket.socket(socket.AF_UNIX) as client:
+    with reach.connect(path) as client:
         client.settimeout(5)
-        client.connect(str(path))
         client.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
         answer = b""
         while data := client.recv(4096):
