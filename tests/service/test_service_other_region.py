@@ -12,7 +12,8 @@ EAST = "us-east-1"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, new_toml):
-    live = LiveRegion(tmp_path_factory.mktemp("east"), toml=new_toml(EAST), name=EAST).start()
+    home = tmp_path_factory.mktemp("east") / ("deep" * 25)  # unix sockets' names end at 107 bytes
+    live = LiveRegion(home, toml=new_toml(EAST), name=EAST).start()
     yield live
     live.stop()
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +33,11 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:
-            self.sock.connect(str(self._path))
+            held = os.open(self._path.parent, os.O_PATH)
+            try:  # by way of its folder: AF_UNIX names end at 107 bytes
+                self.sock.connect(f"/proc/self/fd/{held}/{self._path.name}")
+            finally:
+                os.close(held)
         except OSError:
             self.close()
             raise
