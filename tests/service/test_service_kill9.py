@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import itertools
 import random
 import tarfile
 import threading
@@ -29,6 +30,7 @@ class Load:
         self.digests: dict[str, str] = {}
         self.jobs: list[str] = []
         self._count = 0
+        self._seeds = itertools.count(SEED)  # a name asked for before a kill is never asked again
 
     def run_until(self, moment: float) -> None:
         """Work until the region dies; its death is what ends the threads."""
@@ -49,7 +51,7 @@ class Load:
             thread.join()
 
     def _loop(self, alive, step) -> None:
-        generator = random.Random(threading.get_ident())
+        generator = random.Random(next(self._seeds))
         with (
             contextlib.closing(self.region.client("s3", read_timeout=20)) as s3,
             contextlib.closing(self.region.client("sagemaker", read_timeout=20)) as sagemaker,
