@@ -21,6 +21,7 @@ from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.workshop import open_workshop
 from bastide.jobs.walls import told
+from bastide.kernel.unix_names import short_name
 from bastide.operators.agencies import AgencyRoom
 from bastide.operators.api import Operators
 from bastide.operators.environments import EnvironmentRoom
@@ -48,9 +49,8 @@ def _door_at(path: Path) -> socket.socket:
     """A unix socket that only its owner opens, in a folder that only its owner enters."""
     path.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX)
-    held = os.open(path.parent, os.O_PATH)
-    door.bind(f"/proc/self/fd/{held}/{path.name}")  # AF_UNIX names end at 107 bytes
-    os.close(held)
+    with short_name(path) as name:
+        door.bind(name)
     path.chmod(0o600)
     return door
 
@@ -200,9 +200,8 @@ class RegionProcess:
         )
         runner = web.AppRunner(operators.application(), access_log=None)
         await runner.setup()
-        await web.SockSite(
-            runner, _door_at(self._site.control_socket(self.core.region.name))
-        ).start()
+        door = _door_at(self._site.control_socket(self.core.region.name))
+        await web.SockSite(runner, door).start()
         return runner
 
     async def close(self) -> None:

@@ -3,13 +3,13 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bastide.kernel.unix_names import short_name
 from bastide.settings import Site
 
 TIMEOUT_S = 3600.0
@@ -33,11 +33,8 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:
-            held = os.open(self._path.parent, os.O_PATH)
-            try:  # by way of its folder: AF_UNIX names end at 107 bytes
-                self.sock.connect(f"/proc/self/fd/{held}/{self._path.name}")
-            finally:
-                os.close(held)
+            with short_name(self._path) as name:
+                self.sock.connect(name)
         except OSError:
             self.close()
             raise

@@ -20,6 +20,7 @@ from bastide.jobs.cgroups import Group, Hierarchies
 from bastide.jobs.executor import Attempt, Report
 from bastide.jobs.model import Exit, Launch, Limits
 from bastide.kernel.clock import Clock, SystemClock
+from bastide.kernel.unix_names import short_name
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +108,8 @@ class LocalExecutor:
         door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         path = self.folder / "poke.sock"
         path.unlink(missing_ok=True)
-        held = os.open(self.folder, os.O_PATH)
-        door.bind(f"/proc/self/fd/{held}/{path.name}")  # AF_UNIX names end at 107 bytes
-        os.close(held)
+        with short_name(path) as name:
+            door.bind(name)
         listener = threading.Thread(target=_listen, args=(door, poke), daemon=True, name="pokes")
         self._state["door"], self._state["listener"] = door, listener
         listener.start()

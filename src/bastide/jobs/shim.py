@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from bastide.jobs import bridge, cgroups, namespaces, outlog, proctree
+from bastide.kernel.unix_names import short_name
 
 READ_MAX = 1024 * 1024
 TICK_S = 0.25
@@ -332,15 +333,8 @@ class Shim:
 
     def _poke(self) -> None:
         """Wake the runner, if there is one; it looks by itself now and then anyway."""
-        try:
-            fd = os.open(os.path.dirname(self._spec["poke"]), os.O_PATH)
-            name = os.path.basename(self._spec["poke"])
-            self._pokes.sendto(self._spec["key"].encode(), f"/proc/self/fd/{fd}/{name}")
-        except OSError:
-            return
-        finally:
-            with contextlib.suppress(OSError, UnboundLocalError):
-                os.close(fd)
+        with contextlib.suppress(OSError), short_name(self._spec["poke"]) as name:
+            self._pokes.sendto(self._spec["key"].encode(), name)
 
 
 def _disk_use(home: str) -> Iterator[int | None]:

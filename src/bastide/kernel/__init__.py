@@ -1,1 +1,2 @@
-"""What everything else stands on: clock, ids, names, errors. No I/O, no other context."""
+"""What everything else stands on: clock, ids, names, errors. It reads and writes nothing, and
+knows no other context."""
