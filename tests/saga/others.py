@@ -103,7 +103,7 @@ class PullModel(Story):
     def state(self):
         shelf = self.folder / "models"
         found = [each.relative_to(shelf) for each in shelf.rglob("*") if each.is_file()]
-        there = {str(each): 1 for each in found if each.parts[0] not in {".partial", ".lock"}}
+        there = {str(each): 1 for each in found if each.parts[0] != ".partial"}
         return self.rows() | there | {"cards": len(self.models.cards())}
 
     def leftovers(self):

@@ -1,7 +1,10 @@
 """Small files that survive `kill -9` and power loss: written aside, synced, then named."""
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -34,6 +37,17 @@ def folder(path: Path, mode: int = 0o700) -> None:
     if not path.is_dir():
         path.mkdir(mode=mode, parents=True, exist_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Wait until nobody else, of any process, is within the same block for this folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

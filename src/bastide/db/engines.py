@@ -1,15 +1,14 @@
 """How connections are made: SQLite in WAL mode that syncs every commit, or PostgreSQL."""
 
-import fcntl
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
+
+from bastide.db import durable
 
 READERS_MAX = 32
 POOL_WAIT_S = 30
@@ -40,21 +39,11 @@ def _make_file(path: Path) -> None:
     """A private file in WAL mode: SQLite gives its -wal and -shm files the mode of the
     database's own. One at a time: to enter WAL mode SQLite does not wait for the others, it
     says "database is locked" at once; and whoever closes a file drops the locks on it."""
-    with _alone_in(path.parent):
+    with durable.alone_in(path.parent):
         path.touch(mode=0o600)
         path.chmod(0o600)
         with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
 
 
 def reader_of(engine: Engine) -> Engine:

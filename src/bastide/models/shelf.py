@@ -4,7 +4,6 @@ Nothing is admitted whose size or sha256 differs from what was pinned; a folder 
 one rename, after everything in it was synced.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -74,12 +73,8 @@ class Shelf:
     def lock(self) -> Iterator[None]:
         """One at a time changes the shelf; regions of one machine may share it."""
         durable.folder(self.folder)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with durable.alone_in(self.folder):
             yield
-        finally:
-            os.close(descriptor)
 
     def _publish(self, facts: Facts, file: Path) -> None:
         aside = self.folder / ".partial" / f"{facts.sha256}.new"
