@@ -1,16 +1,13 @@
 """SageMaker, logs and metrics, joined to jobs and to the store."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bastide.app.core import Core
 from bastide.app.identity import Identity, TagsOf
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
-from bastide.db import Database
 from bastide.evidence.events import Events
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
@@ -33,10 +30,18 @@ from bastide.serving.settling import Settler
 from bastide.serving.shelf import Shelf
 from bastide.training import instances, training_jobs
 from bastide.training import kind as training_kind
+from bastide.training import records as training_records
 from bastide.training.checkpoints import CheckpointSync
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
 from bastide.training.tags import Tags, TagStore
+
+TAGGABLE = {
+    "training-job": training_records.training_jobs,
+    "model": serving_records.models,
+    "endpoint-config": serving_records.configs,
+    "endpoint": serving_records.endpoints,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +153,7 @@ def _sagemaker(
             environments=environments,
             machine=machine,
         ),
-        Tags(database=database, nouns=_taggable(database)),
+        Tags(database=database, nouns=TAGGABLE),
         ServedModels(shelf=served, roles=roles, environments=environments),
         EndpointConfigs(
             shelf=Shelf(
@@ -170,22 +175,6 @@ def _sagemaker(
             tags=tags,
         ),
     ]
-
-
-def _taggable(database: Database) -> dict[str, Callable[[str, str], bool]]:
-    """The nouns of SageMaker that carry tags, each with whether one exists."""
-
-    def stored(table: Any, noun: str) -> Callable[[str, str], bool]:
-        return lambda account, name: database.read(
-            lambda c: serving_records.has_arn(c, table, account, f"{noun}/{name}")
-        )
-
-    return {
-        "training-job": lambda account, name: training_jobs.exists(database, account, name),
-        "model": stored(serving_records.models, "model"),
-        "endpoint-config": stored(serving_records.configs, "endpoint-config"),
-        "endpoint": stored(serving_records.endpoints, "endpoint"),
-    }
 
 
 def tag_sources(core: Core, store: Store) -> dict[str, TagsOf]:

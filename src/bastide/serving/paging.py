@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from bastide.db.database import Database
-from bastide.db.listing import Listing, listed
+from bastide.db.named import Listing, listed
 from bastide.kernel.call import Call
 from bastide.kernel.clock import epoch_ms
 from bastide.logs import tokens

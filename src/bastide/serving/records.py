@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from bastide.db.named import exists
 from bastide.db.schema import metadata
 from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource
 
@@ -60,16 +61,10 @@ def find(c: Connection, table: Table, account: str, name: str) -> Resource | Non
 
 def add(c: Connection, table: Table, new: Resource) -> bool:
     """False if the name is taken."""
-    if _is_taken(c, table, new.account, new.arn):
+    if exists(c, table, new.account, new.arn):
         return False
     c.execute(insert(table).values(**{**asdict(new), "request": json.dumps(new.request)}))
     return True
-
-
-def _is_taken(c: Connection, table: Table, account: str, arn: str) -> bool:
-    """In any case of its letters: tags and policies go by the ARN, which has lower ones only."""
-    mine = (table.c.account == account) & (table.c.arn == arn)
-    return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
 
 
 def remove(c: Connection, table: Table, account: str, name: str) -> Resource | None:
@@ -77,11 +72,6 @@ def remove(c: Connection, table: Table, account: str, name: str) -> Resource | N
     found = find(c, table, account, name)
     c.execute(delete(table).where(table.c.account == account, table.c.name == name))
     return found
-
-
-def has_arn(c: Connection, table: Table, account: str, resource: str) -> bool:
-    mine = (table.c.account == account) & table.c.arn.endswith(f":{resource}", autoescape=True)
-    return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
 
 
 def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:
@@ -92,7 +82,7 @@ def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:
 
 def add_endpoint(c: Connection, new: Endpoint) -> bool:
     """False if the name is taken."""
-    if _is_taken(c, endpoints, new.account, new.arn):
+    if exists(c, endpoints, new.account, new.arn):
         return False
     c.execute(insert(endpoints).values(_values(new)))
     return True

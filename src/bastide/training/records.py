@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from bastide.db import listing
-from bastide.db.listing import Listing
+from bastide.db import named
+from bastide.db.named import Listing
 from bastide.db.schema import metadata
 
 training_jobs = Table(
@@ -78,17 +78,9 @@ def find(c: Connection, account: str, name: str) -> TrainingRow | None:
     return None if row is None else _row(row)
 
 
-def has_arn(c: Connection, account: str, resource: str) -> bool:
-    t = training_jobs.c
-    mine = (t.account == account) & t.arn.endswith(f":{resource}", autoescape=True)
-    return c.execute(select(t.name).where(mine).limit(1)).first() is not None
-
-
 def add(c: Connection, new: TrainingRow) -> bool:
-    """False if the name is taken, in any case: tags and policies go by its ARN, which has none."""
-    t = training_jobs.c
-    same = select(t.name).where(t.account == new.account, t.arn == new.arn).limit(1)
-    if c.execute(same).first() is not None:
+    """False if the name is taken."""
+    if named.exists(c, training_jobs, new.account, new.arn):
         return False
     values = {
         "account": new.account,
@@ -124,7 +116,7 @@ def _set(c: Connection, account: str, name: str, **values: Any) -> None:
 
 
 def listed(c: Connection, account: str, page: Listing) -> list[TrainingRow]:
-    return [_row(row) for row in listing.listed(c, training_jobs, account, page)]
+    return [_row(row) for row in named.listed(c, training_jobs, account, page)]
 
 
 def put_metric(c: Connection, account: str, job: str, name: str, value: float, at_ms: int) -> None:

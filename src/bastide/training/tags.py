@@ -1,15 +1,16 @@
 """Tags of SageMaker's resources, of training and of serving alike.
 
-`nouns` says for each kind of ARN whether the account has a resource of that name; `app.py` fills
-it, so that this one class owns AddTags, ListTags and DeleteTags.
+`nouns` says for each kind of ARN in which table its resources are; `app.py` fills it, so that this
+one class owns AddTags, ListTags and DeleteTags.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
+from bastide.db import named
 from bastide.db.database import Database
 from bastide.kernel import arns
 from bastide.kernel.call import Call
@@ -19,7 +20,6 @@ from bastide.training import records
 
 Params = dict[str, Any]
 TAGS_MAX = 50
-Exists = Callable[[str, str], bool]  # account, name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class TagStore:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
     database: Database
-    nouns: Mapping[str, Exists]  # "training-job" → whether it exists
+    nouns: Mapping[str, Table]  # by "training-job", …
 
     @operation("ResourceArn", "Tags")
     def add_tags(self, call: Call, req: Params) -> Params:
@@ -85,11 +85,13 @@ class Tags:
     def _own(self, call: Call, text: str) -> str:
         """The ARN, if it names something of the caller's account. All else answers alike."""
         mine = arns.regional(call.region, "sagemaker", call.account, "")
-        noun, _, name = text.removeprefix(mine).partition("/")
-        exists = self.nouns.get(noun)
-        if not text.startswith(mine) or exists is None or not exists(call.account, name):
+        table = self.nouns.get(text.removeprefix(mine).partition("/")[0])
+        if table is None or not self._is_there(table, call.account, text):
             raise ServiceError("ValidationException", "Requested resource not found.")
         return text
+
+    def _is_there(self, table: Table, account: str, arn: str) -> bool:
+        return self.database.read(lambda c: named.exists(c, table, account, arn))
 
 
 def checked_tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
-from bastide.db.listing import Listing
+from bastide.db.named import Listing
 from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
 from bastide.jobs.ports import JobFailed, Jobs
 from bastide.kernel import arns
@@ -229,11 +229,6 @@ class TrainingJobs:
 
 def job_id(account: str, name: str) -> str:
     return f"training/{account}/{name}"
-
-
-def exists(database: Database, account: str, name: str) -> bool:
-    """For tags. Names in ARNs are in lower case."""
-    return database.read(lambda c: records.has_arn(c, account, f"training-job/{name}"))
 
 
 def _wall_s(req: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from tests.sagefakes import (
 
 from bastide.logs.events import LogEvents
 from bastide.logs.sink import LogSink, MetricSink
-from bastide.training import training_jobs
+from bastide.training import records
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
 from bastide.training.tags import Tags
@@ -41,10 +41,7 @@ def world(database):
             metrics=metrics, scanner=scanner,
         )  # fmt: skip
         events = LogEvents(database=database, clock=clock)
-        tags = Tags(
-            database=database,
-            nouns={"training-job": lambda a, n: training_jobs.exists(database, a, n)},
-        )
+        tags = Tags(database=database, nouns={"training-job": records.training_jobs})
 
         def describe(self, name="Job-1", account=ONE):
             return self.api.describe_training_job(call(account=account), {"TrainingJobName": name})

@@ -1,4 +1,9 @@
-"""One page of the rows of an account, as SageMaker lists them: filtered, sorted, gone on with."""
+"""Rows that an account gives names, in tables with the columns `account`, `name` and `arn`: whether
+one is there, and a page of them as SageMaker lists them: filtered, sorted, gone on with.
+
+Whether a name is taken is asked by its ARN, which has lower letters only: tags and policies go by
+that, so what differs in case alone is one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +25,12 @@ class Listing:
     bounds: Sequence[tuple[str, str, int]] = ()  # (column, "after" or "before", milliseconds)
 
 
+def exists(c: Connection, table: Table, account: str, arn: str) -> bool:
+    mine = (table.c.account == account) & (table.c.arn == arn)
+    return c.execute(select(table.c.name).where(mine).limit(1)).first() is not None
+
+
 def listed(c: Connection, table: Table, account: str, page: Listing) -> list[Row[Any]]:
-    """Rows of a table with the columns `account` and `name`."""
     t = table.c
     asked = select(table).where(t.account == account, *_filters(table, page))
     by = t[page.order]
