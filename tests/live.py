@@ -136,6 +136,13 @@ class LiveRegion:
         self.agency(name)
         return next(row for row in self.control.get("/agencies") if row["name"] == name)
 
+    def s3(self, bucket: str, agency: str = "demo", **config: Any) -> Any:
+        """An S3 client of that agency, with a bucket that is made now."""
+        client = self.client("s3", agency, **config)
+        where = {"LocationConstraint": self.name}
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        return client
+
     def client(self, service: str, agency: str = "demo", **config: Any) -> Any:
         """A boto3 client of that agency's administrator, over TLS."""
         env = self.agency(agency)

@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.live import NAME
 
 BUCKET = "counter"
 BOUNDARY = "AaB03x"
@@ -16,9 +15,7 @@ TAGS = "<Tagging><TagSet><Tag><Key>a</Key><Value>b &amp; c</Value></Tag></TagSet
 
 @pytest.fixture(scope="module")
 def s3(region):
-    client = region.client("s3", "poster", signature_version="s3v4")
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": NAME})
-    return client
+    return region.s3(BUCKET, "poster", signature_version="s3v4")
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

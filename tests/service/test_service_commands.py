@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.live import NAME
 from tests.unit.test_documented import TALKS, commands
 from typer.testing import CliRunner
 
@@ -37,9 +36,7 @@ ELSEWHERE = {
 @pytest.fixture
 def account(own_region):
     """That of an agency `second`, which has stored something."""
-    s3 = own_region.client("s3", "second")
-    s3.create_bucket(Bucket="second", CreateBucketConfiguration={"LocationConstraint": NAME})
-    s3.put_object(Bucket="second", Key="k", Body=b"x")
+    own_region.s3("second", "second").put_object(Bucket="second", Key="k", Body=b"x")
     return own_region.account("second")["account_id"]
 
 

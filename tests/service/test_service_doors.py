@@ -86,8 +86,7 @@ def test_plain_http_where_it_is_asked_for(tmp_path):
     try:
         assert site.status["endpoint"].startswith("http://localhost:")
         assert "AWS_CA_BUNDLE" not in site.agency("demo")
-        s3 = site.client("s3")
-        s3.create_bucket(Bucket="plain", CreateBucketConfiguration={"LocationConstraint": NAME})
+        s3 = site.s3("plain")
         s3.put_object(Bucket="plain", Key="k", Body=b"content")
         assert s3.get_object(Bucket="plain", Key="k")["Body"].read() == b"content"
     finally:

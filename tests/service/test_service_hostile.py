@@ -7,7 +7,6 @@ import os
 import tarfile
 
 import pytest
-from tests.live import NAME
 from tests.service.test_service_slice import IMAGE, tar
 from tests.waiting import wait_for
 
@@ -23,8 +22,7 @@ DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime
 
 @pytest.fixture(scope="module")
 def site(trained_region):
-    s3 = trained_region.client("s3", "hostile")
-    s3.create_bucket(Bucket="hostile", CreateBucketConfiguration={"LocationConstraint": NAME})
+    trained_region.s3("hostile", "hostile")
     return trained_region
 
 

@@ -24,8 +24,7 @@ READ = {
 
 @pytest.fixture(scope="module")
 def site(region):
-    s3 = region.client("s3", "who")
-    s3.create_bucket(Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": NAME})
+    s3 = region.s3("guarded", "who")
     for key in ("open/a", "shut/a"):
         s3.put_object(Bucket="guarded", Key=key, Body=b"content")
     return region

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.live import NAME
 
 SMALL = 150  # more than one batch of data keys
 BIG = bytes(range(256)) * 1024
@@ -12,9 +11,7 @@ BIG = bytes(range(256)) * 1024
 
 @pytest.fixture
 def s3(own_region):
-    made = own_region.client("s3")
-    made.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": NAME})
-    return made
+    return own_region.s3("kept")
 
 
 def put(s3, datas):

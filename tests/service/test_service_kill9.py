@@ -11,7 +11,6 @@ import time
 
 import pytest
 from botocore.exceptions import BotoCoreError
-from tests.live import NAME
 from tests.service.test_service_slice import IMAGE
 from tests.waiting import wait_for
 
@@ -97,9 +96,7 @@ def test_nothing_is_lost_and_nothing_runs_twice(own_region):
     region = own_region
     region.cli("env", "build", "sklearn")
     role = region.account("demo")["role_arn"]
-    region.client("s3").create_bucket(
-        Bucket="killed", CreateBucketConfiguration={"LocationConstraint": NAME}
-    )
+    region.s3("killed")
     load, moments = Load(region, role), random.Random(SEED)
     for _ in range(KILLS):
         load.run_until(time.monotonic() + moments.uniform(0.02, 0.6))

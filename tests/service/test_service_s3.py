@@ -13,9 +13,7 @@ BUCKET = "shelf"
 
 @pytest.fixture(scope="module")
 def s3(region):
-    client = region.client("s3", "shelver")
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": NAME})
-    return client
+    return region.s3(BUCKET, "shelver")
 
 
 def refused(call, code, status, **request):

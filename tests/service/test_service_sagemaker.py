@@ -4,7 +4,6 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.live import NAME
 from tests.service.test_service_slice import IMAGE, tar
 from tests.waiting import wait_for
 
@@ -28,8 +27,7 @@ def output_fn(prediction, accept):
 @pytest.fixture(scope="module")
 def site(trained_region):
     region = trained_region
-    s3 = region.client("s3", "ml")
-    s3.create_bucket(Bucket="learning", CreateBucketConfiguration={"LocationConstraint": NAME})
+    s3 = region.s3("learning", "ml")
     for name in ("one", "two"):
         model = tar({"name": name.encode(), "code/inference.py": SERVE})
         s3.put_object(Bucket="learning", Key=f"{name}.tar.gz", Body=model)

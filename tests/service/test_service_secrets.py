@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.live import NAME
 from tests.service.test_service_slice import IMAGE
 from tests.waiting import wait_for
 
@@ -22,8 +21,7 @@ SMOL = "bastide.smollm2-135m-instruct-v1:0"
 
 @pytest.fixture(scope="module")
 def site(trained_region):
-    s3 = trained_region.client("s3", "secretive")
-    s3.create_bucket(Bucket="secretive", CreateBucketConfiguration={"LocationConstraint": NAME})
+    trained_region.s3("secretive", "secretive")
     return trained_region
 
 

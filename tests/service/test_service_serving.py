@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from tests.images import file, image, layer, link, python_entries, shell_entries
-from tests.live import NAME
 from tests.waiting import wait_for
 
 URI = "registry.example/team/mine:1"
@@ -44,8 +43,7 @@ def tarball(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(region, tarball):
     region.cli("env", "import-oci", str(tarball), "--name", URI)
-    bucket = {"CreateBucketConfiguration": {"LocationConstraint": NAME}}
-    region.client("s3", "own").create_bucket(Bucket="own-image", **bucket)
+    region.s3("own-image", "own")
     made = Site(region)
     yield made
     made.close()

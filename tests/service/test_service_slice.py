@@ -38,10 +38,7 @@ def test_who_am_i(region):
 
 
 def test_store_and_read_back(region):
-    s3 = region.client("s3")
-    s3.create_bucket(
-        Bucket="slice", CreateBucketConfiguration={"LocationConstraint": "us-gov-west-1"}
-    )
+    s3 = region.s3("slice")
     s3.put_object(Bucket="slice", Key="a/../b ü+c.txt", Body=b"hello" * 1000)
     assert s3.get_object(Bucket="slice", Key="a/../b ü+c.txt")["Body"].read() == b"hello" * 1000
     listed = s3.list_objects_v2(Bucket="slice")
@@ -52,10 +49,7 @@ def test_store_and_read_back(region):
 def trained(trained_region):
     region = trained_region
     account = region.account("demo")["account_id"]
-    s3, sagemaker = region.client("s3"), region.client("sagemaker")
-    s3.create_bucket(
-        Bucket="jobs", CreateBucketConfiguration={"LocationConstraint": "us-gov-west-1"}
-    )
+    s3, sagemaker = region.s3("jobs"), region.client("sagemaker")
     s3.put_object(Bucket="jobs", Key="train/t.csv", Body=b"1,2\n3,4\n")
     s3.put_object(Bucket="jobs", Key="code/sourcedir.tar.gz", Body=tar({"train.py": TRAIN}))
     sagemaker.create_training_job(
@@ -133,9 +127,7 @@ def test_prove(trained, trained_region):
 
 
 def test_agencies_do_not_see_each_other(region):
-    region.client("s3").create_bucket(
-        Bucket="private", CreateBucketConfiguration={"LocationConstraint": "us-gov-west-1"}
-    )
+    region.s3("private")
     other = region.client("s3", "other")
     with pytest.raises(other.exceptions.NoSuchBucket):
         other.list_objects_v2(Bucket="private")
