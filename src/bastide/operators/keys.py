@@ -47,7 +47,7 @@ class KeyRoom:
 
     def check_confirmed(self, agency: str, keys: Sequence[KeyState], confirm: str) -> None:
         """Raises ServiceError that says what would be lost, unless the account is named."""
-        account = self._account(agency)
+        account = keys[0].account
         if confirm != account:
             lost = self._opened(keys)
             raise ServiceError(
