@@ -1,13 +1,14 @@
 """Agencies, IAM and STS joined with real policies, for tests of their handler methods."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from bastide.identity.access_keys import AccessKeys, KeyMaker, KnownKeys, ServiceSpecificCredentials
 from bastide.identity.account import Account
 from bastide.identity.agencies import Agencies
+from bastide.identity.clearances import Clearances
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
 from bastide.identity.entities import Entities
@@ -29,6 +30,8 @@ from bastide.keys.keyring import Keyring
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import NoResourceFacts, Stored
+from bastide.policy.walls import Walls
+from tests.labels_kit import CEILING, labelling
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 SERVICE = "sagemaker.amazonaws.com"
@@ -68,12 +71,21 @@ class Site:
         self.policies = ManagedPolicies(entities=entities)
         self.keys = AccessKeys(entities=entities, maker=maker)
         self.service_keys = ServiceSpecificCredentials(entities=entities, maker=maker)
-        self.sessions = Sessions(directory=self.directory, checks=self.checks, tokens=self.tokens)
+        self.clearances = clearances = Clearances(
+            directory=self.directory,
+            labelling=replace(labelling(), default_of=self.directory.label_of),
+            clock=self.clock,
+        )
+        self.sessions = Sessions(
+            directory=self.directory, checks=self.checks, tokens=self.tokens, clearances=clearances
+        )
         self.simulation = Simulation(directory=self.directory, checks=self.checks)
         self.credentials = KnownCredentials(
-            directory=self.directory, maker=maker, tokens=self.tokens
+            directory=self.directory, maker=maker, tokens=self.tokens, clearances=clearances
         )
-        self.service_roles = ServiceRoles(directory=self.directory, checks=self.checks)
+        self.service_roles = ServiceRoles(
+            directory=self.directory, checks=self.checks, clearances=clearances
+        )
 
     def administrator(self, name):
         agency = self.agencies.find(name) or self.agencies.create(name)
@@ -117,7 +129,10 @@ def refused(code, work, *args, **more):
 def site_at(database, folder):
     clock, ids, keyring = ManualClock(), SeededIds(1), Keyring(folder / "keys")
     directory = Directory(region=REGION, database=database)
-    authorizer = PolicyAuthorizer(stored=Stored(principals=directory, resources=NoResourceFacts()))
+    authorizer = PolicyAuthorizer(
+        walls=Walls(ceiling=CEILING),
+        stored=Stored(principals=directory, resources=NoResourceFacts()),
+    )
     checks = PolicyChecks(authorizer=authorizer)
     entities = Entities(directory=directory, database=database, checks=checks, clock=clock, ids=ids)
     return Site(

@@ -28,6 +28,7 @@ from bastide.models.aliases import Aliases
 from bastide.models.catalogue import Models
 from bastide.models.model import Entry, Source
 from bastide.models.shelf import Shelf
+from tests.labels_kit import UNCLASSIFIED
 
 GOV = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ACCOUNT, OTHER = "111111111111", "222222222222"
@@ -39,7 +40,7 @@ def call(operation: str = "bedrock-runtime.Converse", account: str = ACCOUNT) ->
     principal = Principal(
         account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
         kind=PrincipalKind.USER, issuer_arn=f"arn:aws-us-gov:iam::{account}:user/u", name="u",
-        access_key_id="AKIA",
+        access_key_id="AKIA", **UNCLASSIFIED,
     )  # fmt: skip
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     return Call(operation=operation, region=GOV, principal=principal, request_id="r", time=moment)

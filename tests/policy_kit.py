@@ -10,6 +10,8 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.ports import Stored
+from bastide.policy.walls import Walls
+from tests.labels_kit import CEILING, UNCLASSIFIED, US
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ME, OTHER = "111122223333", "444455556666"
@@ -36,7 +38,13 @@ class Held:
 
     tagged: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → tags
 
-    def tags(self, account, resource, version):
+    labels: dict[str, str] = field(default_factory=dict)  # ARN → marking
+
+    def label(self, principal, resource, version):
+        marking = self.labels.get(resource)
+        return US.parse(marking) if marking else None
+
+    def tags(self, principal, resource, version):
         return self.tagged.get(resource, {})
 
     def policies_of(self, account, issuer_arn):
@@ -52,7 +60,7 @@ class Held:
     def trust_policy(self, account, role_arn):
         return self.trust.get(role_arn)
 
-    def bucket_policy(self, account, bucket):
+    def bucket_policy(self, principal, bucket):
         return self.buckets.get(bucket)
 
     def models(self, region, account, identifier):
@@ -65,7 +73,9 @@ class Desk:
 
     def __init__(self, *statements, **held):
         self.held = Held(policies={USER: [document(*statements)]}, **held)
-        self.authorizer = PolicyAuthorizer(stored=Stored(principals=self.held, resources=self.held))
+        self.authorizer = PolicyAuthorizer(
+            walls=Walls(ceiling=CEILING), stored=Stored(principals=self.held, resources=self.held)
+        )
 
     def refusal(self, operation, params, **call_facts):
         """None if the call is allowed, else the error, after names are in their one spelling."""
@@ -89,6 +99,7 @@ def principal(**changes):
         "issuer_arn": USER,
         "name": "ann",
         "access_key_id": "AKIAANN",
+        **UNCLASSIFIED,
     }
     return Principal(**values | changes)
 

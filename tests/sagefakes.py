@@ -11,6 +11,7 @@ from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
+from tests.labels_kit import UNCLASSIFIED
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ONE, OTHER = "111122223333", "444455556666"
@@ -22,7 +23,7 @@ def principal(account=ONE):
     arn = f"arn:aws-us-gov:iam::{account}:role/R"
     return Principal(
         account=account, arn=arn, user_id="U", kind=PrincipalKind.SESSION, issuer_arn=arn,
-        name="R", access_key_id="A",
+        name="R", access_key_id="A", **UNCLASSIFIED,
     )  # fmt: skip
 
 
@@ -109,17 +110,20 @@ class FakeObjects:
 
     held: dict = field(default_factory=dict)
 
-    def open(self, account, bucket, key):
+    def open(self, who, bucket, key):
+        account = who.account
         if (account, bucket, key) not in self.held:
             raise ServiceError("NoSuchKey", "The specified key does not exist.")
         data = self.held[account, bucket, key]
         return Stored(key, len(data)), iter([data[:3], data[3:]])
 
-    def put(self, account, bucket, key, chunks, content_type="binary/octet-stream"):
+    def put(self, who, bucket, key, chunks, content_type="binary/octet-stream"):
+        account = who.account
         self.held[account, bucket, key] = b"".join(chunks)
         return Stored(key, len(self.held[account, bucket, key]))
 
-    def listing(self, account, bucket, prefix):
+    def listing(self, who, bucket, prefix):
+        account = who.account
         for where in sorted(self.held):
             if where[:2] == (account, bucket) and where[2].startswith(prefix):
                 yield Stored(where[2], len(self.held[where]))
@@ -131,7 +135,7 @@ class FakeRoles:
         if role_arn.split(":")[4] != call.account:
             raise ServiceError("AccessDeniedException", "iam:PassRole")
 
-    def assume_for_service(self, account, role_arn, service):
+    def assume_for_service(self, account, role_arn, service, marking):
         return principal(account)
 
 

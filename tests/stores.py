@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import BytesBody, Call, EmptyBody, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
@@ -30,6 +31,7 @@ from bastide.store.shelf import Shelf
 from bastide.store.tagging import Tagging
 from bastide.store.upkeep import Upkeep
 from bastide.store.versioning import Versioning
+from tests.labels_kit import UNCLASSIFIED, US, labelling
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ALICE, BOB = "111111111111", "222222222222"
@@ -110,14 +112,16 @@ class Store:
             blobs=self.blobs, keyring=self.keyring, clock=clock, ids=ids, hashing=self.hashing,
             buffers=Buffers(),
         )  # fmt: skip
+        self.labels = LabelsInUse(database, US)
         self.shelf = shelf = Shelf(
             database=database,
             content=self.content,
             clock=clock,
             ids=ids,
-            label_of=lambda account, bucket, tags: "",
+            labelling=labelling(),
+            labels=self.labels,
         )
-        doors = Doors(database=database, access=self.access)
+        doors = Doors(database=database, labels=self.labels, access=self.access)
         self.upkeep = Upkeep(database=database, blobs=self.blobs, keyring=self.keyring)
         self.space = ObjectSpace(shelf=shelf)
         documents = FakeDocuments()
@@ -143,7 +147,7 @@ class Store:
         stream = BytesBody(stream) if isinstance(stream, bytes) else stream
         principal = Principal(
             account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
-            kind=PrincipalKind.USER, issuer_arn="i", name="u", access_key_id="AKIA",
+            kind=PrincipalKind.USER, issuer_arn="i", name="u", access_key_id="AKIA", **UNCLASSIFIED,
         )  # fmt: skip
         call = Call(
             operation=f"s3.{method}", region=REGION, principal=principal, request_id="r",

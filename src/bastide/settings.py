@@ -58,7 +58,9 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     port: Port = 8443
     plain_http: bool = False
     database: str = ""
+    scheme: str = "us"
     default_label: str = "U"
+    ceiling: str = ""
     handler_threads: Positive = 32
     upload_threads: Positive = 64
     host_names: list[str] = []

@@ -5,6 +5,7 @@ from concurrent.futures import wait
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.labels_kit import UNCLASSIFIED
 
 from bastide.audit.log import MerkleLog
 from bastide.audit.signing import load_signer
@@ -28,7 +29,7 @@ def call(account=A, operation="sagemaker.CreateModel", user="user/ann", number=0
     arn = f"arn:aws-us-gov:iam::{account}:{user}"
     principal = Principal(
         account=account, arn=arn, user_id="AIDAX:s", kind=PrincipalKind.USER, issuer_arn=arn,
-        name="ann", access_key_id=f"AKIA{account}",
+        name="ann", access_key_id=f"AKIA{account}", **UNCLASSIFIED,
     )  # fmt: skip
     return Call(
         operation=operation, region=REGION, principal=principal, request_id=f"r{number}",

@@ -46,7 +46,7 @@ class People:
     def execution_role(self, account: str) -> Principal:
         """As SageMaker is, when it works for a job."""
         arn = arns.iam(self.region.core.region, account, f"role/{ROLE}")
-        return self.region.identity.roles.assume_for_service(account, arn, SERVICE)
+        return self.region.identity.roles.assume_for_service(account, arn, SERVICE, "U")
 
     def narrowed(self, admin: Principal) -> Principal:
         """A session of a role that may everything, narrowed by a session policy."""

@@ -7,12 +7,16 @@ from bastide.audit.log import MerkleLog
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
 from bastide.db import Database, durable
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.db.migrate import migrate
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
+from bastide.kernel.labels import scheme as schemes
+from bastide.kernel.labels.labelling import Labelling
+from bastide.kernel.labels.scheme import MarkingError, SchemeError
 from bastide.kernel.regions import Region
 from bastide.keys.keyring import Keyring
-from bastide.settings import RegionSettings, Site
+from bastide.settings import RegionSettings, SettingsError, Site
 from bastide.wire.model import region as region_named
 
 
@@ -27,6 +31,8 @@ class Core:
     ids: SystemIds
     database: Database
     keyring: Keyring
+    labelling: Labelling
+    labels: LabelsInUse
     log: MerkleLog
     trail: AuditTrail
 
@@ -39,6 +45,7 @@ def open_core(site: Site, name: str) -> Core:
     """Open the database, the keys and the audit log; refuses a log that is not what was signed."""
     home = site.region_home(name)
     settings = site.settings.region(name)
+    labelling = labelling_of(settings, site)
     durable.folder(home)
     url = settings.database or f"sqlite:///{home / 'region.db'}"
     migrate(url)
@@ -56,6 +63,23 @@ def open_core(site: Site, name: str) -> Core:
         ids=ids,
         database=database,
         keyring=Keyring(home / "keys"),
+        labelling=labelling,
+        labels=LabelsInUse(database, labelling.scheme),
         log=log,
         trail=AuditTrail(log, clock, ids),
     )
+
+
+def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
+    """The region's labels. Raises SettingsError where its scheme, default and ceiling do not go
+    together."""
+    own = None if settings.scheme in schemes.PACKAGED else site.home / settings.scheme
+    try:
+        scheme = schemes.load(settings.scheme, own)
+        default = scheme.parse(settings.default_label)
+        ceiling = scheme.clearance(settings.ceiling or settings.default_label)
+    except (SchemeError, MarkingError, OSError) as error:
+        raise SettingsError(f"The region's labels: {error}") from error
+    if not ceiling.dominates(default):
+        raise SettingsError(f"default_label {default} is above the region's ceiling {ceiling}.")
+    return Labelling(scheme=scheme, ceiling=ceiling, default=default)

@@ -1,7 +1,7 @@
 """Identity and policy, joined: who is it, and what may they."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bastide.app.core import Core
 from bastide.identity.access_keys import (
@@ -12,6 +12,7 @@ from bastide.identity.access_keys import (
 )
 from bastide.identity.account import Account
 from bastide.identity.agencies import Agencies
+from bastide.identity.clearances import Clearances
 from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory, Memory
 from bastide.identity.entities import Entities
@@ -25,39 +26,54 @@ from bastide.identity.simulation import Simulation
 from bastide.identity.tokens import SessionTokens
 from bastide.identity.users import Users
 from bastide.kernel import arns
+from bastide.kernel.call import Principal
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 from bastide.models.catalogue import Models
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import Stored
+from bastide.policy.walls import Walls
 from bastide.store.objects_api import ObjectSpace
 
-TagsOf = Callable[[str, str, str | None], Mapping[str, str]]
+TagsOf = Callable[[Principal, str, str | None], Mapping[str, str]]
+LabelOf = Callable[[Principal, str, str | None], Label | None]
 
 
 class ResourceSources:
     """What the authorizer asks about resources; their owners are made after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, labelling: Labelling) -> None:
         self.space: ObjectSpace | None = None
         self.catalogue: Models | None = None
         self.tagged: dict[str, TagsOf] = {}  # by service
+        self.labelled: dict[str, LabelOf] = {}  # by service
+        self._labelling = labelling
         self._memory = Memory()
 
-    def bucket_policy(self, account: str, bucket: str) -> str | None:
+    def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
         """From memory: it is asked for at every call of S3."""
         space = self.space
         assert space is not None
-        found = self._memory.get((account, bucket), lambda: (space.bucket_policy(account, bucket),))
-        return found[0]
+        key = (principal.account, principal.session, bucket)
+        return self._memory.get(key, lambda: (space.bucket_policy(principal, bucket),))[0]
 
-    def forget_bucket(self, account: str, bucket: str) -> None:
-        self._memory.forget_key((account, bucket))
+    def forget_buckets(self, account: str) -> None:
+        self._memory.forget(account)
 
-    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
+    def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
         arn = arns.parse(resource)
         read = self.tagged.get(arn.service) if arn else None
-        return read(account, resource, version) if read else {}
+        return read(principal, resource, version) if read else {}
+
+    def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
+        """What no service gives a label of its own has its agency's default."""
+        arn = arns.parse(resource)
+        read = self.labelled.get(arn.service) if arn else None
+        if read is not None:
+            return read(principal, resource, version)
+        return self._labelling.of_account(principal.account)
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
         assert self.catalogue is not None
@@ -73,7 +89,7 @@ class BucketPolicyCheck:
     resources: ResourceSources
 
     def changed(self, account: str, bucket: str) -> None:
-        self.resources.forget_bucket(account, bucket)
+        self.resources.forget_buckets(account)
 
     def checked(self, account: str, bucket_arn: str, document: str) -> str:
         self.checks.check(document, "resource", "MalformedPolicy")
@@ -88,6 +104,8 @@ class Identity:
     """The trusted core: who is it, and what may they."""
 
     directory: Directory
+    labelling: Labelling
+    clearances: Clearances
     authorizer: PolicyAuthorizer
     checks: PolicyChecks
     names: PrincipalNames
@@ -98,14 +116,20 @@ class Identity:
     handlers: dict[str, list[object]]
 
 
-def open_identity(core: Core, resources: ResourceSources) -> Identity:
+def open_identity(core: Core) -> Identity:
     directory = Directory(region=core.region, database=core.database)
-    authorizer = PolicyAuthorizer(stored=Stored(principals=directory, resources=resources))
+    labelling = replace(core.labelling, default_of=directory.label_of)
+    clearances = Clearances(directory=directory, labelling=labelling, clock=core.clock)
+    resources = ResourceSources(labelling)
+    authorizer = PolicyAuthorizer(
+        walls=Walls(ceiling=labelling.ceiling),
+        stored=Stored(principals=directory, resources=resources),
+    )
     checks = PolicyChecks(authorizer=authorizer)
     entities = Entities(
         directory=directory, database=core.database, checks=checks, clock=core.clock, ids=core.ids
     )
-    resources.tagged["iam"] = lambda account, arn, _: directory.tags_of(account, arn)
+    resources.tagged["iam"] = lambda who, arn, _: directory.tags_of(who.account, arn)
     names = PrincipalNames(directory=directory)
     maker = KeyMaker(
         sealer=core.keyring, clock=core.clock, ids=core.ids, known=KnownKeys(core.database)
@@ -113,12 +137,16 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
     tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)
     return Identity(
         directory=directory,
+        labelling=labelling,
+        clearances=clearances,
         authorizer=authorizer,
         checks=checks,
         names=names,
         resources=resources,
-        credentials=KnownCredentials(directory=directory, maker=maker, tokens=tokens),
-        roles=ServiceRoles(directory=directory, checks=checks),
+        credentials=KnownCredentials(
+            directory=directory, maker=maker, tokens=tokens, clearances=clearances
+        ),
+        roles=ServiceRoles(directory=directory, checks=checks, clearances=clearances),
         agencies=Agencies(entities=entities, maker=maker),
         handlers={
             "iam": [
@@ -131,6 +159,8 @@ def open_identity(core: Core, resources: ResourceSources) -> Identity:
                 ServiceSpecificCredentials(entities=entities, maker=maker),
                 Simulation(directory=directory, checks=checks),
             ],
-            "sts": [Sessions(directory=directory, checks=checks, tokens=tokens)],
+            "sts": [
+                Sessions(directory=directory, checks=checks, tokens=tokens, clearances=clearances)
+            ],
         },
     )

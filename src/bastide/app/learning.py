@@ -181,7 +181,7 @@ def tag_sources(core: Core, store: Store) -> dict[str, TagsOf]:
     """Where the tags of each service's resources are, for conditions on them."""
     database, tags = core.database, TagStore(database=core.database)
     return {
-        "sagemaker": lambda account, arn, _: tags.of(account, arn),
-        "logs": lambda account, arn, _: group_tags(database, account, arn),
+        "sagemaker": lambda who, arn, _: tags.of(who.account, arn),
+        "logs": lambda who, arn, _: group_tags(database, who.account, arn),
         "s3": store.space.tags,
     }

@@ -16,7 +16,7 @@ from aiohttp import web
 from bastide import __version__
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
-from bastide.app.identity import ResourceSources, open_identity
+from bastide.app.identity import open_identity
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.workshop import open_workshop
@@ -63,10 +63,11 @@ class RegionProcess:
         self._site = site
         self.core = core = open_core(site, name)
         self.catalogue = Catalogue()
-        resources = ResourceSources()
-        self.identity = open_identity(core, resources)
+        self.identity = open_identity(core)
+        resources = self.identity.resources
         self.store = store = open_store(core, self.identity)
         resources.space = store.space
+        resources.labelled["s3"] = store.space.label
         self.workshop = open_workshop(core)
         self.learning = open_machine_learning(core, self.identity, store, self.workshop)
         self.bedrock = open_bedrock(core, self.workshop)

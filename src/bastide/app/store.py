@@ -36,7 +36,6 @@ def open_store(core: Core, identity: Identity) -> Store:
     blobs = Blobs(core.home / "objects")
     upkeep = Upkeep(database=core.database, blobs=blobs, keyring=core.keyring)
     upkeep.start()
-    label = core.settings.default_label
     content = Content(
         blobs=blobs,
         keyring=core.keyring,
@@ -50,9 +49,10 @@ def open_store(core: Core, identity: Identity) -> Store:
         content=content,
         clock=core.clock,
         ids=core.ids,
-        label_of=lambda account, bucket, tags: label,
+        labelling=identity.labelling,
+        labels=core.labels,
     )
-    doors = Doors(database=core.database, access=identity.authorizer)
+    doors = Doors(database=core.database, labels=core.labels, access=identity.authorizer)
     database, keyring = core.database, core.keyring
     documents = BucketPolicyCheck(identity.checks, identity.names, identity.resources)
     buckets = Buckets(

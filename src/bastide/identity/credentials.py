@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bastide.identity import records
 from bastide.identity.access_keys import KeyMaker, digest_of
+from bastide.identity.clearances import Clearances
 from bastide.identity.directory import Directory
 from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey, moment
 from bastide.identity.sessions import session_arn
@@ -21,6 +22,7 @@ class KnownCredentials:
     directory: Directory
     maker: KeyMaker
     tokens: SessionTokens
+    clearances: Clearances
 
     def find(
         self, access_key_id: str, session_token: str | None, now: datetime
@@ -48,7 +50,7 @@ class KnownCredentials:
             return None
         key, secret = found
         user = self.directory.find(key.account, Kind.USER, key.user) if key.active else None
-        return Credential(secret, user_principal(user, access_key_id)) if user else None
+        return Credential(secret, self._user(user, access_key_id)) if user else None
 
     def _read(self, access_key_id: str) -> tuple[AccessKey, str] | None:
         key = self.directory.database.read(lambda c: records.find_key(c, access_key_id))
@@ -57,7 +59,7 @@ class KnownCredentials:
     def _session_principal(self, session: Session, entity: Entity) -> Principal:
         facts = {"aws:tokenissuetime": f"{moment(session.issued_ms):%Y-%m-%dT%H:%M:%SZ}"}
         if session.kind is Kind.USER:
-            return replace(user_principal(entity, session.access_key_id), facts=facts)
+            return replace(self._user(entity, session.access_key_id), facts=facts)
         if session.source_identity:
             facts["aws:sourceidentity"] = session.source_identity
         partition = self.directory.region.partition
@@ -69,6 +71,8 @@ class KnownCredentials:
             issuer_arn=entity.arn,
             name=session.session_name,
             access_key_id=session.access_key_id,
+            clearance=self.clearances.of(entity).meet(self.clearances.parse(session.clearance)),
+            session=self.clearances.parse(session.label),
             tags=with_session_tags(entity.tags, session.tags),
             session_policies=self._policies(session),
             facts=facts,
@@ -98,7 +102,22 @@ class KnownCredentials:
         if not is_valid(key, now):
             return None
         user = self.directory.find(key.account, Kind.USER, key.user)
-        return user_principal(user, key.id) if user else None
+        return self._user(user, key.id) if user else None
+
+    def _user(self, user: Entity, access_key_id: str) -> Principal:
+        clearance = self.clearances.of(user)
+        return Principal(
+            account=user.account,
+            arn=user.arn,
+            user_id=user.id,
+            kind=PrincipalKind.USER,
+            issuer_arn=user.arn,
+            name=user.name,
+            access_key_id=access_key_id,
+            clearance=clearance,
+            session=self.clearances.floor(clearance, user.account),
+            tags=user.tags,
+        )
 
 
 def is_valid(key: ServiceKey, now: datetime) -> bool:
@@ -109,16 +128,3 @@ def with_session_tags(own: Mapping[str, str], added: Mapping[str, str]) -> dict[
     """A session's tags win over the role's, whatever the case of the key."""
     lowered = {key.lower() for key in added}
     return {**{key: v for key, v in own.items() if key.lower() not in lowered}, **added}
-
-
-def user_principal(user: Entity, access_key_id: str) -> Principal:
-    return Principal(
-        account=user.account,
-        arn=user.arn,
-        user_id=user.id,
-        kind=PrincipalKind.USER,
-        issuer_arn=user.arn,
-        name=user.name,
-        access_key_id=access_key_id,
-        tags=user.tags,
-    )

@@ -67,6 +67,15 @@ class Directory:
     database: Database
     memory: Memory = field(default_factory=Memory)
 
+    def label_of(self, account: str) -> str:
+        """The marking of what an agency keeps without one; "" for the region's."""
+
+        def read() -> str:
+            agency = self.database.read(lambda c: records.find_agency(c, account))
+            return agency.label if agency else ""
+
+        return self.memory.get((account, "label"), read)
+
     def policies_of(self, account: str, issuer_arn: str) -> tuple[tuple[str, str], ...]:
         """(source id, document) of all that is written for a user, its groups, or a role."""
         key = (account, "policies", issuer_arn)

@@ -16,11 +16,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
-    """A tenant: one account."""
+    """A tenant: one account. `label` is of what it keeps without one; "": the region's."""
 
     account_id: str
     name: str
     created_ms: int
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,16 @@ class Entity:
     description: str = ""
     session_max_s: int = 3600
     boundary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearance:
+    """What a user or role was granted, by its unique id: who gets a freed name later is not it."""
+
+    account: str
+    entity_id: str
+    label: str
+    granted_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ case. Every row carries its account, and every function takes it: no query spans
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import (
@@ -36,6 +37,7 @@ agencies = Table(
     Column("account_id", String(12), primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("created_ms", BigInteger, nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
 )
 entities = Table(
     "identity_entities",
@@ -188,10 +190,7 @@ def all_agencies(connection: Connection) -> list[Agency]:
 
 
 def agency_rows(made: Sequence[Agency]) -> list[Row]:
-    return [
-        {"account_id": each.account_id, "name": each.name, "created_ms": each.created_ms}
-        for each in made
-    ]
+    return [asdict(agency) for agency in made]
 
 
 def find_agency(connection: Connection, name_or_account: str) -> Agency | None:

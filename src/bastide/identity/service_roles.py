@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bastide.identity.clearances import Clearances
 from bastide.identity.directory import Directory
 from bastide.identity.model import Entity, Kind
 from bastide.identity.ports import Checks
@@ -16,6 +17,7 @@ class ServiceRoles:
 
     directory: Directory
     checks: Checks
+    clearances: Clearances
 
     def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
         """AccessDeniedException unless the caller may pass the role to the service, for the
@@ -30,14 +32,21 @@ class ServiceRoles:
             )
             raise ServiceError("AccessDeniedException", message, status=400)
 
-    def assume_for_service(self, account: str, role_arn: str, service: str) -> Principal:
-        """The principal that a service is when it works with the role."""
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """The principal that a service is when it works with the role, at the label of that
+        marking."""
         role = self._role(account, role_arn)
         if role is None or not self.checks.trusts_service(role.trust, service, account):
             message = (
                 f"Could not assume role {role_arn}. Please ensure that the role exists and "
                 f"allows principal '{service}' to assume the role."
             )
+            raise ServiceError("ValidationException", message, status=400)
+        clearance, label = self.clearances.of(role), self.clearances.parse(marking)
+        if not clearance.dominates(label):
+            message = f"The role {role_arn} is not cleared for {label}."
             raise ServiceError("ValidationException", message, status=400)
         name = service.partition(".")[0]
         return Principal(
@@ -48,6 +57,8 @@ class ServiceRoles:
             issuer_arn=role.arn,
             name=name,
             access_key_id="",
+            clearance=clearance,
+            session=label,
             tags=role.tags,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bastide.identity.clearances import Clearances
 from bastide.identity.directory import Directory
 from bastide.identity.entities import fault_of_tags, tags_in
 from bastide.identity.model import Entity, Kind
@@ -28,6 +29,7 @@ class Sessions:
     directory: Directory
     checks: Checks
     tokens: SessionTokens
+    clearances: Clearances
 
     @operation()
     def get_caller_identity(self, call: Call, req: Params) -> Params:
@@ -64,6 +66,7 @@ class Sessions:
             message = "The session policy and tags exceed the packed size limit."
             raise ServiceError("PackedPolicyTooLarge", message, status=400)
         name, source = req["RoleSessionName"], _source_identity(call, req)
+        clearance, label = self.clearances.role_session(call.principal, role, tags)
         session = self.tokens.new(
             role,
             name,
@@ -73,6 +76,8 @@ class Sessions:
             policy=policy,
             policy_arns=managed,
             source_identity=source,
+            clearance=clearance.text,
+            label=label.text,
         )
         return {
             "Credentials": self.tokens.credentials(session),

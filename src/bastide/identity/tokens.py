@@ -19,7 +19,8 @@ TOKEN_SIZE_MAX = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a token says. `entity_id` is of the user or role: a new one of that name is another."""
+    """What a token says. `entity_id` is of the user or role: a new one of that name is another.
+    `clearance` and `label` are a role session's: what its makers may see, and what it works at."""
 
     access_key_id: str
     secret: str
@@ -35,6 +36,8 @@ class Session:
     policy: str | None = None
     policy_arns: Sequence[str] = ()
     source_identity: str = ""
+    clearance: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
 
 
@@ -24,6 +25,8 @@ class Principal:
     `issuer_arn` is what policies are attached to: the user, or the role behind the session.
     `session_policies` (JSON documents) narrow a session further; None: nothing does. `facts` are
     the condition keys, in lower case, that hold for the whole session: when it began, for whom.
+    `clearance` is the most that the caller may see, `session` what it works at now: it reads what
+    that dominates, and what it makes is at least that.
     """
 
     account: str
@@ -33,6 +36,8 @@ class Principal:
     issuer_arn: str
     name: str
     access_key_id: str
+    clearance: Label
+    session: Label
     tags: Mapping[str, str] = field(default_factory=dict)
     session_policies: tuple[str, ...] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -113,12 +118,13 @@ class BytesBody:
 
 @dataclass(slots=True)
 class Notes:
-    """What a handler adds to the answer's headers and to the audit record, and the status of an
-    answer where it is not the model's."""
+    """What a handler adds to the answer's headers and to the audit record, the status of an
+    answer where it is not the model's, and its label where it is not the session's."""
 
     headers: dict[str, str] = field(default_factory=dict)
     audit: dict[str, str] = field(default_factory=dict)
     status: int | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from bastide.policy.evaluator import (
 )
 from bastide.policy.patterns import Context
 from bastide.policy.ports import Stored
+from bastide.policy.walls import Walls
 
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
@@ -63,6 +64,8 @@ class Standing:
     """Where one principal stands: what is written for it and the condition keys of what it does,
     read once and asked as often as there are keys in a DeleteObjects."""
 
+    principal: Principal
+    walls: Walls
     stored: Stored
     parsed: ParsedDocuments
     caller: Caller
@@ -78,10 +81,12 @@ class Standing:
         """One decision with everything that is stored. Another account's name is refused."""
         if is_foreign(self.caller.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
+        if not self._within_walls(action, resource):
+            return Decision(False, Reason.LABEL)
         policies = self._policies(action, resource)
         context = self.context
         if policies.asks_tags:
-            tags = self.stored.resources.tags(self.caller.account, resource, self.version)
+            tags = self.stored.resources.tags(self.principal, resource, self.version)
             context = {**context, **actions.resource_context(resource, tags)}
         return decide(Request(action.lower(), resource, context, self.caller), policies)
 
@@ -89,6 +94,8 @@ class Standing:
         """The same, where many are asked for: what all keys of a bucket have in common is decided
         once."""
         if is_foreign(self.caller.account, resource):
+            return False
+        if not self._within_walls(action, resource):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
@@ -99,6 +106,10 @@ class Standing:
                 return self.decision(action, resource).allowed
             policies = self.batches[batch] = narrowed(request, whole)
         return decide(request, policies).allowed
+
+    def _within_walls(self, action: str, resource: str) -> bool:
+        label = self.stored.resources.label(self.principal, resource, self.version)
+        return self.walls.permits(self.principal, action, label)
 
     def _policies(self, action: str, resource: str) -> Policies:
         return Policies(
@@ -116,7 +127,7 @@ class Standing:
         if not bucket:
             return ()
         if bucket not in self.buckets:
-            text = self.stored.resources.bucket_policy(self.caller.account, bucket)
+            text = self.stored.resources.bucket_policy(self.principal, bucket)
             found = [("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))] if text else ()
             self.buckets[bucket] = found
         return self.buckets[bucket]
@@ -126,6 +137,7 @@ class Standing:
 class PolicyAuthorizer:
     """`stored`: principals come from identity, what is known of resources from their owners."""
 
+    walls: Walls
     stored: Stored
     parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
 
@@ -135,6 +147,8 @@ class PolicyAuthorizer:
 
     def authorize(self, call: Call, params: Mapping[str, Any]) -> None:
         """Raises ServiceError when the policies do not allow the call."""
+        if not self.walls.stands(call.principal):
+            raise denied(call, call.operation.replace(".", ":"), "*", Reason.LABEL)
         _check_session_token(call)
         needs = actions.needs_of(call, params, self.stored)
         if not needs:
@@ -170,6 +184,8 @@ class PolicyAuthorizer:
         bound = self.stored.principals.boundary_of(principal.account, principal.issuer_arn)
         session = principal.session_policies
         return Standing(
+            principal=principal,
+            walls=self.walls,
             stored=self.stored,
             parsed=self.parsed,
             caller=caller_of(principal),

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     DENY_IDENTITY = "with an explicit deny in an identity-based policy"
     DENY_BOUNDARY = "with an explicit deny in a permissions boundary"
     DENY_SESSION = "with an explicit deny in a session policy"
+    LABEL = "because the label of the session does not permit it"
     DENY_RESOURCE = "with an explicit deny in a resource-based policy"
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bastide.kernel import arns
+from bastide.kernel.call import Principal
+from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
 
 
@@ -31,8 +33,8 @@ class PrincipalPolicies(Protocol):
 class ResourceFacts(Protocol):
     """What those who own resources say of them."""
 
-    def bucket_policy(self, account: str, bucket: str) -> str | None:
-        """The policy of a bucket of the account, if it has one."""
+    def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
+        """The policy of a bucket of the principal's account, if it sees one that has one."""
         ...
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
@@ -40,19 +42,27 @@ class ResourceFacts(Protocol):
         none, and the ARNs of the models behind it: the one named and, of an alias, the true one."""
         ...
 
-    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
-        """The tags on a resource of the account; none if it is not there. `version`: of an
-        object, the latest if None."""
+    def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
+        """The tags on a resource of the principal's account; none if it sees none of that name.
+        `version`: of an object, the latest if None."""
+        ...
+
+    def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
+        """The label of a resource of the principal's account, as the principal sees it; None if
+        it sees none of that name."""
         ...
 
 
 class NoResourceFacts:
     """Where no resource carries a policy or a tag and every model is what it is called."""
 
-    def tags(self, account: str, resource: str, version: str | None) -> Mapping[str, str]:
+    def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
         return {}
 
-    def bucket_policy(self, account: str, bucket: str) -> str | None:
+    def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
+        return None
+
+    def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
         return None
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:

@@ -42,7 +42,9 @@ class EndpointKind:
         container = _container(job)
         runtime = self.environments.for_image(container["Image"])
         role = str(job.spec.payload["role"])
-        principal = self.roles.assume_for_service(job.spec.account, role, SERVICE)
+        principal = self.roles.assume_for_service(
+            job.spec.account, role, SERVICE, str(job.spec.payload["label"])
+        )
         return [
             self._replica(job, folder / f"algo-{index + 1}", principal, runtime)
             for index in range(job.spec.replicas)
@@ -97,7 +99,7 @@ class EndpointKind:
             )
         packed = target.with_suffix(".tar.gz")
         try:
-            info, chunks = self.objects.open(principal.account, bucket, key)
+            info, chunks = self.objects.open(principal, bucket, key)
             _save(chunks, packed)
             with packed.open("rb") as file:
                 outputs.unpack(

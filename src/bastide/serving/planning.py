@@ -83,6 +83,7 @@ class Planner:
                 "role": model.request["ExecutionRoleArn"],
                 "endpoint": run.split("/")[2],
                 "variant": name,
+                "label": call.principal.session.text,
             },
         )
 

@@ -8,7 +8,7 @@ from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
-from bastide.store import errors, records
+from bastide.store import bucket_records, errors
 from bastide.store.model import Params
 from bastide.store.names import text_bytes
 from bastide.store.ports import PolicyDocuments
@@ -44,7 +44,7 @@ class BucketPolicies:
         bucket = self.doors.bucket(call, req)
         arn = s3(call.region, bucket.name)
         kept = self.documents.checked(call.account, arn, document)
-        self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=kept))
+        self.database.write(lambda c: bucket_records.change(c, bucket.id, policy=kept))
         self.documents.changed(call.account, bucket.name)
         call.notes.status = 204
         return {}
@@ -59,7 +59,7 @@ class BucketPolicies:
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket_policy(self, call: Call, req: Params) -> Params:
         bucket = self.doors.bucket(call, req)
-        self.database.write(lambda c: records.change_bucket(c, bucket.id, policy=None))
+        self.database.write(lambda c: bucket_records.change(c, bucket.id, policy=None))
         self.documents.changed(call.account, bucket.name)
         return {}
 

@@ -8,13 +8,21 @@ from bastide.db.database import Database
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.ids import Ids
 from bastide.kernel.operation import operation
-from bastide.store import errors, names, records
+from bastide.store import bucket_records, errors, names, records
 from bastide.store.model import Bucket, Doomed, Params
 from bastide.store.ports import Keyring, PolicyDocuments
-from bastide.store.requests import ACCEPTED, Doors, moment, owner_of, refuse_values
+from bastide.store.requests import (
+    ACCEPTED,
+    BUCKET_TAGS_MAX,
+    Doors,
+    checked_tags,
+    moment,
+    owner_of,
+    refuse_values,
+)
 from bastide.store.shelf import Shelf
 
 BUCKETS_MAX = 10_000
@@ -38,6 +46,7 @@ class Buckets:
     @operation(
         "Bucket",
         "CreateBucketConfiguration.LocationConstraint",
+        "CreateBucketConfiguration.Tags",
         accepted={
             "ACL": ACCEPTED["ACL"],
             "ObjectOwnership": "only BucketOwnerEnforced is taken: there are no ACLs",
@@ -49,13 +58,21 @@ class Buckets:
             raise errors.invalid_request("There are no ACLs here: only BucketOwnerEnforced.")
         name = req["Bucket"]
         names.check_bucket(name)
-        asked = (req.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
-        _check_location(call.region.name, asked)
+        asked = req.get("CreateBucketConfiguration") or {}
+        _check_location(call.region.name, asked.get("LocationConstraint"))
+        tags = checked_tags(asked.get("Tags") or [], BUCKET_TAGS_MAX)
+        labelling, session = self.shelf.labelling, call.principal.session
+        default = labelling.of_account(call.account)
+        label = labelling.of_new(session, tags, default, "InvalidTag")
+        if label != session:  # whether its name is free could not be told
+            raise unsupported(call.operation, f"A bucket at {label}, above the session's {session}")
         bucket = Bucket(
             id=self.ids.uuid(), account=call.account, name=name,
-            created_ms=epoch_ms(self.clock.now()),
+            created_ms=epoch_ms(self.clock.now()), label=self.shelf.labels.use(label),
+            view=self.shelf.labels.view(session), tags=tags,
         )  # fmt: skip
         self.database.write(lambda c: _create(c, bucket, call.region.name))
+        self.documents.changed(call.account, name)
         return {"Location": f"/{name}", "BucketArn": s3(call.region, name)}
 
     @operation("Bucket", "ExpectedBucketOwner")
@@ -68,14 +85,14 @@ class Buckets:
         bucket = self.doors.bucket(call, req)
 
         def work(connection: Connection) -> list[Doomed]:
-            if not records.is_empty(connection, bucket.id):
+            if not records.is_empty(connection, bucket):
                 raise ServiceError(
                     "BucketNotEmpty",
                     "The bucket you tried to delete is not empty",
                     status=409,
                     members={"BucketName": bucket.name},
                 )
-            return records.delete_bucket(connection, bucket.id)
+            return bucket_records.remove(connection, bucket)
 
         self.shelf.clear(self.database.write(work))
         self.documents.changed(call.account, bucket.name)
@@ -88,9 +105,11 @@ class Buckets:
         after = self._after(call, req.get("ContinuationToken"))
         found: list[Bucket] = []
         if req.get("BucketRegion") in (None, "", call.region.name):
-            found = self.database.read(
-                lambda c: records.list_buckets(c, call.account, prefix, after, limit + 1)
+            view = self.shelf.labels.view(call.principal.session)
+            listed = self.database.read(
+                lambda c: bucket_records.of_account(c, call.account, view, prefix)
             )
+            found = [bucket for bucket in listed if bucket.name > after]
         answer: Params = {
             "Owner": owner_of(call.account),
             "Buckets": [_shown(call, bucket) for bucket in found[:limit]],
@@ -142,7 +161,8 @@ def _check_location(region: str, asked: str | None) -> None:
 
 
 def _create(connection: Connection, bucket: Bucket, region: str) -> None:
-    if records.find_bucket(connection, bucket.account, bucket.name) is not None:
+    account, view = bucket.account, bucket.view
+    if bucket_records.find(connection, account, bucket.name, view) is not None:
         if region == _FIRST_REGION:
             return  # S3's oldest region answers 200 to its owner, and changes nothing
         raise ServiceError(
@@ -151,13 +171,13 @@ def _create(connection: Connection, bucket: Bucket, region: str) -> None:
             status=409,
             members={"BucketName": bucket.name},
         )
-    if records.count_buckets(connection, bucket.account) >= BUCKETS_MAX:
+    if len(bucket_records.of_account(connection, account, view, "")) >= BUCKETS_MAX:
         raise ServiceError(
             "TooManyBuckets",
             "You have attempted to create more buckets than allowed",
             status=400,
         )
-    records.add_bucket(connection, bucket)
+    bucket_records.add(connection, bucket)
 
 
 def _shown(call: Call, bucket: Bucket) -> Params:

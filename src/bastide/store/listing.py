@@ -90,7 +90,7 @@ class Listing:
             def fetch(span: Span, within: Version | None, limit: int) -> list[Version]:
                 if within is not None:
                     span = replace(span, after=within.key)
-                return records.listed(connection, bucket.id, span, limit)
+                return records.listed(connection, bucket, span, limit)
 
             span = span_after(prefix, delimiter, after)
             return walk(fetch, span, delimiter, limit_of(req, "MaxKeys"))
@@ -109,12 +109,12 @@ class Listing:
         def work(connection: Connection) -> Page[Version]:
             first = None
             if version_id:
-                first = records.version(connection, bucket.id, key, version_id)
+                first = records.version(connection, bucket, key, version_id)
 
             def fetch(span: Span, within: Version | None, limit: int) -> list[Version]:
                 at = within or (first if span.start == b"" else None)
                 behind = None if at is None else (at.key, at.rank)
-                return records.listed_versions(connection, bucket.id, span, behind, limit)
+                return records.listed_versions(connection, bucket, span, behind, limit)
 
             span = Span(prefix=prefix) if first else span_after(prefix, delimiter, key)
             return walk(fetch, span, delimiter, limit_of(req, "MaxKeys"))

@@ -37,6 +37,7 @@ def found(shelf: Shelf, doors: Doors, call: Call, wanted: Wanted, method: str) -
             raise doors.absent(call, bucket.name, key)
         call.notes.headers["allow"] = "DELETE"
         raise errors.method_not_allowed(method)
+    call.notes.label = version.label
     return version
 
 

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bastide.kernel.labels.view import View
+
 Params = dict[str, Any]
 NULL_VERSION = "null"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """`versioning` is "", "Enabled" or "Suspended"."""
+    """A bucket as one session sees it. `versioning` is "", "Enabled" or "Suspended"."""
 
     id: str
     account: str
     name: str
     created_ms: int
+    label: str
+    view: View
     versioning: str = ""
     policy: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +43,8 @@ class Facts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One version of an object, or a delete marker (which has no blobs). A smaller `rank` is
-    newer. `parts` is 0 for an object that was put whole."""
+    newer. `parts` is 0 for an object that was put whole. The versions of each label are a chain of
+    their own, with a latest one, so that nothing of one label tells of another."""
 
     bucket_id: str
     key: bytes

@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
 from bastide.kernel.clock import epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.store import assembly, digests, errors, records, requests
+from bastide.store import assembly, bucket_records, digests, errors, records, requests
 from bastide.store.content import Source
 from bastide.store.digests import DEFAULT, FULL_OBJECT
 from bastide.store.listing import limit_of
-from bastide.store.model import Blob, Bucket, Doomed, Params, Upload, Version
+from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Upload, Version
 from bastide.store.names import key_bytes, shown, text_bytes
 from bastide.store.objects import check_declared, verified
 from bastide.store.pages import PAGE_MAX, Page, span_after, walk
@@ -49,12 +49,12 @@ class Multipart:
         upload = Upload(
             id=self.shelf.ids.uuid(), bucket_id=bucket.id, key=key,
             initiated_ms=epoch_ms(self.shelf.clock.now()), initiator=call.principal.arn,
-            label=self.shelf.label_of(bucket.account, bucket.name, facts.tags),
+            label=self._label(call, bucket, facts),
             algorithm=algorithm, checksum_type=kind, facts=facts,
         )  # fmt: skip
 
         def work(connection: Connection) -> None:
-            if not records.holds_bucket(connection, bucket.id):
+            if not bucket_records.now(connection, bucket):
                 raise errors.no_such_bucket(bucket.name)
             records.add_upload(connection, upload)
 
@@ -97,7 +97,9 @@ class Multipart:
         fresh = self.shelf.version_of(bucket, new.key, req["UploadId"], "", new.facts)
 
         def work(connection: Connection) -> tuple[Version, list[Doomed]]:
-            upload = records.find_upload(connection, bucket.id, new.key, req["UploadId"])
+            upload = records.find_upload(
+                connection, bucket, new.key, req["UploadId"], (bucket.view.own,)
+            )
             if upload is None:
                 return _completed_before(connection, fresh), []
             parts = records.parts_of(connection, upload.id, 0, PARTS_MAX)
@@ -124,7 +126,7 @@ class Multipart:
         bucket = self.doors.bucket(call, req)
 
         def work(connection: Connection) -> Doomed:
-            return records.end_upload(connection, upload_of(connection, bucket, req))
+            return records.end_upload(connection, own_upload(connection, bucket, req))
 
         self.shelf.clear([self.shelf.database.write(work)])
         return {}
@@ -135,7 +137,7 @@ class Multipart:
         limit, after = limit_of(req, "MaxParts"), int(req.get("PartNumberMarker") or 0)
 
         def work(connection: Connection) -> tuple[Upload, list[Blob]]:
-            upload = upload_of(connection, bucket, req)
+            upload = upload_of(connection, bucket, req, bucket.view.seen)
             return upload, records.parts_of(connection, upload.id, after, limit + 1)
 
         upload, parts = self.shelf.database.read(work)
@@ -177,6 +179,14 @@ class Multipart:
                 answer["NextUploadIdMarker"] = page.items[-1].id
         return answer
 
+    def _label(self, call: Call, bucket: Bucket, facts: Facts) -> str:
+        """An upload goes on, so it has its session's own label: a part that is above could not be
+        told to be there."""
+        label = self.shelf.label_of_new(bucket, facts)
+        if label != bucket.view.session:
+            raise unsupported(call.operation, f"An object above the session's {bucket.view.own}")
+        return self.shelf.labels.use(label)
+
     def _uploads_page(self, bucket: Bucket, req: Params) -> Page[Upload]:
         prefix = text_bytes(req.get("Prefix") or "")
         delimiter = text_bytes(req.get("Delimiter") or "")
@@ -187,7 +197,7 @@ class Multipart:
             def fetch(span: Span, within: Upload | None, limit: int) -> list[Upload]:
                 at = (within.key, within.id) if within else None
                 at = at or (behind_id if span.start == b"" else None)
-                return records.listed_uploads(connection, bucket.id, span, at, limit)
+                return records.listed_uploads(connection, bucket, span, at, limit)
 
             span = Span(prefix=prefix) if behind_id else span_after(prefix, delimiter, key)
             return walk(fetch, span, delimiter, min(limit_of(req, "MaxUploads"), PAGE_MAX))
@@ -216,7 +226,7 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
             str(number),
         )
     bucket = part.bucket
-    upload = shelf.database.read(lambda c: upload_of(c, bucket, req))
+    upload = shelf.database.read(lambda c: own_upload(c, bucket, req))
     place = Place(
         account=bucket.account, label=upload.label, bucket=bucket.name, key=upload.key,
         object_id=upload.id, part=number,
@@ -225,7 +235,7 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
     stored = shelf.content.store(place, part.source, algorithms, PUT_SIZE_MAX)
 
     def work(connection: Connection) -> Doomed:
-        upload_of(connection, bucket, req)
+        own_upload(connection, bucket, req)
         shelf.content.check_opens(blob)
         return records.replace_part(connection, blob)
 
@@ -239,11 +249,17 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
     return blob
 
 
-def upload_of(connection: Connection, bucket: Bucket, req: Params) -> Upload:
-    found = records.find_upload(connection, bucket.id, key_bytes(req["Key"]), req["UploadId"])
+def upload_of(connection: Connection, bucket: Bucket, req: Params, labels: Sequence[str]) -> Upload:
+    key, upload_id = key_bytes(req["Key"]), req["UploadId"]
+    found = records.find_upload(connection, bucket, key, upload_id, labels)
     if found is None:
-        raise errors.no_such_upload(req["UploadId"])
+        raise errors.no_such_upload(upload_id)
     return found
+
+
+def own_upload(connection: Connection, bucket: Bucket, req: Params) -> Upload:
+    """One that the bucket's viewer may go on with."""
+    return upload_of(connection, bucket, req, (bucket.view.own,))
 
 
 def _completed_before(connection: Connection, fresh: Version) -> Version:

@@ -122,7 +122,8 @@ class Objects:
             raise errors.malformed_xml()
         bucket = self.doors.bucket(call, req)
         failed, allowed = self._sorted_out(call, bucket, wanted)
-        done = self._remove_all(bucket, allowed)
+        done, refused = self._remove_all(bucket, allowed)
+        failed += refused
         call.notes.audit |= {"deleted": str(len(done)), "refused": str(len(failed))}
         answer: Params = {} if req["Delete"].get("Quiet") else {"Deleted": done}
         return answer | ({"Errors": failed} if failed else {})
@@ -142,33 +143,47 @@ class Objects:
                 if not standing.permits(action, s3(call.region, bucket.name, each["Key"])):
                     raise errors.access_denied()
             except ServiceError as error:
-                failed.append({**each, "Code": error.code, "Message": error.message})
+                failed.append(_refused(each, error))
             else:
                 allowed.append(each)
         return failed, allowed
 
-    def _remove_all(self, bucket: Bucket, wanted: list[Params]) -> list[Params]:
-        """All in one transaction, and so under one fsync."""
+    def _remove_all(
+        self, bucket: Bucket, wanted: list[Params]
+    ) -> tuple[list[Params], list[Params]]:
+        """All in one transaction, and so under one fsync. What was removed, and what not."""
+        own = self.shelf.labels.use(bucket.view.session)
         markers = [
             replace(
                 self.shelf.version_of(
-                    bucket, key_bytes(each["Key"]), self.shelf.ids.uuid(), "", Facts()
+                    bucket, key_bytes(each["Key"]), self.shelf.ids.uuid(), own, Facts()
                 ),
                 is_marker=True,
             )
             for each in wanted
         ]
 
-        def work(connection: Connection) -> list[tuple[Removed, list[Doomed]]]:
-            return [
-                shelf.remove_one(connection, bucket, marker, each.get("VersionId"))
-                for each, marker in zip(wanted, markers, strict=True)
-            ]
+        def one(connection: Connection, each: Params, marker: Version) -> Removed | ServiceError:
+            try:
+                removed, doomed = shelf.remove_one(
+                    connection, bucket, marker, each.get("VersionId")
+                )
+            except ServiceError as error:  # of this key alone, and nothing of it was done
+                return error
+            gone.extend(doomed)
+            return removed
 
-        done = self.shelf.database.write(work) if wanted else []
-        for _, doomed in done:
-            self.shelf.clear(doomed)
-        return [_deleted(each, removed) for each, (removed, _) in zip(wanted, done, strict=True)]
+        def work(connection: Connection) -> list[Removed | ServiceError]:
+            gone.clear()
+            pairs = zip(wanted, markers, strict=True)
+            return [one(connection, each, marker) for each, marker in pairs]
+
+        gone: list[Doomed] = []
+        ends = self.shelf.database.write(work) if wanted else []
+        self.shelf.clear(gone)
+        pairs = list(zip(wanted, ends, strict=True))
+        done = [_deleted(each, end) for each, end in pairs if isinstance(end, Removed)]
+        return done, [_refused(each, end) for each, end in pairs if isinstance(end, ServiceError)]
 
     def _choose(self, call: Call, req: Params, bucket: Bucket, method: str) -> _Chosen:
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
@@ -272,6 +287,10 @@ def _checksums_of(chosen: _Chosen) -> Params:
 def _removed_members(removed: Removed) -> Params:
     answer: Params = {"DeleteMarker": True} if removed.is_marker else {}
     return answer | ({"VersionId": removed.version_id} if removed.version_id else {})
+
+
+def _refused(asked: Params, error: ServiceError) -> Params:
+    return {**asked, "Code": error.code, "Message": error.message}
 
 
 def _deleted(asked: Params, removed: Removed) -> Params:

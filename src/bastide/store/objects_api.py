@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bastide.store import errors, records, shelf
+from bastide.kernel.call import Principal
+from bastide.kernel.labels.label import Label
+from bastide.store import bucket_records, errors, records, shelf
 from bastide.store.content import Pieces
 from bastide.store.model import Bucket, Facts, Version
 from bastide.store.names import key_bytes, text_bytes
@@ -25,13 +27,14 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpace:
-    """An account's objects. Absent buckets and keys are NoSuchBucket and NoSuchKey."""
+    """The objects of an account that a principal's session sees. What is absent, or above it, is
+    NoSuchBucket and NoSuchKey."""
 
     shelf: Shelf
 
-    def open(self, account: str, bucket: str, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
+    def open(self, who: Principal, bucket: str, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
         """An object and its bytes; the iterator has a `close`."""
-        where = self._bucket(account, bucket)
+        where = self._bucket(who, bucket)
         for _ in range(shelf.READ_TRIES):
             version = self.shelf.find(where, key_bytes(key), None)
             if version is None or version.is_marker:
@@ -43,53 +46,65 @@ class ObjectSpace:
 
     def put(
         self,
-        account: str,
+        who: Principal,
         bucket: str,
         key: str,
         chunks: Iterable[bytes],
         content_type: str = "binary/octet-stream",
     ) -> ObjectInfo:
-        where = self._bucket(account, bucket)
+        where = self._bucket(who, bucket)
         facts = Facts(headers={"ContentType": content_type})
         new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
         return _info(self.shelf.put(new, Pieces(chunks)))
 
-    def listing(self, account: str, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+    def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix`, in key order, a page at a time."""
-        where = self._bucket(account, bucket)
+        where = self._bucket(who, bucket)
         after, start = b"", text_bytes(prefix)
         while True:
             span = Span(prefix=start, after=after)
             page = self.shelf.database.read(
-                lambda c, span=span: records.listed(c, where.id, span, PAGE_SIZE)  # type: ignore[misc]
+                lambda c, span=span: records.listed(c, where, span, PAGE_SIZE)  # type: ignore[misc]
             )
             yield from (_info(version) for version in page)
             if len(page) < PAGE_SIZE:
                 return
             after = page[-1].key
 
-    def bucket_policy(self, account: str, bucket: str) -> str | None:
+    def bucket_policy(self, who: Principal, bucket: str) -> str | None:
         """The policy document of a bucket, for the authorizer; None if there is none."""
-        found = self._find(account, bucket)
+        found = self._find(who, bucket)
         return None if found is None else found.policy
 
-    def tags(self, account: str, arn: str, version: str | None) -> Mapping[str, str]:
+    def tags(self, who: Principal, arn: str, version: str | None) -> Mapping[str, str]:
         """The tags of a bucket, or of a version of an object, for the authorizer."""
-        name, slash, key = arn.partition(":::")[2].partition("/")
-        bucket = self._find(account, name)
-        if bucket is None or not slash:
-            return bucket.tags if bucket else {}
-        found = self.shelf.find(bucket, key.encode(errors="replace"), version)
-        return found.facts.tags if found else {}
+        found = self._named(who, arn, version)
+        if isinstance(found, Version):
+            return found.facts.tags
+        return found.tags if found else {}
 
-    def _bucket(self, account: str, name: str) -> Bucket:
-        found = self._find(account, name)
+    def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
+        """The label of a bucket or of a version of an object, for the authorizer."""
+        found = self._named(who, arn, version)
+        return self.shelf.labelling.scheme.parse(found.label) if found else None
+
+    def _named(self, who: Principal, arn: str, version: str | None) -> Bucket | Version | None:
+        name, slash, key = arn.partition(":::")[2].partition("/")
+        bucket = self._find(who, name)
+        if bucket is None or not slash:
+            return bucket
+        return self.shelf.find(bucket, key.encode(errors="replace"), version)
+
+    def _bucket(self, who: Principal, name: str) -> Bucket:
+        found = self._find(who, name)
         if found is None:
             raise errors.no_such_bucket(name)
         return found
 
-    def _find(self, account: str, name: str) -> Bucket | None:
-        return self.shelf.database.read(lambda c: records.find_bucket(c, account, name))
+    def _find(self, who: Principal, name: str) -> Bucket | None:
+        view = self.shelf.labels.view(who.session)
+        find = bucket_records.find
+        return self.shelf.database.read(lambda c: find(c, who.account, name, view))
 
 
 def _info(version: Version) -> ObjectInfo:

@@ -1,6 +1,6 @@
 """What the store needs from its siblings; joined in `app.py`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from bastide.kernel.call import Call
@@ -58,7 +58,3 @@ class PolicyDocuments(Protocol):
     def changed(self, account: str, bucket: str) -> None:
         """The policy of that bucket, or the bucket itself, is another from now on."""
         ...
-
-
-LabelOf = Callable[[str, str, Mapping[str, str]], str]
-"""`label_of(account, bucket, tags)`: the label under which an object is sealed."""

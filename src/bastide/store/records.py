@@ -1,14 +1,17 @@
-"""Buckets, versions, blobs and uploads in the database.
+"""Versions, blobs and uploads in the database.
 
 Keys are bytes, so that both databases order them as S3 does: by their UTF-8. Everything hangs
-from a bucket's random id, which only `find_bucket(account, name)` gives: no query can reach
-another account's rows. A write returns the files that nothing names any more (`Doomed`).
+from a bucket's random id, which only `bucket_records.find` gives: no query can reach another
+account's rows. A write returns the files that nothing names any more (`Doomed`).
+
+Keys are each label's own, as the names of buckets are (`bucket_records.py`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +37,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
+from bastide.kernel.labels.view import View
 from bastide.store.model import (
     NULL_VERSION,
     Blob,
@@ -47,17 +51,6 @@ from bastide.store.model import (
 
 IN_MAX = 500
 
-buckets = Table(
-    "s3_buckets",
-    metadata,
-    Column("account", String(12), primary_key=True),
-    Column("name", String(63), primary_key=True),
-    Column("id", String(36), nullable=False, unique=True),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("versioning", String(9), nullable=False),
-    Column("policy", Text),
-    Column("tags", Text, nullable=False),
-)
 versions = Table(
     "s3_versions",
     metadata,
@@ -76,13 +69,13 @@ versions = Table(
     Column("facts", Text, nullable=False),
 )
 Index("ix_s3_versions_id", versions.c.bucket_id, versions.c.key, versions.c.version_id)
-_LISTED = and_(versions.c.latest == literal_column("1"), versions.c.marker == literal_column("0"))
+_IS_LATEST = versions.c.latest == literal_column("1")
 Index(
     "ix_s3_versions_listed",
     versions.c.bucket_id,
     versions.c.key,
-    sqlite_where=_LISTED,
-    postgresql_where=_LISTED,
+    sqlite_where=_IS_LATEST,
+    postgresql_where=_IS_LATEST,
 )
 blobs = Table(
     "s3_blobs",
@@ -117,15 +110,15 @@ uploads = Table(
 _LIGHT = [column for column in versions.c if column.name != "facts"]
 _LIGHT_BLOB = [column for column in blobs.c if column.name != "inline"]
 # Built once: building a statement costs more than SQLite takes to run it.
-_FIND_BUCKET = select(buckets).where(
-    buckets.c.account == bindparam("of"), buckets.c.name == bindparam("named")
-)
-_LATEST = (
+_OF_KEY = and_(versions.c.bucket_id == bindparam("within"), versions.c.key == bindparam("named"))
+_LATEST = select(versions).where(_OF_KEY, _IS_LATEST)
+_NEWEST_OF = (
     select(versions)
-    .where(versions.c.bucket_id == bindparam("within"), versions.c.key == bindparam("named"))
+    .where(_OF_KEY, versions.c.label == bindparam("of"))
     .order_by(versions.c.rank)
     .limit(1)
 )
+_RANKS = select(func.min(versions.c.rank), func.max(versions.c.rank)).where(_OF_KEY)
 _OBJECT_BLOBS = select(blobs).where(blobs.c.object_id == bindparam("of")).order_by(blobs.c.part)
 
 
@@ -141,54 +134,17 @@ class Span:
 NO_FACTS = Facts()  # of versions that are only listed
 
 
-def find_bucket(connection: Connection, account: str, name: str) -> Bucket | None:
-    found = connection.execute(_FIND_BUCKET, {"of": account, "named": name}).first()
-    return None if found is None else _bucket(found)
+def is_empty(connection: Connection, bucket: Bucket) -> bool:
+    """Whether its viewer sees nothing in it."""
+    seen = (versions.c.bucket_id == bucket.id) & versions.c.label.in_(bucket.view.seen)
+    return connection.execute(select(versions.c.rank).where(seen).limit(1)).first() is None
 
 
-def list_buckets(
-    connection: Connection, account: str, prefix: str, after: str, limit: int
-) -> list[Bucket]:
-    query = select(buckets).where(buckets.c.account == account)
-    # Bucket names are ASCII; the collation of PostgreSQL must not reorder them.
-    found = [_bucket(row) for row in connection.execute(query)]
-    named = (b for b in found if b.name.startswith(prefix) and b.name > after)
-    return sorted(named, key=lambda bucket: bucket.name)[:limit]
-
-
-def count_buckets(connection: Connection, account: str) -> int:
-    query = select(func.count()).select_from(buckets).where(buckets.c.account == account)
-    return int(connection.execute(query).scalar_one())
-
-
-def add_bucket(connection: Connection, bucket: Bucket) -> None:
-    row = {name: getattr(bucket, name) for name in ("account", "name", "id", "created_ms")}
-    row |= {"versioning": bucket.versioning, "policy": bucket.policy}
-    connection.execute(insert(buckets).values(**row, tags=json.dumps(dict(bucket.tags))))
-
-
-def change_bucket(connection: Connection, bucket_id: str, **changes: Any) -> None:
-    if "tags" in changes:
-        changes["tags"] = json.dumps(dict(changes["tags"]))
-    connection.execute(update(buckets).where(buckets.c.id == bucket_id).values(**changes))
-
-
-def is_empty(connection: Connection, bucket_id: str) -> bool:
-    query = select(versions.c.rank).where(versions.c.bucket_id == bucket_id).limit(1)
-    return connection.execute(query).first() is None
-
-
-def delete_bucket(connection: Connection, bucket_id: str) -> list[Doomed]:
-    """Forget an empty bucket, with the uploads that were under way in it."""
-    found = connection.execute(select(uploads).where(uploads.c.bucket_id == bucket_id))
-    doomed = [end_upload(connection, _upload(row)) for row in found.all()]
-    connection.execute(delete(buckets).where(buckets.c.id == bucket_id))
-    return doomed
-
-
-def holds_bucket(connection: Connection, bucket_id: str) -> bool:
-    query = select(buckets.c.id).where(buckets.c.id == bucket_id)
-    return connection.execute(query).first() is not None
+def labels_in(connection: Connection, bucket_id: str) -> list[str]:
+    """Of all that is in a bucket, uploads under way too."""
+    kept = select(versions.c.label).where(versions.c.bucket_id == bucket_id)
+    coming = select(uploads.c.label).where(uploads.c.bucket_id == bucket_id)
+    return [row[0] for row in connection.execute(kept.union(coming))]
 
 
 def version_of_object(
@@ -205,43 +161,69 @@ def version_of_object(
     return None if found is None else _version(found)
 
 
-def latest(connection: Connection, bucket_id: str, key: bytes) -> Version | None:
+def latest(connection: Connection, bucket: Bucket, key: bytes) -> Version | None:
     """The newest version, which may be a delete marker."""
-    found = connection.execute(_LATEST, {"within": bucket_id, "named": key}).first()
+    rows = connection.execute(_LATEST, {"within": bucket.id, "named": key})
+    return _preferred([_version(row) for row in rows], bucket.view)
+
+
+def version(connection: Connection, bucket: Bucket, key: bytes, version_id: str) -> Version | None:
+    query = select(versions).where(
+        versions.c.bucket_id == bucket.id,
+        versions.c.key == key,
+        versions.c.version_id == version_id,
+    )
+    return _preferred([_version(row) for row in connection.execute(query)], bucket.view)
+
+
+def _preferred(found: Sequence[Version], view: View) -> Version | None:
+    """Of versions with one name, that of the viewer's own label, else the newest that it sees."""
+    seen = [each for each in found if each.label in view.seen]
+    return min(seen, key=lambda each: (each.label != view.own, each.rank), default=None)
+
+
+def add_version(connection: Connection, added: Version, *, is_above: bool) -> list[Doomed]:
+    """Make `added` the latest of its label; a null version replaces the null version before it.
+    One that `is_above` what its maker sees goes behind what is there: it overwrites nothing."""
+    of_key = {"within": added.bucket_id, "named": added.key}
+    first, last = connection.execute(_RANKS, of_key).one()
+    newest = _newest_of(connection, added)
+    if is_above and newest is not None:
+        connection.execute(insert(versions), {**_version_row(added), "rank": last + 1, "latest": 0})
+        return []
+    before = None if added.version_id != NULL_VERSION else _null_of(connection, added)
+    doomed = [] if before is None else [_forget(connection, before)]
+    if newest is not None and newest != before:
+        connection.execute(update(versions).where(*_row(newest)).values(latest=0))
+    rank = 0 if first is None else first - 1
+    connection.execute(insert(versions), {**_version_row(added), "rank": rank, "latest": 1})
+    return doomed
+
+
+def _newest_of(connection: Connection, like: Version) -> Version | None:
+    """The newest of the same key and label."""
+    where = {"within": like.bucket_id, "named": like.key, "of": like.label}
+    found = connection.execute(_NEWEST_OF, where).first()
     return None if found is None else _version(found)
 
 
-def version(connection: Connection, bucket_id: str, key: bytes, version_id: str) -> Version | None:
+def _null_of(connection: Connection, like: Version) -> Version | None:
+    """The null version of the same key and label."""
     found = connection.execute(
         select(versions).where(
-            versions.c.bucket_id == bucket_id,
-            versions.c.key == key,
-            versions.c.version_id == version_id,
+            versions.c.bucket_id == like.bucket_id,
+            versions.c.key == like.key,
+            versions.c.version_id == NULL_VERSION,
+            versions.c.label == like.label,
         )
     ).first()
     return None if found is None else _version(found)
 
 
-def add_version(connection: Connection, added: Version) -> list[Doomed]:
-    """Make `added` the latest; a null version replaces the null version before it."""
-    doomed = []
-    newest = latest(connection, added.bucket_id, added.key)
-    before = newest
-    if newest is not None and newest.version_id != NULL_VERSION:
-        before = version(connection, added.bucket_id, added.key, NULL_VERSION)
-    if before is not None and added.version_id == NULL_VERSION:
-        doomed.append(_forget(connection, before))
-    if newest is not None and not (doomed and newest is before):
-        connection.execute(update(versions).where(*_row(newest)).values(latest=0))
-    rank = 0 if newest is None else newest.rank - 1
-    connection.execute(insert(versions), {**_version_row(added), "rank": rank, "latest": 1})
-    return doomed
-
-
 def remove_version(connection: Connection, gone: Version) -> Doomed:
-    """Forget one version; the next newest becomes the latest."""
+    """Forget one version; the next newest of its label becomes the latest."""
     doomed = _forget(connection, gone)
-    newest = latest(connection, gone.bucket_id, gone.key)
+    newest = _newest_of(connection, gone)
     if newest is not None and not newest.is_latest:
         connection.execute(update(versions).where(*_row(newest)).values(latest=1))
     return doomed
@@ -319,26 +301,46 @@ def rewrap_blob(connection: Connection, blob: Blob, kek_id: str, wrapped: bytes)
     )
 
 
-def listed(connection: Connection, bucket_id: str, span: Span, limit: int) -> list[Version]:
+def listed(connection: Connection, bucket: Bucket, span: Span, limit: int) -> list[Version]:
     """Current objects in key order, without their facts."""
-    query = select(*_LIGHT).where(_LISTED, *_in_span(versions, bucket_id, span))
-    return [
-        _version(row) for row in connection.execute(query.order_by(versions.c.key).limit(limit))
-    ]
+    view, found = bucket.view, list[Version]()
+    size = limit + len(view.seen)
+    while True:
+        where = (_IS_LATEST, versions.c.label.in_(view.seen), *_in_span(versions, bucket.id, span))
+        query = select(*_LIGHT).where(*where).order_by(versions.c.key).limit(size)
+        rows = [_version(row) for row in connection.execute(query)]
+        groups = [list(group) for _, group in groupby(rows, lambda each: each.key)]
+        whole = groups if len(rows) < size else groups[:-1]  # the last key may have more
+        best = (_preferred(group, view) for group in whole)
+        found += [each for each in best if each is not None and not each.is_marker]
+        if len(rows) < size or len(found) >= limit:
+            return found[:limit]
+        span = replace(span, after=whole[-1][0].key)
 
 
 def listed_versions(
-    connection: Connection, bucket_id: str, span: Span, within: tuple[bytes, int] | None, limit: int
+    connection: Connection, bucket: Bucket, span: Span, within: tuple[bytes, int] | None, limit: int
 ) -> list[Version]:
     """Every version in order of key, the newest first; those behind `within` (key, rank)."""
-    where = list(_in_span(versions, bucket_id, span))
+    where = [*_in_span(versions, bucket.id, span), versions.c.label.in_(bucket.view.seen)]
     if within is not None:
         key, rank = within
         rest = and_(versions.c.key == key, versions.c.rank > rank)
         where.append(or_(versions.c.key > key, rest))
         where.append(versions.c.key >= key)
     query = select(*_LIGHT).where(*where).order_by(versions.c.key, versions.c.rank).limit(limit)
-    return [_version(row) for row in connection.execute(query)]
+    found = [_version(row) for row in connection.execute(query)]
+    if len(bucket.view.seen) == 1:
+        return found
+    return [replace(v, is_latest=_is_latest(connection, bucket, v)) for v in found]
+
+
+def _is_latest(connection: Connection, bucket: Bucket, of: Version) -> bool:
+    """Of several labels' latest versions, the one that is found under the key."""
+    if not of.is_latest:
+        return False
+    best = latest(connection, bucket, of.key)
+    return best is not None and best.object_id == of.object_id
 
 
 def add_upload(connection: Connection, upload: Upload) -> None:
@@ -347,20 +349,24 @@ def add_upload(connection: Connection, upload: Upload) -> None:
 
 
 def find_upload(
-    connection: Connection, bucket_id: str, key: bytes, upload_id: str
+    connection: Connection, bucket: Bucket, key: bytes, upload_id: str, labels: Sequence[str]
 ) -> Upload | None:
+    """The upload, if it has one of the labels."""
     found = connection.execute(
         select(uploads).where(
-            uploads.c.bucket_id == bucket_id, uploads.c.key == key, uploads.c.id == upload_id
+            uploads.c.bucket_id == bucket.id,
+            uploads.c.key == key,
+            uploads.c.id == upload_id,
+            uploads.c.label.in_(labels),
         )
     ).first()
     return None if found is None else _upload(found)
 
 
 def listed_uploads(
-    connection: Connection, bucket_id: str, span: Span, within: tuple[bytes, str] | None, limit: int
+    connection: Connection, bucket: Bucket, span: Span, within: tuple[bytes, str] | None, limit: int
 ) -> list[Upload]:
-    where = list(_in_span(uploads, bucket_id, span))
+    where = [*_in_span(uploads, bucket.id, span), uploads.c.label.in_(bucket.view.seen)]
     if within is not None:
         key, upload_id = within
         rest = and_(uploads.c.key == key, uploads.c.id > upload_id)
@@ -373,6 +379,13 @@ def end_upload(connection: Connection, upload: Upload) -> Doomed:
     """Forget an upload and all its parts."""
     drop_upload(connection, upload)
     return _forget_blobs(connection, upload.id)
+
+
+def end_uploads(connection: Connection, bucket_id: str, labels: Sequence[str]) -> list[Doomed]:
+    """Forget a bucket's uploads of those labels."""
+    where = (uploads.c.bucket_id == bucket_id) & uploads.c.label.in_(labels)
+    found = connection.execute(select(uploads).where(where)).all()
+    return [end_upload(connection, _upload(row)) for row in found]
 
 
 def drop_upload(connection: Connection, upload: Upload) -> None:
@@ -431,11 +444,6 @@ def _files(connection: Connection, where: ColumnElement[bool]) -> list[str]:
 
 def _encode_facts(facts: Facts) -> str:
     return json.dumps({each.name: getattr(facts, each.name) for each in fields_of(Facts)})
-
-
-def _bucket(row: Any) -> Bucket:
-    fields = dict(row._mapping)
-    return Bucket(**fields | {"tags": json.loads(fields["tags"])})
 
 
 def _version_row(of: Version) -> Mapping[str, Any]:

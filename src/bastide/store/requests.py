@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
-from bastide.store import digests, errors, names, records
+from bastide.store import bucket_records, digests, errors, names
 from bastide.store.digests import ALGORITHMS, DEFAULT
 from bastide.store.model import Blob, Bucket, Facts, Params, Version
 from bastide.store.ports import Access
@@ -45,16 +46,19 @@ SEALED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """Finds the bucket of a call: only the caller's account has buckets, as far as it can tell."""
+    """Finds the bucket of a call: only the caller's account has buckets, as far as it can tell,
+    and only those that its session dominates."""
 
     database: Database
+    labels: LabelsInUse
     access: Access
 
     def bucket(self, call: Call, req: Params) -> Bucket:
         return self.named(call, req["Bucket"], req.get("ExpectedBucketOwner"))
 
     def named(self, call: Call, name: str, owner: str | None) -> Bucket:
-        found = self.database.read(lambda c: records.find_bucket(c, call.account, name))
+        view = self.labels.view(call.principal.session)
+        found = self.database.read(lambda c: bucket_records.find(c, call.account, name, view))
         if found is None:
             raise errors.no_such_bucket(name)
         if owner is not None and owner != call.account:

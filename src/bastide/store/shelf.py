@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.store import conditions, errors, records
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
+from bastide.store import bucket_records, conditions, errors, records
 from bastide.store.content import Content, ObjectReader, Source
 from bastide.store.digests import DEFAULT, FULL_OBJECT
 from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Version
 from bastide.store.names import VERSION_ID_SIZE
-from bastide.store.ports import LabelOf
 from bastide.store.sealed import Place
 
 PUT_SIZE_MAX = 5 * 1024**3
@@ -52,13 +54,14 @@ class Shelf:
     content: Content
     clock: Clock
     ids: Ids
-    label_of: LabelOf
+    labelling: Labelling
+    labels: LabelsInUse
 
     def put(self, new: NewObject, source: Source) -> Version:
         """Store a body as the latest version of its key. `verify` sees what was stored before
         anybody else does; it may raise, or say which checksums count."""
         bucket = new.bucket
-        label = self.label_of(bucket.account, bucket.name, new.facts.tags)
+        label = self.labels.use(self.label_of_new(bucket, new.facts))
         object_id = self.ids.uuid()
         place = Place(
             account=bucket.account, label=label, bucket=bucket.name, key=new.key,
@@ -73,6 +76,11 @@ class Shelf:
         facts = new.facts.with_checksums(blob.checksums, FULL_OBJECT)
         version = self.version_of(new.bucket, new.key, object_id, label, facts)
         return self.place(new, replace(version, size=blob.size, etag=blob.etag), blob)
+
+    def label_of_new(self, bucket: Bucket, facts: Facts) -> Label:
+        """The label of an object that the bucket's viewer puts into it."""
+        around = self.labelling.scheme.parse(bucket.label)
+        return self.labelling.of_new(bucket.view.session, facts.tags, around, "InvalidTag")
 
     def version_of(
         self, bucket: Bucket, key: bytes, object_id: str, label: str, facts: Facts
@@ -103,11 +111,12 @@ class Shelf:
         """Within a write: make `version` the latest if the bucket and the conditions hold."""
         bucket = _still(connection, new.bucket)
         if new.if_match is not None or new.if_none_match is not None:
-            current = records.latest(connection, bucket.id, new.key)
+            current = records.latest(connection, bucket, new.key)
             conditions.check_write(new.if_match, new.if_none_match, current, new.key.decode())
-        if bucket.versioning != "Enabled":
+        is_above = version.label != bucket.view.own
+        if bucket.versioning != "Enabled" and not is_above:
             version = replace(version, version_id=NULL_VERSION)
-        return version, records.add_version(connection, version)
+        return version, records.add_version(connection, version, is_above=is_above)
 
     def clear(self, doomed: Iterable[Doomed]) -> None:
         """Remove files, after the commit that forgot them."""
@@ -119,8 +128,8 @@ class Shelf:
 
         def work(connection: Connection) -> Version | None:
             if version_id is None:
-                return records.latest(connection, bucket.id, key)
-            return records.version(connection, bucket.id, key, version_id)
+                return records.latest(connection, bucket, key)
+            return records.version(connection, bucket, key, version_id)
 
         return self.database.read(work)
 
@@ -150,11 +159,13 @@ class Shelf:
     def remove(
         self, bucket: Bucket, key: bytes, version_id: str | None, if_match: str | None = None
     ) -> Removed:
-        marker = self.version_of(bucket, key, self.ids.uuid(), "", Facts())
+        """Only what has the label of the bucket's viewer: a lower one would learn of it."""
+        own = self.labels.use(bucket.view.session)
+        marker = self.version_of(bucket, key, self.ids.uuid(), own, Facts())
 
         def work(connection: Connection) -> tuple[Removed, list[Doomed]]:
             if if_match is not None:
-                current = records.latest(connection, bucket.id, key)
+                current = records.latest(connection, bucket, key)
                 conditions.check_write(if_match, None, current, key.decode())
             return remove_one(connection, bucket, replace(marker, is_marker=True), version_id)
 
@@ -169,17 +180,17 @@ def remove_one(
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html"""
     bucket = _still(connection, bucket)
     if version_id is not None:
-        gone = records.version(connection, bucket.id, marker.key, version_id)
+        gone = _own(connection, bucket, marker.key, version_id)
         if gone is None:
             return Removed(version_id=version_id), []
         doomed = records.remove_version(connection, gone)
         return Removed(version_id=version_id, is_marker=gone.is_marker), [doomed]
     if not bucket.versioning:
-        gone = records.version(connection, bucket.id, marker.key, NULL_VERSION)
+        gone = _own(connection, bucket, marker.key, NULL_VERSION)
         return Removed(), [] if gone is None else [records.remove_version(connection, gone)]
     if bucket.versioning != "Enabled":
         marker = replace(marker, version_id=NULL_VERSION)
-    doomed_list = records.add_version(connection, marker)
+    doomed_list = records.add_version(connection, marker, is_above=False)
     return Removed(version_id=marker.version_id, is_marker=True), doomed_list
 
 
@@ -189,7 +200,15 @@ def replaced_too_often() -> Unavailable:
 
 def _still(connection: Connection, bucket: Bucket) -> Bucket:
     """The bucket as it is now; it may have been deleted, even made anew, since it was found."""
-    now = records.find_bucket(connection, bucket.account, bucket.name)
-    if now is None or now.id != bucket.id:
+    now = bucket_records.now(connection, bucket)
+    if now is None:
         raise errors.no_such_bucket(bucket.name)
     return now
+
+
+def _own(connection: Connection, bucket: Bucket, key: bytes, version_id: str) -> Version | None:
+    """The version, if it may be removed: AccessDenied for one of a lower label."""
+    found = records.version(connection, bucket, key, version_id)
+    if found is not None and found.label != bucket.view.own:
+        raise errors.access_denied()
+    return found

@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.labels.labelling import TAG
 from bastide.kernel.operation import operation
-from bastide.store import records
+from bastide.store import bucket_records, errors, records
 from bastide.store.lookup import Wanted, found
 from bastide.store.model import Params, Version
 from bastide.store.requests import (
@@ -54,7 +55,10 @@ class Tagging:
     def put_bucket_tagging(self, call: Call, req: Params) -> Params:
         tags = checked_tags(req["Tagging"].get("TagSet") or [], BUCKET_TAGS_MAX)
         bucket = self.doors.bucket(call, req)
-        self.shelf.database.write(lambda c: records.change_bucket(c, bucket.id, tags=tags))
+        label = self._raised(bucket.label, tags)
+        self.shelf.database.write(
+            lambda c: bucket_records.change(c, bucket.id, tags=tags, label=label)
+        )
         call.notes.status = 204
         return {}
 
@@ -73,18 +77,30 @@ class Tagging:
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket_tagging(self, call: Call, req: Params) -> Params:
         bucket = self.doors.bucket(call, req)
-        self.shelf.database.write(lambda c: records.change_bucket(c, bucket.id, tags={}))
+        self.shelf.database.write(lambda c: bucket_records.change(c, bucket.id, tags={}))
         return {}
+
+    def _raised(self, now: str, tags: Mapping[str, str]) -> str:
+        """The label that tags ask for; a lower one is for two people to grant."""
+        if TAG not in tags:
+            return now
+        labelling = self.shelf.labelling
+        asked = labelling.parse(tags[TAG], "InvalidTag")
+        if not asked.dominates(labelling.scheme.parse(now)):
+            raise ServiceError("AccessDenied", f"{asked} is below {now}.", status=403)
+        return self.shelf.labels.use(asked)
 
     def _set(self, call: Call, req: Params, tags: Mapping[str, str]) -> Params:
         bucket = self.doors.bucket(call, req)
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
         version = found(self.shelf, self.doors, call, wanted, "PUT")
-        if self.shelf.label_of(bucket.account, bucket.name, tags) != version.label:
-            raise unsupported(call.operation, "A tag that moves an object to another label")
+        if self._raised(version.label, tags) != version.label:
+            raise unsupported(call.operation, f"Another {TAG} for what is sealed under its label")
+        if version.label != bucket.view.own:
+            raise errors.access_denied()
 
         def work(connection: Connection) -> Version | None:
-            now = records.version(connection, bucket.id, version.key, version.version_id)
+            now = records.version(connection, bucket, version.key, version.version_id)
             if now is not None:
                 records.set_tags(connection, now, replace(now.facts, tags=tags))
             return now

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bastide.db.database import Database
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
-from bastide.store import errors, records
+from bastide.store import bucket_records, errors
 from bastide.store.model import Params
 from bastide.store.requests import Doors
 
@@ -26,7 +26,7 @@ class Versioning:
         if status not in ("Enabled", "Suspended"):
             raise errors.malformed_xml()
         bucket = self.doors.bucket(call, req)
-        self.database.write(lambda c: records.change_bucket(c, bucket.id, versioning=status))
+        self.database.write(lambda c: bucket_records.change(c, bucket.id, versioning=status))
         return {}
 
     @operation("Bucket", "ExpectedBucketOwner")

@@ -139,7 +139,9 @@ class TrainingKind:
 
     def _transfer(self, job: Job) -> Transfer:
         role = _request(job)["RoleArn"]
-        principal = self.roles.assume_for_service(job.spec.account, role, SERVICE)
+        principal = self.roles.assume_for_service(
+            job.spec.account, role, SERVICE, str(job.spec.payload["label"])
+        )
         return Transfer(
             region=self.region, principal=principal, objects=self.objects, permits=self.permits
         )

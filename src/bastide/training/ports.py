@@ -15,8 +15,11 @@ class Roles(Protocol):
         resource that is being made."""
         ...
 
-    def assume_for_service(self, account: str, role_arn: str, service: str) -> Principal:
-        """ValidationException unless the role is there and trusts the service."""
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """ValidationException unless the role is there, trusts the service, and is cleared for
+        the label at which the service shall work."""
         ...
 
 
@@ -40,18 +43,20 @@ class StoredObject(Protocol):
 class Objects(Protocol):
     """The store without its policies: whoever uses it asked `Permits` first."""
 
-    def open(self, account: str, bucket: str, key: str) -> tuple[StoredObject, Iterator[bytes]]: ...
+    def open(
+        self, who: Principal, bucket: str, key: str
+    ) -> tuple[StoredObject, Iterator[bytes]]: ...
 
     def put(
         self,
-        account: str,
+        who: Principal,
         bucket: str,
         key: str,
         chunks: Iterable[bytes],
         content_type: str = "binary/octet-stream",
     ) -> StoredObject: ...
 
-    def listing(self, account: str, bucket: str, prefix: str) -> Iterator[StoredObject]: ...
+    def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[StoredObject]: ...
 
 
 class Runtime(Protocol):

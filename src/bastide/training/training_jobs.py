@@ -102,7 +102,11 @@ class TrainingJobs:
             kind=KIND,
             account=call.account,
             limits=limits,
-            payload={"request": json.loads(json.dumps(request)), "arn": arn},
+            payload={
+                "request": json.loads(json.dumps(request)),
+                "arn": arn,
+                "label": call.principal.session.text,
+            },
         )
         self._make(call, spec, request, arn, checked)
         return {"TrainingJobArn": arn}

@@ -47,7 +47,7 @@ class Transfer:
         self._ask("s3:ListBucket", arns.s3(self.region, bucket), {"s3:prefix": prefix})
         keys: list[str] = []
         try:
-            for found in self.objects.listing(self.account, bucket, prefix):
+            for found in self.objects.listing(self.principal, bucket, prefix):
                 keys.append(found.key)
                 if len(keys) > OBJECTS_MAX:
                     raise JobFailed(f"ClientError: more than {OBJECTS_MAX} objects.")
@@ -78,14 +78,14 @@ class Transfer:
     def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
         self._ask("s3:GetObject", arns.s3(self.region, bucket, key), {})
         try:
-            yield from self.objects.open(self.account, bucket, key)[1]
+            yield from self.objects.open(self.principal, bucket, key)[1]
         except ServiceError as error:
             raise _failed("download", bucket, key, error) from error
 
     def upload(self, bucket: str, key: str, chunks: Iterator[bytes]) -> None:
         self._ask("s3:PutObject", arns.s3(self.region, bucket, key), {})
         try:
-            self.objects.put(self.account, bucket, key, chunks)
+            self.objects.put(self.principal, bucket, key, chunks)
         except ServiceError as error:
             raise _failed("upload", bucket, key, error) from error
 

@@ -15,16 +15,15 @@ _END: Any = object()
 NO_BODY = frozenset({204, 304})
 UNIT_SIZE = 512 * 1024
 EVENT_SIZE_MAX = 64 * 1024
+LABEL = "x-bastide-label"
 
 
 def dressed(response: RawResponse, call: Call, status: int | None = None) -> RawResponse:
-    """The response with the handler's own headers, and its status if it says one."""
-    extra = call.notes.headers
-    if not extra and status is None:
-        return response
-    status = status or response.status
-    headers = (*response.headers, *((name.lower(), value) for name, value in extra.items()))
-    return RawResponse(status=status, headers=headers, body=response.body)
+    """The response with its label and the handler's own headers, and its status if it says one."""
+    label = call.notes.label or call.principal.session.text
+    extra = ((name.lower(), value) for name, value in call.notes.headers.items())
+    headers = (*response.headers, (LABEL, label), *extra)
+    return RawResponse(status=status or response.status, headers=headers, body=response.body)
 
 
 async def gone(receive: Receive) -> None:

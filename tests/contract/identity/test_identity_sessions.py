@@ -160,7 +160,7 @@ def test_session_tokens_of_users(site, admin):
 
 def test_roles_for_services(site, admin):
     arn = f"arn:aws-us-gov:iam::{admin.account}:role/BastideExecutionRole"
-    work = site.service_roles.assume_for_service(admin.account, arn, SERVICE)
+    work = site.service_roles.assume_for_service(admin.account, arn, SERVICE, "U")
     assert site.authorizer.permits(work, "s3:GetObject", "arn:aws-us-gov:s3:::b/k", {})
     assert not site.authorizer.permits(work, "iam:CreateUser", "*", {})
     site.service_roles.check_pass(site.call(admin), arn, SERVICE, JOB)
@@ -174,9 +174,9 @@ def test_roles_for_services(site, admin):
     ):
         passing = site.service_roles.check_pass
         refused("AccessDeniedException", passing, site.call(who), role, service, JOB)
-    refused(
-        "ValidationException", site.service_roles.assume_for_service, admin.account, arn, "x.com"
-    )
+    become = site.service_roles.assume_for_service
+    refused("ValidationException", become, admin.account, arn, "x.com", "U")
+    refused("ValidationException", become, admin.account, arn, SERVICE, "S")
 
 
 @pytest.mark.parametrize(

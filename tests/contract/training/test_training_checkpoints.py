@@ -20,14 +20,14 @@ class Counted(FakeObjects):
         super().__init__(held=held)
         self.puts, self.meanwhile = [], None
 
-    def put(self, account, bucket, key, chunks, content_type="binary/octet-stream"):
+    def put(self, who, bucket, key, chunks, content_type="binary/octet-stream"):
         data = []
         for chunk in chunks:
             data.append(chunk)
             if self.meanwhile:
                 self.meanwhile()
         self.puts.append(key)
-        return super().put(account, bucket, key, data)
+        return super().put(who, bucket, key, data)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import botocore.session
 import pytest
+from tests.labels_kit import UNCLASSIFIED
 
 from bastide.audit.model import decode
 from bastide.audit.resources import MEMBERS, named_in
@@ -53,7 +54,7 @@ def trail(log):
 def call(operation="s3.PutObject", **more):
     principal = Principal(
         account=ACCOUNT, arn=ARN, user_id="AIDAX", kind=PrincipalKind.USER, issuer_arn=ARN,
-        name="ann", access_key_id="AKIAEXAMPLE",
+        name="ann", access_key_id="AKIAEXAMPLE", **UNCLASSIFIED,
     )  # fmt: skip
     fields = {
         "operation": operation, "region": REGION, "principal": principal, "request_id": "req-1",

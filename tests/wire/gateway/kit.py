@@ -26,6 +26,7 @@ from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
 from bastide.wire.pool import Pool
+from tests.labels_kit import UNCLASSIFIED
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SESSION_KEY, SESSION_SECRET, TOKEN = "ASIAIOSFODNN7EXAMPLE", "session/secret", "token//of+session="
@@ -43,6 +44,7 @@ PRINCIPAL = Principal(
     issuer_arn="arn:aws-us-gov:iam::123456789012:user/alice",
     name="alice",
     access_key_id=KEY,
+    **UNCLASSIFIED,
 )
 
 

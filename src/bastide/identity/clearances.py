@@ -1,0 +1,103 @@
+"""Up to where each user and role may see, and at which label a session of theirs works.
+
+Who was granted nothing has its agency's default. A session begins at the floor, which is that
+default too, and goes higher by the session tag `bastide:label`; down a chain of roles it never
+goes lower, as what was read above would come with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.identity import clearance_records as records
+from bastide.identity.directory import Directory
+from bastide.identity.model import Clearance, Entity, Kind, moment
+from bastide.kernel.call import Principal
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import TAG, Labelling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearances:
+    directory: Directory
+    labelling: Labelling
+    clock: Clock
+
+    def of(self, entity: Entity) -> Label:
+        """The clearance of a user or role."""
+        return self.directory.memory.get(
+            (entity.account, "clearance", entity.id), lambda: self._read(entity)
+        )
+
+    def _read(self, entity: Entity) -> Label:
+        account, unique = entity.account, entity.id
+        found = self.directory.database.read(lambda c: records.find(c, account, unique))
+        return self.labelling.clearance(account, found.label if found else "")
+
+    def floor(self, clearance: Label, account: str) -> Label:
+        """Where a session begins."""
+        return self.labelling.of_account(account).meet(clearance)
+
+    def parse(self, marking: str) -> Label:
+        """A label that this region gave out before."""
+        return self.labelling.scheme.parse(marking)
+
+    def role_session(
+        self, caller: Principal, role: Entity, tags: Mapping[str, str]
+    ) -> tuple[Label, Label]:
+        """The clearance and the label of a session of `role`; AccessDenied where the label asked
+        for is below the caller's own, or above what both of them may see."""
+        clearance = self.of(role).meet(caller.clearance)
+        asked = tags.get(TAG)
+        label = caller.session if asked is None else self.labelling.parse(asked, "ValidationError")
+        if not clearance.dominates(label) or not label.dominates(caller.session):
+            message = (
+                f"User: {caller.arn} is not authorized to work at {label} as {role.arn}: a session "
+                f"is at or above {caller.session} and within the clearance of caller and role."
+            )
+            raise ServiceError("AccessDenied", message, status=403)
+        return clearance, label
+
+    def grant(self, account: str, who: str, marking: str) -> dict[str, Any]:
+        """Give `user/NAME` or `role/NAME` a clearance."""
+        entity = self._named(account, who)
+        label = self.labelling.parse(marking, "ValidationException")
+        granted = Clearance(
+            account=account,
+            entity_id=entity.id,
+            label=label.text,
+            granted_ms=epoch_ms(self.clock.now()),
+        )
+        self.directory.database.write(lambda c: records.put(c, granted))
+        self.directory.memory.forget(account)
+        return self._row(entity, granted)
+
+    def revoke(self, account: str, who: str) -> dict[str, Any]:
+        """Take it back: what is left is the agency's default."""
+        entity = self._named(account, who)
+        self.directory.database.write(lambda c: records.remove(c, account, entity.id))
+        self.directory.memory.forget(account)
+        return self._row(entity, None)
+
+    def rows(self, account: str) -> list[dict[str, Any]]:
+        """What was granted to those who are still there."""
+        held = self.directory.database.read(lambda c: records.of_account(c, account))
+        found = ((self.directory.by_id(account, one.entity_id), one) for one in held)
+        return [self._row(entity, one) for entity, one in found if entity is not None]
+
+    def _named(self, account: str, who: str) -> Entity:
+        kind, _, name = who.partition("/")
+        if kind not in (Kind.USER, Kind.ROLE) or not name:
+            message = f"{who[:80]!r} is neither user/NAME nor role/NAME."
+            raise ServiceError("ValidationException", message)
+        return self.directory.get(account, Kind(kind), name.rpartition("/")[2])
+
+    def _row(self, entity: Entity, granted: Clearance | None) -> dict[str, Any]:
+        return {
+            "principal": f"{entity.kind.value}/{entity.name}",
+            "granted": granted.label if granted else "",
+            "clearance": self.of(entity).text,
+            "since": moment(granted.granted_ms).isoformat(timespec="seconds") if granted else "",
+        }

@@ -1,0 +1,95 @@
+"""The lattice kernel: mandatory access control on labels, before any policy of an agency's.
+
+No read up: a session reads what its label dominates. No write down: what it changes has its own
+label, neither a lower one, which would tell downwards, nor a higher one, which it cannot see. What
+it makes gets a label that dominates its own (`kernel/labels/labelling.py`).
+
+Source: Bell and LaPadula, MTR-2997 (1976), the simple security and the *-property.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bastide.kernel.call import Principal
+from bastide.kernel.labels.label import Label
+
+
+class Mode(StrEnum):
+    """How an action touches a resource."""
+
+    READ = "read"  # what it holds, or that it is there
+    MAKE = "make"  # something new: where one of its name and label is, it is no new one's
+    CHANGE = "change"  # what is there already
+
+
+# By the first word of an action. An action with none of them is a mistake at start-up.
+VERBS = {
+    **dict.fromkeys(
+        ("Get", "List", "Describe", "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call"),
+        Mode.READ,
+    ),
+    "Create": Mode.MAKE,
+    **dict.fromkeys(
+        (
+            "Put", "Delete", "Update", "Stop", "Tag", "Untag", "Abort", "Add", "Attach", "Detach",
+            "Remove", "Set", "Upload",
+        ),
+        Mode.CHANGE,
+    ),
+}  # fmt: skip
+MODES = {
+    # An object is put beside those of other labels, and only the write itself can tell what it
+    # removes or tags: the store looks again.
+    "s3:PutObject": Mode.MAKE,
+    "s3:PutObjectTagging": Mode.MAKE,
+    "s3:PutObjectVersionTagging": Mode.MAKE,
+    "s3:DeleteObject": Mode.MAKE,
+    "s3:DeleteObjectVersion": Mode.MAKE,
+    "s3:DeleteObjectTagging": Mode.MAKE,
+    "s3:DeleteObjectVersionTagging": Mode.MAKE,
+    "iam:GenerateCredentialReport": Mode.READ,
+    "iam:PassRole": Mode.READ,  # the job that gets it is what is made
+    "sts:AssumeRole": Mode.READ,
+    "sts:TagSession": Mode.READ,
+    "sts:SetSourceIdentity": Mode.READ,
+    "logs:CreateLogGroup": Mode.MAKE,
+    "logs:CreateLogStream": Mode.MAKE,
+    "logs:PutLogEvents": Mode.CHANGE,
+    "cloudwatch:PutMetricData": Mode.MAKE,
+}
+
+
+def mode_of(action: str) -> Mode:
+    """How `s3:PutObject` touches what it names. KeyError for one that nothing is said of. Nothing
+    of IAM's has a label of its own: all of it lies at the agency's default."""
+    found = MODES.get(action)
+    if found is not None:
+        return found
+    name = action.partition(":")[2]
+    mode = VERBS[next((verb for verb in VERBS if name.startswith(verb)), name)]
+    made_in_place = mode is Mode.MAKE and action.startswith("iam:")
+    return Mode.CHANGE if made_in_place else mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walls:
+    """`ceiling`: the most that this region may hold."""
+
+    ceiling: Label
+
+    def stands(self, principal: Principal) -> bool:
+        """Whether a session is one that can be: within its clearance and the region."""
+        session = principal.session
+        return principal.clearance.dominates(session) and self.ceiling.dominates(session)
+
+    def permits(self, principal: Principal, action: str, label: Label | None) -> bool:
+        """Whether a session may do this to a resource of that label; None: there is none that it
+        could see, which whoever looks for it says."""
+        if not self.stands(principal):
+            return False
+        mode = mode_of(action)
+        if label is None or mode is Mode.MAKE:
+            return True
+        if mode is Mode.READ:
+            return principal.session.dominates(label)
+        return principal.session == label

@@ -1,0 +1,114 @@
+"""Buckets in the database.
+
+Names are each label's own (polyinstantiation): what a session cannot see takes no name from it.
+Where it sees several of one name it finds that of its own label, else the newest. Source: D. E.
+Denning et al., A Multilevel Relational Data Model, IEEE Symposium on Security and Privacy (1987).
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from bastide.db.schema import metadata
+from bastide.kernel.labels.view import View
+from bastide.store import records
+from bastide.store.model import Bucket, Doomed
+
+buckets = Table(
+    "s3_buckets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("versioning", String(9), nullable=False),
+    Column("policy", Text),
+    Column("tags", Text, nullable=False),
+    Index("ix_s3_buckets_name", "account", "name"),
+)
+# Built once: building a statement costs more than SQLite takes to run it.
+_FIND_BUCKET = select(buckets).where(
+    buckets.c.account == bindparam("of"), buckets.c.name == bindparam("named")
+)
+
+
+def find(connection: Connection, account: str, name: str, view: View) -> Bucket | None:
+    rows = connection.execute(_FIND_BUCKET, {"of": account, "named": name})
+    return _preferred([_bucket(row, view) for row in rows if row.label in view.seen])
+
+
+def now(connection: Connection, bucket: Bucket) -> Bucket | None:
+    """The bucket as it is now, if it is still there and its viewer still sees it."""
+    row = connection.execute(select(buckets).where(buckets.c.id == bucket.id)).first()
+    seen = row is not None and row.label in bucket.view.seen
+    return _bucket(row, bucket.view) if seen else None
+
+
+def of_account(connection: Connection, account: str, view: View, prefix: str) -> list[Bucket]:
+    """By name. Names are ASCII; the collation of PostgreSQL must not reorder them."""
+    query = select(buckets).where(buckets.c.account == account, buckets.c.label.in_(view.seen))
+    found = [_bucket(row, view) for row in connection.execute(query)]
+    by_name = sorted((b for b in found if b.name.startswith(prefix)), key=lambda b: b.name)
+    groups = (list(group) for _, group in groupby(by_name, lambda bucket: bucket.name))
+    return [best for group in groups if (best := _preferred(group))]
+
+
+def _preferred(found: Sequence[Bucket]) -> Bucket | None:
+    return max(found, key=lambda b: (b.label == b.view.own, b.created_ms), default=None)
+
+
+def add(connection: Connection, bucket: Bucket) -> None:
+    names = ("account", "name", "id", "label", "created_ms", "versioning", "policy")
+    row = {name: getattr(bucket, name) for name in names}
+    connection.execute(insert(buckets).values(**row, tags=json.dumps(dict(bucket.tags))))
+
+
+def change(connection: Connection, bucket_id: str, **changes: Any) -> None:
+    if "tags" in changes:
+        changes["tags"] = json.dumps(dict(changes["tags"]))
+    connection.execute(update(buckets).where(buckets.c.id == bucket_id).values(**changes))
+
+
+def remove(connection: Connection, bucket: Bucket) -> list[Doomed]:
+    """Forget a bucket that is empty to its viewer, with the uploads that it sees under way. Where
+    others see objects in it, it goes on for them, at the least of their labels."""
+    doomed = records.end_uploads(connection, bucket.id, bucket.view.seen)
+    hidden = records.labels_in(connection, bucket.id)
+    if hidden:
+        change(connection, bucket.id, label=_least(bucket, hidden))
+    else:
+        connection.execute(delete(buckets).where(buckets.c.id == bucket.id))
+    return doomed
+
+
+def _least(bucket: Bucket, markings: Sequence[str]) -> str:
+    scheme = bucket.view.session.scheme
+    labels = [scheme.parse(text) for text in markings]
+    return min(labels, key=lambda each: (each.level, each.categories.bit_count())).text
+
+
+def is_there(connection: Connection, bucket_id: str) -> bool:
+    query = select(buckets.c.id).where(buckets.c.id == bucket_id)
+    return connection.execute(query).first() is not None
+
+
+def _bucket(row: Any, view: View) -> Bucket:
+    fields = dict(row._mapping)
+    return Bucket(**fields | {"tags": json.loads(fields["tags"]), "view": view})

@@ -1,0 +1,18 @@
+"""Labels for tests: the scheme of the US, and a region that may hold all of it."""
+
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
+from bastide.kernel.labels.scheme import load
+
+US = load("us")
+CEILING = US.clearance("TS//SI-G/TK")
+UNCLASSIFIED = {"clearance": US.clearance("U"), "session": US.lowest}  # of a principal
+
+
+def labelling(default: str = "U") -> Labelling:
+    return Labelling(scheme=US, ceiling=CEILING, default=US.parse(default))
+
+
+def at(marking: str) -> dict[str, Label]:
+    """The clearance and label of a principal whose session works at its clearance."""
+    return {"clearance": CEILING, "session": US.parse(marking)}
