@@ -31,7 +31,7 @@ from bastide.store.shelf import Shelf
 from bastide.store.tagging import Tagging
 from bastide.store.upkeep import Upkeep
 from bastide.store.versioning import Versioning
-from tests.labels_kit import UNCLASSIFIED, US, labelling
+from tests.labels_kit import US, at, labelling
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ALICE, BOB = "111111111111", "222222222222"
@@ -98,8 +98,18 @@ class FakeDocuments:
         pass
 
 
+def a_principal(account=ALICE, marking="U"):
+    return Principal(
+        account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
+        kind=PrincipalKind.USER, issuer_arn="i", name="u", access_key_id="AKIA", **at(marking),
+    )  # fmt: skip
+
+
 class Store:
-    """Every handler of S3, and `call(account, operation, …)` to use them as the wire would."""
+    """Every handler of S3, and `call(account, operation, …)` to use them as the wire would, in a
+    session at `marking`."""
+
+    marking = "U"
 
     def __init__(self, database: Database, root: Path, keyring=None, blobs=None) -> None:
         clock, ids = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), SystemIds()
@@ -145,13 +155,9 @@ class Store:
     def call(self, method, account=ALICE, body=None, notes=None, **req):
         stream = EmptyBody() if body is None else body
         stream = BytesBody(stream) if isinstance(stream, bytes) else stream
-        principal = Principal(
-            account=account, arn=f"arn:aws-us-gov:iam::{account}:user/u", user_id="U",
-            kind=PrincipalKind.USER, issuer_arn="i", name="u", access_key_id="AKIA", **UNCLASSIFIED,
-        )  # fmt: skip
         call = Call(
-            operation=f"s3.{method}", region=REGION, principal=principal, request_id="r",
-            time=self.clock.now(), body=stream,
+            operation=f"s3.{method}", region=REGION, principal=a_principal(account, self.marking),
+            request_id="r", time=self.clock.now(), body=stream,
         )  # fmt: skip
         self.notes = call.notes
         for handler in self.handlers:

@@ -135,7 +135,7 @@ def test_a_destruction_is_confirmed_then_final(store, room, tmp_path):
     datas = filled(store)
     store.put("his", b"x", "of-bob", BOB)
     list(room.rotate(room.chosen("alice", None)))
-    keys = room.chosen("alice", "")
+    keys = room.chosen("alice", "U")
     size = sum(map(len, datas.values()))
     for confirm in ("", "alice", BOB):
         with pytest.raises(ServiceError, match=rf"makes 7 objects \({size} bytes\).*{ALICE}$"):

@@ -6,7 +6,7 @@ import os
 from types import MappingProxyType
 
 import pytest
-from tests.stores import ALICE, BOB
+from tests.stores import ALICE, BOB, a_principal
 
 from bastide.kernel.errors import ServiceError
 from bastide.store import sealed
@@ -415,7 +415,7 @@ def test_policies_and_tags(store):
             store.call("put_bucket_policy", Bucket="bucket", Policy=bad)
     store.call("put_bucket_policy", Bucket="bucket", Policy="{ }")
     assert store.call("get_bucket_policy", Bucket="bucket")["Policy"] == "{ }"
-    assert store.space.bucket_policy(ALICE, "bucket") == "{ }"
+    assert store.space.bucket_policy(a_principal(), "bucket") == "{ }"
     store.call("delete_bucket_policy", Bucket="bucket")
     with refused("NoSuchTagSet"):
         store.call("get_bucket_tagging", Bucket="bucket")
@@ -447,10 +447,10 @@ def test_rotation_leaves_blobs_alone(store):
     for key, data in datas.items():
         store.put(key, data)
     before = {name: store.blobs.path(name).read_bytes() for name in store.files()}
-    old = store.keyring.current(ALICE, "")
-    store.keyring.rotate(ALICE, "")
-    assert sum(store.upkeep.rewrap(ALICE, "", [old.id])) == 2
-    assert sum(store.upkeep.rewrap(ALICE, "", [old.id])) == 0
+    old = store.keyring.current(ALICE, "U")
+    store.keyring.rotate(ALICE, "U")
+    assert sum(store.upkeep.rewrap(ALICE, "U", [old.id])) == 2
+    assert sum(store.upkeep.rewrap(ALICE, "U", [old.id])) == 0
     del store.keyring.keks[old.id]
     assert {name: store.blobs.path(name).read_bytes() for name in store.files()} == before
     assert {key: store.get(key) for key in datas} == datas
@@ -483,13 +483,13 @@ def test_the_sweep_takes_only_orphans(store):
 
 def test_object_space(store):
     store.bucket()
-    info = store.space.put(ALICE, "bucket", "d/x", [b"ab", b"", b"c"])
+    info = store.space.put(a_principal(), "bucket", "d/x", [b"ab", b"", b"c"])
     assert (info.key, info.size) == ("d/x", 3)
-    found, body = store.space.open(ALICE, "bucket", "d/x")
+    found, body = store.space.open(a_principal(), "bucket", "d/x")
     assert b"".join(body) == b"abc"
     assert found == info
-    assert [each.key for each in store.space.listing(ALICE, "bucket", "d/")] == ["d/x"]
+    assert [each.key for each in store.space.listing(a_principal(), "bucket", "d/")] == ["d/x"]
     with refused("NoSuchKey"):
-        store.space.open(ALICE, "bucket", "d/y")
+        store.space.open(a_principal(), "bucket", "d/y")
     with refused("NoSuchBucket"):
-        store.space.open(BOB, "bucket", "d/x")
+        store.space.open(a_principal(BOB), "bucket", "d/x")
