@@ -8,13 +8,17 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 DEFAULT_REGION = "us-gov-west-1"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Glass = Literal[
+    "clearance-grant", "downgrade", "guardrail-loosening", "key-deletion", "transfer-release"
+]
+GLASS: tuple[Glass, ...] = ("clearance-grant", "guardrail-loosening")
 
 
 class SettingsError(Exception):
@@ -51,6 +55,16 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     allow_missing_layers: list[str] = []
 
 
+class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what two persons decide is good for, and what one may do alone and answer for.
+    Who may sign is never touched from here."""
+
+    valid_days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 7
+    key_deletion_wait_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 7
+    countersign_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 24
+    break_glass: list[Glass] = msgspec.field(default_factory=lambda: list(GLASS))
+
+
 class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One region: one listener, one database, one classification ceiling."""
 
@@ -67,6 +81,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     aliases: dict[str, str] = {}
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
+    approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
 
 
 class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.officers_kit import LAB, Desk
 
 SMALL = 150  # more than one batch of data keys
 BIG = bytes(range(256)) * 1024
@@ -11,6 +12,9 @@ BIG = bytes(range(256)) * 1024
 
 @pytest.fixture
 def s3(own_region):
+    own_region.stop()
+    own_region.toml += LAB
+    own_region.start()
     return own_region.s3("kept")
 
 
@@ -63,7 +67,8 @@ def test_rotated_with_a_kill_in_between_then_destroyed(own_region, s3):
     assert f"makes {SMALL + 3} objects" in refused.stderr
     assert f"--confirm {account}" in refused.stderr
     assert get(s3, "last") == b"last"
-    (gone,) = keys(own_region, "destroy", "demo", "--confirm", account)
+    desk = Desk(own_region, own_region.home / "officers")
+    (gone,) = json.loads(desk.destroy_keys("demo", "--confirm", account))
     assert (gone["lost"], gone["objects"]) == (SMALL + 3, 0)
     for key in ("small-0", "big", "last"):
         with pytest.raises(ClientError, match=r"KMS\.NotFoundException"):

@@ -17,6 +17,7 @@ def structs() -> list[type[msgspec.Struct]]:
         settings.SiteSettings,
         settings.RegionSettings,
         settings.JobSettings,
+        settings.ApprovalSettings,
         settings.EngineSettings,
         settings.EngineUrl,
     ]

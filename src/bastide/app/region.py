@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bastide import __version__
+from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.identity import open_identity
@@ -24,6 +25,8 @@ from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
 from bastide.operators.agencies import AgencyRoom
 from bastide.operators.api import Operators
+from bastide.operators.approval_routes import ApprovalRoutes
+from bastide.operators.approvals import ApprovalRoom
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.settings import SettingsError, Site
@@ -62,6 +65,10 @@ class RegionProcess:
         self._stopping = asyncio.Event()
         self._site = site
         self.core = core = open_core(site, name)
+        self.approvals = open_approvals(core)
+        self.approval_room = ApprovalRoom(
+            book=self.approvals.book, officers=self.approvals.officers
+        )
         self.catalogue = Catalogue()
         self.identity = open_identity(core)
         resources = self.identity.resources
@@ -144,6 +151,7 @@ class RegionProcess:
             "agencies": len(self.identity.agencies.list()),
             "audit_records": core.log.size,
             "operations": len(self.gateway.handlers),
+            "break_glass": self.approval_room.open_glass(),
             "engines": self.bedrock.engines.rows(),
             "missing_layers": [layer.name for layer in self.workshop.missing],
             "layers": [
@@ -190,9 +198,11 @@ class RegionProcess:
                 agencies=self.identity.agencies,
                 keyring=self.core.keyring,
                 upkeep=self.store.upkeep,
+                approvals=self.approvals.book,
             ),
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,
+            approvals=ApprovalRoutes(self.approval_room),
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),

@@ -112,8 +112,8 @@ class AuditTrail:
         except Unavailable:
             logger.exception("the end of call %s is not in the audit log", call.request_id)
 
-    def operator(self, action: str, facts: Mapping[str, Any]) -> "Future[int]":
-        """Record what an operator of the region does."""
+    def operator(self, action: str, facts: Mapping[str, Any], code: str = "") -> "Future[int]":
+        """Record what an operator of the region does or, with `code`, was refused."""
         return self._append(
             Record(
                 account=_account(facts.get("account", "")),
@@ -121,7 +121,8 @@ class AuditTrail:
                 kind=Kind.OPERATOR,
                 id=self._ids.uuid(),
                 operation=bounded(action, 128),
-                decision="allow",
+                decision="deny" if code else "allow",
+                code=bounded(code, 128),
                 facts=_bounded_facts(facts),
             )
         )

@@ -19,6 +19,14 @@ class CommandFailed(Exception):
     """A command could not do what it was asked to; the text says what to do about it."""
 
 
+class NotYetApproved(CommandFailed):
+    """What was asked for needs a second person: `request` waits for their signatures."""
+
+    def __init__(self, text: str, request: str) -> None:
+        super().__init__(text)
+        self.request = request
+
+
 def path_of(*parts: str) -> str:
     """A path of the API; a part may be whatever a person typed."""
     return "/" + "/".join(quote(part, safe="") for part in parts)
@@ -88,5 +96,11 @@ class Control:
                 ) from error
             with response:
                 if response.status >= 400:
-                    raise CommandFailed(json.loads(response.read())["error"])
+                    raise _failure(json.loads(response.read()))
                 yield response
+
+
+def _failure(answer: Mapping[str, str]) -> CommandFailed:
+    if "request" in answer:
+        return NotYetApproved(answer["error"], answer["request"])
+    return CommandFailed(answer["error"])

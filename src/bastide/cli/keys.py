@@ -8,6 +8,7 @@ import typer
 from bastide.cli import show
 from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
+from bastide.cli.signing import KeyOption, OfficerOption, asked
 
 app = typer.Typer(
     help="Agencies' keys: what objects are encrypted under, one for each label.",
@@ -50,10 +51,14 @@ def destroy(
     confirm: Annotated[
         str, typer.Option(help="The agency's account id: without it, only told what is lost.")
     ] = "",
+    officer: OfficerOption = "",
+    key: KeyOption = None,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Destroy every version: what they open can never be read again, by anybody."""
-    body = {"label": label, "confirm": confirm}
-    found = control(region).post(path_of("keys", agency, "destroy"), body)
+    """Destroy every version: what they open can never be read again, by anybody. Two custodians
+    must sign for it; then, and when its waiting time is over, the same command does it."""
+    body = {"label": label, "confirm": confirm, "officer": officer}
+    door, path = control(region), path_of("keys", agency, "destroy")
+    found = asked(door, officer, key, lambda: door.post(path, body))
     show.rows(found, COLUMNS, "", json_=json_)

@@ -1,4 +1,5 @@
-"""The command `bastide`. Exit codes: 0, 1 for a failure, 2 for a wrong use."""
+"""The command `bastide`. Exit codes: 0, 1 for a failure, 2 for a wrong use, 3 where
+another person must approve first."""
 
 import sys
 
@@ -6,16 +7,18 @@ import typer
 
 from bastide.cli import (
     agency,
+    approvals,
     audit,
     clients,
     environments,
     keys,
     models,
+    officer,
     quickstart,
     region,
     tour,
 )
-from bastide.cli.control import CommandFailed
+from bastide.cli.control import CommandFailed, NotYetApproved
 from bastide.cli.show import err
 from bastide.settings import SettingsError
 
@@ -36,6 +39,8 @@ app.add_typer(agency.app, name="agency")
 app.add_typer(keys.app, name="keys")
 app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
+app.add_typer(officer.app, name="officer")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 
 
@@ -45,7 +50,7 @@ def main() -> None:
         app()
     except (CommandFailed, SettingsError) as error:
         err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(3 if isinstance(error, NotYetApproved) else 1)
 
 
 if __name__ == "__main__":

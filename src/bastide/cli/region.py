@@ -17,6 +17,7 @@ from bastide.settings import Site
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 180.0
 POLL_S = 0.05
+GLASS_COLUMNS = ("id", "officer", "kind", "reason", "standing", "created", "expires")
 
 
 def up(
@@ -59,8 +60,11 @@ def status(region: RegionOption = None, json_: JsonOption = False) -> None:
     if json_:
         show.as_json(found)
         return
-    layers, engines = found.pop("layers"), found.pop("engines")
+    layers, engines, glass = (found.pop(one) for one in ("layers", "engines", "break_glass"))
     show.table([{"": k, " ": v} for k, v in found.items()], ["", " "], "")
+    if glass:
+        show.out.print("\n[bold red]BREAK GLASS: done by one person, and not countersigned[/]")
+        show.table(glass, GLASS_COLUMNS, "")
     show.out.print("\n[bold]Engines[/]")
     show.table(engines, ["model", "state", "pid", "memory_mib", "requests"], "none is loaded")
     show.out.print("\n[bold]Walls of the sandbox[/]")

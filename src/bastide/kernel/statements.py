@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`requester`, `digest`, `expires_ms` and `nonce` are the request's."""
+    """All but the last three are the request's. `wait_ms`: how long after the last signature."""
 
     region: str
     request: str
@@ -49,13 +49,19 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     digest: str
     requester: str
     expires_ms: int
+    wait_ms: int
     nonce: str
     verdict: Verdict
     officer: str
     reason: str = ""
 
+    def plain(self) -> dict[str, Any]:
+        """As it is sent: JSON's own types."""
+        decoded: dict[str, Any] = msgspec.to_builtins(self)
+        return decoded
+
     def signed_bytes(self) -> bytes:
-        return _FORM + canonical(msgspec.to_builtins(self)).encode()
+        return _FORM + canonical(self.plain()).encode()
 
 
 def sign(statement: Statement, key: PrivateKey) -> str:

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from bastide.kernel.approvals import NotApproved
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import KeyState
 from bastide.operators import progress
+from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.keys import family
 from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
 
@@ -30,6 +33,7 @@ class Operators:
     keys: KeyDesk
     environments: EnvironmentDesk
     models: ModelDesk
+    approvals: ApprovalRoutes
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -55,6 +59,7 @@ class Operators:
         app.router.add_post("/models/{name}/pull", self._pull)
         app.router.add_post("/models-add", self._add)
         app.router.add_post("/models-alias", self._alias)
+        self.approvals.add_to(app, self.executor)
         return app
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
@@ -103,21 +108,23 @@ class Operators:
         agency = request.match_info["agency"]
         label = (await _fields(request, "label"))["label"]
         keys = await self._off_loop(lambda: self.keys.chosen(agency, label))
-        await self._audited_keys("RotateKey", keys)
+        for state in keys:
+            await self._audited("RotateKey", _facts(state))
         return await progress.stream(request, self.executor, lambda: self.keys.rotate(keys))
 
     async def _destroy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        body = await _fields(request, "label", "confirm")
+        body = await _fields(request, "label", "confirm", "officer")
         keys = await self._off_loop(lambda: self.keys.chosen(agency, body["label"]))
         confirm = str(body["confirm"])
         await self._off_loop(lambda: self.keys.check_confirmed(agency, keys, confirm))
-        await self._audited_keys("DestroyKey", keys)
-        return web.json_response(await self._off_loop(lambda: self.keys.destroy(keys)))
+        asks, recorded = requester(str(body["officer"])), partial(self._record_destruction, keys)
+        gone = await self._off_loop(lambda: self.keys.destroy(keys, asks, recorded))
+        return web.json_response(gone)
 
-    async def _audited_keys(self, action: str, keys: Sequence[KeyState]) -> None:
+    def _record_destruction(self, keys: Sequence[KeyState]) -> None:
         for state in keys:
-            await self._audited(action, {"account": state.account, "family": family(state)})
+            self.trail.operator("DestroyKey", _facts(state)).result()
 
     async def _build(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -150,6 +157,10 @@ class Operators:
         return web.json_response(await self._off_loop(lambda: self.models.alias(alias, model)))
 
 
+def _facts(state: KeyState) -> dict[str, str]:
+    return {"account": state.account, "family": family(state)}
+
+
 async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
     """The JSON object of a request, which must hold exactly `names`."""
     body = await request.json()
@@ -162,6 +173,9 @@ async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except NotApproved as waits:
+        facts = {"error": waits.message, "request": waits.request_id}
+        return web.json_response(facts, status=409)
     except ServiceError as error:
         return web.json_response({"error": error.message}, status=400)
     except Unavailable as error:

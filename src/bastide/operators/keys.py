@@ -1,12 +1,13 @@
 """Agencies' keys, as operators see them: how many versions, what they open, and their end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
 from bastide.identity.agencies import Agencies
+from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import Keyring, KeyState
 from bastide.store.model import Held
@@ -21,6 +22,7 @@ class KeyRoom:
     agencies: Agencies
     keyring: Keyring
     upkeep: Upkeep
+    approvals: Approvals
     _turn: Lock = field(default_factory=Lock)
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
@@ -71,12 +73,27 @@ class KeyRoom:
                     yield {"step": "moving data keys", "done": done, "total": max(total, done)}
             yield {"result": self._rows(keys)}
 
-    def destroy(self, keys: Sequence[KeyState]) -> list[dict[str, Any]]:
-        """Every version of each key; answers what cannot be read any more."""
+    def destroy(
+        self, keys: Sequence[KeyState], requester: str, recorded: Callable[[], None]
+    ) -> list[dict[str, Any]]:
+        """Every version of each key, once two custodians have signed for exactly these; answers
+        what cannot be read any more. The approval is used up first: a crash may lose it."""
         with self._alone():
+            self.approvals.require(Kind.KEY_DELETION, self._deletion(keys), requester)
+            recorded()
             for state in keys:
                 self.keyring.destroy(state.account, state.label)
             return self._rows(keys)
+
+    def _deletion(self, keys: Sequence[KeyState]) -> dict[str, Any]:
+        account = keys[0].account
+        named = {one.account_id: one.name for one in self.agencies.list()}
+        return {
+            "agency": named.get(account, ""),
+            "account": account,
+            "keys": [{"key": family(state), "label": state.label} for state in keys],
+            "versions": "every one",
+        }
 
     def _now(self, keys: Sequence[KeyState]) -> list[KeyState]:
         """`keys`, which are of one agency, as another command may have left them."""

@@ -1,10 +1,11 @@
 """What the operators' API needs of each context; joined in `app.py`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from bastide.keys.keyring import KeyState
+from bastide.policy.officers import NewOfficer
 
 Row = dict[str, Any]
 Steps = Iterator[dict[str, Any]]
@@ -49,9 +50,29 @@ class KeyDesk(Protocol):
 
     def check_confirmed(self, agency: str, keys: Sequence[KeyState], confirm: str) -> None: ...
 
+    def destroy(
+        self, keys: Sequence[KeyState], requester: str, recorded: Callable[[], None]
+    ) -> list[Row]:
+        """`recorded` is called once it is approved, before anything is lost."""
+        ...
+
     def rotate(self, keys: Sequence[KeyState]) -> Steps: ...
 
-    def destroy(self, keys: Sequence[KeyState]) -> list[Row]: ...
+
+class ApprovalDesk(Protocol):
+    def rows(self, *, all_: bool) -> list[Row]: ...
+
+    def show(self, request_id: str) -> Row: ...
+
+    def sign(self, statement: Mapping[str, Any], signature: str) -> Row: ...
+
+    def officer_rows(self) -> list[Row]: ...
+
+    def enrol(self, new: NewOfficer, requester: str) -> Row: ...
+
+    def suspend(self, name: str) -> Row: ...
+
+    def reinstate(self, name: str, requester: str) -> Row: ...
 
 
 class Trail(Protocol):

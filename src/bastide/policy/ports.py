@@ -1,8 +1,9 @@
 """What policies need to know of others; joined in `app.py`."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bastide.kernel import arns
 from bastide.kernel.call import Principal
@@ -88,3 +89,9 @@ class Stored:
 
     principals: PrincipalPolicies
     resources: ResourceFacts
+
+
+class Trail(Protocol):
+    def operator(self, action: str, facts: Mapping[str, str], code: str = "") -> "Future[Any]":
+        """Record what is about to be done or, with `code`, that and why it was refused."""
+        ...

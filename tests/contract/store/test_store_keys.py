@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from tests.officers_kit import Agreed
 from tests.stores import ALICE, BOB, Store
 
 from bastide.identity.model import Agency
+from bastide.kernel.approvals import Kind, NotApproved
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import Keyring
 from bastide.operators.keys import KeyRoom, family
@@ -36,7 +38,17 @@ def store(database, tmp_path):
 
 @pytest.fixture
 def room(store):
-    return KeyRoom(agencies=TwoAgencies(), keyring=store.keyring, upkeep=store.upkeep)
+    return KeyRoom(
+        agencies=TwoAgencies(), keyring=store.keyring, upkeep=store.upkeep, approvals=Agreed()
+    )
+
+
+def destroy(room, keys):
+    """Destroyed, and on record after it was approved."""
+    told = []
+    gone = room.destroy(keys, "operator", lambda: told.append(len(room.approvals.used)))
+    assert told == [len(room.approvals.used)]
+    return gone
 
 
 def filled(store, count=5):
@@ -115,7 +127,7 @@ def test_one_change_of_keys_at_a_time(store, room, monkeypatch):
     with pytest.raises(Unavailable):
         next(room.rotate(room.chosen("alice", None)))
     with pytest.raises(Unavailable):
-        room.destroy(room.chosen("alice", None))
+        destroy(room, room.chosen("alice", None))
     list(first)
     assert row(room)["versions"] == 2
     list(room.rotate(room.chosen("alice", None)))
@@ -124,7 +136,7 @@ def test_one_change_of_keys_at_a_time(store, room, monkeypatch):
 def test_what_was_destroyed_while_it_waited_is_not_missed(store, room):
     datas = filled(store)
     keys = room.chosen("alice", None)
-    room.destroy(room.chosen("alice", None))
+    destroy(room, room.chosen("alice", None))
     list(room.rotate(keys))
     store.put("new", b"new")
     assert store.get("new") == b"new"
@@ -141,7 +153,7 @@ def test_a_destruction_is_confirmed_then_final(store, room, tmp_path):
         with pytest.raises(ServiceError, match=rf"makes 7 objects \({size} bytes\).*{ALICE}$"):
             room.check_confirmed("alice", keys, confirm)
     room.check_confirmed("alice", keys, ALICE)
-    (gone,) = room.destroy(keys)
+    (gone,) = destroy(room, keys)
     assert (gone["lost"], gone["objects"], gone["versions"], gone["destroyed"]) == (7, 0, 0, 2)
     store.content.keyring._families.clear()  # as after a restart
     for key in datas:
@@ -167,7 +179,7 @@ def test_nothing_is_stored_under_a_key_that_is_destroyed_meanwhile(store, room, 
 
     def wrapped(*args):
         made = wrap(*args)
-        room.destroy(room.chosen("alice", None))
+        destroy(room, room.chosen("alice", None))
         return made
 
     put = "upload_part" if part else "put_object"
@@ -179,6 +191,21 @@ def test_nothing_is_stored_under_a_key_that_is_destroyed_meanwhile(store, room, 
     assert row(room)["lost"] == 0
     store.call(put, body=b"again", **name)
     assert (row(room)["lost"], row(room)["behind"]) == (0, 0)
+
+
+def test_what_is_not_approved_is_neither_lost_nor_on_record(store, room):
+    datas = filled(store)
+    room.approvals.agreed = False
+    with pytest.raises(NotApproved) as waits:
+        room.destroy(room.chosen("alice", None), "operator", pytest.fail)
+    assert waits.value.request_id == "r-1"
+    assert read(store, datas) == datas
+    room.approvals.agreed = True
+    destroy(room, room.chosen("alice", None))
+    ((kind, action, requester),) = room.approvals.used
+    assert (kind, requester) == (Kind.KEY_DELETION, "operator")
+    (key,) = action["keys"]
+    assert (action["account"], key["key"]) == (ALICE, family(*room.keyring.states(ALICE)))
 
 
 def test_what_there_is_not(room):

@@ -12,7 +12,7 @@ from bastide.kernel.statements import BadKey, Statement, Verdict
 
 STATEMENT = Statement(
     region="us-gov-west-1", request="r-1", kind="downgrade", digest="ab" * 32,
-    requester="operator", expires_ms=1_800_000_000_000, nonce="n-1",
+    requester="operator", expires_ms=1_800_000_000_000, wait_ms=0, nonce="n-1",
     verdict=Verdict.APPROVE, officer="ann", reason="",
 )  # fmt: skip
 JSON = st.recursive(
