@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.officers_kit import LAB, Desk
+from tests.officers_live import LAB, Desk
 
 from bastide.cli.control import CommandFailed
 from bastide.kernel.statements import Verdict

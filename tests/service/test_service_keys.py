@@ -4,7 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.officers_kit import LAB, Desk
+from tests.officers_live import LAB, Desk
 
 SMALL = 150  # more than one batch of data keys
 BIG = bytes(range(256)) * 1024

@@ -1,0 +1,71 @@
+"""Officers at a live region, for tests."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bastide.cli.control import NotYetApproved
+from bastide.cli.signing import say
+from bastide.kernel import statements
+from bastide.kernel.statements import Verdict
+from bastide.policy.approval_model import Role
+from tests.live import NAME, LiveRegion
+from tests.officers_kit import Person
+
+LAB = f"[regions.{NAME}.approvals]\nkey_deletion_wait_days = 0\n"  # no waiting
+
+
+@dataclass
+class Desk:
+    """Officers at a live region. Their words go by its socket, as the commands send them."""
+
+    region: LiveRegion
+    folder: Path
+    people: dict[str, Person] = field(default_factory=dict)
+
+    def enrol(self, name: str, *roles: str, by: tuple[str, ...] = ()) -> None:
+        """`by` are the officers who sign for it, where two must."""
+        person = self.people.setdefault(name, Person(name, tuple(map(Role, roles))))
+        self.folder.mkdir(exist_ok=True)
+        self.key(name).write_bytes(statements.private_pem(person.key))
+        body = {
+            "name": name, "roles": list(roles), "public_key": person.pem, "known_as": [],
+            "officer": "",
+        }  # fmt: skip
+        if by:
+            with pytest.raises(NotYetApproved) as waits:
+                self.region.control.post("/officers", body)
+            self.say(waits.value.request, Verdict.APPROVE, *by)
+        self.region.control.post("/officers", body)
+
+    def say(self, request: str, verdict: Verdict, *names: str, reason: str = "") -> None:
+        shown = self.region.control.get(f"/approvals/{request}")
+        for name in names:
+            say(
+                self.region.control, shown, verdict, officer=name, key=self.key(name),
+                reason=reason,
+            )  # fmt: skip
+
+    def me(self, name: str) -> tuple[str, ...]:
+        """The options that say who types a command."""
+        return ("--officer", name, "--key", str(self.key(name)))
+
+    def key(self, name: str) -> Path:
+        return self.folder / f"{name}.key"
+
+    def waits(self, *words: str) -> str:
+        """The id of the request that a command now waits for."""
+        done = self.region.cli(*words, check=False)
+        assert done.returncode == 3, done.stdout + done.stderr
+        return done.stderr.split("Request ")[1].split(":")[0]
+
+    def destroy_keys(self, *words: str) -> str:
+        """What `bastide keys destroy … --json` prints once two custodians, enrolled here if they
+        are not yet, have signed for it."""
+        if not self.people:
+            for name in ("ann", "bob"):
+                self.enrol(name, Role.SECURITY_OFFICER, Role.KEY_CUSTODIAN)
+        command = ("keys", "destroy", *words, "--json")
+        self.say(self.waits(*command), Verdict.APPROVE, "ann", "bob")
+        return self.region.cli(*command).stdout
