@@ -134,6 +134,12 @@ class Scheme:
             self._formatted[key] = found
         return found
 
+    def spelled(self, label: Label) -> tuple[list[str], list[str]]:
+        """The marks of a label's categories, and the nations that it is withheld from."""
+        held = [mark for mark, bit in self._bit_of.items() if label.categories & bit]
+        kept = [name for name, bit in self._nation_bits.items() if label.categories & bit]
+        return held, kept
+
     def _read(self, text: str) -> Label:
         if len(text) > TEXT_MAX:
             raise MarkingError(f"A marking has at most {TEXT_MAX} characters.")

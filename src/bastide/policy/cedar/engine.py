@@ -1,0 +1,117 @@
+"""Asks Cedar. One function says what an answer means: yes only where nothing failed.
+
+Cedar skips a policy whose evaluation fails, a forbid too: an answer "Allow" with errors is a no.
+"""
+
+import itertools
+import threading
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from cedarpy import AuthzResult, Entities, Schema, is_authorized
+
+from bastide.kernel.labels.label import Label
+from bastide.policy.cedar import facts
+from bastide.policy.cedar.slices import Slice, Slices
+from bastide.policy.questions import TWO_PERSON, Question, Verdict
+
+K = TypeVar("K")
+V = TypeVar("V")
+KEPT_MAX = 65_536
+LABELS_MAX = 4_096
+
+
+def allowed(result: AuthzResult) -> bool:
+    """The only reading of an answer."""
+    return bool(result.allowed) and not result.diagnostics.errors
+
+
+@dataclass(frozen=True, slots=True)
+class CedarEngine:
+    """Implements policy's MandatoryEngine. The agency of the caller and that of the resource must
+    both allow: who shares a resource still narrows who may read it."""
+
+    slices: Slices
+    _kept: dict[Hashable, Verdict] = field(default_factory=dict)
+    _labels: dict[frozenset[Label], Entities] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def decide(self, question: Question) -> Verdict:
+        """As `decide_anew`, from memory where the same was asked of the same label before."""
+        slices = tuple(self._slices(question))
+        key = kept_by(question, slices)
+        if key is None:
+            return self._decided(question, slices)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._decided(question, slices)
+            self._keep(self._kept, key, found, KEPT_MAX)
+        return found
+
+    def decide_anew(self, question: Question) -> Verdict:
+        return self._decided(question, tuple(self._slices(question)))
+
+    def forget(self, account: str) -> None:
+        """The agency's policies have changed."""
+        self.slices.forget(account)
+
+    def _slices(self, question: Question) -> Iterator[Slice]:
+        yield self.slices.of(question.subject.account)
+        if question.target.account != question.subject.account:
+            yield self.slices.of(question.target.account)
+
+    def _decided(self, question: Question, slices: tuple[Slice, ...]) -> Verdict:
+        try:
+            entities = self._entities(question, slices[0].schema)
+        except ValueError as error:  # a fact of the wrong type: no policy was asked
+            return Verdict(False, errors=(str(error),))
+        request = facts.request(question)
+        verdicts = [_asked(request, entities, each) for each in slices]
+        refusals = (each for each in verdicts if not each.allowed)
+        reasons = itertools.chain.from_iterable(each.policies for each in verdicts)
+        return next(refusals, Verdict(True, tuple(dict.fromkeys(reasons))))
+
+    def _entities(self, question: Question, schema: Schema) -> Entities:
+        """The few entities of one question. Labels come again and again, and are read once."""
+        named = facts.labels_in(question)
+        labels = self._labels.get(named)
+        if labels is None:
+            labels = Entities.from_json_str(facts.labels(named), schema)
+            self._keep(self._labels, named, labels, LABELS_MAX)
+        return labels.with_added_json_str(facts.people_and_thing(question), schema)
+
+    def _keep(self, kept: dict[K, V], key: K, value: V, kept_max: int) -> None:
+        with self._lock:
+            if len(kept) >= kept_max:
+                kept.clear()
+            kept[key] = value
+
+
+def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
+    """What a decision may be kept by: every fact that a policy of these slices can read, so that
+    two questions of one key have one answer. None: it may not be kept."""
+    if question.mode in TWO_PERSON or question.digest is not None:
+        return None
+    if question.approval or question.second or any(each.asks_time for each in slices):
+        return None
+    target = question.target
+    return (
+        tuple(each.version for each in slices),
+        question.subject,
+        question.mode,
+        target.account,
+        target.kind,
+        target.label,
+        target.shared_with,
+        question.ceiling,
+        target.arn if any(each.asks_arn for each in slices) else None,
+        question.operation if any(each.asks_operation for each in slices) else None,
+    )
+
+
+def _asked(request: facts.Json, entities: Entities, slice_: Slice) -> Verdict:
+    result = is_authorized(request, slice_.policies, entities, slice_.schema)
+    found = result.diagnostics
+    names = sorted(slice_.names[each] for each in found.reasons)
+    return Verdict(allowed(result), tuple(names), tuple(map(str, found.errors)))
