@@ -196,7 +196,8 @@ def ask(mode, who=None, what=None, **more):
 
 
 def approval(name="bob", role="security-officer", digest=DIGEST, expires_s=2_000, **more):
-    by = person(name, roles=frozenset({role}), **more)
+    """`role`: one, or several with a blank between."""
+    by = person(name, roles=frozenset(role.split()), **more)
     return Approval(by=by, digest=digest, expires_s=expires_s)
 
 
