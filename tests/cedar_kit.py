@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from bastide.kernel.clock import ManualClock
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.scheme import Scheme, SchemeFile
 from bastide.policy.cedar.engine import CedarEngine
 from bastide.policy.cedar.slices import Slices, packaged
 from bastide.policy.questions import TWO_PERSON, Approval, Mode, Question, Subject, Target
+from bastide.policy.second import SecondEngine
+from tests.labels_kit import CEILING
 
 FBI, DHS, DOE = "111111111111", "222222222222", "333333333333"
 LEVELS = ("U", "C", "S", "TS")
@@ -163,6 +166,11 @@ def engine(policies=None, shipped=None):
     """An engine with agencies' policies that are just there: account → [(name, text)]."""
     held = policies or {}
     return CedarEngine(Slices(shipped or packaged(), lambda account: held.get(account, ())))
+
+
+def second_engine(policies=None, ceiling=CEILING):
+    """What an authorizer asks last."""
+    return SecondEngine(decider=engine(policies), ceiling=ceiling, clock=ManualClock())
 
 
 def person(name="ann", session="S", clearance="TS//SI/TK", account=FBI, **more):

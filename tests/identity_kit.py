@@ -31,6 +31,7 @@ from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import NoResourceFacts, Stored
 from bastide.policy.walls import Walls
+from tests.cedar_kit import second_engine
 from tests.labels_kit import CEILING, labelling
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
@@ -131,6 +132,7 @@ def site_at(database, folder):
     directory = Directory(region=REGION, database=database)
     authorizer = PolicyAuthorizer(
         walls=Walls(ceiling=CEILING),
+        second=second_engine(),
         stored=Stored(principals=directory, resources=NoResourceFacts()),
     )
     checks = PolicyChecks(authorizer=authorizer)

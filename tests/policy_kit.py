@@ -11,6 +11,7 @@ from bastide.kernel.regions import Region
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.ports import Stored
 from bastide.policy.walls import Walls
+from tests.cedar_kit import second_engine
 from tests.labels_kit import CEILING, UNCLASSIFIED, US
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
@@ -74,7 +75,9 @@ class Desk:
     def __init__(self, *statements, **held):
         self.held = Held(policies={USER: [document(*statements)]}, **held)
         self.authorizer = PolicyAuthorizer(
-            walls=Walls(ceiling=CEILING), stored=Stored(principals=self.held, resources=self.held)
+            walls=Walls(ceiling=CEILING),
+            second=second_engine(),
+            stored=Stored(principals=self.held, resources=self.held),
         )
 
     def refusal(self, operation, params, **call_facts):

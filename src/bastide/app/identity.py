@@ -32,8 +32,10 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 from bastide.models.catalogue import Models
 from bastide.policy.authorizer import PolicyAuthorizer
+from bastide.policy.cedar.agency import AgencyPolicies
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import Stored
+from bastide.policy.second import SecondEngine
 from bastide.policy.walls import Walls
 from bastide.store.objects_api import ObjectSpace
 
@@ -107,6 +109,7 @@ class Identity:
     labelling: Labelling
     clearances: Clearances
     authorizer: PolicyAuthorizer
+    agency_policies: AgencyPolicies
     checks: PolicyChecks
     names: PrincipalNames
     resources: ResourceSources
@@ -121,8 +124,12 @@ def open_identity(core: Core) -> Identity:
     labelling = replace(core.labelling, default_of=directory.label_of)
     clearances = Clearances(directory=directory, labelling=labelling, clock=core.clock)
     resources = ResourceSources(labelling)
+    agency_policies = AgencyPolicies.at(core.database, core.clock)
     authorizer = PolicyAuthorizer(
         walls=Walls(ceiling=labelling.ceiling),
+        second=SecondEngine(
+            decider=agency_policies.engine, ceiling=labelling.ceiling, clock=core.clock
+        ),
         stored=Stored(principals=directory, resources=resources),
     )
     checks = PolicyChecks(authorizer=authorizer)
@@ -140,6 +147,7 @@ def open_identity(core: Core) -> Identity:
         labelling=labelling,
         clearances=clearances,
         authorizer=authorizer,
+        agency_policies=agency_policies,
         checks=checks,
         names=names,
         resources=resources,

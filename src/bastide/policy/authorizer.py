@@ -13,6 +13,7 @@ from typing import Any
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
 from bastide.policy import actions, names
 from bastide.policy.document import Document, PolicyKind, parse
 from bastide.policy.evaluator import (
@@ -26,7 +27,7 @@ from bastide.policy.evaluator import (
     narrowed,
 )
 from bastide.policy.patterns import Context
-from bastide.policy.ports import Stored
+from bastide.policy.ports import MandatoryEngine, Stored
 from bastide.policy.walls import Walls
 
 PARSED_MAX = 4_096
@@ -66,6 +67,7 @@ class Standing:
 
     principal: Principal
     walls: Walls
+    second: MandatoryEngine
     stored: Stored
     parsed: ParsedDocuments
     caller: Caller
@@ -81,21 +83,27 @@ class Standing:
         """One decision with everything that is stored. Another account's name is refused."""
         if is_foreign(self.caller.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
-        if not self._within_walls(action, resource):
+        label = self._label(resource)
+        if not self.walls.permits(self.principal, action, label):
             return Decision(False, Reason.LABEL)
         policies = self._policies(action, resource)
         context = self.context
         if policies.asks_tags:
             tags = self.stored.resources.tags(self.principal, resource, self.version)
             context = {**context, **actions.resource_context(resource, tags)}
-        return decide(Request(action.lower(), resource, context, self.caller), policies)
+        decision = decide(Request(action.lower(), resource, context, self.caller), policies)
+        if not decision.allowed:
+            return decision
+        refusal = self.second.refusal(self.principal, action, resource, label)
+        return decision if refusal is None else Decision(False, refusal)
 
     def permits(self, action: str, resource: str) -> bool:
         """The same, where many are asked for: what all keys of a bucket have in common is decided
         once."""
         if is_foreign(self.caller.account, resource):
             return False
-        if not self._within_walls(action, resource):
+        label = self._label(resource)
+        if not self.walls.permits(self.principal, action, label):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
@@ -105,11 +113,12 @@ class Standing:
             if whole.asks_tags:
                 return self.decision(action, resource).allowed
             policies = self.batches[batch] = narrowed(request, whole)
-        return decide(request, policies).allowed
+        if not decide(request, policies).allowed:
+            return False
+        return self.second.refusal(self.principal, action, resource, label) is None
 
-    def _within_walls(self, action: str, resource: str) -> bool:
-        label = self.stored.resources.label(self.principal, resource, self.version)
-        return self.walls.permits(self.principal, action, label)
+    def _label(self, resource: str) -> Label | None:
+        return self.stored.resources.label(self.principal, resource, self.version)
 
     def _policies(self, action: str, resource: str) -> Policies:
         return Policies(
@@ -135,9 +144,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAuthorizer:
-    """`stored`: principals come from identity, what is known of resources from their owners."""
+    """`second`: asked when all others have allowed. `stored`: principals come from identity, what
+    is known of resources from their owners."""
 
     walls: Walls
+    second: MandatoryEngine
     stored: Stored
     parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
 
@@ -186,6 +197,7 @@ class PolicyAuthorizer:
         return Standing(
             principal=principal,
             walls=self.walls,
+            second=self.second,
             stored=self.stored,
             parsed=self.parsed,
             caller=caller_of(principal),

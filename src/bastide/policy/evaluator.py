@@ -28,6 +28,7 @@ class Reason(StrEnum):
     DENY_SESSION = "with an explicit deny in a session policy"
     LABEL = "because the label of the session does not permit it"
     DENY_RESOURCE = "with an explicit deny in a resource-based policy"
+    DENY_AGENCY = "with an explicit deny in a policy of the agency"
 
 
 class Grant(IntEnum):

@@ -9,6 +9,7 @@ from bastide.kernel import arns
 from bastide.kernel.call import Principal
 from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
+from bastide.policy.evaluator import Reason
 
 
 class PrincipalPolicies(Protocol):
@@ -51,6 +52,16 @@ class ResourceFacts(Protocol):
     def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
         """The label of a resource of the principal's account, as the principal sees it; None if
         it sees none of that name."""
+        ...
+
+
+class MandatoryEngine(Protocol):
+    """Asked after IAM and the walls have allowed: it can only refuse."""
+
+    def refusal(
+        self, principal: Principal, action: str, resource: str, label: Label | None
+    ) -> Reason | None:
+        """Why not, or None. `label`: of the resource; None where there is none to be seen."""
         ...
 
 

@@ -27,7 +27,10 @@ def shipped(name: str) -> str:
 
 def parsed(text: str) -> list[Est]:
     """The policies of a text, in its order, in Cedar's JSON form. Raises ValueError."""
-    found = json.loads(policies_to_json_str(text))
+    try:
+        found = json.loads(policies_to_json_str(text))
+    except RecursionError as error:
+        raise ValueError("The conditions are nested too deeply.") from error
     if found["templates"]:
         raise ValueError("A template with ?principal or ?resource decides nothing: write it out.")
     return [found["staticPolicies"][f"policy{n}"] for n in range(len(found["staticPolicies"]))]
