@@ -170,8 +170,10 @@ def spread(cells) -> str:
 
 def operators_router():
     """Their routes alone: nothing is asked of those behind them."""
-    names = ("agencies", "environments", "models", "keys", "trail", "status", "hosts_lines", "stop")
-    return Operators(**dict.fromkeys((*names, "executor"))).application().router
+    names = ("agencies", "environments", "models", "keys", "policies", "trail", "status")
+    return (
+        Operators(**dict.fromkeys((*names, "hosts_lines", "stop", "executor"))).application().router
+    )
 
 
 def legend() -> str:

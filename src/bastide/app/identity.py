@@ -34,6 +34,7 @@ from bastide.models.catalogue import Models
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.cedar.agency import AgencyPolicies
 from bastide.policy.checks import PolicyChecks
+from bastide.policy.explaining import Explainer
 from bastide.policy.ports import Stored
 from bastide.policy.second import SecondEngine
 from bastide.policy.walls import Walls
@@ -110,6 +111,7 @@ class Identity:
     clearances: Clearances
     authorizer: PolicyAuthorizer
     agency_policies: AgencyPolicies
+    explainer: Explainer
     checks: PolicyChecks
     names: PrincipalNames
     resources: ResourceSources
@@ -125,11 +127,11 @@ def open_identity(core: Core) -> Identity:
     clearances = Clearances(directory=directory, labelling=labelling, clock=core.clock)
     resources = ResourceSources(labelling)
     agency_policies = AgencyPolicies.at(core.database, core.clock)
+    engine = agency_policies.engine
+    second = SecondEngine(decider=engine, ceiling=labelling.ceiling, clock=core.clock)
     authorizer = PolicyAuthorizer(
         walls=Walls(ceiling=labelling.ceiling),
-        second=SecondEngine(
-            decider=agency_policies.engine, ceiling=labelling.ceiling, clock=core.clock
-        ),
+        second=second,
         stored=Stored(principals=directory, resources=resources),
     )
     checks = PolicyChecks(authorizer=authorizer)
@@ -148,6 +150,7 @@ def open_identity(core: Core) -> Identity:
         clearances=clearances,
         authorizer=authorizer,
         agency_policies=agency_policies,
+        explainer=Explainer(authorizer=authorizer, second=second, engine=engine),
         checks=checks,
         names=names,
         resources=resources,

@@ -29,6 +29,7 @@ from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.approvals import ApprovalRoom
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
+from bastide.operators.policies import PolicyRoom
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
@@ -203,6 +204,13 @@ class RegionProcess:
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,
             approvals=ApprovalRoutes(self.approval_room),
+            policies=PolicyRoom(
+                agencies=self.identity.agencies,
+                directory=self.identity.directory,
+                clearances=self.identity.clearances,
+                policies=self.identity.agency_policies,
+                explainer=self.identity.explainer,
+            ),
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),

@@ -14,6 +14,7 @@ from bastide.cli import (
     keys,
     models,
     officer,
+    policies,
     quickstart,
     region,
     tour,
@@ -41,6 +42,7 @@ app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
 app.add_typer(officer.app, name="officer")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 
 

@@ -6,6 +6,7 @@ content.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ from bastide.keys.keyring import KeyState
 from bastide.operators import progress
 from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.keys import family
-from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
+from bastide.operators.ports import (
+    AgencyDesk,
+    EnvironmentDesk,
+    KeyDesk,
+    ModelDesk,
+    PolicyDesk,
+    Trail,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,6 +42,7 @@ class Operators:
     environments: EnvironmentDesk
     models: ModelDesk
     approvals: ApprovalRoutes
+    policies: PolicyDesk
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -60,6 +69,11 @@ class Operators:
         app.router.add_post("/models-add", self._add)
         app.router.add_post("/models-alias", self._alias)
         self.approvals.add_to(app, self.executor)
+        app.router.add_get("/policies/{agency}", self._plain(self._policies))
+        app.router.add_post("/policies/{agency}/put", self._put_policy)
+        app.router.add_post("/policies/{agency}/remove", self._remove_policy)
+        app.router.add_post("/policies/{agency}/test", self._test_policy)
+        app.router.add_post("/policies/{agency}/why", self._why)
         return app
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
@@ -155,6 +169,35 @@ class Operators:
         alias, model = str(body["alias"]), str(body["model"])
         await self._audited("AliasModel", {"alias": alias, "model": model})
         return web.json_response(await self._off_loop(lambda: self.models.alias(alias, model)))
+
+    def _policies(self, request: web.Request) -> Any:
+        return self.policies.rows(request.match_info["agency"])
+
+    async def _put_policy(self, request: web.Request) -> web.StreamResponse:
+        agency, body = request.match_info["agency"], await _fields(request, "name", "text")
+        name, text = str(body["name"]), str(body["text"])
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        await self._audited("PutPolicy", {"agency": agency, "name": name, "sha256": digest})
+        made = await self._off_loop(lambda: self.policies.put(agency, name, text))
+        return web.json_response(made)
+
+    async def _remove_policy(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        name = str((await _fields(request, "name"))["name"])
+        await self._audited("RemovePolicy", {"agency": agency, "name": name})
+        await self._off_loop(lambda: self.policies.remove(agency, name))
+        return web.json_response({"removed": name})
+
+    async def _test_policy(self, request: web.Request) -> web.StreamResponse:
+        agency, body = request.match_info["agency"], await _fields(request, "name", "text", "cases")
+        name, text, cases = str(body["name"]), str(body["text"]), body["cases"]
+        found = await self._off_loop(lambda: self.policies.test(agency, name, text, cases))
+        return web.json_response(found)
+
+    async def _why(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        asked = await _fields(request, "principal", "action", "resource", "session", "label")
+        return web.json_response(await self._off_loop(lambda: self.policies.why(agency, asked)))
 
 
 def _facts(state: KeyState) -> dict[str, str]:

@@ -75,6 +75,20 @@ class ApprovalDesk(Protocol):
     def reinstate(self, name: str, requester: str) -> Row: ...
 
 
+class PolicyDesk(Protocol):
+    """Agencies' own Cedar policies. `asked` of `why` names a principal, an action, a resource."""
+
+    def rows(self, agency: str) -> list[Row]: ...
+
+    def put(self, agency: str, name: str, text: str) -> Row: ...
+
+    def remove(self, agency: str, name: str) -> None: ...
+
+    def test(self, agency: str, name: str, text: str, cases: Any) -> list[Row]: ...
+
+    def why(self, agency: str, asked: Mapping[str, Any]) -> Row: ...
+
+
 class Trail(Protocol):
     def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":
         """Record what an operator is about to do."""

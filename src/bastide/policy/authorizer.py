@@ -86,20 +86,24 @@ class Standing:
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
             return Decision(False, Reason.LABEL)
-        policies = self._policies(action, resource)
-        context = self.context
-        if policies.asks_tags:
-            tags = self.stored.resources.tags(self.principal, resource, self.version)
-            context = {**context, **actions.resource_context(resource, tags)}
-        decision = decide(Request(action.lower(), resource, context, self.caller), policies)
+        decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
         refusal = self.second.refusal(self.principal, action, resource, label)
         return decision if refusal is None else Decision(False, refusal)
 
+    def by_policies(self, action: str, resource: str) -> Decision:
+        """What IAM alone says."""
+        policies = self._policies(action, resource)
+        context = self.context
+        if policies.asks_tags:
+            tags = self.stored.resources.tags(self.principal, resource, self.version)
+            context = {**context, **actions.resource_context(resource, tags)}
+        return decide(Request(action.lower(), resource, context, self.caller), policies)
+
     def permits(self, action: str, resource: str) -> bool:
-        """The same, where many are asked for: what all keys of a bucket have in common is decided
-        once."""
+        """As `decision`, where many are asked for: what all keys of a bucket have in common is
+        decided once."""
         if is_foreign(self.caller.account, resource):
             return False
         label = self._label(resource)
@@ -187,6 +191,11 @@ class PolicyAuthorizer:
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
         keys |= actions.principal_context(principal)
         return self._standing(principal, keys).permits(action, resource)
+
+    def by_policies(self, principal: Principal, action: str, resource: str) -> Decision:
+        """What IAM alone says to a principal, with no condition keys but its own."""
+        keys = actions.principal_context(principal)
+        return self._standing(principal, keys).by_policies(action, resource)
 
     def _standing(
         self, principal: Principal, context: Context, version: str | None = None

@@ -39,29 +39,30 @@ class CedarEngine:
 
     def decide(self, question: Question) -> Verdict:
         """As `decide_anew`, from memory where the same was asked of the same label before."""
-        slices = tuple(self._slices(question))
+        slices = tuple(self.slices_of(question))
         key = kept_by(question, slices)
         if key is None:
-            return self._decided(question, slices)
+            return self.decided(question, slices)
         found = self._kept.get(key)
         if found is None:
-            found = self._decided(question, slices)
+            found = self.decided(question, slices)
             self._keep(self._kept, key, found, KEPT_MAX)
         return found
 
     def decide_anew(self, question: Question) -> Verdict:
-        return self._decided(question, tuple(self._slices(question)))
+        return self.decided(question, tuple(self.slices_of(question)))
 
     def forget(self, account: str) -> None:
         """The agency's policies have changed."""
         self.slices.forget(account)
 
-    def _slices(self, question: Question) -> Iterator[Slice]:
+    def slices_of(self, question: Question) -> Iterator[Slice]:
         yield self.slices.of(question.subject.account)
         if question.target.account != question.subject.account:
             yield self.slices.of(question.target.account)
 
-    def _decided(self, question: Question, slices: tuple[Slice, ...]) -> Verdict:
+    def decided(self, question: Question, slices: tuple[Slice, ...]) -> Verdict:
+        """What these policies say, which need not be stored."""
         try:
             entities = self._entities(question, slices[0].schema)
         except ValueError as error:  # a fact of the wrong type: no policy was asked

@@ -48,6 +48,11 @@ class Slice:
     asks_arn: bool
     asks_operation: bool
     asks_time: bool
+    _reads: Mapping[str, frozenset[Read]]  # by policy
+
+    def reads(self, name: str) -> frozenset[Read]:
+        """What one of the policies looks at."""
+        return self._reads.get(name, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,12 @@ class Shipped:
 
     schema: Schema
     policies: PolicySet
-    names: tuple[str, ...]
-    reads: frozenset[Read]
+    reads: Mapping[str, frozenset[Read]]  # by policy, in their order
+    read_alone: frozenset[Read]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self.reads)
 
     @staticmethod
     def of(mandatory: str, common: str, schema: str) -> "Shipped":
@@ -66,32 +75,34 @@ class Shipped:
         return Shipped(
             Schema.from_str(schema),
             PolicySet.from_str(text),
-            tuple(str(each["annotations"]["id"]) for each in est),
-            _reads(est),
+            {str(each["annotations"]["id"]): reads(each) for each in est},
+            _read_alone(est),
         )
 
     def with_own(self, own: Named, version: int) -> Slice:
         """The slice of an agency with these policies. An annotation that it wrote names nothing:
         its policies are `agency/NAME#1`, …"""
-        found, names, policies = self.reads, list(self.names), self.policies
+        found, by_name, policies = self.read_alone, dict(self.reads), self.policies
         for name, text in own:
             est = parsed(text)
-            names += [f"agency/{name}#{n}" for n in range(1, len(est) + 1)]
-            found |= _reads(est)
+            by_name |= {f"agency/{name}#{n}": reads(each) for n, each in enumerate(est, 1)}
+            found |= _read_alone(est)
             policies = policies.with_added_str(text)
         context = ("context", WHOLE) in found
         return Slice(
             self.schema,
             policies,
-            {f"policy{n}": name for n, name in enumerate(names)},
+            {f"policy{n}": name for n, name in enumerate(by_name)},
             version,
             asks_arn=bool({("resource", WHOLE), ("resource", "arn")} & found),
             asks_operation=context or ("context", "operation") in found,
             asks_time=context or ("context", "now") in found,
+            _reads=by_name,
         )
 
 
-def _reads(est: Sequence[Est]) -> frozenset[Read]:
+def _read_alone(est: Sequence[Est]) -> frozenset[Read]:
+    """What can be read by policies about what one person may do alone."""
     alone = (reads(each) for each in est if not for_two(each))
     return frozenset().union(*alone)
 

@@ -1,0 +1,163 @@
+"""One decision in words: which engine decided, by which policy, from which facts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.kernel.call import Principal
+from bastide.kernel.labels.label import Label
+from bastide.policy import walls
+from bastide.policy.authorizer import PolicyAuthorizer, is_foreign
+from bastide.policy.cedar.engine import CedarEngine
+from bastide.policy.cedar.reading import WHOLE
+from bastide.policy.cedar.slices import Slice
+from bastide.policy.questions import Question, Verdict
+from bastide.policy.second import SecondEngine
+
+# What each mandatory policy says no to.
+WORDS = {
+    "mac.session-within-clearance": "the session works above what its user or role may see",
+    "mac.resource-within-ceiling": "the label of the resource is above what this region may hold",
+    "mac.session-within-ceiling": "the session works above what this region may hold",
+    "mac.no-read-up": "no read up: the session does not dominate the label of the resource",
+    "mac.no-write-down": "no write down: the label of the resource does not dominate the session",
+    "agency.isolation": "the resource is another agency's, and it is not shared for reading",
+    "duty.operators-never-touch-content": "operators manage, and never read or write content",
+    "duty.auditors-only-evidence": "auditors read evidence, and nothing else",
+    "duty.evidence-for-auditors": "evidence is for auditors",
+    "account.suspended": "who asks is suspended",
+    "two-person.approved": "another person has not agreed to exactly this, or not lately enough",
+    "two-person.approver-is-fit": "who agreed is suspended, of another agency, or not cleared",
+    "two-person.security-officer": "a security officer has to agree",
+    "two-person.crypto-officer": "a crypto officer has to agree",
+    "two-person.auditor": "an auditor has to agree",
+    "release.two-releasers": "two releasers, neither of them the author, release these very bytes",
+    "release.down-is-reviewed": "what goes down is reviewed by a third person",
+    "release.reviewer-is-fit": "the reviewer is suspended, of another agency, or not cleared",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """`facts`: what the deciding policies look at, with its value here."""
+
+    allowed: bool
+    engine: str
+    policies: tuple[str, ...]
+    facts: dict[str, str]
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """Decides as the chain does, and says why."""
+
+    authorizer: PolicyAuthorizer
+    second: SecondEngine
+    engine: CedarEngine
+
+    def why(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        label: Label | None = None,
+        slices: Sequence[Slice] = (),
+    ) -> Explained:
+        """`label`: of the resource, where it is not that of what is there. `slices`: policies that
+        are tried out instead of those that are stored."""
+        if is_foreign(principal.account, resource):
+            return _no("walls", "the resource is another agency's: it is not there for this one")
+        if label is None:
+            label = self.authorizer.stored.resources.label(principal, resource, None)
+        no = self._walls(principal, action, label) or self._iam(principal, action, resource)
+        return no or self._cedar(principal, action, resource, label, slices)
+
+    def _walls(self, principal: Principal, action: str, label: Label | None) -> Explained | None:
+        lattice = self.authorizer.walls
+        if lattice.permits(principal, action, label):
+            return None
+        facts = {
+            "principal.clearance": principal.clearance.text,
+            "principal.session": principal.session.text,
+            "ceiling": lattice.ceiling.text,
+            "resource.label": label.text if label else "",
+        }
+        if not lattice.stands(principal):
+            return _no("walls", "the session is above its clearance or the region", facts)
+        mode = walls.mode_of(action)
+        asked = "does not dominate" if mode is walls.Mode.READ else "is not"
+        return _no("walls", f"to {mode}: the session {asked} the label of the resource", facts)
+
+    def _iam(self, principal: Principal, action: str, resource: str) -> Explained | None:
+        decision = self.authorizer.by_policies(principal, action, resource)
+        if decision.allowed:
+            return None
+        return _no("iam", decision.reason.format(action=action), policies=decision.matched)
+
+    def _cedar(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        label: Label | None,
+        slices: Sequence[Slice],
+    ) -> Explained:
+        question = self.second.question(principal, action, resource, label)
+        asked = tuple(slices) or tuple(self.engine.slices_of(question))
+        verdict = self.engine.decided(question, asked)
+        return Explained(
+            allowed=verdict.allowed,
+            engine="cedar",
+            policies=verdict.policies,
+            facts=_facts(question, verdict, asked),
+            words=_words(verdict),
+        )
+
+
+def _words(verdict: Verdict) -> str:
+    if verdict.allowed:
+        return "the walls, IAM and Cedar all allow it"
+    said = [
+        WORDS.get(name, f"the agency's own policy {name.removeprefix('agency/')} forbids it")
+        for name in verdict.policies
+        if not name.startswith("common.") and (name in WORDS or name.startswith("agency/"))
+    ]
+    said += [f"a policy could not be worked out: {error}" for error in verdict.errors]
+    return "; ".join(said) or "no policy permits it"
+
+
+def _no(
+    engine: str, words: str, facts: dict[str, str] | None = None, policies: tuple[str, ...] = ()
+) -> Explained:
+    return Explained(
+        allowed=False, engine=engine, policies=policies, facts=facts or {}, words=words
+    )
+
+
+def _facts(question: Question, verdict: Verdict, slices: Sequence[Slice]) -> dict[str, str]:
+    known = dict(_known(question))
+    read = {each for one in slices for name in verdict.policies for each in one.reads(name)}
+    named = {f"{variable}.{attribute}" for variable, attribute in read if attribute != WHOLE}
+    if ("resource", WHOLE) in read:
+        named.add("resource.arn")
+    return {name: value for name, value in known.items() if name in named}
+
+
+def _known(question: Question) -> Iterator[tuple[str, Any]]:
+    subject, target = question.subject, question.target
+    yield "principal.agency", subject.account
+    yield "principal.arn", subject.arn
+    yield "principal.name", subject.name
+    yield "principal.kind", subject.kind
+    yield "principal.clearance", subject.clearance.text
+    yield "principal.session", subject.session.text
+    yield "principal.suspended", str(subject.suspended).lower()
+    yield "resource.agency", target.account
+    yield "resource.arn", target.arn
+    yield "resource.kind", target.kind
+    yield "resource.label", target.label.text
+    yield "resource.sharedWith", " ".join(sorted(target.shared_with))
+    yield "context.operation", question.operation
+    yield "context.ceiling", question.ceiling.text
+    yield "context.now", str(question.now_s)
