@@ -73,7 +73,10 @@ class Prover:
     actions = frozenset(mode.value for mode in Mode)
 
     def __init__(self, policies):
-        self.forbidden = [self._forbid(policy) for policy in policies]
+        self.solver = z3.Solver()
+        self.solver.set("timeout", 60_000)
+        forbidden = [self._forbid(policy) for policy in policies]
+        self.solver.add(*self._world(), z3.Not(z3.Or(forbidden)))
 
     def does(self, *names):
         return z3.Or([self.action.term == _action(name) for name in names])
@@ -86,12 +89,13 @@ class Prover:
 
     def refuted(self, theorem):
         """A world in which nothing forbids and the theorem is false; None: it is proved."""
-        solver = z3.Solver()
-        solver.set("timeout", 20_000)
-        solver.add(*self._world(), z3.Not(z3.Or(self.forbidden)), z3.Not(theorem))
-        found = solver.check()
-        assert found != z3.unknown, solver.reason_unknown()
-        return solver.model() if found == z3.sat else None
+        self.solver.push()
+        self.solver.add(z3.Not(theorem))
+        found = self.solver.check()
+        assert found != z3.unknown, self.solver.reason_unknown()
+        model = self.solver.model() if found == z3.sat else None
+        self.solver.pop()
+        return model
 
     def _world(self):
         """What the schema says: which actions there are, their groups, and what each is about."""
