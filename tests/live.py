@@ -127,9 +127,8 @@ class LiveRegion:
             listed = {row["name"]: row for row in self.control.get("/agencies")}
             if name not in listed:
                 self.control.post("/agencies", {"name": name, "account_id": None})
-            self.keys[name] = json.loads(
-                self.cli("client-env", "--agency", name, "--bearer", "--json").stdout
-            )
+            words = ("--agency", name, "--bearer", "--region", self.name, "--json")
+            self.keys[name] = json.loads(self.cli("client-env", *words).stdout)
         return self.keys[name]
 
     def account(self, name: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ file `bastide.toml` in the repository documents every one of them, and a test co
 import os
 import tomllib
 from collections.abc import Mapping
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,6 +73,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     port: Port = 8443
     plain_http: bool = False
     database: str = ""
+    uid: Annotated[int, msgspec.Meta(ge=0)] = 0
     scheme: str = "us"
     default_label: str = "U"
     ceiling: str = ""
@@ -82,6 +84,12 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
+
+    def uids(self) -> list[range]:
+        """The user ids of the host that are this region's: its own, and those of its jobs."""
+        first = self.jobs.uid_first
+        own = [range(self.uid, self.uid + 1)] if self.uid else []
+        return [*own, range(first, first + self.jobs.uid_count)]
 
 
 class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +102,10 @@ class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def region(self, name: str) -> RegionSettings:
         """The settings of region `name`: those of the file, else the defaults."""
         return self.regions.get(name, RegionSettings())
+
+    def names(self) -> list[str]:
+        """The regions of this site: those of the file, else the default one."""
+        return list(self.regions) or [self.default_region]
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +138,33 @@ def load(environ: Mapping[str, str] | None = None) -> Site:
 def parse(text: str, source: str = "bastide.toml") -> SiteSettings:
     """The settings in `text`. Raises SettingsError with the setting's path."""
     try:
-        return msgspec.convert(tomllib.loads(text), SiteSettings)
+        found = msgspec.convert(tomllib.loads(text), SiteSettings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise SettingsError(f"{source}: {error}") from error
+    if shared := _shared(found):
+        raise SettingsError(f"{source}: {shared}")
+    return found
+
+
+def _shared(site: SiteSettings) -> str:
+    """What two regions of one host would share, in words; "" when they share nothing. That two
+    listen at one port of different addresses is fine, and the second one's bind tells if not."""
+    for name, one in site.regions.items():
+        if one.uid and _overlap(*one.uids()):
+            return f"uid of {name} is one of its jobs' own range."
+    for (name, one), (other, two) in combinations(site.regions.items(), 2):
+        if one.port and (one.host, one.port) == (two.host, two.port):
+            return f"{name} and {other} both want port {one.port} of {one.host}."
+        if one.database and one.database == two.database:
+            return f"{name} and {other} both want the database {one.database}."
+        for own, others in product(one.uids(), two.uids()):
+            if _overlap(own, others):
+                return (
+                    f"{name} and {other} both want user id {max(own.start, others.start)}: "
+                    "give each a uid and a jobs.uid_first of its own."
+                )
+    return ""
+
+
+def _overlap(one: range, other: range) -> bool:
+    return max(one.start, other.start) < min(one.stop, other.stop)

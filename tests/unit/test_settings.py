@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bastide import settings
+from bastide.kernel.labels.scheme import load as load_scheme
 
 SAMPLE = Path(__file__).parents[2] / "bastide.toml"
 
@@ -38,10 +39,83 @@ def test_every_setting_of_the_sample_follows_a_comment():
             assert above, f"{line!r} has no comment above"
 
 
-def test_the_sample_is_the_defaults():
+def test_the_sample_is_the_defaults_but_for_what_three_regions_must_differ_in():
     loaded = settings.parse(SAMPLE.read_text())
-    assert loaded.regions == {settings.DEFAULT_REGION: settings.RegionSettings()}
     assert loaded == settings.SiteSettings(regions=loaded.regions)
+    own = {
+        settings.DEFAULT_REGION: (8443, "CUI", "U", 199_999, 200_000),
+        "us-isob-east-1": (8444, "SECRET", "SECRET", 299_999, 300_000),
+        "us-iso-east-1": (8445, "TOP SECRET//SI/TK", "TOP SECRET", 399_999, 400_000),
+    }
+    assert loaded.regions == {
+        name: settings.RegionSettings(
+            port=port,
+            ceiling=ceiling,
+            default_label=label,
+            uid=uid,
+            jobs=settings.JobSettings(uid_first=uid_first),
+        )
+        for name, (port, ceiling, label, uid, uid_first) in own.items()
+    }
+
+
+@pytest.mark.parametrize("name", settings.parse(SAMPLE.read_text()).regions)
+def test_the_sample_s_labels_are_markings_below_the_ceiling(name):
+    one = settings.parse(SAMPLE.read_text()).region(name)
+    scheme = load_scheme(one.scheme)
+    ceiling = scheme.clearance(one.ceiling)
+    assert ceiling.dominates(scheme.parse(one.default_label))
+
+
+TWO = """
+[regions.us-gov-west-1]
+port = 8443
+{0}
+[regions.us-gov-west-1.jobs]
+uid_first = 200000
+uid_count = 100
+[regions.us-gov-east-1]
+port = 8444
+{1}
+[regions.us-gov-east-1.jobs]
+uid_first = 200100
+uid_count = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ("database = 'd'", "database = 'd'", "both want the database d"),
+        ("uid = 7", "uid = 7", "both want user id 7:"),
+        ("uid = 200100", "", "both want user id 200100:"),
+        ("", "uid = 200099", "both want user id 200099:"),
+        ("uid = 200099", "", "uid of us-gov-west-1 is one of its jobs' own"),
+    ],
+)
+def test_two_regions_share_nothing(one, other, says):
+    settings.parse(TWO.format("", ""))
+    settings.parse(TWO.format("uid = 199999", "uid = 200200"))
+    with pytest.raises(settings.SettingsError, match=says):
+        settings.parse(TWO.format(one, other))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "says"),
+    [
+        ("8444", "8443", "both want port 8443 of 127.0.0.1"),
+        ("200100", "200099", "both want user id 200099: give each a uid and a jobs.uid_first"),
+        ("uid_count = 100", "uid_count = 101", "both want user id 200100"),
+    ],
+)
+def test_two_regions_have_their_own_port_and_range(written, instead, says):
+    with pytest.raises(settings.SettingsError, match=says):
+        settings.parse(TWO.format("", "").replace(written, instead))
+
+
+def test_without_a_file_there_is_one_region():
+    assert settings.SiteSettings().names() == [settings.DEFAULT_REGION]
+    assert settings.parse(TWO.format("", "")).names() == ["us-gov-west-1", "us-gov-east-1"]
 
 
 @pytest.mark.parametrize(

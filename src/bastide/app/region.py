@@ -145,6 +145,7 @@ class RegionProcess:
         return {
             "region": core.region.name,
             "partition": core.region.partition,
+            "ceiling": core.settings.ceiling or core.settings.default_label,
             "version": __version__,
             "pid": os.getpid(),
             "endpoint": self.endpoint,

@@ -18,7 +18,7 @@ def quickstart(region_: RegionOption = None) -> None:
     if missing := region.started(site, name)["missing_layers"]:
         _accept(site, name, missing)
         region.ended(site, name)
-    region.up(region=region_)
+    region.up(region=name)
     door = control(region_)
     wanted = site.settings.default_model
     if not any(row["name"] == wanted and row["admitted"] for row in door.get("/models")):

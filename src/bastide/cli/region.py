@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,46 +14,43 @@ import typer
 
 from bastide.cli import show
 from bastide.cli.control import CommandFailed, Control
-from bastide.cli.options import JsonOption, RegionOption, site_and_region
+from bastide.cli.options import JsonOption, RegionsOption, site_and_regions
 from bastide.settings import Site
 
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 180.0
 POLL_S = 0.05
 GLASS_COLUMNS = ("id", "officer", "kind", "reason", "standing", "created", "expires")
+ONE_LINE = ("region", "partition", "ceiling", "endpoint", "pid", "agencies", "missing_layers")
+
+
+Found = dict[str, Any]
 
 
 def up(
-    region: RegionOption = None,
+    region: RegionsOption = None,
     foreground: Annotated[bool, typer.Option(help="Stay, and log to the screen.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Start a region; harmless when it runs already."""
-    site, name = site_and_region(region)
+    """Start the site's regions, or one of them; harmless for those that run already."""
+    site, names = site_and_regions(region)
     if foreground:
-        raise typer.Exit(1 if subprocess.call(_command(name)) else 0)
-    found = started(site, name)
-    if json_:
-        show.as_json(found)
-    else:
-        show.out.print(f"Region {name} is up at {found['endpoint']}", highlight=False)
-        if missing := found["missing_layers"]:
-            show.out.print(
-                f"[bold yellow]The sandbox lacks {', '.join(missing)}: jobs are refused[/] "
-                "(see: bastide status)",
-                highlight=False,
-            )
+        if len(names) > 1:
+            raise typer.BadParameter("name the region that is to stay here, with --region")
+        raise typer.Exit(1 if subprocess.call(_command(names[0])) else 0)
+    with _each(names, "starting", lambda name: started(site, name)) as found:
+        for one in found:
+            show.as_json(one) if json_ else _say_up(one)
 
 
-def down(region: RegionOption = None, json_: JsonOption = False) -> None:
-    """Stop a region. Training jobs go on, and are reported after the next start."""
-    site, name = site_and_region(region)
-    was_running = ended(site, name)
-    if json_:
-        show.as_json({"region": name, "was_running": was_running})
-    else:
-        what = "has stopped" if was_running else "is not running"
-        show.out.print(f"Region {name} {what}.", highlight=False)
+def _say_up(found: Found) -> None:
+    show.out.print(f"Region {found['region']} is up at {found['endpoint']}", highlight=False)
+    if missing := found["missing_layers"]:
+        show.out.print(
+            f"[bold yellow]The sandbox lacks {', '.join(missing)}: jobs are refused[/] "
+            "(see: bastide status)",
+            highlight=False,
+        )
 
 
 def status(region: RegionOption = None, json_: JsonOption = False) -> None:
@@ -61,6 +61,38 @@ def status(region: RegionOption = None, json_: JsonOption = False) -> None:
         show.as_json(found)
         return
     layers, engines, glass = (found.pop(one) for one in ("layers", "engines", "break_glass"))
+def down(region: RegionsOption = None, json_: JsonOption = False) -> None:
+    """Stop the site's regions, or one of them. Training jobs go on, and are reported after the
+    next start."""
+    site, names = site_and_regions(region)
+    with _each(names, "stopping", lambda name: _ended_told(site, name)) as found:
+        for one in found:
+            what = "has stopped" if one["was_running"] else "is not running"
+            if json_:
+                show.as_json(one)
+            else:
+                show.out.print(f"Region {one['region']} {what}.", highlight=False)
+
+
+def _ended_told(site: Site, name: str) -> Found:
+    return {"region": name, "was_running": ended(site, name)}
+
+
+def status(region: RegionsOption = None, json_: JsonOption = False) -> None:
+    """What a region is, what runs in it, and which walls its sandbox has; of several, a line."""
+    site, names = site_and_regions(region)
+    with _each(names, "asking", lambda name: Control(site, name).get("/status")) as found:
+        if json_:
+            for one in found:
+                show.as_json(one)
+        elif len(names) > 1:
+            show.table(found, ONE_LINE, "No region runs.")
+        elif found:
+            _print_status(found[0])
+
+
+def _print_status(found: Found) -> None:
+    layers, engines = found.pop("layers"), found.pop("engines")
     show.table([{"": k, " ": v} for k, v in found.items()], ["", " "], "")
     if glass:
         show.out.print("\n[bold red]BREAK GLASS: done by one person, and not countersigned[/]")
@@ -71,13 +103,26 @@ def status(region: RegionOption = None, json_: JsonOption = False) -> None:
     show.table(layers, ["name", "present", "why"], "none were probed")
 
 
-def started(site: Site, name: str) -> dict[str, Any]:
+@contextmanager
+def _each(names: list[str], doing: str, act: Callable[[str], Found]) -> Iterator[list[Found]]:
+    """Do it with all regions at once, and show what came of it; then those that failed are told,
+    each with its reason. One region's failure keeps no other from being told."""
+    found: list[Found] = []
+    failed: list[CommandFailed] = []
+    with show.err.status(f"{doing} {', '.join(names)}"), ThreadPoolExecutor(len(names)) as pool:
+        for one in [pool.submit(act, name) for name in names]:
+            try:
+                found.append(one.result())
+            except CommandFailed as error:
+                failed.append(error)
+    yield found
+    if failed:
+        raise CommandFailed("\n".join(map(str, failed)))
+
+
+def started(site: Site, name: str) -> Found:
     """The status of a region, which is started when it does not run."""
-    found = _status(site, name)
-    if found is None:
-        with show.err.status(f"starting region {name}"):
-            found = _start(site, name, _command(name))
-    return found
+    return _status(site, name) or _start(site, name, _command(name))
 
 
 def ended(site: Site, name: str) -> bool:
@@ -85,9 +130,8 @@ def ended(site: Site, name: str) -> bool:
     found = _status(site, name)
     if found is None:
         return False
-    with show.err.status(f"stopping region {name}"):
-        Control(site, name).post("/stop")
-        _wait_gone(found["pid"], name)
+    Control(site, name).post("/stop")
+    _wait_gone(found["pid"], name)
     return True
 
 
@@ -95,15 +139,15 @@ def _command(name: str) -> list[str]:
     return [sys.executable, "-m", "bastide.app", "--region", name]
 
 
-def _status(site: Site, name: str) -> dict[str, Any] | None:
+def _status(site: Site, name: str) -> Found | None:
     try:
-        found: dict[str, Any] = Control(site, name, timeout_s=10).get("/status")
+        found: Found = Control(site, name, timeout_s=10).get("/status")
     except (CommandFailed, OSError):
         return None
     return found
 
 
-def _start(site: Site, name: str, command: list[str]) -> dict[str, Any]:
+def _start(site: Site, name: str, command: list[str]) -> Found:
     home = site.region_home(name)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = home / "region.log"
