@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bastide.app.region import RegionProcess
 from bastide.settings import load
+from bastide.wire.server import bound_socket
 
 T = TypeVar("T")
 
@@ -17,7 +18,8 @@ def ask_region(home: Path, question: Callable[[RegionProcess], T | Awaitable[T]]
     (home / "bastide.toml").write_text("[regions.us-gov-west-1]\nport = 0\n")
 
     async def asked() -> T:
-        region = RegionProcess(load({"BASTIDE_HOME": str(home)}), "us-gov-west-1")
+        site = load({"BASTIDE_HOME": str(home)})
+        region = RegionProcess(site, "us-gov-west-1", bound_socket("127.0.0.1", 0))
         try:
             answer = question(region)
             return await answer if inspect.isawaitable(answer) else answer

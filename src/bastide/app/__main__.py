@@ -4,15 +4,18 @@ import argparse
 import fcntl
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
 import uvloop
 
+from bastide.app import apart
 from bastide.app.region import RegionProcess
 from bastide.audit.log import TornLog
 from bastide.db import durable
 from bastide.settings import SettingsError, Site, load
+from bastide.wire.server import bound_socket
 
 
 def _locked(home: Path) -> int:
@@ -26,8 +29,8 @@ def _locked(home: Path) -> int:
     return descriptor
 
 
-async def _run(site: Site, name: str) -> None:
-    process = RegionProcess(site, name)
+async def _run(site: Site, name: str, listener: socket.socket) -> None:
+    process = RegionProcess(site, name, listener)
     await process.run()
 
 
@@ -40,7 +43,11 @@ def main() -> None:
     try:
         site = load()
         lock = _locked(site.region_home(name))
-        uvloop.run(_run(site, name))
+        settings = site.settings.region(name)
+        listener = bound_socket(settings.host, settings.port)  # before: a low port needs root
+        if settings.uid and os.getuid() == 0:
+            apart.enter(site, name)
+        uvloop.run(_run(site, name, listener))
         os.close(lock)
     except (SettingsError, TornLog, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bastide import __version__
 from bastide.app.approvals import open_approvals
+from bastide.app.apart import own_uid
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.identity import open_identity
@@ -36,7 +37,7 @@ from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
 from bastide.wire.pool import Pool
-from bastide.wire.server import bound_socket, make_server
+from bastide.wire.server import make_server
 
 OPERATOR_THREADS = 4
 logger = logging.getLogger("bastide")
@@ -62,7 +63,7 @@ def _door_at(path: Path) -> socket.socket:
 class RegionProcess:
     """One region, from open to close. Made inside the event loop that it runs on."""
 
-    def __init__(self, site: Site, name: str) -> None:
+    def __init__(self, site: Site, name: str, listener: socket.socket) -> None:
         self._stopping = asyncio.Event()
         self._site = site
         self.core = core = open_core(site, name)
@@ -85,7 +86,7 @@ class RegionProcess:
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
         self.gateway = self._gateway(store)
-        self.listener = bound_socket(core.settings.host, core.settings.port)
+        self.listener = listener
         self.certificates = self._certificates()
 
     def _gateway(self, store: Store) -> Gateway:
@@ -148,6 +149,8 @@ class RegionProcess:
             "ceiling": core.settings.ceiling or core.settings.default_label,
             "version": __version__,
             "pid": os.getpid(),
+            "uid": own_uid(),
+            "own_uid": own_uid() == core.settings.uid,
             "endpoint": self.endpoint,
             "ca_bundle": str(self.certificates.ca) if self.certificates else "",
             "agencies": len(self.identity.agencies.list()),

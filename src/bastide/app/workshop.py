@@ -60,6 +60,7 @@ def open_workshop(core: Core) -> Workshop:
         folder=(core.home / "environments").resolve(),
         locks={path.stem: path for path in locks_folder().glob("*.txt")},
         uv=Path(sys.executable).parent / "uv",
+        cache=core.home / "uv" if core.settings.uid else None,
     )
     missing = found.missing(wanted.allow_missing_layers)
     return Workshop(

@@ -22,6 +22,16 @@ STOP_LIMIT_S = 180.0
 POLL_S = 0.05
 GLASS_COLUMNS = ("id", "officer", "kind", "reason", "standing", "created", "expires")
 ONE_LINE = ("region", "partition", "ceiling", "endpoint", "pid", "agencies", "missing_layers")
+ONE_LINE = (
+    "region",
+    "partition",
+    "ceiling",
+    "endpoint",
+    "uid",
+    "pid",
+    "agencies",
+    "missing_layers",
+)
 
 
 Found = dict[str, Any]
@@ -40,15 +50,21 @@ def up(
         raise typer.Exit(1 if subprocess.call(_command(names[0])) else 0)
     with _each(names, "starting", lambda name: started(site, name)) as found:
         for one in found:
-            show.as_json(one) if json_ else _say_up(one)
+            show.as_json(one) if json_ else _say_up(one, alone=len(names) == 1)
 
 
-def _say_up(found: Found) -> None:
+def _say_up(found: Found, *, alone: bool) -> None:
     show.out.print(f"Region {found['region']} is up at {found['endpoint']}", highlight=False)
     if missing := found["missing_layers"]:
         show.out.print(
             f"[bold yellow]The sandbox lacks {', '.join(missing)}: jobs are refused[/] "
             "(see: bastide status)",
+            highlight=False,
+        )
+    if not alone and not found["own_uid"]:
+        show.out.print(
+            f"[bold yellow]It runs as user id {found['uid']}, as the others may:[/] "
+            "for a user id of its own, set uid and start it as root.",
             highlight=False,
         )
 

@@ -34,18 +34,21 @@ def prefix_of(interpreter: Path) -> Path:
     return Path(answer.stdout.strip()).resolve()
 
 
-def venv(*, lock: Path, target: Path, interpreter: Path, uv: Path) -> Iterator[str]:
+def venv(
+    *, lock: Path, target: Path, interpreter: Path, uv: Path, cache: Path | None = None
+) -> Iterator[str]:
     """Make a relocatable virtual environment at `target`. Yields what it is about to do."""
     making = target.with_name(f".{target.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.parent.mkdir(parents=True, exist_ok=True)
     python = prefix_of(interpreter) / "bin" / f"python3.{sys.version_info.minor}"
     yield f"creating {target.name}"
-    _run([str(uv), "venv", "--quiet", "--relocatable", "--python", str(python), str(making)])
+    tool = [str(uv), "--quiet", *(("--cache-dir", str(cache)) if cache else ())]
+    _run([*tool, "venv", "--relocatable", "--python", str(python), str(making)])
     yield f"installing {_count(lock)} packages"
     _run(
         [
-            *(str(uv), "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
+            *(*tool, "pip", "install", "--require-hashes", "--compile-bytecode"),
             *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
             *("-r", str(lock)),
         ]

@@ -65,12 +65,14 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environments:
     """`folder` holds `manifests/` and `store/`; `locks` names the lock file of each
-    environment that can be built; `uv` installs them."""
+    environment that can be built; `uv` installs them, and keeps what it fetched in `cache` (None:
+    in its user's)."""
 
     folder: Path
     locks: Mapping[str, Path]
     uv: Path = Path("uv")
     interpreter: Path = field(default_factory=lambda: Path(sys.executable))
+    cache: Path | None = None
 
     def for_image(self, uri: str) -> Environment:
         """The environment of `uri`: an imported reference, an image of SageMaker's, or a name."""
@@ -109,7 +111,13 @@ class Environments:
             yield f"{name} is built already"
             return
         target = self._store(name, digest)
-        yield from build.venv(lock=lock, target=target, interpreter=self.interpreter, uv=self.uv)
+        yield from build.venv(
+            lock=lock,
+            target=target,
+            interpreter=self.interpreter,
+            uv=self.uv,
+            cache=self.cache,
+        )
         self._publish(
             Manifest(
                 name=name,

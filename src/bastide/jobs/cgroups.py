@@ -11,6 +11,7 @@ ROOT = "/sys/fs/cgroup"
 CONTROLLERS = ("memory", "pids", "cpu")
 PERIOD_US = 100_000
 CONTROL_LEAF = "control"  # v2: where processes go that stood in the group that we divide
+_GIVEN = ("cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control")
 CLEAR_TRIES = 10  # a process that forks while it is moved leaves a child behind
 
 
@@ -138,6 +139,20 @@ def _enable(folder: str, files: Files) -> None:
     """One by one: of several, none is enabled if one is not there."""
     for controller in CONTROLLERS:
         files.write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+
+
+def give(uid: int, where: Hierarchies | None = None, files: Files = KERNEL) -> None:
+    """Called as root: put this process into groups that are `uid`'s, which it may then divide."""
+    where = detect() if where is None else where
+    for path in where.paths(f"region-{uid}"):
+        # v2 divides no group that holds a process: `detect` looks for these two.
+        inner = (f"{path}/bastide", f"{path}/{CONTROL_LEAF}") if where.unified else ()
+        for folder in (path, *inner):
+            files.make(folder)
+            for name in ("", *_GIVEN):
+                if os.path.exists(f"{folder}/{name}"):
+                    os.chown(f"{folder}/{name}", uid, uid)
+        files.put(f"{inner[-1] if inner else path}/cgroup.procs", str(os.getpid()))
 
 
 class Group:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bastide.jobs.cgroups import Files, Group, Hierarchies, detect
+from bastide.jobs.cgroups import Files, Group, Hierarchies, detect, give
 
 CONTROLLED = {
     "memory": {"memory.max": "max", "memory.swap.max": "max", "memory.events": "oom_kill 0\n"},
@@ -173,6 +173,24 @@ def test_who_starts_in_our_leaf_finds_the_same_group(root):
     after = found(kernel, "/site/control")
     assert (after.folders, after.unified) == (before.folders, before.unified)
     assert not (root / "site/control/control").exists()
+
+
+@pytest.mark.root
+def test_what_is_given_to_a_region_is_what_the_region_divides(root):
+    kernel = Kernel(root)
+    for _ in range(2):  # and again, when it is started anew
+        kernel.locked.clear()
+        give(7, found(kernel), kernel)
+        ours = root / "bastide/region-7"
+        assert words(ours / "control/cgroup.procs") == [str(os.getpid())]
+        for folder in (ours, ours / "bastide", ours / "control"):
+            for each in (folder, folder / "cgroup.procs", folder / "cgroup.subtree_control"):
+                assert each.stat().st_uid == 7
+            assert (folder / "memory.max").stat().st_uid == 0, "its own limits are not its own"
+        kernel.locked.add(str(root))  # it may not divide what is not its own
+        where = found(kernel, "/bastide/region-7/control")
+        assert where.unified == f"{ours}/bastide"
+        assert set(where.folders) == {"memory", "pids", "cpu"}
 
 
 def test_a_delegated_group_may_have_our_leaf_s_name(root):
