@@ -68,12 +68,9 @@ def _shown(home: Path, settings: RegionSettings) -> list[Path]:
     for folder in program:
         if folder.stat().st_mode & 0o005 != 0o005:
             raise SettingsError(f"uid = {settings.uid}: only its owner may read {folder}.")
-    named = [
-        Path(file).absolute()
-        for engine in settings.engines.urls.values()
-        for file in (engine.key_file, engine.ca_file)
-        if file
-    ]
+    engines = settings.engines.urls.values()
+    files = [settings.scheme, *(one.key_file for one in engines), *(one.ca_file for one in engines)]
+    named = [Path(file).absolute() for file in files if file]
     linked = [each for each in home.iterdir() if each.is_symlink()]
     wanted = [home, *program, *named, *linked]
     return sorted({path for each in wanted for path in (each, each.resolve()) if path.exists()})

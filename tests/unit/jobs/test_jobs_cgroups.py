@@ -186,7 +186,7 @@ def test_what_is_given_to_a_region_is_what_the_region_divides(root):
         for folder in (ours, ours / "bastide", ours / "control"):
             for each in (folder, folder / "cgroup.procs", folder / "cgroup.subtree_control"):
                 assert each.stat().st_uid == 7
-            assert (folder / "memory.max").stat().st_uid == 0, "its own limits are not its own"
+        assert (ours / "memory.max").stat().st_uid == 0, "its own limit is not for it to change"
         kernel.locked.add(str(root))  # it may not divide what is not its own
         where = found(kernel, "/bastide/region-7/control")
         assert where.unified == f"{ours}/bastide"
