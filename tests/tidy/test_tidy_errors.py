@@ -23,7 +23,7 @@ SERVICES = {
 }
 # Of no service: what answers for all of them, and the operators' API, which is not AWS's.
 APART = ("agents", "app", "audit", "cli", "db", "environments", "kernel", "keys", "operators",
-         "policy", "wire")  # fmt: skip
+         "policy", "transfer", "wire")  # fmt: skip
 # Any operation of any service: the honest answer of DESIGN.md, and AWS's "Common Error Types".
 COMMON = {"UnsupportedOperation", "AccessDenied", "AccessDeniedException", "ValidationError",
           "ValidationException", "InvalidClientTokenId", "ThrottlingException"}  # fmt: skip

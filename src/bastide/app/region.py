@@ -21,6 +21,7 @@ from bastide.app.core import open_core
 from bastide.app.identity import open_identity
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
+from bastide.app.transfer import open_transfer
 from bastide.app.workshop import open_workshop
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
@@ -31,6 +32,7 @@ from bastide.operators.approvals import ApprovalRoom
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
+from bastide.operators.transfer_routes import Transfers
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
@@ -82,6 +84,7 @@ class RegionProcess:
         self.bedrock = open_bedrock(core, self.workshop)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
+        self.transfers = open_transfer(core, self.identity, store, self.bedrock.models)
         self.threads = Pool(core.settings.handler_threads, "handler")
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")
@@ -215,6 +218,7 @@ class RegionProcess:
                 policies=self.identity.agency_policies,
                 explainer=self.identity.explainer,
             ),
+            transfers=Transfers(desk=self.transfers, trail=self.core.trail),
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),

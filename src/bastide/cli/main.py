@@ -18,6 +18,7 @@ from bastide.cli import (
     quickstart,
     region,
     tour,
+    transfer,
 )
 from bastide.cli.control import CommandFailed, NotYetApproved
 from bastide.cli.show import err
@@ -44,6 +45,7 @@ app.add_typer(officer.app, name="officer")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.add_typer(transfer.app, name="transfer")
 
 
 def main() -> None:

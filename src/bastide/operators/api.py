@@ -29,6 +29,8 @@ from bastide.operators.ports import (
     PolicyDesk,
     Trail,
 )
+from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
+from bastide.operators.transfer_routes import Transfers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,6 +45,7 @@ class Operators:
     models: ModelDesk
     approvals: ApprovalRoutes
     policies: PolicyDesk
+    transfers: Transfers
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -74,6 +77,7 @@ class Operators:
         app.router.add_post("/policies/{agency}/remove", self._remove_policy)
         app.router.add_post("/policies/{agency}/test", self._test_policy)
         app.router.add_post("/policies/{agency}/why", self._why)
+        self.transfers.add_to(app, self.executor)
         return app
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:

@@ -89,6 +89,14 @@ class PolicyDesk(Protocol):
     def why(self, agency: str, asked: Mapping[str, Any]) -> Row: ...
 
 
+class TransferDesk(Protocol):
+    def rows(self) -> list[Row]: ...
+
+    def create(self, body: Mapping[str, Any]) -> Steps: ...
+
+    def inspect(self, name: str) -> Steps: ...
+
+
 class Trail(Protocol):
     def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":
         """Record what an operator is about to do."""

@@ -1,0 +1,61 @@
+"""`bastide transfer …`: the one-way gate between regions."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bastide.cli import show
+from bastide.cli.control import CommandFailed, path_of
+from bastide.cli.options import JsonOption, RegionOption, control
+
+app = typer.Typer(
+    help="The gate between regions: signed bundles, filters, release by two people.",
+    no_args_is_help=True,
+)
+COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels", "created")
+CONTENTS = ("name", "kind", "bytes", "label", "sha256")
+BundleArgument = Annotated[str, typer.Argument(help="A bundle's digest, or how it begins.")]
+
+
+@app.command()
+def create(
+    to: Annotated[str, typer.Option(help="The region that it is for.")],
+    agency: Annotated[str, typer.Option(help="Whose objects.")] = "",
+    bucket: Annotated[str, typer.Option(help="The bucket to take them from.")] = "",
+    prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
+    model: Annotated[str, typer.Option(help="Instead: a model that is admitted here.")] = "",
+    base: Annotated[str, typer.Option(help="An earlier bundle: carry only what changed.")] = "",
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a signed bundle of an agency's objects, or of a model with its provenance."""
+    if bool(model) == bool(agency and bucket):
+        raise CommandFailed("Name --agency and --bucket, or else --model.")
+    body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix}
+    steps = control(region).steps("/transfers", body | {"model": model, "base": base})
+    _print(show.follow(steps, "packing"), json_=json_)
+
+
+@app.command()
+def inspect(
+    bundle: BundleArgument,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check both signatures and every digest of a bundle, and show what it carries."""
+    steps = control(region).steps(path_of("transfers", bundle, "inspect"))
+    _print(show.follow(steps, "checking"), json_=json_)
+
+
+@app.command("list")
+def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
+    """The bundles of this region."""
+    show.rows(control(region).get("/transfers"), COLUMNS, "No bundle.", json_=json_)
+
+
+def _print(made: dict[str, Any], *, json_: bool) -> None:
+    if json_:
+        show.as_json(made)
+        return
+    show.table([made], COLUMNS, "")
+    show.table(made["contents"], CONTENTS, "It is empty.")

@@ -1,0 +1,98 @@
+"""The gate between regions, as operators see it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.identity.agencies import Agencies
+from bastide.kernel.errors import ServiceError
+from bastide.models.catalogue import Models
+from bastide.operators.ports import Row, Steps, Trail
+from bastide.store.carrying import Carrying
+from bastide.transfer import model
+from bastide.transfer.bundles import Bundle, Source
+from bastide.transfer.gate import Gate, described
+from bastide.transfer.model import Origin, Refused
+from bastide.transfer.sources import ModelSource, ObjectSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRoom:
+    """What `bastide transfer …` asks for."""
+
+    gate: Gate
+    agencies: Agencies
+    carrying: Carrying
+    models: Models
+    default_label: str
+    trail: Trail
+
+    def rows(self) -> list[Row]:
+        return self.gate.rows()
+
+    def create(self, body: Mapping[str, Any]) -> Steps:
+        """A bundle of an agency's objects, or of a model."""
+        with told():
+            origin, sources = self._sources(body)
+            to, base = str(body["to"]), str(body["base"])
+            for step in self.gate.create(to, origin, base, sources):
+                if "made" not in step:
+                    yield step
+                    continue
+                bundle: Bundle = step["made"]
+                self._record("TransferCreated", bundle)
+                yield {"result": described(bundle)}
+
+    def inspect(self, name: str) -> Steps:
+        with told():
+            yield from self.gate.inspect(name)
+
+    def _sources(self, body: Mapping[str, Any]) -> tuple[Origin, list[Source]]:
+        if body["model"]:
+            return self._weights(str(body["model"]))
+        name, bucket, prefix = (str(body[key]) for key in ("agency", "bucket", "prefix"))
+        account = self._account(name)
+        origin = Origin(
+            region=self.gate.region, agency=name, account=account, bucket=bucket, prefix=prefix
+        )
+        listed = self.carrying.listing(account, bucket, prefix)
+        return origin, [
+            ObjectSource(carrying=self.carrying, account=account, bucket=bucket, listed=one)
+            for one in _bounded(listed)
+        ]
+
+    def _weights(self, name: str) -> tuple[Origin, list[Source]]:
+        cards = {card.name: card for card in self.models.cards() if card.path is not None}
+        if name not in cards:
+            raise Refused(f"no model {name} is admitted here")
+        origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
+        return origin, [ModelSource(card=cards[name], label=self.default_label)]
+
+    def _account(self, name: str) -> str:
+        found = self.agencies.find(name)
+        if found is None:
+            raise ServiceError("NoSuchEntity", f"There is no agency {name}.")
+        return found.account_id
+
+    def _record(self, action: str, bundle: Bundle) -> None:
+        """Both regions' logs name the bundle by its digest."""
+        facts = dict(model.facts(bundle.digest, bundle.statement))
+        facts["account"] = bundle.statement.predicate.origin.account
+        self.trail.operator(action, facts).result()
+
+
+def _bounded(listed: Iterator[Any]) -> Iterator[Any]:
+    for number, one in enumerate(listed):
+        if number >= model.ITEMS_MAX:
+            raise Refused(f"more than {model.ITEMS_MAX} items")
+        yield one
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the gate refuses, in an operator's words."""
+    try:
+        yield
+    except Refused as error:
+        raise ServiceError("ValidationException", f"Refused: {error}.") from error

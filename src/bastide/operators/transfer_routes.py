@@ -1,0 +1,59 @@
+"""The routes of `bastide transfer …`. What changes something is audited before it does; who made
+or released a bundle stands in the log under its digest."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from bastide.kernel.errors import ServiceError
+from bastide.operators import progress
+from bastide.operators.ports import Trail, TransferDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfers:
+    desk: TransferDesk
+    trail: Trail
+
+    def add_to(self, app: web.Application, executor: Executor) -> None:
+        routes = _Routes(self.desk, self.trail, executor)
+        app.router.add_get("/transfers", routes.rows)
+        app.router.add_post("/transfers", routes.create)
+        app.router.add_post("/transfers/{name}/inspect", routes.inspect)
+
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    desk: TransferDesk
+    trail: Trail
+    executor: Executor
+
+    async def rows(self, request: web.Request) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        return web.json_response(await loop.run_in_executor(self.executor, self.desk.rows))
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        body = await _fields(request, "to", "agency", "bucket", "prefix", "model", "base")
+        await self._audited("CreateTransfer", body)
+        return await progress.stream(request, self.executor, lambda: self.desk.create(body))
+
+    async def inspect(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        return await progress.stream(request, self.executor, lambda: self.desk.inspect(name))
+
+    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
+        """The record is durable before the effect."""
+        await asyncio.wrap_future(self.trail.operator(action, facts))
+
+
+async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
+    """The JSON object of a request, which must hold exactly `names`, all of them texts."""
+    body = await request.json()
+    good = isinstance(body, dict) and set(body) == set(names)
+    if not good or not all(isinstance(value, str) for value in body.values()):
+        raise ServiceError("ValidationException", f"Send an object with {', '.join(names)}.")
+    return dict(body)

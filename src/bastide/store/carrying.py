@@ -1,0 +1,104 @@
+"""Objects with all that is said of them, for the gate between regions: out, and in again.
+
+Nothing here asks a policy: the gate is the operators', and it has its own rules (`transfer/`). It
+sees all that the region holds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import TAG
+from bastide.store import bucket_records, errors, records, shelf
+from bastide.store.content import ObjectReader, Pieces
+from bastide.store.model import Bucket, Facts, Version
+from bastide.store.names import key_bytes, text_bytes
+from bastide.store.records import Span
+from bastide.store.shelf import NewObject, Shelf
+
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """The latest version of an object, and what clients said of it."""
+
+    key: str
+    size: int
+    label: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrying:
+    """Absent buckets and keys are NoSuchBucket and NoSuchKey."""
+
+    shelf: Shelf
+
+    def listing(self, account: str, bucket: str, prefix: str) -> Iterator[Carried]:
+        """Every object under `prefix`, in key order, a page at a time."""
+        where = self._bucket(account, bucket, self.shelf.labelling.ceiling)
+        after, start = b"", text_bytes(prefix)
+        while True:
+            span = Span(prefix=start, after=after)
+            page = self.shelf.database.read(
+                lambda c, span=span: records.listed(c, where, span, PAGE_SIZE)  # type: ignore[misc]
+            )
+            yield from (_carried(version) for version in page)
+            if len(page) < PAGE_SIZE:
+                return
+            after = page[-1].key
+
+    def open(self, account: str, bucket: str, key: str) -> tuple[Carried, ObjectReader]:
+        where = self._bucket(account, bucket, self.shelf.labelling.ceiling)
+        for _ in range(shelf.READ_TRIES):
+            version = self.shelf.find(where, key_bytes(key), None)
+            if version is None or version.is_marker:
+                raise errors.no_such_key(key)
+            reader = self.shelf.reader(where, version)
+            if reader is not None:
+                return _carried(version), reader
+        raise shelf.replaced_too_often()
+
+    def put(self, account: str, bucket: str, carried: Carried, chunks: Iterable[bytes]) -> None:
+        """Store it under the label that it came with, or a higher one where it goes into a bucket
+        that not all who see the one see."""
+        scheme = self.shelf.labelling.scheme
+        around = self._bucket(account, bucket, self.shelf.labelling.ceiling)
+        label = scheme.parse(around.label).join(scheme.parse(carried.label))
+        self.shelf.labels.use(label)
+        said = {name: text for name, text in carried.tags.items() if name != TAG}
+        tags = said | ({TAG: label.text} if TAG in carried.tags else {})
+        new = NewObject(
+            bucket=self._bucket(account, bucket, label),
+            key=key_bytes(carried.key),
+            facts=Facts(headers=carried.headers, metadata=carried.metadata, tags=tags),
+        )
+        self.shelf.put(new, Pieces(chunks))
+
+    def has_bucket(self, account: str, bucket: str) -> bool:
+        return self._find(account, bucket, self.shelf.labelling.ceiling) is not None
+
+    def _bucket(self, account: str, name: str, session: Label) -> Bucket:
+        found = self._find(account, name, session)
+        if found is None:
+            raise errors.no_such_bucket(name)
+        return found
+
+    def _find(self, account: str, name: str, session: Label) -> Bucket | None:
+        view = self.shelf.labels.view(session)
+        find = bucket_records.find
+        return self.shelf.database.read(lambda c: find(c, account, name, view))
+
+
+def _carried(version: Version) -> Carried:
+    return Carried(
+        key=version.key.decode(),
+        size=version.size,
+        label=version.label,
+        headers=version.facts.headers,
+        metadata=version.facts.metadata,
+        tags=version.facts.tags,
+    )

@@ -1,0 +1,82 @@
+"""What a bundle carries: an agency's objects, and admitted weights with where they come from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bastide.kernel.errors import ServiceError
+from bastide.models.model import ModelCard
+from bastide.store.carrying import Carried, Carrying
+from bastide.transfer.model import Item, Refused
+
+BLOCK_BYTES = 1 << 20
+UNKNOWN = ""  # the digest of what was not read yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSource:
+    """An object of an agency, as it is when it is opened."""
+
+    carrying: Carrying
+    account: str
+    bucket: str
+    listed: Carried
+
+    @property
+    def size(self) -> int:
+        return self.listed.size
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        try:
+            found, reader = self.carrying.open(self.account, self.bucket, self.listed.key)
+        except ServiceError as error:
+            raise Refused(f"{self.listed.key}: {error.message}") from error
+        item = Item(
+            kind="object",
+            name=found.key,
+            size=found.size,
+            sha256=UNKNOWN,
+            label=found.label,
+            headers=dict(found.headers),
+            metadata=dict(found.metadata),
+            tags=dict(found.tags),
+        )
+        return item, reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Weights of the region's shelf, with what their card says. They have no agency, so `label`
+    is that of the region's other unlabelled things."""
+
+    card: ModelCard
+    label: str
+
+    @property
+    def size(self) -> int:
+        return self.card.size
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        card = self.card
+        item = Item(
+            kind="model",
+            name=f"{card.name}.gguf",
+            size=card.size,
+            sha256=UNKNOWN,
+            label=self.label,
+            provenance={
+                "name": card.name,
+                "model_id": card.model_id,
+                "title": card.title,
+                "provider": card.provider,
+                "licence": card.licence,
+                "context_tokens": str(card.context_tokens),
+                "sha256": card.sha256,
+            },
+        )
+        return item, self._blocks()
+
+    def _blocks(self) -> Iterator[bytes]:
+        assert self.card.path is not None, "a remote model has no weights here"
+        with self.card.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
