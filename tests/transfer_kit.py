@@ -6,10 +6,13 @@ from pathlib import Path
 
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SeededIds
+from bastide.kernel.labels.scheme import load
 from bastide.transfer.bundles import Bundle
-from bastide.transfer.gate import Gate, open_gate
+from bastide.transfer.gate import Gate, Site, open_gate
 from bastide.transfer.model import Item, Origin
+from bastide.transfer.ports import Deed, NotApproved
 
+SCHEME = load("us")
 LOW, HIGH = "us-gov-west-1", "us-iso-east-1"
 ORIGIN = Origin(region=LOW, agency="demo", account="123456789012", bucket="kept", prefix="")
 
@@ -35,9 +38,29 @@ class Held:
         return item, iter([self.data[:3], self.data[3:]] if self.data else [])
 
 
-def gate_of(folder: Path, region: str = LOW, ceiling: str = "U", seed: int = 0) -> Gate:
-    facts = {"region": region, "ceiling": ceiling}
-    return open_gate(folder, facts, ManualClock(), SeededIds(seed))
+@dataclass
+class Crowd:
+    """Approvals by whoever is in `people`; remembers what was asked and used."""
+
+    people: list[str] = field(default_factory=lambda: ["ann", "bob"])
+    asked: list[Deed] = field(default_factory=list)
+    used: list[Deed] = field(default_factory=list)
+
+    def request(self, deed):
+        self.asked.append(deed)
+        return f"request-{len(self.asked)}"
+
+    def use(self, deed):
+        if len(self.people) < deed.people:
+            raise NotApproved(f"{deed.people} people must approve it")
+        self.used.append(deed)
+        return self.people[: deed.people]
+
+
+def gate_of(folder: Path, region: str = LOW, ceiling: str = "U", seed: int = 0, **rest) -> Gate:
+    site = Site(region=region, ceiling=ceiling, scheme=SCHEME, receive_bytes_max=1 << 30)
+    approvals = rest.get("approvals") or Crowd()
+    return open_gate(folder, site, ManualClock(), SeededIds(seed), approvals)
 
 
 def made(gate: Gate, *sources: Held, base: str = "", to: str = HIGH, origin=None) -> Bundle:

@@ -64,6 +64,14 @@ class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     key_deletion_wait_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 7
     countersign_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 24
     break_glass: list[Glass] = msgspec.field(default_factory=lambda: list(GLASS))
+class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gate to other regions."""
+
+    receive_mib_max: Positive = 65_536
+    send_down_mib_per_day: Annotated[int, msgspec.Meta(ge=0)] = 100
+    release_automatically_from: list[str] = []
+    dirty_words: str = ""
+    uid_first: Positive = 300_000
 
 
 class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +98,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         first = self.jobs.uid_first
         own = [range(self.uid, self.uid + 1)] if self.uid else []
         return [*own, range(first, first + self.jobs.uid_count)]
+    transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
 
 
 class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

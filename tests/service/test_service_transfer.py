@@ -3,8 +3,13 @@
 import json
 
 import pytest
+from tests.approving_region import approve
+from tests.live import LiveRegion, toml_for
 
 BIG = bytes(range(256)) * 40_000  # two chunks
+
+
+LOW, HIGH = "us-gov-west-1", "us-isob-east-1"
 
 
 def transfer(region, *words, **options):
@@ -53,3 +58,54 @@ def test_a_harmed_bundle_is_told_as_refused(region):
 def test_what_is_not_there_is_told(region, words, why):
     region.agency("sender")
     assert why in transfer(region, "create", "--to", "us-iso-east-1", *words, check=False)
+
+
+def gated(folder, name, label):
+    """A region whose approvals are files."""
+    toml = toml_for(name=name).replace("port = 0\n", f'port = 0\ndefault_label = "{label}"\n', 1)
+    return LiveRegion(folder / name, toml=toml, name=name, module="tests.approving_region").start()
+
+
+def trusting(region, other):
+    """Carry the other's anchor here: refused once, approved by two, then taken."""
+    file = region.home / "anchor.json"
+    file.write_text(other.cli("transfer", "anchor").stdout)
+    assert "2 people must approve TrustRegion" in transfer(region, "trust", str(file), check=False)
+    approve(region.folder / "approvals", "ann", "bob")
+    assert transfer(region, "trust", str(file))["region"] == other.name
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    low, high = gated(folder, LOW, "U"), gated(folder, HIGH, "S")
+    trusting(low, high)
+    trusting(high, low)
+    yield low, high, folder / "spool"
+    low.stop()
+    high.stop()
+
+
+def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
+    low, high, spool = two
+    low.s3("long", "sender").put_object(Bucket="long", Key="k.txt", Body=BIG * 3)
+    made = transfer(low, "create", "--to", HIGH, "--agency", "sender", "--bucket", "long")
+    transfer(low, "send", made["bundle"], "--spool", str(spool))
+    steps = high.control.steps("/transfers-receive", {"spool": str(spool)})
+    next(steps)
+    high.kill()
+    arriving = {
+        path.name: path.stat().st_ino for path in (high.folder / "transfer").rglob("*.chunk")
+    }
+    assert arriving
+    high.start()
+    outcomes = transfer(high, "receive", "--spool", str(spool))
+    assert [(one["bundle"], one["outcome"]) for one in outcomes] == [(made["bundle"], "received")]
+    now = {path.name: path.stat().st_ino for path in (high.folder / "transfer").rglob("*.chunk")}
+    assert arriving.items() <= now.items()
+    assert transfer(high, "inspect", made["bundle"])["contents"] == made["contents"]
+    assert transfer(high, "receive", "--spool", str(spool)) == []
+    for region, action in ((low, "TransferSent"), (high, "TransferReceived")):
+        told = region.cli("audit", "show", "--json").stdout
+        assert action in told
+        assert made["bundle"] in told

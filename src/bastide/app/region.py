@@ -21,7 +21,7 @@ from bastide.app.core import open_core
 from bastide.app.identity import open_identity
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
-from bastide.app.transfer import open_transfer
+from bastide.app.transfer import Joined, open_transfer
 from bastide.app.workshop import open_workshop
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
@@ -34,6 +34,7 @@ from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
 from bastide.operators.transfer_routes import Transfers
 from bastide.settings import SettingsError, Site
+from bastide.transfer.ports import Approvals, Nobody
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
@@ -66,6 +67,7 @@ class RegionProcess:
     """One region, from open to close. Made inside the event loop that it runs on."""
 
     def __init__(self, site: Site, name: str, listener: socket.socket) -> None:
+    def __init__(self, site: Site, name: str, approvals: Approvals | None = None) -> None:
         self._stopping = asyncio.Event()
         self._site = site
         self.core = core = open_core(site, name)
@@ -84,7 +86,13 @@ class RegionProcess:
         self.bedrock = open_bedrock(core, self.workshop)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
-        self.transfers = open_transfer(core, self.identity, store, self.bedrock.models)
+        joined = Joined(
+            identity=self.identity,
+            store=store,
+            models=self.bedrock.models,
+            approvals=approvals or Nobody(),
+        )
+        self.transfers = open_transfer(core, joined)
         self.threads = Pool(core.settings.handler_threads, "handler")
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")

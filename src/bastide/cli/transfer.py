@@ -1,5 +1,7 @@
 """`bastide transfer …`: the one-way gate between regions."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,8 @@ app = typer.Typer(
 )
 COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels", "created")
 CONTENTS = ("name", "kind", "bytes", "label", "sha256")
+OUTCOMES = ("bundle", "outcome", "why")
+SpoolOption = Annotated[Path, typer.Option(help="The spool's folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's digest, or how it begins.")]
 
 
@@ -51,6 +55,51 @@ def inspect(
 def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
     """The bundles of this region."""
     show.rows(control(region).get("/transfers"), COLUMNS, "No bundle.", json_=json_)
+
+
+@app.command()
+def anchor(region: RegionOption = None, json_: JsonOption = False) -> None:
+    """Print this region's public keys: carry them to the regions that are to trust it."""
+    found = control(region).get("/transfers-anchor")
+    if json_:
+        show.as_json(found)
+    else:
+        typer.echo(json.dumps(found))
+
+
+@app.command()
+def trust(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Its anchor.")],
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Trust another region's bundles. Two people must have approved exactly these keys."""
+    made = control(region).post("/transfers-trust", {"anchor": file.read_text()})
+    if json_:
+        show.as_json(made)
+    else:
+        show.out.print(f"{made['region']} is trusted, up to {made['ceiling']}.", highlight=False)
+
+
+@app.command()
+def send(
+    bundle: BundleArgument,
+    spool: SpoolOption,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Lay a bundle into a spool folder. Begun again, it goes on where it was."""
+    body = {"spool": str(spool.absolute())}
+    steps = control(region).steps(path_of("transfers", bundle, "send"), body)
+    _print(show.follow(steps, "sending"), json_=json_)
+
+
+@app.command()
+def receive(spool: SpoolOption, region: RegionOption = None, json_: JsonOption = False) -> None:
+    """Take in the bundles that lie in a spool folder for this region, and filter them."""
+    steps = control(region).steps("/transfers-receive", {"spool": str(spool.absolute())})
+    found: list[dict[str, Any]] = show.follow(steps, "receiving")
+    show.rows(found, OUTCOMES, "Nothing new lies there.", json_=json_)
 
 
 def _print(made: dict[str, Any], *, json_: bool) -> None:

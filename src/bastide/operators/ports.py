@@ -96,6 +96,16 @@ class TransferDesk(Protocol):
 
     def inspect(self, name: str) -> Steps: ...
 
+    def anchor(self) -> Row:
+        """The public keys of this region."""
+        ...
+
+    def trust(self, text: str) -> Row: ...
+
+    def send(self, name: str, spool: str) -> Steps: ...
+
+    def receive(self, spool: str) -> Steps: ...
+
 
 class Trail(Protocol):
     def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":

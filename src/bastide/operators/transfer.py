@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
+import msgspec
+
 from bastide.identity.agencies import Agencies
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.operators.ports import Row, Steps, Trail
 from bastide.store.carrying import Carrying
@@ -27,6 +31,7 @@ class TransferRoom:
     models: Models
     default_label: str
     trail: Trail
+    _turn: Lock = field(default_factory=Lock)
 
     def rows(self) -> list[Row]:
         return self.gate.rows()
@@ -47,6 +52,54 @@ class TransferRoom:
     def inspect(self, name: str) -> Steps:
         with told():
             yield from self.gate.inspect(name)
+
+    def anchor(self) -> Row:
+        anchor: Row = msgspec.to_builtins(self.gate.anchor())
+        return anchor
+
+    def trust(self, text: str) -> Row:
+        with told():
+            anchor = self.gate.trusted(text.encode())
+            self.trail.operator("RegionTrusted", {"region": anchor.region}).result()
+            return {"region": anchor.region, "ceiling": anchor.ceiling}
+
+    def send(self, name: str, spool: str) -> Steps:
+        with told():
+            for step in self.gate.send(name, Path(spool)):
+                if "sent" not in step:
+                    yield step
+                    continue
+                self._record("TransferSent", step["sent"])
+                yield {"result": described(step["sent"])}
+
+    def receive(self, spool: str) -> Steps:
+        """Take in what lies in a spool for this region; what is refused is told, and the next is
+        looked at."""
+        with self._alone(), told():
+            place, outcomes = Path(spool), []
+            for digest in self.gate.receiver.waiting(place):
+                try:
+                    for step in self.gate.receiver.take(place, digest):
+                        if "made" in step:
+                            self._record("TransferReceived", step["made"])
+                        else:
+                            yield step
+                    outcomes.append({"bundle": digest, "outcome": "received", "why": ""})
+                except Refused as error:
+                    facts = {"bundle": digest, "why": str(error)}
+                    self.trail.operator("TransferRefused", facts).result()
+                    outcomes.append({"bundle": digest, "outcome": "refused", "why": str(error)})
+            yield {"result": outcomes}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Not an RLock, and never waited for: each step may be another thread's."""
+        if not self._turn.acquire(blocking=False):
+            raise Unavailable("Another command is receiving. Try again when it is done.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _sources(self, body: Mapping[str, Any]) -> tuple[Origin, list[Source]]:
         if body["model"]:

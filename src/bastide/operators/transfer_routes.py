@@ -2,7 +2,7 @@
 or released a bundle stands in the log under its digest."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,10 @@ class Transfers:
         app.router.add_get("/transfers", routes.rows)
         app.router.add_post("/transfers", routes.create)
         app.router.add_post("/transfers/{name}/inspect", routes.inspect)
+        app.router.add_post("/transfers/{name}/send", routes.send)
+        app.router.add_post("/transfers-receive", routes.receive)
+        app.router.add_get("/transfers-anchor", routes.anchor)
+        app.router.add_post("/transfers-trust", routes.trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,28 @@ class _Routes:
     executor: Executor
 
     async def rows(self, request: web.Request) -> web.StreamResponse:
-        loop = asyncio.get_running_loop()
-        return web.json_response(await loop.run_in_executor(self.executor, self.desk.rows))
+        return web.json_response(await self._off_loop(self.desk.rows))
+
+    async def anchor(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(await self._off_loop(self.desk.anchor))
+
+    async def trust(self, request: web.Request) -> web.StreamResponse:
+        text = (await _fields(request, "anchor"))["anchor"]
+        await self._audited("TrustRegion", {})
+        return web.json_response(await self._off_loop(lambda: self.desk.trust(text)))
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        name, spool = request.match_info["name"], (await _fields(request, "spool"))["spool"]
+        await self._audited("SendTransfer", {"bundle": name, "spool": spool})
+        return await progress.stream(request, self.executor, lambda: self.desk.send(name, spool))
+
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        spool = (await _fields(request, "spool"))["spool"]
+        await self._audited("ReceiveTransfers", {"spool": spool})
+        return await progress.stream(request, self.executor, lambda: self.desk.receive(spool))
+
+    async def _off_loop(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await _fields(request, "to", "agency", "bucket", "prefix", "model", "base")

@@ -1,0 +1,157 @@
+"""The spool: a folder that the sending side only writes and the receiving side only reads.
+
+Removable media and the file proxies of hardware diodes work in the same way. A file gets its name
+when it is whole, and the envelope comes last; so whatever is named may be read. No answer ever
+travels back: what was sent stays until the sending side's people clear it away.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bastide.db import durable
+from bastide.kernel.clock import Clock
+from bastide.transfer import chunks, dsse
+from bastide.transfer.bundles import ENVELOPE, Bundle, Bundles, Steps, read_envelope
+from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size, decoded
+from bastide.transfer.signing import TrustStore
+
+PLACES_MAX = 100_000
+
+
+def send(bundle: Bundle, spool: Path) -> Steps:
+    """Lay a bundle into the spool. Begun again after a crash, it goes on where it was."""
+    predicate = bundle.statement.predicate
+    place = spool / predicate.to / bundle.digest
+    place.mkdir(parents=True, exist_ok=True)
+    done = 0
+    for number, subject in enumerate(bundle.statement.subject):
+        if not (place / subject.name).exists():
+            _lay(place / subject.name, chunks.read_chunk(bundle.folder, bundle.statement, number))
+        done += chunk_size(predicate, number)
+        yield {"step": "sending", "done": done, "total": chunks.total(predicate)}
+    if not (place / ENVELOPE).exists():
+        _lay(place / ENVELOPE, read_envelope(bundle.folder))
+
+
+def _lay(path: Path, data: bytes) -> None:
+    """As `durable.create`, but in a folder that may be written and not read: so the name is made
+    durable by a second sync of the file, which carries the rename along in the journal."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.laying")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+        aside.rename(path)
+        os.fsync(descriptor)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger keeps of a bundle that was taken in."""
+
+    digest: str
+    region: str
+    received: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The bundles that ever came in: none comes in twice, under whatever envelope."""
+
+    folder: Path
+
+    def has(self, digest: str) -> bool:
+        return (self.folder / digest).exists()
+
+    def add(self, seen: Seen) -> None:
+        durable.folder(self.folder)
+        if not durable.create(self.folder / seen.digest, msgspec.json.encode(seen)):
+            raise Refused("it was received before")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Picks up what is in the spool for `region`. `arrived` holds what was taken in."""
+
+    region: str
+    clock: Clock
+    trust: TrustStore
+    arrived: Bundles
+    ledger: Ledger
+    size_max: int
+
+    def waiting(self, spool: Path) -> Iterator[str]:
+        """The names of the whole bundles that lie there for this region and are not here yet."""
+        place = spool / self.region
+        try:
+            names = sorted(os.listdir(place))[:PLACES_MAX]
+        except OSError as error:
+            raise Refused(f"{place} cannot be read: {error.strerror}") from None
+        for name in names:
+            whole = DIGEST.fullmatch(name) and os.path.lexists(place / name / ENVELOPE)
+            if whole and not self.is_here(name):
+                yield name
+
+    def is_here(self, digest: str) -> bool:
+        return self.ledger.has(digest)
+
+    def take(self, spool: Path, digest: str) -> Steps:
+        """Take one bundle in, whole and verified; last `{"made": Bundle}`. Begun again after a
+        crash, it goes on where it was. Raises Refused."""
+        place = spool / self.region / digest
+        envelope, statement = self._vouched(place, digest)
+        if digest not in self.arrived.digests():
+            yield from self._copied(place, digest, envelope, statement)
+        self.ledger.add(
+            Seen(
+                digest=digest,
+                region=statement.predicate.origin.region,
+                received=self.clock.now().isoformat(timespec="seconds"),
+            )
+        )
+        yield {"made": self.arrived.unchecked(digest)}
+
+    def _vouched(self, place: Path, digest: str) -> tuple[bytes, Statement]:
+        """The envelope and its statement, once all that can be known before a chunk is known."""
+        try:
+            envelope = read_envelope(place)
+        except OSError as error:
+            raise Refused(f"its envelope cannot be read: {error.strerror}") from None
+        claimed = decoded(dsse.unverified(envelope)).predicate.origin.region
+        payload = self.trust.of(claimed).keys().open(envelope)
+        statement = decoded(payload)
+        predicate = statement.predicate
+        if dsse.digest_of(payload) != digest:
+            raise Refused("it is not the bundle that its name says")
+        if predicate.to != self.region:
+            raise Refused(f"it is for region {predicate.to}")
+        if predicate.origin.region == self.region:
+            raise Refused("it comes from this region itself")
+        if predicate.size > self.size_max:
+            raise Refused(f"it has {predicate.size} bytes, more than {self.size_max}")
+        if predicate.base and not self.is_here(predicate.base):
+            raise Refused(f"it adds to bundle {predicate.base}, which never came here")
+        return envelope, statement
+
+    def _copied(self, place: Path, digest: str, envelope: bytes, statement: Statement) -> Steps:
+        predicate = statement.predicate
+        aside = self.arrived.folder / f".{digest}.arriving"
+        durable.folder(aside)
+        done = 0
+        for number, subject in enumerate(statement.subject):
+            if not (aside / subject.name).exists():  # named once its digest held
+                durable.create(aside / subject.name, chunks.read_chunk(place, statement, number))
+            done += chunk_size(predicate, number)
+            yield {"step": "receiving", "done": done, "total": chunks.total(predicate)}
+        durable.replace(aside / ENVELOPE, envelope)
+        aside.rename(self.arrived.folder / digest)
+        durable.sync_folder(self.arrived.folder)
+
+    def forget(self, digest: str) -> None:
+        """Throw away what arrived; the ledger remembers it."""
+        shutil.rmtree(self.arrived.folder / digest, ignore_errors=True)

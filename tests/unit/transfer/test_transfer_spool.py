@@ -1,0 +1,266 @@
+"""The spool: what is not whole, not vouched for, not for here or not new does not come in."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from tests.transfer_kit import HIGH, LOW, Crowd, Held, as_dict, changed, gate_of, made
+
+from bastide.transfer.model import CHUNK_BYTES, Origin, Refused
+from bastide.transfer.signing import TrustStore, anchor_of, read_anchor
+
+BIG = bytes(range(256)) * (3 * CHUNK_BYTES // 256)
+
+
+@pytest.fixture
+def low(tmp_path):
+    return gate_of(tmp_path / "low", LOW, "U")
+
+
+@pytest.fixture
+def high(tmp_path, low):
+    high = gate_of(tmp_path / "high", HIGH, "S")
+    trusting(high, low)
+    trusting(low, high)
+    return high
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def trusting(gate, other):
+    gate.trusted(msgspec.json.encode(other.anchor()))
+
+
+def sent(gate, bundle, spool):
+    *_, last = gate.send(bundle.digest, spool)
+    return spool / bundle.statement.predicate.to / last["sent"].digest
+
+
+def took(gate, spool):
+    return [
+        list(gate.receiver.take(spool, digest))[-1]["made"].digest
+        for digest in gate.receiver.waiting(spool)
+    ]
+
+
+def test_a_bundle_goes_over_once(low, high, spool):
+    bundle = made(low, Held("a", b"x"), Held("big", BIG))
+    place = sent(low, bundle, spool)
+    assert took(high, spool) == [bundle.digest]
+    assert took(high, spool) == []
+    *_, last = high.inspect(bundle.digest[:8])
+    assert last["result"]["items"] == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in place.iterdir()} == {0o644}
+
+
+def test_sending_goes_on_where_it_was(low, high, spool):
+    bundle = made(low, Held("big", BIG))
+    steps = low.send(bundle.digest, spool)
+    next(steps)
+    steps.close()
+    assert list(high.receiver.waiting(spool)) == []  # the envelope comes last
+    (first,) = (spool / HIGH / bundle.digest).glob("*.chunk")
+    before = first.stat()
+    sent(low, bundle, spool)
+    assert first.stat().st_ino == before.st_ino
+    assert took(high, spool) == [bundle.digest]
+
+
+def test_receiving_goes_on_where_it_was(low, high, spool, tmp_path):
+    bundle = made(low, Held("big", BIG))
+    sent(low, bundle, spool)
+    steps = high.receiver.take(spool, bundle.digest)
+    next(steps)
+    steps.close()
+    assert high.receiver.arrived.digests() == []
+    (first,) = (tmp_path / "high" / "arrived").rglob("*.chunk")
+    before = first.stat()
+    assert took(high, spool) == [bundle.digest]
+    (found,) = (tmp_path / "high" / "arrived").rglob("00000000.chunk")
+    assert found.stat().st_ino == before.st_ino
+
+
+def test_a_crash_before_the_ledger_was_written(low, high, spool, tmp_path):
+    bundle = made(low, Held("a", b"x"))
+    sent(low, bundle, spool)
+    took(high, spool)
+    (tmp_path / "high" / "ledger" / bundle.digest).unlink()
+    assert took(high, spool) == [bundle.digest]
+
+
+def test_what_was_received_and_cleared_away_never_comes_again(low, high, spool):
+    bundle = made(low, Held("a", b"x"))
+    place = sent(low, bundle, spool)
+    took(high, spool)
+    high.receiver.forget(bundle.digest)
+    payload = low.signer.public.open((place / "bundle.json").read_bytes())
+    (place / "bundle.json").write_bytes(low.signer.sign(payload))  # other signatures, same words
+    assert took(high, spool) == []
+    with pytest.raises(Refused, match="was received before"):
+        list(high.receiver.take(spool, bundle.digest))
+
+
+def test_what_is_for_another_region_is_refused(low, high, spool, tmp_path):
+    other = gate_of(tmp_path / "other", "us-isob-east-1", "S")
+    trusting(low, other)
+    bundle = made(low, Held("a", b"x"), to="us-isob-east-1")
+    shutil.move(sent(low, bundle, spool), spool / HIGH / bundle.digest)
+    with pytest.raises(Refused, match="for region us-isob-east-1"):
+        took(high, spool)
+
+
+def test_who_is_not_trusted_is_refused(low, high, spool, tmp_path):
+    stranger = gate_of(tmp_path / "stranger", "us-west-2", "U", seed=3)
+    trusting(stranger, high)
+    sent(stranger, made(stranger, Held("a", b"x")), spool)
+    with pytest.raises(Refused, match="us-west-2 is not trusted"):
+        took(high, spool)
+
+
+def test_who_signs_as_another_region_is_refused(low, high, spool, tmp_path):
+    liar = gate_of(tmp_path / "liar", "us-west-2", "U", seed=4)
+    trusting(liar, high)
+    origin = Origin(**{**as_dict(made(low).statement.predicate.origin), "region": LOW})
+    sent(liar, made(liar, Held("a", b"x"), origin=origin), spool)
+    with pytest.raises(Refused, match="two signatures of that region"):
+        took(high, spool)
+
+
+@pytest.mark.parametrize("name", ["../trust/x", "a/b", "", "UPPER", "a\0b"])
+def test_a_region_name_never_leaves_the_folder(tmp_path, name):
+    with pytest.raises(Refused, match="no region's name"):
+        TrustStore(tmp_path).of(name)
+
+
+def test_what_is_too_large_is_refused(low, high, spool):
+    bundle = made(low, Held("a", BIG))
+    sent(low, bundle, spool)
+    object.__setattr__(high.receiver, "size_max", len(BIG) - 1)
+    with pytest.raises(Refused, match="more than"):
+        took(high, spool)
+
+
+def test_a_delta_whose_base_never_came_is_refused(low, high, spool):
+    base = made(low, Held("a", b"1"))
+    delta = made(low, Held("a", b"2"), base=base.digest)
+    sent(low, delta, spool)
+    with pytest.raises(Refused, match="never came here"):
+        took(high, spool)
+    sent(low, base, spool)
+    list(high.receiver.take(spool, base.digest))
+    assert took(high, spool) == [delta.digest]
+
+
+def test_a_forged_envelope_is_refused(low, high, spool):
+    bundle = made(low, Held("a", b"1"))
+    place = sent(low, bundle, spool)
+    changed(
+        type(bundle)(digest=bundle.digest, folder=place, statement=bundle.statement),
+        lambda envelope: envelope["signatures"].reverse() or envelope["signatures"].pop(),
+    )
+    with pytest.raises(Refused, match="two signatures"):
+        took(high, spool)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "folder", "large", "noise"])
+def test_a_strange_envelope_is_refused(low, high, spool, what):
+    place = sent(low, made(low, Held("a", b"1")), spool)
+    envelope = place / "bundle.json"
+    if what == "link":
+        envelope.rename(place / "aside")
+        envelope.symlink_to("aside")
+    elif what == "noise":
+        envelope.write_bytes(b"\xff{")
+    elif what == "large":
+        os.truncate(envelope, (128 << 20) + 1)
+    else:
+        envelope.unlink()
+        (os.mkfifo if what == "pipe" else os.mkdir)(envelope)
+    with pytest.raises(Refused):
+        took(high, spool)
+
+
+def test_a_chunk_that_was_changed_on_the_way_is_refused_and_the_true_one_taken(low, high, spool):
+    bundle = made(low, Held("a", BIG))
+    place = sent(low, bundle, spool)
+    true = (place / "00000001.chunk").read_bytes()
+    (place / "00000001.chunk").write_bytes(true[:-1] + b"!")
+    with pytest.raises(Refused, match="not what was signed"):
+        took(high, spool)
+    assert high.receiver.arrived.digests() == []
+    (place / "00000001.chunk").write_bytes(true)
+    assert took(high, spool) == [bundle.digest]
+
+
+def test_high_sends_nothing_low_of_itself(low, high, spool):
+    bundle = made(high, Held("a", b"x", label="S"), to=LOW)
+    with pytest.raises(Refused, match="reviewer"):
+        list(high.send(bundle.digest, spool))
+    assert not spool.exists()
+
+
+def test_nothing_is_sent_to_a_region_whose_ceiling_nobody_vouched_for(low, spool):
+    with pytest.raises(Refused, match="not trusted"):
+        list(low.send(made(low, Held("a", b"x")).digest, spool))
+
+
+def test_an_anchor_is_taken_only_when_two_people_approved_exactly_it(tmp_path, low):
+    crowd = Crowd(people=["ann"])
+    high = gate_of(tmp_path / "high", HIGH, "S", approvals=crowd)
+    with pytest.raises(Refused, match="2 people must approve it"):
+        trusting(high, low)
+    assert high.trust.all() == []
+    (asked,) = crowd.asked
+    crowd.people.append("bob")
+    trusting(high, low)
+    assert (asked, high.trust.of(LOW)) == (crowd.used[0], low.anchor())
+    other = anchor_of(LOW, "TS", gate_of(tmp_path / "x", LOW, "U").signer.public)
+    high.trusted(msgspec.json.encode(other))
+    assert crowd.used[1].digest != crowd.used[0].digest
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"\xff", b"x" * 70_000, b'{"region":1}'])
+def test_what_is_no_anchor_is_refused(text):
+    with pytest.raises(Refused, match="no anchor"):
+        read_anchor(text)
+
+
+def test_its_own_anchor_and_a_ceiling_that_is_no_label_are_refused(low, tmp_path):
+    with pytest.raises(Refused, match="own anchor"):
+        trusting(low, low)
+    odd = anchor_of(HIGH, "ULTRA", low.signer.public)
+    with pytest.raises(Refused, match="no label"):
+        low.trusted(msgspec.json.encode(odd))
+
+
+LAY = """
+import os, sys
+from pathlib import Path
+from bastide.transfer.spool import _lay
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    os.listdir(sys.argv[1])
+    sys.exit("the folder can be read")
+except PermissionError:
+    _lay(Path(sys.argv[1]) / "name", b"data")
+"""
+
+
+def test_a_folder_that_may_be_written_and_not_read_is_enough(tmp_path):
+    place = tmp_path / "spool"
+    place.mkdir()
+    place.chmod(0o333)
+    for path in (tmp_path, *tmp_path.parents[:3]):
+        path.chmod(path.stat().st_mode | 0o111)
+    subprocess.run([sys.executable, "-c", LAY, str(place)], check=True)
+    place.chmod(0o700)
+    assert (place / "name").read_bytes() == b"data"
+    assert os.listdir(place) == ["name"]
