@@ -1,18 +1,25 @@
 """Bundles for tests, made by the real gate of a region that is a folder."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from bastide.jobs.host import find_bwrap
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.labels.scheme import load
 from bastide.transfer.bundles import Bundle
-from bastide.transfer.gate import Gate, Site, open_gate
+from bastide.transfer.filters.model import SchemeSource
+from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
+from bastide.transfer.line import Walls
 from bastide.transfer.model import Item, Origin
 from bastide.transfer.ports import Deed, NotApproved
 
 SCHEME = load("us")
+UID_FIRST = 300_000 if os.getuid() == 0 else None
 LOW, HIGH = "us-gov-west-1", "us-iso-east-1"
 ORIGIN = Origin(region=LOW, agency="demo", account="123456789012", bucket="kept", prefix="")
 
@@ -57,10 +64,36 @@ class Crowd:
         return self.people[: deed.people]
 
 
+@dataclass
+class Put:
+    """Shelves that are a dict."""
+
+    items: dict[str, bytes] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def check(self, target, items):
+        pass
+
+    def put(self, target, item, pieces):
+        self.items[f"{target.bucket}/{target.prefix}{item.name}"] = b"".join(pieces)
+        self.labels[item.name] = item.label
+
+
 def gate_of(folder: Path, region: str = LOW, ceiling: str = "U", seed: int = 0, **rest) -> Gate:
-    site = Site(region=region, ceiling=ceiling, scheme=SCHEME, receive_bytes_max=1 << 30)
-    approvals = rest.get("approvals") or Crowd()
-    return open_gate(folder, site, ManualClock(), SeededIds(seed), approvals)
+    site = {
+        "region": region,
+        "ceiling": ceiling,
+        "scheme": SCHEME,
+        "scheme_source": SchemeSource(name="us"),
+        "receive_bytes_max": 1 << 30,
+    }
+    around = {
+        "clock": ManualClock(), "ids": SeededIds(seed), "approvals": Crowd(), "shelves": Put(),
+        "walls": Walls(bwrap=find_bwrap(), seccomp=None, uid_first=UID_FIRST),
+    }  # fmt: skip
+    for name, given in rest.items():
+        (around if name in around else site)[name] = given
+    return open_gate(folder, Site(**site), Surroundings(**around))
 
 
 def made(gate: Gate, *sources: Held, base: str = "", to: str = HIGH, origin=None) -> Bundle:
@@ -79,3 +112,19 @@ def changed(bundle: Bundle, change) -> None:
     envelope = json.loads(path.read_bytes())
     change(envelope)
     path.write_bytes(json.dumps(envelope).encode())
+
+
+def trusting(gate, other):
+    gate.trusted(msgspec.json.encode(other.anchor()))
+
+
+def sent(gate, bundle, spool):
+    *_, last = gate.send(bundle.digest, spool)
+    return spool / bundle.statement.predicate.to / last["sent"].digest
+
+
+def took(gate, spool):
+    return [
+        list(gate.receiver.take(spool, digest))[-1]["made"].digest
+        for digest in gate.receiver.waiting(spool)
+    ]

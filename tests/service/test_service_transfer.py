@@ -60,9 +60,9 @@ def test_what_is_not_there_is_told(region, words, why):
     assert why in transfer(region, "create", "--to", "us-iso-east-1", *words, check=False)
 
 
-def gated(folder, name, label):
+def gated(folder, name, ceiling):
     """A region whose approvals are files."""
-    toml = toml_for(name=name).replace("port = 0\n", f'port = 0\ndefault_label = "{label}"\n', 1)
+    toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
     return LiveRegion(folder / name, toml=toml, name=name, module="tests.approving_region").start()
 
 
@@ -100,7 +100,10 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
     assert arriving
     high.start()
     outcomes = transfer(high, "receive", "--spool", str(spool))
-    assert [(one["bundle"], one["outcome"]) for one in outcomes] == [(made["bundle"], "received")]
+    assert [(one["bundle"], one["outcome"]) for one in outcomes] == [
+        (made["bundle"], "received"),
+        (made["bundle"], "refused"),  # 256 kinds of bytes are no text
+    ]
     now = {path.name: path.stat().st_ino for path in (high.folder / "transfer").rglob("*.chunk")}
     assert arriving.items() <= now.items()
     assert transfer(high, "inspect", made["bundle"])["contents"] == made["contents"]
@@ -109,3 +112,87 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
         told = region.cli("audit", "show", "--json").stdout
         assert action in told
         assert made["bundle"] in told
+
+
+FILES = {
+    "in/notes.txt": "Gr\u00fc\u00dfe\n".encode(),
+    "in/table.csv": b"a,b\r\n1,2\r\n",
+    "in/config.json": b'{ "a": 1 }',
+}
+
+
+def received(region, spool):
+    return [
+        (one["outcome"], one["why"]) for one in transfer(region, "receive", "--spool", str(spool))
+    ]
+
+
+def get(s3, bucket, key):
+    return s3.get_object(Bucket=bucket, Key=key)
+
+
+def test_objects_arrive_only_once_two_people_released_them(two):
+    low, high, spool = two
+    ours = low.s3("reports", "sender")
+    for key, body in FILES.items():
+        ours.put_object(
+            Bucket="reports", Key=key, Body=body, Metadata={"by": "low"}, Tagging="k=v",
+            ContentType="text/plain",
+        )  # fmt: skip
+    theirs = high.s3("arrivals", "reader")
+    words = ("--agency", "sender", "--bucket", "reports", "--prefix", "in/")
+    bundle = transfer(low, "create", "--to", HIGH, *words)["bundle"]
+    transfer(low, "send", bundle, "--spool", str(spool))
+    assert received(high, spool) == [("received", ""), ("filtered", "")]
+    release = ("release", bundle, "--agency", "reader", "--bucket", "arrivals", "--prefix", "low/")
+    assert "2 people must approve ReleaseTransfer" in transfer(high, *release, check=False)
+    approve(high.folder / "approvals", "ann")
+    assert "2 people must approve ReleaseTransfer" in transfer(high, *release, check=False)
+    assert theirs.list_objects_v2(Bucket="arrivals")["KeyCount"] == 0
+    (deed,) = approve(high.folder / "approvals", "ann", "bob")
+    assert deed["facts"]["bundle"] == bundle
+    assert transfer(high, *release)["released_by"] == ["ann", "bob"]
+    assert "released before" in transfer(high, *release, check=False)
+    found = get(theirs, "arrivals", "low/in/notes.txt")
+    assert found["Body"].read() == FILES["in/notes.txt"]
+    assert (found["Metadata"], found["ContentType"]) == ({"by": "low"}, "text/plain")
+    tags = theirs.get_object_tagging(Bucket="arrivals", Key="low/in/notes.txt")["TagSet"]
+    assert tags == [{"Key": "k", "Value": "v"}]
+    assert get(theirs, "arrivals", "low/in/table.csv")["Body"].read() == b"a,b\n1,2\n"
+    assert get(theirs, "arrivals", "low/in/config.json")["Body"].read() == b'{"a":1}'
+    labels = [row["label"] for row in json.loads(high.cli("keys", "list", "--json").stdout)]
+    assert labels == ["U"]
+    for region, action in ((low, "TransferSent"), (high, "TransferReleased")):
+        told = region.cli("audit", "show", "--json").stdout
+        assert action in told
+        assert bundle in told
+
+
+def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_path):
+    low, high, spool = two
+    theirs = high.s3("answers", "reader")
+    theirs.put_object(Bucket="answers", Key="above.txt", Body=b"x", Tagging="bastide:label=S")
+    words = ("create", "--to", LOW, "--agency", "reader")
+    above = transfer(high, *words, "--bucket", "answers")["bundle"]
+    assert "above what a region may hold" in transfer(high, "filter", above, check=False)
+
+    low_items = transfer(high, *words, "--bucket", "arrivals", "--prefix", "low/")
+    bundle = transfer(high, "filter", low_items["bundle"])["bundle"]
+    assert bundle == low_items["bundle"]  # the filters wrote it so when it came up
+    send = ("send", bundle, "--spool", str(spool))
+    assert "no reviewer has seen items 0, 1, 2" in transfer(high, *send, check=False)
+    for number, item in enumerate(low_items["contents"]):
+        out = tmp_path / str(number)
+        transfer(high, "review", bundle, "--item", str(number), "--out", str(out))
+        assert out.read_bytes() == get(theirs, "arrivals", item["name"])["Body"].read()
+    assert "3 people must approve SendTransferDown" in transfer(high, *send, check=False)
+    assert not (spool / LOW).exists()
+    approve(high.folder / "approvals", "ann", "bob", "eve")
+    transfer(high, *send)
+    assert received(low, spool) == [("received", ""), ("filtered", "")]
+
+
+def test_a_region_without_approvals_releases_nothing(region, tmp_path):
+    file = tmp_path / "anchor.json"
+    file.write_text(region.cli("transfer", "anchor").stdout.replace(region.name, HIGH))
+    assert "nobody can approve it" in transfer(region, "trust", str(file), check=False)

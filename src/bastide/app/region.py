@@ -91,6 +91,7 @@ class RegionProcess:
             store=store,
             models=self.bedrock.models,
             approvals=approvals or Nobody(),
+            machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)
         self.threads = Pool(core.settings.handler_threads, "handler")

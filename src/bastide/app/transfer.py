@@ -1,16 +1,23 @@
 """The gate of a region, joined to its store, its models and its log."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
-from bastide.kernel.labels.scheme import load
+from bastide.jobs.host import Host
+from bastide.kernel.labels.scheme import PACKAGED
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
+from bastide.settings import SettingsError
 from bastide.store.carrying import Carrying
-from bastide.transfer.gate import Site, open_gate
+from bastide.transfer.filters.model import SchemeSource
+from bastide.transfer.gate import Site, Surroundings, open_gate
+from bastide.transfer.line import Walls
 from bastide.transfer.ports import Approvals
+from bastide.transfer.shelving import Shelving
 
 MIB = 1 << 20
 
@@ -23,22 +30,59 @@ class Joined:
     store: Store
     models: Models
     approvals: Approvals
+    machine: Host
 
 
 def open_transfer(core: Core, joined: Joined) -> TransferRoom:
-    label = core.settings.default_label
+    settings, labelling = core.settings.transfer, core.labelling
+    carrying = Carrying(shelf=joined.store.space.shelf)
+    folder = core.home / "transfer"
     site = Site(
         region=core.region.name,
-        ceiling=label,
-        scheme=load("us"),
-        receive_bytes_max=core.settings.transfer.receive_mib_max * MIB,
+        ceiling=core.settings.ceiling or core.settings.default_label,
+        scheme=labelling.scheme,
+        scheme_source=_scheme_source(core),
+        receive_bytes_max=settings.receive_mib_max * MIB,
+        down_bytes_per_day=settings.send_down_mib_per_day * MIB,
+        automatic_from=tuple(settings.release_automatically_from),
+        words=_words(settings.dirty_words),
     )
-    gate = open_gate(core.home / "transfer", site, core.clock, core.ids, joined.approvals)
+    shelves = Shelving(carrying=carrying, models=joined.models, folder=folder / "weights")
+    around = Surroundings(
+        clock=core.clock,
+        ids=core.ids,
+        approvals=joined.approvals,
+        shelves=shelves,
+        walls=Walls(
+            bwrap=joined.machine.bwrap or None,
+            seccomp=joined.machine.seccomp,
+            uid_first=settings.uid_first if os.getuid() == 0 else None,
+        ),
+    )
     return TransferRoom(
-        gate=gate,
+        gate=open_gate(folder, site, around),
         agencies=joined.identity.agencies,
-        carrying=Carrying(shelf=joined.store.space.shelf),
+        carrying=carrying,
         models=joined.models,
-        default_label=label,
+        default_label=labelling.default.text,
         trail=core.trail,
     )
+
+
+def _scheme_source(core: Core) -> SchemeSource:
+    """The filters see no file of the region: a site's own scheme goes to them as a text."""
+    name = core.settings.scheme
+    site_home = core.home.parents[1]
+    text = "" if name in PACKAGED else (site_home / name).read_text()
+    return SchemeSource(name=name, text=text)
+
+
+def _words(path: str) -> tuple[str, ...]:
+    """The site's list. One that is named and cannot be read is a reason not to start."""
+    if not path:
+        return ()
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"dirty_words: {path} cannot be read: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip())

@@ -1,5 +1,6 @@
 """`bastide transfer …`: the one-way gate between regions."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels", "created")
+LISTED = (*COLUMNS, "state")
 CONTENTS = ("name", "kind", "bytes", "label", "sha256")
 OUTCOMES = ("bundle", "outcome", "why")
 SpoolOption = Annotated[Path, typer.Option(help="The spool's folder.")]
@@ -54,7 +56,7 @@ def inspect(
 @app.command("list")
 def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
     """The bundles of this region."""
-    show.rows(control(region).get("/transfers"), COLUMNS, "No bundle.", json_=json_)
+    show.rows(control(region).get("/transfers"), LISTED, "No bundle.", json_=json_)
 
 
 @app.command()
@@ -100,6 +102,52 @@ def receive(spool: SpoolOption, region: RegionOption = None, json_: JsonOption =
     steps = control(region).steps("/transfers-receive", {"spool": str(spool.absolute())})
     found: list[dict[str, Any]] = show.follow(steps, "receiving")
     show.rows(found, OUTCOMES, "Nothing new lies there.", json_=json_)
+
+
+@app.command("filter")
+def filter_(
+    bundle: BundleArgument,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Send a bundle through the filters. One for a lower region is then made anew, clean."""
+    steps = control(region).steps(path_of("transfers", bundle, "filter"))
+    _print(show.follow(steps, "filtering"), json_=json_)
+
+
+@app.command()
+def review(
+    bundle: BundleArgument,
+    item: Annotated[int, typer.Option(min=0, help="Its place in the list of `inspect`, from 0.")],
+    out: Annotated[Path, typer.Option(help="The file to write its exact bytes to.")],
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show a reviewer the exact bytes of an item, before it may go to a lower region."""
+    steps = control(region).steps(path_of("transfers", bundle, "items", str(item)))
+    with out.open("xb") as file:
+        for step in steps:
+            file.write(base64.b64decode(step.get("piece", "")))
+    if json_:
+        show.as_json({"bundle": bundle, "item": item, "file": str(out)})
+    else:
+        show.out.print(f"Item {item} is in {out}.", highlight=False)
+
+
+@app.command()
+def release(
+    bundle: BundleArgument,
+    agency: Annotated[str, typer.Option(help="Whom the objects are for.")] = "",
+    bucket: Annotated[str, typer.Option(help="Its bucket.")] = "",
+    prefix: Annotated[str, typer.Option(help="What to put before their keys.")] = "",
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Put what a bundle carried into an agency's bucket, or a model on the shelf, once two people
+    approved exactly that."""
+    body = {"agency": agency, "bucket": bucket, "prefix": prefix}
+    steps = control(region).steps(path_of("transfers", bundle, "release"), body)
+    _print(show.follow(steps, "releasing"), json_=json_)
 
 
 def _print(made: dict[str, Any], *, json_: bool) -> None:

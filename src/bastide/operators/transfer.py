@@ -1,6 +1,7 @@
 """The gate between regions, as operators see it."""
 
-from collections.abc import Iterator, Mapping
+import base64
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from bastide.transfer import model
 from bastide.transfer.bundles import Bundle, Source
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.model import Origin, Refused
+from bastide.transfer.releases import Target
 from bastide.transfer.sources import ModelSource, ObjectSource
 
 
@@ -69,33 +71,78 @@ class TransferRoom:
                 if "sent" not in step:
                     yield step
                     continue
-                self._record("TransferSent", step["sent"])
+                self._record("TransferSent", step["sent"], people=", ".join(step["people"]))
                 yield {"result": described(step["sent"])}
 
     def receive(self, spool: str) -> Steps:
-        """Take in what lies in a spool for this region; what is refused is told, and the next is
-        looked at."""
+        """Take in what lies in a spool for this region, and send it through the line; what is
+        refused is told, and the next is looked at."""
         with self._alone(), told():
-            place, outcomes = Path(spool), []
-            for digest in self.gate.receiver.waiting(place):
-                try:
-                    for step in self.gate.receiver.take(place, digest):
-                        if "made" in step:
-                            self._record("TransferReceived", step["made"])
-                        else:
-                            yield step
-                    outcomes.append({"bundle": digest, "outcome": "received", "why": ""})
-                except Refused as error:
-                    facts = {"bundle": digest, "why": str(error)}
-                    self.trail.operator("TransferRefused", facts).result()
-                    outcomes.append({"bundle": digest, "outcome": "refused", "why": str(error)})
+            place, receiver, outcomes = Path(spool), self.gate.receiver, []
+            for digest in receiver.waiting(place):
+                steps = self._taken(place, digest)
+                outcomes.append((yield from self._outcome(digest, "received", steps)))
+            for digest in receiver.arrived.digests():
+                if not self.gate.line.has_seen(digest):
+                    steps = self._filtered(digest)
+                    outcomes.append((yield from self._outcome(digest, "filtered", steps)))
             yield {"result": outcomes}
+
+    def _taken(self, place: Path, digest: str) -> Steps:
+        for step in self.gate.receiver.take(place, digest):
+            if "made" in step:
+                self._record("TransferReceived", step["made"])
+            else:
+                yield step
+
+    def _filtered(self, digest: str) -> Steps:
+        bundle = self.gate.named(digest)
+        yield from self.gate.line.run(bundle, self.gate.rules(bundle))
+        self._record("TransferFiltered", bundle)
+
+    def _outcome(self, digest: str, good: str, steps: Steps) -> Generator[Row, None, Row]:
+        try:
+            yield from steps
+        except Refused as error:
+            facts = {"bundle": digest, "why": str(error)}
+            self.trail.operator("TransferRefused", facts).result()
+            return {"bundle": digest, "outcome": "refused", "why": str(error)}
+        return {"bundle": digest, "outcome": good, "why": ""}
+
+    def filter(self, name: str) -> Steps:
+        with self._alone(), told():
+            yield from self.gate.filter(name)
+
+    def review(self, name: str, number: int) -> Steps:
+        """An item's exact bytes, in base64 for their way through the socket."""
+        with told():
+            self.trail.operator("TransferReviewed", {"bundle": name, "item": str(number)}).result()
+            for piece in self.gate.review(name, number):
+                yield {"piece": base64.b64encode(piece).decode()}
+            yield {"result": {"bundle": name, "item": number}}
+
+    def release(self, name: str, body: Mapping[str, Any]) -> Steps:
+        with self._alone(), told():
+            agency = str(body["agency"])
+            target = Target(
+                account=self._account(agency) if agency else "",
+                bucket=str(body["bucket"]),
+                prefix=str(body["prefix"]),
+            )
+            for step in self.gate.release(name, target):
+                if "released" not in step:
+                    yield step
+                    continue
+                agreement, bundle = step["released"], step["bundle"]
+                people = ", ".join(agreement.people) or "nobody: the site's policy"
+                self._record("TransferReleased", bundle, people=people, account=target.account)
+                yield {"result": {**described(bundle), "released_by": agreement.people}}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Not an RLock, and never waited for: each step may be another thread's."""
         if not self._turn.acquire(blocking=False):
-            raise Unavailable("Another command is receiving. Try again when it is done.")
+            raise Unavailable("Another command is at the gate. Try again when it is done.")
         try:
             yield
         finally:
@@ -128,10 +175,11 @@ class TransferRoom:
             raise ServiceError("NoSuchEntity", f"There is no agency {name}.")
         return found.account_id
 
-    def _record(self, action: str, bundle: Bundle) -> None:
+    def _record(self, action: str, bundle: Bundle, **more: str) -> None:
         """Both regions' logs name the bundle by its digest."""
-        facts = dict(model.facts(bundle.digest, bundle.statement))
-        facts["account"] = bundle.statement.predicate.origin.account
+        facts = {**model.facts(bundle.digest, bundle.statement), **more}
+        if self.gate.is_mine(bundle):
+            facts["account"] = bundle.statement.predicate.origin.account
         self.trail.operator(action, facts).result()
 
 

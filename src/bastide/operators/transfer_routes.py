@@ -25,6 +25,9 @@ class Transfers:
         app.router.add_post("/transfers", routes.create)
         app.router.add_post("/transfers/{name}/inspect", routes.inspect)
         app.router.add_post("/transfers/{name}/send", routes.send)
+        app.router.add_post("/transfers/{name}/filter", routes.filter)
+        app.router.add_post("/transfers/{name}/items/{number:[0-9]{1,6}}", routes.review)
+        app.router.add_post("/transfers/{name}/release", routes.release)
         app.router.add_post("/transfers-receive", routes.receive)
         app.router.add_get("/transfers-anchor", routes.anchor)
         app.router.add_post("/transfers-trust", routes.trust)
@@ -56,6 +59,21 @@ class _Routes:
         spool = (await _fields(request, "spool"))["spool"]
         await self._audited("ReceiveTransfers", {"spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.receive(spool))
+
+    async def filter(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        await self._audited("FilterTransfer", {"bundle": name})
+        return await progress.stream(request, self.executor, lambda: self.desk.filter(name))
+
+    async def review(self, request: web.Request) -> web.StreamResponse:
+        name, number = request.match_info["name"], int(request.match_info["number"])
+        return await progress.stream(request, self.executor, lambda: self.desk.review(name, number))
+
+    async def release(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        body = await _fields(request, "agency", "bucket", "prefix")
+        await self._audited("ReleaseTransfer", {"bundle": name, **body})
+        return await progress.stream(request, self.executor, lambda: self.desk.release(name, body))
 
     async def _off_loop(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)

@@ -1,7 +1,8 @@
 """One region's side of the gate: its keys, whom it trusts, what it made and what came in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import msgspec
 from bastide.kernel.clock import Clock
 from bastide.kernel.ids import Ids
 from bastide.kernel.labels.scheme import MarkingError, Scheme
-from bastide.transfer import bundles, model, spool
+from bastide.transfer import bundles, chunks, model, spool
 from bastide.transfer.bundles import Bundle, Bundles, Order, Source, Steps
+from bastide.transfer.descents import Descents
 from bastide.transfer.dsse import Signer
+from bastide.transfer.filters.model import SchemeSource
+from bastide.transfer.line import Line, Passed, Rules, Walls
 from bastide.transfer.model import Origin, Refused
 from bastide.transfer.ports import Approvals, Deed, NotApproved
+from bastide.transfer.releases import RELEASERS, Releases, Shelves, Target, rewritten
 from bastide.transfer.signing import Anchor, TrustStore, anchor_of, load_signer, read_anchor
 from bastide.transfer.spool import Ledger, Receiver
 
@@ -27,7 +32,11 @@ class Site:
     region: str
     ceiling: str
     scheme: Scheme
+    scheme_source: SchemeSource
     receive_bytes_max: int
+    down_bytes_per_day: int = 0
+    automatic_from: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +44,13 @@ class Gate:
     site: Site
     clock: Clock
     ids: Ids
-    approvals: Approvals
     signer: Signer
     trust: TrustStore
     made: Bundles
     receiver: Receiver
+    line: Line
+    releases: Releases
+    descents: Descents
 
     @property
     def region(self) -> str:
@@ -94,7 +105,7 @@ class Gate:
             raise Refused("it is this region's own anchor")
         self._ceiling_of(anchor)
         digest = sha256(msgspec.json.encode(anchor)).hexdigest()
-        self._approved(
+        self.releases.agree(
             Deed(
                 name="TrustRegion",
                 digest=digest,
@@ -104,13 +115,6 @@ class Gate:
         )
         self.trust.add(anchor)
         return anchor
-
-    def _approved(self, deed: Deed) -> Sequence[str]:
-        try:
-            return self.approvals.use(deed)
-        except NotApproved as error:
-            asked = self.approvals.request(deed)
-            raise Refused(f"{error}{f' (asked for: {asked})' if asked else ''}") from None
 
     def is_downward(self, to: str) -> bool:
         """Whether something of this region may be too high for that one. Raises Refused for a
@@ -124,21 +128,92 @@ class Gate:
         except MarkingError as error:
             raise Refused(f"the ceiling of region {anchor.region} is no label: {error}") from None
 
+    def filter(self, name: str) -> Steps:
+        """Send a bundle through the line; last `{"result"}`. One that was made here for a lower
+        region is made anew as the filters write it, if that is not what it holds already."""
+        bundle = self.named(name)
+        yield from self.line.run(bundle, self.rules(bundle))
+        passed = self.line.passed(bundle)
+        if self.is_mine(bundle) and passed.told.emitted != passed.first:
+            yield from self._cleaned(bundle, passed)
+        else:
+            yield {"result": described(bundle)}
+
+    def _cleaned(self, bundle: Bundle, passed: Passed) -> Steps:
+        predicate = bundle.statement.predicate
+        for step in self.create(predicate.to, predicate.origin, "", rewritten(passed)):
+            if "made" in step:
+                clean: Bundle = step["made"]
+                yield from self.line.run(clean, self.rules(clean))
+                yield {"result": described(clean)}
+            else:
+                yield step
+
+    def is_mine(self, bundle: Bundle) -> bool:
+        return bundle.statement.predicate.origin.region == self.region
+
+    def rules(self, bundle: Bundle) -> Rules:
+        """An item may be no higher than either region may hold."""
+        predicate = bundle.statement.predicate
+        other = predicate.to if self.is_mine(bundle) else predicate.origin.region
+        return Rules(
+            scheme=self.site.scheme_source,
+            ceilings=(self.site.ceiling, self.trust.of(other).ceiling),
+            words=self.site.words,
+        )
+
+    def review(self, name: str, number: int) -> Iterator[bytes]:
+        """The exact bytes of one item of a bundle that was made here."""
+        bundle = self.mine(name)
+        if not 0 <= number < len(bundle.statement.predicate.items):
+            raise Refused(f"it has no item {number}")
+        for which, piece in chunks.pieces(bundle.folder, bundle.statement):
+            if which == number:
+                yield bytes(piece)
+        self.descents.shown(bundle, number)
+
     def send(self, name: str, place: Path) -> Steps:
         """Lay a bundle into a spool; last `{"sent": Bundle}`."""
         bundle = self.mine(name)
+        people: Sequence[str] = ()
         if self.is_downward(bundle.statement.predicate.to):
-            raise Refused("from high to low a reviewer and two releasers are needed")
+            people = self.descents.clear(bundle).people
         yield from spool.send(bundle, place)
-        yield {"sent": bundle}
+        yield {"sent": bundle, "people": people}
+
+    def release(self, name: str, target: Target) -> Steps:
+        """Put what a bundle carried where it is meant; last `{"released", "bundle"}`."""
+        bundle = self.named(name)
+        if self.is_mine(bundle):
+            raise Refused("it was made here: it is released where it goes to")
+        for step in self.releases.release(bundle, target, self._releasers(bundle)):
+            yield {**step, "bundle": bundle} if "released" in step else step
+
+    def _releasers(self, bundle: Bundle) -> int:
+        """Nobody, where the site says so of a sending region that is not above this one."""
+        sender = bundle.statement.predicate.origin.region
+        own = self.site.scheme.clearance(self.site.ceiling)
+        from_below = own.dominates(self._ceiling_of(self.trust.of(sender)))
+        return 0 if from_below and sender in self.site.automatic_from else RELEASERS
 
     def rows(self) -> list[dict[str, Any]]:
         """Every bundle that this region made, or took in."""
         return [
-            model.row(digest, folder.unchecked(digest).statement)
+            {**model.row(digest, folder.unchecked(digest).statement), "state": self._state(digest)}
             for folder in (self.made, self.receiver.arrived)
             for digest in folder.digests()
         ]
+
+    def _state(self, digest: str) -> str:
+        agreement = self.releases.of(digest)
+        if agreement is not None:
+            return "released" if agreement.done else "being released"
+        refusal = self.line.refusal(digest)
+        if refusal is not None:
+            return f"refused: {refusal}"
+        if self.line.has_seen(digest):
+            return "filtered"
+        return "received" if self.receiver.is_here(digest) else "made"
 
 
 def described(bundle: Bundle) -> dict[str, Any]:
@@ -151,26 +226,63 @@ def described(bundle: Bundle) -> dict[str, Any]:
     return {**model.row(bundle.digest, bundle.statement), "contents": items}
 
 
-def open_gate(folder: Path, site: Site, clock: Clock, ids: Ids, approvals: Approvals) -> Gate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the gate stands on: who approves, where released items go, what shuts filters in."""
+
+    clock: Clock
+    ids: Ids
+    approvals: Approvals
+    shelves: Shelves
+    walls: Walls
+
+
+def open_gate(folder: Path, site: Site, around: Surroundings) -> Gate:
     """The gate whose state is in `folder`."""
     made = Bundles(folder=folder / "bundles")
     made.sweep()
     trust = TrustStore(folder / "trust")
     receiver = Receiver(
         region=site.region,
-        clock=clock,
+        clock=around.clock,
         trust=trust,
         arrived=Bundles(folder=folder / "arrived"),
         ledger=Ledger(folder / "ledger"),
         size_max=site.receive_bytes_max,
     )
+    line = Line(folder=folder / "line", walls=around.walls)
+    agree = partial(agreed, around.approvals)
     return Gate(
         site=site,
-        clock=clock,
-        ids=ids,
-        approvals=approvals,
+        clock=around.clock,
+        ids=around.ids,
         signer=load_signer(folder / "signing"),
         trust=trust,
         made=made,
         receiver=receiver,
+        line=line,
+        releases=Releases(
+            folder=folder / "released", line=line, shelves=around.shelves, agree=agree
+        ),
+        descents=Descents(
+            folder=folder / "down",
+            line=line,
+            clock=around.clock,
+            agree=agree,
+            bytes_per_day=site.down_bytes_per_day,
+        ),
     )
+
+
+def agreed(approvals: Approvals, deed: Deed) -> Sequence[str]:
+    """Who approved exactly this. Raises Refused, and asks for it."""
+    if deed.people == 0:
+        return ()
+    try:
+        people = approvals.use(deed)
+    except NotApproved as error:
+        asked = approvals.request(deed)
+        raise Refused(f"{error}{f' (asked for: {asked})' if asked else ''}") from None
+    if len(set(people)) < deed.people:
+        raise Refused(f"{deed.people} different people must approve it")
+    return people

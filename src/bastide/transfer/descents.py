@@ -1,0 +1,101 @@
+"""From high to low: only what a reviewer saw byte for byte, what two more people then released,
+and no more in a day than the site allows. All of it before a byte is laid into a spool."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from bastide.db import durable
+from bastide.kernel.clock import Clock
+from bastide.transfer.bundles import Bundle
+from bastide.transfer.line import Line
+from bastide.transfer.model import Refused
+from bastide.transfer.ports import Deed
+
+REVIEWERS, RELEASERS = 1, 2
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that may go down, and who said so. `day`: whose budget it was taken from."""
+
+    bytes: int
+    day: str
+    people: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descents:
+    """`agree` answers who approved a deed, or raises Refused."""
+
+    folder: Path
+    line: Line
+    clock: Clock
+    agree: Callable[[Deed], Sequence[str]]
+    bytes_per_day: int
+
+    def shown(self, bundle: Bundle, number: int) -> None:
+        """A reviewer was given the last byte of this item."""
+        place = self.folder / "shown" / bundle.digest
+        durable.folder(place)
+        durable.create(place / str(number), b"")
+
+    def clear(self, bundle: Bundle) -> Cleared:
+        """Let a bundle go down; one that was let go may be sent on after a crash. Raises
+        Refused."""
+        found = self._found(bundle.digest)
+        if found is not None:
+            return found
+        passed = self.line.passed(bundle)
+        if passed.told.emitted.table != passed.first.table or (
+            passed.told.emitted.data != passed.first.data
+        ):
+            raise Refused("it is not as the filters write it: send the clean copy")
+        unseen = self._unseen(bundle)
+        if unseen:
+            raise Refused(f"no reviewer has seen items {', '.join(map(str, unseen[:20]))}")
+        size, day = bundle.statement.predicate.size, self.clock.now().date().isoformat()
+        spent = sum(one.bytes for one in self._all() if one.day == day)
+        if spent + size > self.bytes_per_day:
+            raise Refused(
+                f"{spent} bytes went down today; with these {size} it would be more than "
+                f"{self.bytes_per_day}"
+            )
+        people = self._agreed(bundle, passed.chain)
+        cleared = Cleared(bytes=size, day=day, people=people)
+        durable.folder(self.folder / "cleared")
+        durable.replace(self._path(bundle.digest), msgspec.json.encode(cleared))
+        return cleared
+
+    def _agreed(self, bundle: Bundle, chain: str) -> list[str]:
+        """Reviewer and releasers, all of them different people."""
+        digest = sha256(msgspec.json.encode([bundle.digest, chain])).hexdigest()
+        return list(
+            self.agree(
+                Deed(
+                    name="SendTransferDown",
+                    digest=digest,
+                    people=REVIEWERS + RELEASERS,
+                    account=bundle.statement.predicate.origin.account,
+                    facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to},
+                )
+            )
+        )
+
+    def _unseen(self, bundle: Bundle) -> list[int]:
+        place = self.folder / "shown" / bundle.digest
+        count = len(bundle.statement.predicate.items)
+        return [number for number in range(count) if not (place / str(number)).exists()]
+
+    def _found(self, digest: str) -> Cleared | None:
+        path = self._path(digest)
+        return msgspec.json.decode(path.read_bytes(), type=Cleared) if path.exists() else None
+
+    def _all(self) -> list[Cleared]:
+        paths = (self.folder / "cleared").glob("*.json")
+        return [msgspec.json.decode(path.read_bytes(), type=Cleared) for path in paths]
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / "cleared" / f"{digest}.json"

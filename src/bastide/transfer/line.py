@@ -1,0 +1,250 @@
+"""The line of filters that a bundle goes through: each a process, as root with a uid, of its own.
+
+What the line leaves in a bundle's folder: `arrived` (the items, end to end), `3.items` (what was
+written anew), and what each filter said. A filter that dies has refused.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+import bastide
+from bastide.db import durable
+from bastide.transfer import chain, chunks
+from bastide.transfer.bundles import Bundle, Steps
+from bastide.transfer.filters.model import (
+    LINE,
+    REWRITES,
+    SchemeSource,
+    Seen,
+    Task,
+    Told,
+    table_digest,
+)
+from bastide.transfer.model import Refused
+
+FILTER_TIMEOUT_S = 7200.0
+OUT_BYTES_SPARE = 16 << 20
+STDERR_MAX = 2000
+ARRIVED, REFUSED = "arrived", "refused"
+CAGE, FILTERS = "bastide.transfer.cage", "bastide.transfer.filters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walls:
+    """What a filter is shut in with: `uid_first` is None where the region does not run as root."""
+
+    bwrap: str | None
+    seccomp: Path | None
+    uid_first: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the filters hold the items against."""
+
+    scheme: SchemeSource
+    ceilings: tuple[str, ...]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A bundle that the whole line passed: its items as they were written anew."""
+
+    first: Seen  # the items as they arrived
+    told: Told
+    data: Path
+    chain: str  # the digest of the last filter's words, and so of all of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The line of one region; its state is in `folder`."""
+
+    folder: Path
+    walls: Walls
+
+    def run(self, bundle: Bundle, rules: Rules) -> Steps:
+        """Send a bundle through every filter. Raises Refused with what the one that did not pass
+        it said. Begun again, it begins anew."""
+        try:
+            yield from self._run(bundle, rules)
+        except Refused as error:
+            durable.replace(self.folder / bundle.digest / REFUSED, str(error).encode())
+            raise
+
+    def refusal(self, digest: str) -> str | None:
+        """Why the line refused a bundle; None if it did not, or has not seen it."""
+        path = self.folder / digest / REFUSED
+        return path.read_text() if path.exists() else None
+
+    def has_seen(self, digest: str) -> bool:
+        """Whether the line came to its end with a bundle, one way or the other."""
+        last = self.folder / digest / f"{len(LINE) - 1}-{LINE[-1]}.said"
+        return self.refusal(digest) is not None or _is_said(last)
+
+    def _run(self, bundle: Bundle, rules: Rules) -> Steps:
+        place = self.folder / bundle.digest
+        shutil.rmtree(place, ignore_errors=True)
+        durable.folder(place)
+        self._gather(bundle, place / ARRIVED)
+        items, data, previous = bundle.statement.predicate.items, place / ARRIVED, ""
+        for number, name in enumerate(LINE):
+            yield {"step": f"filter {name}", "done": number, "total": len(LINE)}
+            task = Task(
+                bundle=bundle.digest,
+                previous=previous,
+                items=items,
+                scheme=rules.scheme,
+                ceilings=list(rules.ceilings),
+                words=list(rules.words),
+            )
+            said = self._filtered(name, number, task, data)
+            told = chain.opened(said, self._keys()[name])
+            if told.verdict != "passed":
+                raise Refused(f"filter {name}: {'; '.join(told.why)}")
+            items, previous = told.items, sha256(said).hexdigest()
+            if told.emitted != told.saw:
+                data = place / f"{number}.items"
+        self.passed(bundle)
+
+    def passed(self, bundle: Bundle) -> Passed:
+        """What may be released: read anew, from the bundle to the last byte of what the line
+        wrote. Raises Refused."""
+        place = self.folder / bundle.digest
+        said, first = self._said(place), _seen_of(bundle)
+        told = chain.verified(bundle.digest, first, said, self._keys())
+        data = place / f"{LINE.index('re-encode')}.items"
+        if not data.exists() or _digest(data) != told.emitted.data:
+            raise Refused("what the line wrote is not what the filters passed")
+        return Passed(first=first, told=told, data=data, chain=sha256(said[-1]).hexdigest())
+
+    def forget(self, digest: str) -> None:
+        shutil.rmtree(self.folder / digest, ignore_errors=True)
+
+    def _gather(self, bundle: Bundle, path: Path) -> None:
+        with path.open("xb") as file, ThreadPoolExecutor(1, "transfer-digest") as executor:
+            for _, piece in chunks.verified(bundle.folder, bundle.statement, executor):
+                file.write(piece)
+
+    def _said(self, place: Path) -> list[bytes]:
+        found = (place / f"{number}-{name}.said" for number, name in enumerate(LINE))
+        return [path.read_bytes() for path in found if _is_said(path)]
+
+    def _filtered(self, name: str, number: int, task: Task, data: Path) -> bytes:
+        place = data.parent
+        (place / f"{number}.task").write_bytes(msgspec.json.encode(task))
+        out, says = place / f"{number}.items", place / f"{number}-{name}.said"
+        with ExitStack() as stack:
+            given = {
+                "items": _held(stack, data, os.O_RDONLY),
+                "out": _held(stack, out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+                "task": _held(stack, place / f"{number}.task", os.O_RDONLY),
+                "says": _held(stack, says, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+                "key": _held(stack, self._seed(name), os.O_RDONLY),
+            }
+            if self.walls.seccomp is not None:
+                given["seccomp"] = _held(stack, self.walls.seccomp, os.O_RDONLY)
+            ended = self._shut_in(name, number, given, data.stat().st_size)
+        said = says.read_bytes()
+        if ended.returncode or not said:
+            raise Refused(f"filter {name} died: {_last_line(ended)}")
+        if name not in REWRITES:
+            out.unlink()
+        return said
+
+    def _shut_in(
+        self, name: str, number: int, given: Mapping[str, int], size: int
+    ) -> "subprocess.CompletedProcess[bytes]":
+        if self.walls.bwrap is None:
+            raise Refused("this machine has no bubblewrap, and no filter runs without it")
+        passed = [given[one] for one in ("task", "says", "key")]
+        seccomp = given.get("seccomp")
+        uid_first = self.walls.uid_first
+        spec = {
+            "bwrap": self.walls.bwrap,
+            "binds": _binds(),
+            "uid": None if uid_first is None else uid_first + number,
+            "out_bytes_max": 2 * size + OUT_BYTES_SPARE,
+            "data_bytes": size,
+            "seccomp_fd": seccomp,
+            "env": {"PATH": "/usr/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            "argv": [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)],
+        }
+        try:
+            return subprocess.run(  # noqa: S603 - our own module
+                [sys.executable, "-I", "-m", CAGE, json.dumps(spec)],
+                stdin=given["items"],
+                stdout=given["out"],
+                stderr=subprocess.PIPE,
+                pass_fds=[*passed, *([] if seccomp is None else [seccomp])],
+                timeout=FILTER_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Refused(f"filter {name} took longer than {FILTER_TIMEOUT_S:.0f} s") from None
+
+    def _seed(self, name: str) -> Path:
+        """The private key of a filter, whose owner is that filter; made on first use."""
+        path = self.folder / "keys" / f"{name}.seed"
+        if not path.exists():
+            durable.folder(path.parent)
+            durable.create(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            if self.walls.uid_first is not None:
+                uid = self.walls.uid_first + LINE.index(name)
+                os.chown(path, uid, uid)
+        return path
+
+    def _keys(self) -> dict[str, Ed25519PublicKey]:
+        return {
+            name: Ed25519PrivateKey.from_private_bytes(self._seed(name).read_bytes()).public_key()
+            for name in LINE
+        }
+
+
+def _is_said(path: Path) -> bool:
+    """Whether a filter came to its end: the file is there, and empty, while it runs."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def _held(stack: ExitStack, path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _binds() -> list[str]:
+    """Python, its packages, and this one: what a filter sees of the machine."""
+    package = Path(bastide.__file__).parents[1]
+    return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(package)]))
+
+
+def _last_line(ended: "subprocess.CompletedProcess[bytes]") -> str:
+    trouble = ended.stderr[-STDERR_MAX:].decode("utf-8", "replace").strip()
+    return trouble.rpartition("\n")[2] or f"status {ended.returncode}"
+
+
+def _seen_of(bundle: Bundle) -> Seen:
+    """A bundle's items as they arrived: each chunk is read once more."""
+    digest = sha256()
+    for _, piece in chunks.pieces(bundle.folder, bundle.statement):
+        digest.update(piece)
+    return Seen(table=table_digest(bundle.statement.predicate.items), data=digest.hexdigest())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""The end of the gate: what the whole line passed, and people agreed to, goes to where it is meant.
+
+The agreement is written down before the first object is put: a release that a crash cuts short
+goes on under it, and no agreement serves twice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bastide.db import durable
+from bastide.transfer.bundles import Bundle, Steps
+from bastide.transfer.line import Line, Passed
+from bastide.transfer.model import Item, Refused
+from bastide.transfer.ports import Deed
+
+BLOCK_BYTES = 1 << 20
+RELEASERS = 2
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where objects go: `prefix` stands before their keys. Models go to the region's shelf."""
+
+    account: str
+    bucket: str
+    prefix: str
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """What was agreed to, by whom; `done` once all of it is there."""
+
+    deed: str
+    people: list[str]
+    done: bool = False
+
+
+class Shelves(Protocol):
+    """Where released items are put."""
+
+    def check(self, target: Target, items: Sequence[Item]) -> None:
+        """Raises Refused where they could not be put."""
+        ...
+
+    def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releases:
+    """`agree` answers who approved a deed, or raises Refused."""
+
+    folder: Path
+    line: Line
+    shelves: Shelves
+    agree: Callable[[Deed], Sequence[str]]
+
+    def release(self, bundle: Bundle, target: Target, people: int) -> Steps:
+        """Last `{"released": Agreement}`. Raises Refused."""
+        passed = self.line.passed(bundle)
+        self.shelves.check(target, passed.told.items)
+        deed = _deed(bundle, target, passed, people)
+        agreement = self._agreed(bundle, deed)
+        items, done = passed.told.items, 0
+        for number, (item, pieces) in enumerate(_items(passed)):
+            self.shelves.put(target, item, pieces)
+            done += item.size
+            yield {"step": "releasing", "done": number + 1, "total": len(items)}
+        agreement = msgspec.structs.replace(agreement, done=True)
+        durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
+        yield {"released": agreement}
+
+    def of(self, digest: str) -> Agreement | None:
+        try:
+            return msgspec.json.decode(self._path(digest).read_bytes(), type=Agreement)
+        except FileNotFoundError:
+            return None
+
+    def _agreed(self, bundle: Bundle, deed: Deed) -> Agreement:
+        found = self.of(bundle.digest)
+        if found is not None and found.done:
+            raise Refused("it was released before")
+        if found is not None and found.deed == deed.digest:
+            return found  # a crash cut it short
+        if found is not None:
+            raise Refused("its release to another place has begun")
+        agreement = Agreement(deed=deed.digest, people=list(self.agree(deed)))
+        durable.folder(self.folder)
+        durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
+        return agreement
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.json"
+
+
+def _deed(bundle: Bundle, target: Target, passed: Passed, people: int) -> Deed:
+    """The exact action: these bytes, as these filters passed them, to this place."""
+    exact = [bundle.digest, passed.chain, target.account, target.bucket, target.prefix]
+    return Deed(
+        name="ReleaseTransfer",
+        digest=sha256(msgspec.json.encode(exact)).hexdigest(),
+        people=people,
+        account=target.account,
+        facts={
+            "bundle": bundle.digest,
+            "from": bundle.statement.predicate.origin.region,
+            "bucket": target.bucket,
+            "prefix": target.prefix,
+        },
+    )
+
+
+def _items(passed: Passed) -> Iterator[tuple[Item, Iterator[bytes]]]:
+    at = 0
+    for item in passed.told.items:
+        yield item, _pieces(passed.data, at, item)
+        at += item.size
+
+
+def _pieces(path: Path, at: int, item: Item) -> Iterator[bytes]:
+    """An item's bytes; its last piece is only given once the digest of all held."""
+    digest, left = sha256(), item.size
+    with path.open("rb") as file:
+        file.seek(at)
+        while left:
+            piece = file.read(min(BLOCK_BYTES, left))
+            if not piece:
+                raise Refused("what the filters passed has become shorter")
+            left -= len(piece)
+            digest.update(piece)
+            if not left and digest.hexdigest() != item.sha256:
+                raise Refused("what the filters passed has changed")
+            yield piece
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """An item as the line wrote it, as the source of another bundle."""
+
+    passed: Passed
+    at: int
+    item: Item
+
+    @property
+    def size(self) -> int:
+        return self.item.size
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        return self.item, _pieces(self.passed.data, self.at, self.item)
+
+
+def rewritten(passed: Passed) -> list[Rewritten]:
+    found, at = [], 0
+    for item in passed.told.items:
+        found.append(Rewritten(passed=passed, at=at, item=item))
+        at += item.size
+    return found

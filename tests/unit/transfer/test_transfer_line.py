@@ -1,0 +1,275 @@
+"""The line as a whole, in its real cages: only what every filter passed, in order, is released."""
+
+import os
+import shutil
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.transfer_kit import HIGH, LOW, Crowd, Held, Put, gate_of, made, sent, took, trusting
+from tests.unsafe_models import GOOD, held
+
+from bastide.kernel import labels
+from bastide.transfer.filters.model import LINE, SchemeSource, Told
+from bastide.transfer.gate import agreed
+from bastide.transfer.line import Line, Walls
+from bastide.transfer.model import Refused
+from bastide.transfer.releases import Target
+
+TARGET = Target(account="123456789012", bucket="kept", prefix="in/")
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """A region in which a good bundle has passed the line."""
+    folder = tmp_path_factory.mktemp("line")
+    low, high = gate_of(folder / "low", LOW, "U"), gate_of(folder / "high", HIGH, "S")
+    trusting(high, low)
+    trusting(low, high)
+    sources = [held(GOOD[name]) for name in ("safetensors", "gguf", "jsonl", "csv", "text")]
+    bundle = made(low, *sources, Held("config.json", b'{"a": 1}'), Held("none.txt", b""))
+    sent(low, bundle, folder / "spool")
+    took(high, folder / "spool")
+    bundle = high.named(bundle.digest)
+    list(high.line.run(bundle, high.rules(bundle)))
+    return high, bundle
+
+
+@pytest.fixture
+def copy(line, tmp_path):
+    """A copy of what the line left, to do harm to."""
+    high, bundle = line
+    shutil.copytree(high.line.folder, tmp_path / "line")
+    return Line(folder=tmp_path / "line", walls=high.line.walls), bundle
+
+
+def said(line, bundle, number):
+    return line.folder / bundle.digest / f"{number}-{LINE[number]}.said"
+
+
+def test_a_good_bundle_passes_and_is_written_anew(line):
+    high, bundle = line
+    passed = high.line.passed(bundle)
+    data = passed.data.read_bytes()
+    assert sha256(data).hexdigest() == passed.told.emitted.data
+    by_name = {item.name: item for item in passed.told.items}
+    assert by_name["config.json"].size == len(b'{"a":1}')
+    assert [item.name for item in passed.told.items] == [
+        item.name for item in bundle.statement.predicate.items
+    ]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
+def test_each_filter_has_a_key_that_only_its_own_uid_reads(line):
+    high, _ = line
+    keys = [high.line.folder / "keys" / f"{name}.seed" for name in LINE]
+    assert len({path.read_bytes() for path in keys}) == len(LINE)
+    assert len({path.stat().st_uid for path in keys}) == len(LINE)
+    assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+@pytest.mark.parametrize("number", range(len(LINE)))
+def test_a_filter_that_is_left_out_is_missed(copy, number):
+    line, bundle = copy
+    said(line, bundle, number).unlink()
+    with pytest.raises(Refused, match="6 of 7 filters"):
+        line.passed(bundle)
+
+
+@pytest.mark.parametrize("number", range(len(LINE) - 1))
+def test_two_filters_that_changed_places_are_found(copy, number):
+    line, bundle = copy
+    one, other = said(line, bundle, number), said(line, bundle, number + 1)
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    with pytest.raises(Refused, match="signature does not hold"):
+        line.passed(bundle)
+
+
+@pytest.mark.parametrize("number", range(len(LINE)))
+def test_words_that_were_changed_are_found(copy, number):
+    line, bundle = copy
+    path = said(line, bundle, number)
+    path.write_bytes(path.read_bytes().replace(b'"why":[]', b'"why":["x"]'))
+    with pytest.raises(Refused, match="signature does not hold"):
+        line.passed(bundle)
+
+
+@pytest.mark.parametrize("number", range(len(LINE)))
+def test_a_filter_that_speaks_of_something_else_breaks_the_chain(copy, number):
+    """Truly signed by its own key: a corrupted filter, not a forger."""
+    for field, value in (
+        ("filter", "other"),
+        ("bundle", "0" * 64),
+        ("previous", "0" * 64),
+        ("verdict", "refused"),
+        ("meanings", []),
+        ("items", []),
+    ):
+        line, bundle = copy
+        told = restated(line, bundle, number, {field: value})
+        with pytest.raises(Refused):
+            line.passed(bundle)
+        resigned(line, bundle, number, told)
+    line.passed(bundle)
+
+
+@pytest.mark.parametrize("number", range(len(LINE)))
+def test_a_filter_that_saw_or_emitted_something_else_breaks_the_chain(copy, number):
+    line, bundle = copy
+    told = Told(**fields_of(line, bundle, number))
+    other = msgspec.structs.replace(told.saw, data="0" * 64)
+    for field in ("saw", "emitted"):
+        before = restated(line, bundle, number, {field: other})
+        with pytest.raises(Refused):
+            line.passed(bundle)
+        resigned(line, bundle, number, before)
+
+
+@pytest.mark.parametrize("name", ["parser-a", "parser-b", "re-encode"])
+def test_parsers_that_disagree_are_found(copy, name):
+    line, bundle = copy
+    number = LINE.index(name)
+    meanings = Told(**fields_of(line, bundle, number)).meanings
+    restated(line, bundle, number, {"meanings": ["0" * 64, *meanings[1:]]})
+    relinked(line, bundle, number)
+    with pytest.raises(Refused, match="understood the items differently"):
+        line.passed(bundle)
+
+
+def test_what_was_written_anew_and_then_changed_is_found(copy):
+    line, bundle = copy
+    data = line.passed(bundle).data
+    data.write_bytes(data.read_bytes()[:-1] + b"!")
+    with pytest.raises(Refused, match="not what the filters passed"):
+        line.passed(bundle)
+
+
+def test_the_words_about_one_bundle_do_not_serve_another(line, copy, tmp_path):
+    copied, bundle = copy
+    low = gate_of(tmp_path / "low", LOW, "U", seed=9)
+    other = made(low, Held("a.txt", b"x"))
+    shutil.move(copied.folder / bundle.digest, copied.folder / other.digest)
+    with pytest.raises(Refused, match="said of something else"):
+        copied.passed(other)
+
+
+@pytest.mark.parametrize("name", LINE)
+def test_a_filter_that_is_killed_has_refused(line, tmp_path, name):
+    high, bundle = line
+    killer = tmp_path / "bwrap"
+    killer.write_text(
+        f'#!/bin/sh\ncase "$*" in *" {name} "*) kill -9 $$;; esac\n'
+        f'exec {high.line.walls.bwrap} "$@"\n'
+    )
+    killer.chmod(0o755)
+    walls = replace(high.line.walls, bwrap=str(killer))
+    line = Line(folder=tmp_path / "line", walls=walls)
+    with pytest.raises(Refused, match=f"filter {name} died"):
+        list(line.run(bundle, high.rules(bundle)))
+    with pytest.raises(Refused, match="of 7 filters have spoken"):
+        line.passed(bundle)
+    assert f"filter {name} died" in line.refusal(bundle.digest)
+
+
+def test_without_bubblewrap_no_filter_runs(line, tmp_path):
+    high, bundle = line
+    bare = Line(folder=tmp_path / "line", walls=Walls(bwrap=None, seccomp=None, uid_first=None))
+    with pytest.raises(Refused, match="no bubblewrap"):
+        list(bare.run(bundle, high.rules(bundle)))
+
+
+@pytest.mark.parametrize(
+    ("label", "ceilings", "why"),
+    [("S", ("U", "S"), "above"), ("u", ("U", "S"), "canonical"), ("ULTRA", ("U", "S"), "none")],
+)
+def test_the_label_filter(line, tmp_path, label, ceilings, why):
+    high, _ = line
+    low = gate_of(tmp_path / "low", LOW, "U", seed=5)
+    bundle = made(low, Held("a.txt", b"x", label=label))
+    rules = replace(high.rules(line[1]), ceilings=ceilings)
+    with pytest.raises(Refused, match=f"filter (label|words).*{why}|filter words died"):
+        list(high.line.run(bundle, rules))
+
+
+def test_the_filters_know_a_sites_own_scheme(line):
+    high, bundle = line
+    text = (Path(labels.__file__).parent / "schemes" / "nato.toml").read_text()
+    source = SchemeSource(name="own.toml", text=text)
+    rules = replace(high.rules(bundle), scheme=source, ceilings=("NU", "NS"))
+    low = gate_of(high.line.folder / "own", LOW, "U", seed=6)
+    *_, last = high.line.run(made(low, Held("a.txt", b"x", label="NU")), rules)
+    assert last["done"] == len(LINE) - 1
+
+
+def test_it_is_released_once_and_only_as_two_people_approved(line, tmp_path):
+    high, bundle = line
+    crowd, put = Crowd(people=["ann"]), Put()
+    releases = replace(
+        high.releases, folder=tmp_path / "released", shelves=put, agree=agreeing(crowd)
+    )
+    with pytest.raises(Refused, match="2 people"):
+        list(releases.release(bundle, TARGET, 2))
+    assert put.items == {}
+    crowd.people.append("bob")
+    other = msgspec.structs.replace(TARGET, bucket="other")
+    *_, last = releases.release(bundle, TARGET, 2)
+    assert last["released"].people == ["ann", "bob"]
+    assert put.items["kept/in/config.json"] == b'{"a":1}'
+    assert put.items["kept/in/none.txt"] == b""
+    assert crowd.asked[0] == crowd.used[0]
+    with pytest.raises(Refused, match="released before"):
+        list(releases.release(bundle, other, 2))
+
+
+def test_a_release_that_was_cut_short_goes_on_under_its_agreement(line, tmp_path):
+    high, bundle = line
+    crowd, put = Crowd(), Put()
+    releases = replace(
+        high.releases, folder=tmp_path / "released", shelves=put, agree=agreeing(crowd)
+    )
+    steps = releases.release(bundle, TARGET, 2)
+    next(steps)
+    steps.close()
+    crowd.people.clear()
+    with pytest.raises(Refused, match="another place has begun"):
+        list(releases.release(bundle, msgspec.structs.replace(TARGET, prefix="x"), 2))
+    list(releases.release(bundle, TARGET, 2))
+    assert len(crowd.used) == 1
+    assert len(put.items) == len(bundle.statement.predicate.items)
+
+
+def agreeing(crowd):
+    return partial(agreed, crowd)
+
+
+def fields_of(line, bundle, number):
+    body = said(line, bundle, number).read_bytes().partition(b"\n")[0]
+    told = msgspec.json.decode(body, type=Told)
+    return {name: getattr(told, name) for name in told.__struct_fields__}
+
+
+def restated(line, bundle, number, changes):
+    """A filter says something else, truly signed; answers what it had said."""
+    fields = fields_of(line, bundle, number)
+    resigned(line, bundle, number, Told(**(fields | changes)))
+    return Told(**fields)
+
+
+def resigned(line, bundle, number, told):
+    seed = (line.folder / "keys" / f"{LINE[number]}.seed").read_bytes()
+    body = msgspec.json.encode(told)
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(body).hex().encode()
+    said(line, bundle, number).write_bytes(body + b"\n" + signature + b"\n")
+
+
+def relinked(line, bundle, number):
+    """Let all later filters have heard what this one says now."""
+    for later in range(number + 1, len(LINE)):
+        heard = sha256(said(line, bundle, later - 1).read_bytes()).hexdigest()
+        restated(line, bundle, later, {"previous": heard})
