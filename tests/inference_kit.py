@@ -29,6 +29,7 @@ from bastide.models.catalogue import Models
 from bastide.models.model import Entry, Source
 from bastide.models.shelf import Shelf
 from tests.labels_kit import UNCLASSIFIED
+from tests.receipts_kit import RECEIPTS
 
 GOV = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ACCOUNT, OTHER = "111111111111", "222222222222"
@@ -185,7 +186,9 @@ def conversations(
     models: Models, engines: Engines, client: EngineClient | None = None
 ) -> Conversations:
     client = client or EngineClient()
-    return Conversations(models=models, engines=engines, client=client, clock=SystemClock())
+    return Conversations(
+        models=models, engines=engines, client=client, clock=SystemClock(), receipts=RECEIPTS
+    )
 
 
 def engines(folder: Path, remote: dict[str, RemoteEngine] | None = None, **task: Any) -> Engines:

@@ -87,6 +87,9 @@ class FakeJobs:
     def sockets(self, job_id):
         return self.where.get(job_id, [])
 
+    def work(self, job_id):
+        return self.folder or Path("/nonexistent")
+
     def running(self, kind):
         return [
             (job, self.folder)

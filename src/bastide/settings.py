@@ -85,6 +85,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     scheme: str = "us"
     default_label: str = "U"
     ceiling: str = ""
+    watts_per_core: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     handler_threads: Positive = 32
     upload_threads: Positive = 64
     host_names: list[str] = []

@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.labels_kit import UNCLASSIFIED
+from tests.receipts_kit import Ledger
 
 from bastide.audit.log import MerkleLog
+from bastide.audit.proofs import Proofs
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
 from bastide.evidence.events import Events
+from bastide.evidence.receipts import verify_receipt
 from bastide.evidence.show import Wanted, show
 from bastide.evidence.verify import verify
 from bastide.kernel.call import Call, Principal, PrincipalKind
@@ -46,7 +49,10 @@ class World:
         self.log = MerkleLog(database, self.signer, self.clock)
         self.log.start()
         self.trail = AuditTrail(self.log, self.clock, SeededIds())
-        self.events = Events(database=database, sealer=Keyring(folder / "keys"), clock=self.clock)
+        self.events = Events(
+            database=database, sealer=Keyring(folder / "keys"), clock=self.clock,
+            proofs=Proofs(database=database, log=self.log),
+        )  # fmt: skip
 
     def record(self, made, params=None, code=""):
         self.clock.advance(1)
@@ -206,3 +212,31 @@ def test_the_log_verifies_and_shows(world, database_url):
         "s3.PutObject", "sts.GetCallerIdentity", "agency.create",
     }  # fmt: skip
     assert show(database_url, Wanted(operation="s3.GetObject")) == []
+
+
+@pytest.mark.parametrize(
+    "operation", ["bedrock-runtime.Converse", "sagemaker-runtime.InvokeEndpoint"]
+)
+def test_its_owner_gets_a_receipt_by_the_events_id(database, tmp_path, operation):
+    ledger = Ledger(database, tmp_path)
+    events = Events(
+        database=database, sealer=Keyring(tmp_path / "keys"), clock=ledger.clock,
+        proofs=ledger.proofs,
+    )  # fmt: skip
+    made = ledger.infer(call(operation=operation))
+    attribute = {"AttributeKey": "EventId", "AttributeValue": made.notes.event_id}
+
+    def receipts(account):
+        asked = call(account, "cloudtrail.LookupEvents")
+        found = events.lookup_events(asked, {"LookupAttributes": [attribute]})["Events"]
+        return [
+            json.loads(event["CloudTrailEvent"]).get("additionalEventData", {}).get("receipt")
+            for event in found
+        ]
+
+    assert receipts(A) == [None], "no checkpoint covers it yet"
+    text = ledger.proofs.receipt(made.notes.event_id).text()
+    assert receipts(A) == [text]
+    assert receipts(B) == []
+    assert verify_receipt(text.encode(), ledger.key).said["operation"] == operation
+    ledger.log.close()

@@ -3,6 +3,7 @@
 `UPDATE_GOLDEN=1` writes it anew; a change of a policy is then a difference that can be read.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 from aiohttp.test_utils import make_mocked_request
@@ -174,6 +175,8 @@ def operators_router():
     return (
         Operators(**dict.fromkeys((*names, "hosts_lines", "stop", "executor"))).application().router
     )
+    names = [each.name for each in fields(Operators)]
+    return Operators(**dict.fromkeys(names)).application().router
 
 
 def legend() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bastide.app.core import Core
 from bastide.app.workshop import Workshop
+from bastide.audit.receipts import Receipts
 from bastide.db import durable
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
@@ -33,7 +34,7 @@ class Bedrock:
     handlers: dict[str, list[object]]
 
 
-def open_bedrock(core: Core, workshop: Workshop) -> Bedrock:
+def open_bedrock(core: Core, workshop: Workshop, receipts: Receipts) -> Bedrock:
     wanted = core.settings.engines
     folder = (core.home / "models").resolve()
     durable.folder(folder)
@@ -61,7 +62,9 @@ def open_bedrock(core: Core, workshop: Workshop) -> Bedrock:
         remote=remote,
     )
     client = EngineClient()
-    talk = Conversations(models=models, engines=engines, client=client, clock=core.clock)
+    talk = Conversations(
+        models=models, engines=engines, client=client, clock=core.clock, receipts=receipts
+    )
     return Bedrock(
         models=models,
         engines=engines,

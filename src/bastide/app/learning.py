@@ -8,6 +8,8 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity, TagsOf
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
+from bastide.audit.proofs import Proofs
+from bastide.audit.receipts import Receipts
 from bastide.evidence.events import Events
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
@@ -57,7 +59,7 @@ class MachineLearning:
 
 
 def open_machine_learning(
-    core: Core, identity: Identity, store: Store, workshop: Workshop
+    core: Core, identity: Identity, store: Store, workshop: Workshop, receipts: Receipts
 ) -> MachineLearning:
     database, clock = core.database, core.clock
     metric_sink = MetricSink(database=database, clock=clock)
@@ -73,6 +75,7 @@ def open_machine_learning(
         replicas=replicas,
         metrics=metric_sink,
         load=load,
+        receipts=receipts,
     )
     return MachineLearning(
         settler=settler,
@@ -89,7 +92,14 @@ def open_machine_learning(
                 LogEvents(database=database, clock=clock),
             ],
             "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
-            "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
+            "cloudtrail": [
+                Events(
+                    database=database,
+                    sealer=core.keyring,
+                    clock=clock,
+                    proofs=Proofs(database=database, log=core.log),
+                )
+            ],
         },
     )
 

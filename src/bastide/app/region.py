@@ -23,6 +23,8 @@ from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import Joined, open_transfer
 from bastide.app.workshop import open_workshop
+from bastide.audit.proofs import Proofs
+from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
 from bastide.operators.agencies import AgencyRoom
@@ -82,8 +84,13 @@ class RegionProcess:
         resources.space = store.space
         resources.labelled["s3"] = store.space.label
         self.workshop = open_workshop(core)
-        self.learning = open_machine_learning(core, self.identity, store, self.workshop)
-        self.bedrock = open_bedrock(core, self.workshop)
+        receipts = Receipts(
+            label_of=lambda call: call.notes.label or call.principal.session.text,
+            policy_of=self.identity.authorizer.version,
+            watts_per_core=core.settings.watts_per_core,
+        )
+        self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
+        self.bedrock = open_bedrock(core, self.workshop, receipts)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
         joined = Joined(
@@ -228,6 +235,7 @@ class RegionProcess:
                 explainer=self.identity.explainer,
             ),
             transfers=Transfers(desk=self.transfers, trail=self.core.trail),
+            receipts=Proofs(database=self.core.database, log=self.core.log),
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),

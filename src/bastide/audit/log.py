@@ -6,7 +6,6 @@ database's own queue: whatever is submitted after `append` commits with it or af
 """
 
 import logging
-import struct
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from bastide.db import Database, durable
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
 from bastide.kernel.merkle import CompactRange, leaf_hash
-from bastide.kernel.notes import Signer
+from bastide.kernel.notes import Signer, Verifier
+from bastide.kernel.receipts import entry
 
 __all__ = ["MerkleLog", "TornLog"]
 
@@ -32,7 +32,6 @@ ACCOUNT_MAX = 12
 CHECKPOINT_LEAVES = 4096
 CHECKPOINT_S = 60.0
 PATIENCE_S = 0.02
-_index_bytes = struct.Struct(">Q").pack
 
 
 @dataclass(slots=True)
@@ -79,6 +78,10 @@ class MerkleLog:
     def size(self) -> int:
         """How many records are durable."""
         return self._trees[0].size if self._trees else 0
+
+    @property
+    def verifier(self) -> Verifier:
+        return self._signer.verifier
 
     def start(self) -> None:
         """Resume where the stored log ends. TornLog if it is not what was signed."""
@@ -183,7 +186,7 @@ class MerkleLog:
         tree = self._tree_of(connection, first)
         for index, row in enumerate(batch.rows, first):
             row["index"] = index
-            row["hash"] = leaf_hash(_index_bytes(index) + row["body"])  # type: ignore[operator]  # bytes, by `append`
+            row["hash"] = leaf_hash(entry(index, row["body"]))  # type: ignore[arg-type]  # bytes, by `append`
         tree.extend(row["hash"] for row in batch.rows)  # type: ignore[misc]  # bytes, as above
         records.add_leaves(connection, batch.rows)
         self._trees[1:] = [tree]
@@ -245,6 +248,11 @@ class MerkleLog:
                 durable.replace(self._held, last.note.encode(), 0o644)
             except OSError as error:
                 raise Unavailable(f"{self._held} cannot be written.") from error
+
+    def vouch(self, size: int) -> None:
+        """See to it that a checkpoint covers the first `size` records, which are durable."""
+        if self._signed < size:
+            self._sign()
 
     def _resumed(self, connection: Connection) -> Resumed:
         if self._held is not None and self._held.exists():

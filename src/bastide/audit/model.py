@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from bastide.kernel.receipts import Inference
+
 TEXT_MAX = 1024
 RESOURCES_MAX = 32
 
@@ -43,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str = ""
     opened: int | None = None  # CLOSED: the index of the CALL that it closes
     facts: dict[str, str] = {}
+    inference: Inference | None = None  # CLOSED: what its receipt says
 
 
 _encoder = msgspec.json.Encoder()

@@ -105,6 +105,14 @@ def last_checkpoint(connection: Connection, size_max: int | None = None) -> Chec
     return None if row is None else CheckpointRow(row.size, row.note, bytes(row.frontier))
 
 
+def next_checkpoint(connection: Connection, size_min: int) -> CheckpointRow | None:
+    """The oldest checkpoint of at least `size_min` leaves."""
+    query = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.frontier)
+    query = query.where(checkpoints.c.size >= size_min).order_by(checkpoints.c.size).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else CheckpointRow(row.size, row.note, bytes(row.frontier))
+
+
 def leaves_from(connection: Connection, first: int, limit: int) -> list[tuple[int, bytes, bytes]]:
     """(index, body, hash) in order, starting at `first`."""
     query = (
@@ -129,7 +137,8 @@ def newest_first(connection: Connection, span: Span, limit: int) -> list[tuple[i
     return [(row[0], row[1], bytes(row[2])) for row in connection.execute(query)]
 
 
-def closings(connection: Connection, opened: Iterable[int]) -> dict[int, bytes]:
-    """The records that close the given calls, by the call's index."""
-    query = select(leaves.c.closes, leaves.c.body).where(leaves.c.closes.in_(list(opened)))
-    return {row[0]: bytes(row[1]) for row in connection.execute(query)}
+def ends(connection: Connection, opened: Iterable[int]) -> dict[int, tuple[int, bytes]]:
+    """The (index, body) of the records that close the given calls, by the call's index."""
+    query = select(leaves.c.closes, leaves.c.index, leaves.c.body)
+    query = query.where(leaves.c.closes.in_(list(opened)))
+    return {row[0]: (row[1], bytes(row[2])) for row in connection.execute(query)}

@@ -4,7 +4,6 @@ The newest leaves are hashed again from their bodies; those before them are vouc
 older checkpoint and its compact range. `bastide audit verify` checks all of it.
 """
 
-import struct
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -13,10 +12,10 @@ from bastide.audit import records
 from bastide.audit.records import CheckpointRow
 from bastide.kernel.merkle import HASH_SIZE, CompactRange, leaf_hash
 from bastide.kernel.notes import BadNote, Verifier
+from bastide.kernel.receipts import entry
 
 RECHECKED_MIN = 10_000
 _PAGE = 2_000
-_index_bytes = struct.Struct(">Q").pack
 
 
 class TornLog(Exception):
@@ -46,7 +45,7 @@ def resume(connection: Connection, verifier: Verifier) -> Resumed:
     base = records.last_checkpoint(connection, max(0, last.size - RECHECKED_MIN))
     tree = CompactRange()
     if base is not None:
-        tree = _frontier(base, verifier)
+        tree = frontier(base, verifier)
     return Resumed(_grown(connection, tree, goal), last.size)
 
 
@@ -77,7 +76,7 @@ def _grown(
         for index, body, stored in page:
             if index != tree.size:
                 raise TornLog(tree.size, "it is missing")
-            if leaf_hash(_index_bytes(index) + body) != stored:
+            if leaf_hash(entry(index, body)) != stored:
                 raise TornLog(index, "it does not match its hash")
             tree.extend((stored,))
             if goal is not None and tree.size == goal[0]:
@@ -99,7 +98,7 @@ def _signed_root(row: CheckpointRow, verifier: Verifier) -> bytes:
     return checkpoint.root
 
 
-def _frontier(row: CheckpointRow, verifier: Verifier) -> CompactRange:
+def frontier(row: CheckpointRow, verifier: Verifier) -> CompactRange:
     steps = range(0, len(row.frontier), HASH_SIZE)
     try:
         tree = CompactRange(row.size, [row.frontier[at : at + HASH_SIZE] for at in steps])

@@ -48,6 +48,7 @@ class AuditTrail:
             if len(self._open) >= OPEN_MAX:
                 self._open.pop(next(iter(self._open)))
             self._open[call.request_id] = (record.id, done)
+        call.notes.event_id = record.id
         return done
 
     def denied(self, call: Call, params: Mapping[str, Any], code: str) -> "Future[int]":
@@ -106,6 +107,7 @@ class AuditTrail:
             code=bounded(code, 128),
             opened=_index_of(written),
             facts=_bounded_facts(call.notes.audit),
+            inference=call.notes.inference,
         )
         try:
             self._append(record)

@@ -16,6 +16,7 @@ from bastide.cli import (
     officer,
     policies,
     quickstart,
+    receipt,
     region,
     tour,
     transfer,
@@ -46,6 +47,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(transfer.app, name="transfer")
+app.add_typer(receipt.app, name="receipt")
 
 
 def main() -> None:

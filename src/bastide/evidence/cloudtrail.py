@@ -51,6 +51,8 @@ class Event:
 
     call: Record
     end: Record | None = None
+    index: int = -1
+    receipt: str = ""
 
     @property
     def name(self) -> str:
@@ -125,8 +127,11 @@ class Event:
         code = call.code or (self.end.code if self.end is not None else "")
         if code:
             document["errorCode"] = code
-        if self.end is not None and self.end.facts:
-            document["additionalEventData"] = dict(self.end.facts)
+        more: dict[str, Any] = dict(self.end.facts) if self.end is not None else {}
+        if self.receipt:
+            more["receipt"] = self.receipt
+        if more:
+            document["additionalEventData"] = more
         return document
 
 
@@ -134,6 +139,11 @@ def is_management(operation: str) -> bool:
     """LookupEvents gives management events; data events go to trails only.
     https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""
     return operation not in _DATA
+
+
+def has_receipt(operation: str) -> bool:
+    """Whether it is an inference's operation."""
+    return operation.startswith(("bedrock-runtime.", "sagemaker-runtime."))
 
 
 def _resource(named: dict[str, str], account: str) -> dict[str, str]:

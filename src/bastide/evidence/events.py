@@ -7,7 +7,7 @@ a bounded number of records, with fewer events and a token, as CloudTrail does.
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 
 from bastide.audit import records
 from bastide.audit.model import Kind, decode
+from bastide.audit.proofs import Proofs
 from bastide.audit.records import Span
 from bastide.db import Database
-from bastide.evidence.cloudtrail import Event, is_management
+from bastide.evidence.cloudtrail import Event, has_receipt, is_management
 from bastide.evidence.ports import Sealer
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
@@ -70,6 +71,7 @@ class Events:
     database: Database
     sealer: Sealer
     clock: Clock
+    proofs: Proofs
 
     @operation("LookupAttributes", "StartTime", "EndTime", "MaxResults", "NextToken")
     def lookup_events(self, call: Call, req: Params) -> Params:
@@ -79,11 +81,24 @@ class Events:
         wanted = _filter(req.get("LookupAttributes") or [])
         asked = _asked(req)
         span = self._span(call, req, asked)
-        events, after = self.database.read(lambda c: _look(c, span, wanted, limit))
+
+        def look(connection: Connection) -> tuple[list[Event], tuple[int, int] | None]:
+            found, after = _look(connection, span, wanted, limit)
+            if wanted.key != "EventId":
+                return found, after
+            return [self._with_receipt(connection, event) for event in found], after
+
+        events, after = self.database.read(look)
         answer: Params = {"Events": [event.answer(call.region) for event in events]}
         if after is not None:
             answer["NextToken"] = self._token(call, asked, span, after)
         return answer
+
+    def _with_receipt(self, connection: Connection, event: Event) -> Event:
+        """Of one event that was asked for by name: with the receipt of its inference, if it was
+        one and a checkpoint covers it already."""
+        receipt = self.proofs.signed_receipt(connection, event.index)
+        return event if receipt is None else replace(event, receipt=receipt.text())
 
     def _span(self, call: Call, req: Params, asked: str) -> Span:
         now = self.clock.now()
@@ -149,14 +164,14 @@ def _look(
     connection: Connection, span: Span, wanted: _Filter, limit: int
 ) -> tuple[list[Event], tuple[int, int] | None]:
     """Events, and where to go on, or None at the end."""
-    found: list[tuple[int, Event]] = []
+    found: list[Event] = []
     scanned = 0
     while scanned < SCANNED_MAX:
         page = records.newest_first(connection, span, _PAGE)
         for time_ms, index, body in page:
-            event = _event(body, wanted)
+            event = _event(index, body, wanted)
             if event is not None:
-                found.append((index, event))
+                found.append(event)
             if len(found) == limit:
                 return _ended(connection, found), (time_ms, index)
         if len(page) < _PAGE:
@@ -169,21 +184,27 @@ def _look(
     return _ended(connection, found), span.before
 
 
-def _event(body: bytes, wanted: _Filter) -> Event | None:
+def _event(index: int, body: bytes, wanted: _Filter) -> Event | None:
     if wanted.needle not in body:
         return None
     record = decode(body)
-    if record.kind not in (Kind.CALL, Kind.DENIED) or not is_management(record.operation):
+    if record.kind not in (Kind.CALL, Kind.DENIED) or not _is_shown(record.operation, wanted):
         return None
-    event = Event(record)
+    event = Event(record, index=index)
     return event if wanted.takes(event) else None
 
 
-def _ended(connection: Connection, found: list[tuple[int, Event]]) -> list[Event]:
+def _is_shown(operation: str, wanted: _Filter) -> bool:
+    """Management events, as CloudTrail has it; and by its id one that may have a receipt."""
+    return is_management(operation) or (wanted.key == "EventId" and has_receipt(operation))
+
+
+def _ended(connection: Connection, found: list[Event]) -> list[Event]:
     """The events with how they ended, where that is known."""
     if not found:
         return []
-    ends = records.closings(connection, [index for index, _ in found])
+    ends = records.ends(connection, [event.index for event in found])
     return [
-        Event(event.call, decode(ends[index]) if index in ends else None) for index, event in found
+        replace(event, end=decode(ends[event.index][1])) if event.index in ends else event
+        for event in found
     ]

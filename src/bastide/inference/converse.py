@@ -8,6 +8,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
 from bastide.inference.engines import Engines, Lease
 from bastide.inference.prompts import STOP_POINTER, Prompt, messages_of, prompt_of
@@ -16,6 +17,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
+from bastide.kernel.receipts import conversation
 from bastide.models.catalogue import Models
 from bastide.models.model import ModelCard
 
@@ -50,12 +52,14 @@ class Conversations:
     engines: Engines
     client: EngineClient
     clock: Clock
+    receipts: Receipts
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
         started = self.clock.monotonic_s()
         card = self._card(call, req)
         prompt = prompt_of(call.operation, req, card.context_tokens)
+        draft = self._draft(call, req, card)
         async with await self.engines.acquire(card, call.account) as lease:
             body = prompt.body(lease.endpoint, stream=False)
             found = await self.client.complete(lease.endpoint, body)
@@ -71,6 +75,9 @@ class Conversations:
             "metrics": {"latencyMs": self._since_ms(started)},
             **_echoed(req),
         }
+        draft.add(text.encode("utf-8", "surrogatepass"))
+        self._receipted(draft, end, started)
+        draft.promise()
         return answer
 
     @operation(*HONOURED, accepted=ACCEPTED)
@@ -86,15 +93,19 @@ class Conversations:
             stream = await self.client.stream(lease.endpoint, body)
             undo.pop_all()
 
+        draft = self._draft(call, req, card)
+        draft.promise()
+
         def last(end: End) -> Params:
             lease.confirm()
+            self._receipted(draft, end, started)
             return {
                 "usage": _usage(call, end),
                 "metrics": {"latencyMs": self._since_ms(started)},
                 **_echoed(req),
             }
 
-        return {"stream": Answer(stream, lease, _events(stream, prompt, card, last))}
+        return {"stream": Answer(stream, lease, _events(stream, prompt, card, (draft, last)))}
 
     @operation(*COUNTED, accepted=UNCOUNTED)
     async def count_tokens(self, call: Call, req: Params) -> Params:
@@ -116,6 +127,16 @@ class Conversations:
         if card.sha256:
             call.notes.audit["model_sha256"] = card.sha256
         return card
+
+    def _draft(self, call: Call, req: Params, card: ModelCard) -> Draft:
+        digest = f"sha256:{card.sha256}" if card.sha256 else NOT_OURS
+        cores = 0 if card.remote else self.engines.task.threads
+        model = Model(name=card.model_id, digest=digest, cores=cores)
+        return self.receipts.begin(call, model, conversation(req))
+
+    def _receipted(self, draft: Draft, end: End, started: float) -> None:
+        tokens = (end.usage.prompt_tokens, end.usage.completion_tokens)
+        draft.end(self.clock.monotonic_s() - started, tokens)
 
     def _since_ms(self, started: float) -> int:
         return int((self.clock.monotonic_s() - started) * 1000)
@@ -153,16 +174,20 @@ class Answer:
 
 
 async def _events(
-    stream: EngineStream, prompt: Prompt, card: ModelCard, last: Callable[[End], Params]
+    stream: EngineStream,
+    prompt: Prompt,
+    card: ModelCard,
+    ending: tuple[Draft, Callable[[End], Params]],
 ) -> AsyncGenerator[Params, None]:
     """AWS's order: start, deltas, block stop, message stop, metadata."""
-    reader, written = EndReader(), False
+    (draft, last), reader, written = ending, EndReader(), False
     yield {"messageStart": {"role": "assistant"}}
     async with aclosing(stream.chunks()) as chunks:
         async for chunk in chunks:
             for choice in chunk.choices:
                 if text := choice.delta.content:
                     written = True
+                    draft.add(text.encode("utf-8", "surrogatepass"))
                     yield {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}}
             reader.read(chunk)
     end = reader.end()

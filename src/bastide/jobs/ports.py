@@ -89,6 +89,10 @@ class Jobs(Protocol):
         """The unix sockets of a service's replicas that are READY now."""
         ...
 
+    def work(self, job_id: str) -> Path:
+        """The folder that a job's kind filled, if it did."""
+        ...
+
     def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
         """The jobs of a kind that run now, each with the folder that its kind filled."""
         ...

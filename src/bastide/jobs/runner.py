@@ -163,6 +163,9 @@ class Runner:
             if replica.status is ReplicaStatus.UP
         ]
 
+    def work(self, job_id: str) -> Path:
+        return self._folders.work(job_id)
+
     def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
         with self._lock:
             jobs = list(self._jobs.values())

@@ -46,6 +46,9 @@ class WalledJobs:
     def sockets(self, job_id: str) -> Sequence[Path]:
         return self.jobs.sockets(job_id)
 
+    def work(self, job_id: str) -> Path:
+        return self.jobs.work(job_id)
+
     def running(self, kind: str) -> Sequence[tuple[Job, Path]]:
         return self.jobs.running(kind)
 

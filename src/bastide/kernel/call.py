@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bastide.kernel.labels.label import Label
+from bastide.kernel.receipts import Inference
 from bastide.kernel.regions import Region
 
 
@@ -119,12 +120,15 @@ class BytesBody:
 @dataclass(slots=True)
 class Notes:
     """What a handler adds to the answer's headers and to the audit record, the status of an
-    answer where it is not the model's, and its label where it is not the session's."""
+    answer where it is not the model's, and its label where it is not the session's. `event_id`: of
+    the call's audit record, once it is open."""
 
     headers: dict[str, str] = field(default_factory=dict)
     audit: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     label: str = ""
+    event_id: str = ""
+    inference: Inference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

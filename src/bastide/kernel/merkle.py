@@ -75,21 +75,41 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     return tree.root()
 
 
-def inclusion_proof(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """PATH(index, hashes) of RFC 9162, 2.1.3.1: from the leaf's sibling up to the root's child."""
-    if not 0 <= index < len(hashes):
+def inclusion_proof(
+    hashes: Sequence[bytes], index: int, before: CompactRange | None = None
+) -> list[bytes]:
+    """PATH(index, tree) of RFC 9162, 2.1.3.1: from the leaf's sibling up to the root's child.
+
+    `before`: the leaves that come before `hashes`, and before `index`, of which their subtrees
+    are all that the proof needs.
+    """
+    before = before or CompactRange()
+    base, last = before.size, before.size + len(hashes)
+    if not base <= index < last:
         raise IndexError(index)
-    first, last = 0, len(hashes)
-    path: list[bytes] = []
+    first, path = 0, []
     while last - first > 1:
         middle = first + _split(last - first)
         if index < middle:
-            path.append(root_of(hashes[middle:last]))
+            path.append(root_of(hashes[middle - base : last - base]))
             last = middle
         else:
-            path.append(root_of(hashes[first:middle]))
+            path.append(_left(before, hashes, first, middle))
             first = middle
     return path[::-1]
+
+
+def _left(before: CompactRange, hashes: Sequence[bytes], first: int, middle: int) -> bytes:
+    """The root of the leaves from `first` to `middle`, of which `before` knows the beginning.
+    Its last subtrees are those that cover what it holds after `first`."""
+    base = before.size
+    if first >= base:
+        return root_of(hashes[first - base : middle - base])
+    known = min(base, middle) - first
+    roots = before.roots[first.bit_count() :][: known.bit_count()]
+    tree = CompactRange(known, roots)
+    tree.extend(hashes[: max(0, middle - base)])
+    return tree.root()
 
 
 def consistency_proof(hashes: Sequence[bytes], old_size: int) -> list[bytes]:

@@ -31,6 +31,9 @@ from bastide.operators.ports import (
 )
 from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
 from bastide.operators.transfer_routes import Transfers
+    ReceiptDesk,
+    Trail,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,6 +49,7 @@ class Operators:
     approvals: ApprovalRoutes
     policies: PolicyDesk
     transfers: Transfers
+    receipts: ReceiptDesk
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -78,6 +82,7 @@ class Operators:
         app.router.add_post("/policies/{agency}/test", self._test_policy)
         app.router.add_post("/policies/{agency}/why", self._why)
         self.transfers.add_to(app, self.executor)
+        app.router.add_get("/receipts/{id}", self._plain(self._receipt))
         return app
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
@@ -118,6 +123,9 @@ class Operators:
         await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
         found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
         return web.json_response(found)
+
+    def _receipt(self, request: web.Request) -> Any:
+        return {"receipt": self.receipts.receipt(request.match_info["id"]).text()}
 
     def _keys(self, request: web.Request) -> Any:
         return self.keys.rows(request.query.get("agency", ""))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from bastide.kernel.receipts import Receipt
 from bastide.keys.keyring import KeyState
 from bastide.policy.officers import NewOfficer
 
@@ -39,6 +40,10 @@ class ModelDesk(Protocol):
     def add(self, request: Mapping[str, Any]) -> Steps: ...
 
     def alias(self, alias: str, model: str) -> Row: ...
+
+
+class ReceiptDesk(Protocol):
+    def receipt(self, event_id: str) -> Receipt: ...
 
 
 class KeyDesk(Protocol):

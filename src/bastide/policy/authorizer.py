@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from bastide.kernel import arns
@@ -196,6 +197,17 @@ class PolicyAuthorizer:
         """What IAM alone says to a principal, with no condition keys but its own."""
         keys = actions.principal_context(principal)
         return self._standing(principal, keys).by_policies(action, resource)
+    def version(self, principal: Principal) -> str:
+        """Names the policies that are written for a principal now: another text, another name."""
+        account, issuer = principal.account, principal.issuer_arn
+        bound = self.stored.principals.boundary_of(account, issuer)
+        texts = [
+            *(text for _, text in self.stored.principals.policies_of(account, issuer)),
+            *([bound[1]] if bound else ()),
+            *(principal.session_policies or ()),
+        ]
+        digests = b"".join(sha256(text.encode()).digest() for text in texts)
+        return f"sha256:{sha256(digests).hexdigest()}"
 
     def _standing(
         self, principal: Principal, context: Context, version: str | None = None

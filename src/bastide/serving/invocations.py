@@ -4,19 +4,20 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bastide.audit.receipts import Draft, Model, Receipts
 from bastide.jobs.ports import Jobs
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
-from bastide.serving.kind import group_name
+from bastide.serving.kind import group_name, model_digest
 from bastide.serving.load import Load
 from bastide.serving.ports import MetricLog
 from bastide.serving.replicas import Answer, Asked, NotAnswered, NotReached, Replicas
@@ -48,6 +49,7 @@ class Invocations:
     replicas: Replicas
     metrics: MetricLog
     load: Load
+    receipts: Receipts
 
     @operation(*_MEMBERS)
     async def invoke_endpoint(self, call: Call, req: Params) -> Params:
@@ -71,6 +73,10 @@ class Invocations:
             self._measure(call, req, lane, started, status)
         if not 200 <= status < 300:
             raise _model_error(call, req, status, body)
+        draft = await self._draft(call, req, lane)
+        draft.add(body)
+        draft.end(self.clock.monotonic_s() - started)
+        draft.promise()
         return {"Body": bytes(body), **_named(answer.headers, lane)}
 
     @operation(*_MEMBERS)
@@ -86,12 +92,19 @@ class Invocations:
                 if not 200 <= status < 300:
                     said = await answer.head(4 * MESSAGE_CHARS_MAX)
                     raise _model_error(call, req, status, said)
+                draft = await self._draft(call, req, lane)
                 kept = held.pop_all()
         except NotAnswered as error:
             raise _no_answer(call, req, lane, error) from error
         finally:
             self._measure(call, req, lane, started, status)
-        return {"Body": Parts(answer, lane, kept), **_named(answer.headers, lane)}
+        draft.promise()
+
+        def ended() -> None:
+            draft.end(self.clock.monotonic_s() - started)
+
+        parts = Parts(answer, lane, kept, (draft, ended))
+        return {"Body": parts, **_named(answer.headers, lane)}
 
     async def _ask(self, held: ExitStack, asked: Asked, lane: Lane) -> Answer:
         """The least busy replica, held until the call is over. Another one is asked only where
@@ -133,6 +146,15 @@ class Invocations:
         raise ServiceError(
             "ValidationError", f"Variant {target} not found for endpoint {name}.", status=400
         )
+
+    async def _draft(self, call: Call, req: Params, lane: Lane) -> Draft:
+        endpoint = arns.regional(
+            call.region, "sagemaker", call.account, f"endpoint/{req['EndpointName'].lower()}"
+        )
+        if not lane.digest:
+            lane.digest = await asyncio.to_thread(model_digest, self.jobs.work(lane.job_id))
+        model = Model(name=f"{endpoint}#{lane.name}", digest=lane.digest, cores=lane.cpus)
+        return self.receipts.begin(call, model, bytes(req.get("Body") or b""))
 
     def _sockets(self, lane: Lane) -> list[Path]:
         sockets = list(self.jobs.sockets(lane.job_id))
@@ -197,8 +219,16 @@ class Parts:
     """The events of a streamed answer. At its end, or when it is closed before, the replica is
     free: also when nobody ever asked for the first event."""
 
-    def __init__(self, answer: Answer, lane: Lane, held: ExitStack) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        lane: Lane,
+        held: ExitStack,
+        receipt: tuple[Draft, Callable[[], None]],
+    ) -> None:
+        """`receipt`, and what to call when the last part is there."""
         self._lane = lane
+        self._draft, self._ended = receipt
         self._pieces: AsyncGenerator[bytes, None] = answer.pieces()
         self._held = held
 
@@ -210,12 +240,16 @@ class Parts:
             ending.callback(self._held.close)  # its end, a failure or a cancellation: all end it
             try:
                 piece = await self._pieces.__anext__()
+            except StopAsyncIteration:
+                self._ended()
+                raise
             except NotAnswered as error:
                 code = "ModelInvocationTimeExceeded" if error.timed_out else "StreamBroken"
                 raise ServiceError(
                     "ModelStreamError", _broke_off(self._lane), members={"ErrorCode": code}
                 ) from error
             ending.pop_all()
+        self._draft.add(piece)
         return {"PayloadPart": {"Bytes": piece}}
 
     async def aclose(self) -> None:

@@ -25,6 +25,7 @@ UNPACKED_MAX = 64 * 1024**3
 TAIL_CHARS = 600
 SUBMIT = "SAGEMAKER_SUBMIT_DIRECTORY"
 CODE = "/opt/ml/code"
+DIGEST = ".sha256"
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
 
 
@@ -55,7 +56,8 @@ class EndpointKind:
         container = _container(job)
         (home / "model").mkdir(parents=True)
         if container.get("ModelDataUrl"):
-            self._unpack(principal, container["ModelDataUrl"], home / "model")
+            digest = self._unpack(principal, container["ModelDataUrl"], home / "model")
+            home.with_suffix(DIGEST).write_text(digest)  # beside what the container may write to
         env = dict(container.get("Environment") or {})
         if env.get(SUBMIT, "").startswith("s3://"):
             self._unpack(principal, env[SUBMIT], home / "code")
@@ -86,7 +88,8 @@ class EndpointKind:
             port=PORT if runtime.python is None else None,
         )
 
-    def _unpack(self, principal: Principal, uri: str, target: Path) -> None:
+    def _unpack(self, principal: Principal, uri: str, target: Path) -> str:
+        """Answers the sha256 of what was unpacked."""
         match = _URI.fullmatch(uri)
         if match is None:
             raise JobFailed(f"{uri[:300]} is not an S3 URI.")
@@ -100,7 +103,7 @@ class EndpointKind:
         packed = target.with_suffix(".tar.gz")
         try:
             info, chunks = self.objects.open(principal, bucket, key)
-            _save(chunks, packed)
+            digest = _save(chunks, packed)
             with packed.open("rb") as file:
                 outputs.unpack(
                     file, target, size_max=UNPACKED_MAX, compressed_size=max(info.size, 1)
@@ -111,6 +114,7 @@ class EndpointKind:
             raise JobFailed(f"{uri[:300]}: {error}") from error
         finally:
             packed.unlink(missing_ok=True)
+        return digest
 
     def collect(self, job: Job, folder: Path) -> None:
         """An endpoint leaves nothing behind."""
@@ -156,7 +160,21 @@ def _container(job: Job) -> Mapping[str, Any]:
     return container
 
 
-def _save(chunks: Iterator[bytes], target: Path) -> None:
+def model_digest(folder: Path) -> str:
+    """What a job's replicas were started from. `folder`: as `prepare` filled it."""
+    found = {path.read_text() for path in folder.glob(f"*{DIGEST}")}
+    if not found:
+        return "absent: the container brings its own model"
+    if len(found) > 1:
+        return "absent: the model data changed while the replicas were started"
+    return f"sha256:{found.pop()}"
+
+
+def _save(chunks: Iterator[bytes], target: Path) -> str:
+    """Answers the sha256 of what was saved."""
+    digest = hashlib.sha256()
     with target.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()

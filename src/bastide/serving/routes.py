@@ -19,6 +19,8 @@ class Lane:
     name: str
     weight: float
     job_id: str
+    cpus: float = 0.0  # of each replica
+    digest: str = ""  # of the model data, once it was asked for
     credit: float = 0.0
 
 
@@ -71,5 +73,6 @@ def pick(lanes: Sequence[Lane]) -> Lane:
 
 def _route(endpoint: Endpoint) -> Route:
     live = endpoint.live if endpoint.status in SERVING else None
-    lanes = [Lane(each.name, each.weight, each.job_id) for each in live.variants] if live else []
+    variants = live.variants if live else ()
+    lanes = [Lane(each.name, each.weight, each.job_id, each.cpus) for each in variants]
     return Route(endpoint.status, tuple(lanes))

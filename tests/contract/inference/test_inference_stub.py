@@ -1,6 +1,7 @@
 """Converse on a scripted engine: every way in which an engine can answer, fail and vanish."""
 
 import asyncio
+import base64
 import json
 import ssl
 
@@ -26,6 +27,7 @@ from bastide.inference.engine_client import EngineClient
 from bastide.inference.model import RemoteEngine
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.receipts import commitment, conversation
 from bastide.wire import tls
 
 pytestmark = pytest.mark.asyncio
@@ -50,6 +52,18 @@ class Room:
         await self.engines.close()
 
 
+def check_receipt(asked, answer):
+    """Whole and streamed alike: the same texts give the same receipt."""
+    said = asked.notes.inference
+    salt = base64.b64decode(asked.notes.headers["x-bastide-receipt-salt"])
+    assert said.prompt == commitment(salt, conversation(REQ))
+    assert said.answer == commitment(salt, answer)
+    assert (said.model, said.input_tokens, said.output_tokens) == (STUB, 5, 3)
+    assert (said.label, said.policy) == ("U", "sha256:00")
+    assert said.model_digest.startswith("absent: ")
+    assert (said.energy_j, said.energy) == (None, said.model_digest), "another's engine"
+
+
 async def events_of(talk, req=REQ):
     answer = await talk.converse_stream(call("bedrock-runtime.ConverseStream"), req)
     return [event async for event in answer["stream"]]
@@ -65,10 +79,12 @@ async def test_converse(tmp_path):
         assert answer["stopReason"] == "end_turn"
         assert answer["usage"] == {"inputTokens": 5, "outputTokens": 3, "totalTokens": 8}
         assert answer["metrics"]["latencyMs"] >= 0
-        assert asked.notes.headers == {"x-bastide-model": STUB}
+        assert asked.notes.headers.pop("x-bastide-model") == STUB
+        assert asked.notes.headers.keys() == {"x-bastide-receipt", "x-bastide-receipt-salt"}
         assert asked.notes.audit == {"model": STUB, "input_tokens": "5", "output_tokens": "3"}
         assert stub.headers[0]["authorization"] == "bearer sesame"
         assert stub.seen[0]["model"] == "stub"
+        check_receipt(asked, b"one two")
         await talk.converse(call(), REQ)
         assert stub.connections == 1, "kept alive"
 
@@ -87,6 +103,7 @@ async def test_stream_in_the_order_of_aws(tmp_path):
         ]
         assert events[-1]["metadata"]["usage"]["totalTokens"] == 8
         assert asked.notes.audit["output_tokens"] == "3"
+        check_receipt(asked, b"one two")
         assert stub.seen[0]["stream_options"] == {"include_usage": True}
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.receipts_kit import RECEIPTS
 from tests.sagefakes import (
     IMAGE,
     ONE,
@@ -106,7 +107,7 @@ class World:
         )  # fmt: skip
         self.invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
-            metrics=MetricSink(database=database, clock=clock),
+            metrics=MetricSink(database=database, clock=clock), receipts=RECEIPTS,
         )  # fmt: skip
         self.kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,

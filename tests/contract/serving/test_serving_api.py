@@ -1,5 +1,7 @@
 """Models, endpoints and invocations: every state, over jobs that go where the test sends them."""
 
+import base64
+import hashlib
 import io
 import json
 import tarfile
@@ -18,10 +20,14 @@ from tests.sagefakes import (
 from bastide.jobs.model import Exit, Status
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.receipts import commitment
 from bastide.serving import records
 from bastide.serving.invocations import SIZE_MAX
+from bastide.serving.kind import model_digest
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
+
+STREAM = "InvokeEndpointWithResponseStream"
 
 
 def stream(world, body):
@@ -29,7 +35,7 @@ def stream(world, body):
 
     async def run():
         answer = await world.invocations.invoke_endpoint_with_response_stream(
-            call("sagemaker-runtime.InvokeEndpointWithResponseStream"),
+            call(f"sagemaker-runtime.{STREAM}"),
             {"EndpointName": "E", "Body": body},
         )
         return [part["PayloadPart"]["Bytes"] async for part in answer["Body"]]
@@ -301,6 +307,11 @@ def test_prepare(world, tmp_path):
     world.environments.runtime = FakeRuntime(python=None, rootfs=tmp_path, entrypoint=("/run.sh",))
     one, _ = world.kind.prepare(job, tmp_path)
     assert (one.argv, one.port, one.root) == (("/run.sh", "serve"), 8080, tmp_path)
+    packed = hashlib.sha256(tar(m=b"model")).hexdigest()
+    assert model_digest(tmp_path) == f"sha256:{packed}", "one for all replicas"
+    (tmp_path / "algo-2.sha256").write_text("another")
+    assert model_digest(tmp_path).startswith("absent: the model data changed")
+    assert model_digest(tmp_path / "none").startswith("absent: the container")
     world.permits.denied.add("s3:GetObject")
     with pytest.raises(JobFailed, match="s3:GetObject"):
         world.kind.prepare(job, tmp_path)
@@ -316,3 +327,31 @@ def test_probe_and_reason(world, echo, tmp_path):
     reason = world.kind.failure_reason(job, [Exit(replica=0, code=1, stderr_tail="boom")])
     assert "did not pass the ping health check" in reason
     assert "boom" in reason
+
+
+def test_an_answer_has_a_receipt_whole_or_streamed(in_service):
+    whole, parts = (call(f"sagemaker-runtime.{name}") for name in ("InvokeEndpoint", STREAM))
+    req = {"EndpointName": "E", "Body": b"x"}
+    in_service.loop.run(in_service.invocations.invoke_endpoint(whole, req))
+
+    async def streamed():
+        answer = await in_service.invocations.invoke_endpoint_with_response_stream(parts, req)
+        assert parts.notes.inference is None, "it is not whole yet"
+        return [part async for part in answer["Body"]]
+
+    in_service.loop.run(streamed())
+    for made in (whole, parts):
+        said = made.notes.inference
+        salt = base64.b64decode(made.notes.headers["x-bastide-receipt-salt"])
+        assert said.prompt == commitment(salt, b"x")
+        assert said.answer == commitment(salt, b"a:x")
+        assert said.model.endswith(":endpoint/e#AllTraffic")
+        assert said.energy.startswith("modelled: ")
+        assert said.model_digest == "absent: the container brings its own model"
+        assert (said.input_tokens, said.output_tokens) == (None, None)
+    refused = call("sagemaker-runtime.InvokeEndpoint")
+    with pytest.raises(ServiceError):
+        in_service.loop.run(
+            in_service.invocations.invoke_endpoint(refused, {**req, "Body": b"500"})
+        )
+    assert (refused.notes.inference, refused.notes.headers) == (None, {})

@@ -6,13 +6,13 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parents[3] / "src"
 ALLOWED = ("bastide", "bastide.evidence", "bastide.evidence.stored", "bastide.evidence.verify",
-           "bastide.evidence.show", "bastide.kernel", "bastide.kernel.merkle",
-           "bastide.kernel.notes")  # fmt: skip
+           "bastide.evidence.show", "bastide.evidence.receipts", "bastide.kernel",
+           "bastide.kernel.merkle", "bastide.kernel.notes", "bastide.kernel.receipts")  # fmt: skip
 
 
 def test_the_verifier_imports_only_the_kernel():
     program = (
-        "import sys, bastide.evidence.verify, bastide.evidence.show\n"
+        "import sys, bastide.evidence.verify, bastide.evidence.show, bastide.evidence.receipts\n"
         "print(*(n for n in sys.modules if n.partition('.')[0] in "
         "('bastide', 'sqlalchemy', 'psycopg', 'msgspec', 'botocore')))"
     )

@@ -53,6 +53,20 @@ def test_the_known_vectors_of_certificate_transparency():
 
 
 @pytest.mark.parametrize("size", range(1, SIZE_MAX + 1))
+def test_inclusion_from_what_is_left_of_the_leaves_before(size):
+    hashes = LEAVES[:size]
+    for base in range(size):
+        before = CompactRange()
+        before.extend(hashes[:base])
+        for index in range(base, size):
+            path = inclusion_proof(hashes[base:], index, before)
+            assert path == inclusion_proof(hashes, index), (base, index)
+        for index in (base - 1, size):
+            with pytest.raises(IndexError):
+                inclusion_proof(hashes[base:], index, before)
+
+
+@pytest.mark.parametrize("size", range(1, SIZE_MAX + 1))
 def test_inclusion_of_every_leaf_and_of_no_other(size):
     hashes = LEAVES[:size]
     root = root_of(hashes)

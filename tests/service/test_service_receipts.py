@@ -1,0 +1,82 @@
+"""Receipts as a user gets them: an id and a salt in the answer's headers, a file, a verdict."""
+
+import json
+
+import pytest
+
+SMOL = "bastide.smollm2-135m-instruct-v1:0"
+ASKED = {
+    "messages": [{"role": "user", "content": [{"text": "Say yes."}]}],
+    "system": [{"text": "Be short."}],
+}
+
+
+@pytest.fixture
+def runtime(trained_region):
+    return trained_region.client("bedrock-runtime", "receipts", read_timeout=120)
+
+
+def headers_of(answer):
+    return answer["ResponseMetadata"]["HTTPHeaders"]
+
+
+def verdict(region, tmp_path, answer, text, check=True):
+    """What `bastide receipt verify` says, with the public key alone."""
+    headers, receipt = headers_of(answer), tmp_path / "receipt.json"
+    (tmp_path / "asked.json").write_text(json.dumps(ASKED))
+    (tmp_path / "answer.txt").write_text(text)
+    region.cli("receipt", "get", headers["x-bastide-receipt"], "--out", str(receipt))
+    done = region.cli(
+        "receipt", "verify", str(receipt), "--key", str(region.folder / "audit" / "audit.pub"),
+        "--salt", headers["x-bastide-receipt-salt"], "--prompt", str(tmp_path / "asked.json"),
+        "--answer", str(tmp_path / "answer.txt"), "--json", check=check,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_a_receipt_of_converse(trained_region, runtime, tmp_path):
+    answer = runtime.converse(modelId=SMOL, inferenceConfig={"maxTokens": 4}, **ASKED)
+    text = answer["output"]["message"]["content"][0]["text"]
+    found = verdict(trained_region, tmp_path, answer, text)
+    assert (found["ok"], found["opened"]) == (True, ["prompt", "answer"])
+    said = found["receipt"]
+    assert said["agency"] == trained_region.account("receipts")["account_id"]
+    assert (said["model"], len(said["model_digest"])) == (SMOL, len("sha256:") + 64)
+    assert said["input_tokens"] == answer["usage"]["inputTokens"]
+    assert said["output_tokens"] == answer["usage"]["outputTokens"]
+    assert said["energy_j"] > 0
+    assert said["energy"].startswith("modelled: ")
+    assert said["policy"].startswith("sha256:")
+    assert not verdict(trained_region, tmp_path, answer, text + "!", check=False)["ok"]
+
+
+def test_a_receipt_of_a_stream(trained_region, runtime, tmp_path):
+    answer = runtime.converse_stream(modelId=SMOL, inferenceConfig={"maxTokens": 4}, **ASKED)
+    deltas = [event["contentBlockDelta"] for event in answer["stream"]
+              if "contentBlockDelta" in event]  # fmt: skip
+    text = "".join(each["delta"]["text"] for each in deltas)
+    found = verdict(trained_region, tmp_path, answer, text)
+    assert (found["ok"], found["opened"]) == (True, ["prompt", "answer"])
+
+
+def test_its_owner_and_nobody_else_looks_it_up(trained_region, runtime, tmp_path):
+    answer = runtime.converse(modelId=SMOL, inferenceConfig={"maxTokens": 1}, **ASKED)
+    event_id = headers_of(answer)["x-bastide-receipt"]
+    wanted = [{"AttributeKey": "EventId", "AttributeValue": event_id}]
+    text = trained_region.cli("receipt", "get", event_id).stdout  # also signs a checkpoint
+
+    def looked(agency):
+        client = trained_region.client("cloudtrail", agency)
+        return client.lookup_events(LookupAttributes=wanted)["Events"]
+
+    (event,) = looked("receipts")
+    assert json.loads(event["CloudTrailEvent"])["additionalEventData"]["receipt"] == text
+    assert looked("another") == []
+
+
+def test_a_refused_call_has_none(trained_region, runtime):
+    with pytest.raises(runtime.exceptions.ValidationException) as refused:
+        runtime.converse(modelId=SMOL, messages=[{"role": "assistant", "content": [{"text": "a"}]}])
+    assert "x-bastide-receipt" not in headers_of(refused.value.response)
+    done = trained_region.cli("receipt", "get", "no-such-id", check=False)
+    assert (done.returncode, "no such receipt" in done.stderr) == (1, True)

@@ -1,0 +1,144 @@
+"""A receipt holds as it is given, and in no other form, with the public key alone."""
+
+import base64
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from tests.receipts_kit import ACCOUNT, ANSWER, ASKED, Ledger, call
+
+from bastide.audit.signing import load_signer
+from bastide.db import Database
+from bastide.evidence.receipts import Opening, verify_receipt
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.notes import BadNote
+from bastide.kernel.receipts import SALT_HEADER, BadReceipt, parse
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/region.db")
+    database.start(create=True)
+    made = Ledger(database, tmp_path, checkpoint_leaves=7)
+    yield made
+    made.log.close()
+    database.close()
+
+
+@pytest.fixture
+def made(ledger):
+    """An inference among others; checkpoints lie before and after it."""
+    for _ in range(10):
+        ledger.infer()
+    found = ledger.infer()
+    for _ in range(10):
+        ledger.infer()
+    return found
+
+
+@pytest.fixture
+def text(ledger, made):
+    return ledger.proofs.receipt(made.notes.event_id).text()
+
+
+def test_it_says_what_was_inferred(ledger, made, text):
+    found = verify_receipt(text.encode(), ledger.key)
+    assert found.faults == []
+    assert found.said["agency"] == ACCOUNT
+    assert found.said["id"] == made.notes.event_id
+    assert found.said["model_digest"] == "sha256:" + "5a" * 32
+    assert (found.said["input_tokens"], found.said["output_tokens"]) == (3, 2)
+    assert (found.said["energy_j"], found.said["energy"][:8]) == (30.0, "modelled")
+    assert found.said["guardrail"].startswith("absent: ")
+    assert found.origin == "bastide/test"
+    assert "record" in found.text()
+    assert "2 cores x 10 W" in found.text()
+
+
+def test_neither_salt_nor_texts_are_in_it(made, text):
+    assert made.notes.headers[SALT_HEADER] not in text
+    assert base64.b64decode(made.notes.headers[SALT_HEADER]).hex() not in text
+    assert ANSWER.decode() not in text
+
+
+def test_the_salt_opens_it(ledger, made, text):
+    salt = base64.b64decode(made.notes.headers[SALT_HEADER])
+    prompt = json.dumps({**ASKED, "inferenceConfig": {}}, indent=4).encode()
+
+    def opened(**kept):
+        return verify_receipt(text.encode(), ledger.key, Opening(**{"salt": salt, **kept}))
+
+    assert opened(prompt=prompt, answer=ANSWER).opened == ["prompt", "answer"]
+    assert opened(prompt=prompt.replace(b"hi", b"ho")).faults
+    assert opened(answer=ANSWER + b".").faults
+    assert opened(answer=ANSWER, salt=bytes(16)).faults
+    assert opened(prompt=b"[]").faults
+    assert opened(prompt=b"{").faults
+
+
+def test_every_mutated_byte_is_found(ledger, text):
+    content, chance = text.encode(), random.Random(11)
+    for at in range(len(content)):
+        for value in {content[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0x20}:
+            if value != content[at]:
+                bad = content[:at] + bytes([value]) + content[at + 1 :]
+                assert not verify_receipt(bad, ledger.key).ok, (at, value)
+        assert not verify_receipt(content[:at] + content[at + 1 :], ledger.key).ok, at
+        assert not verify_receipt(content[:at] + b" " + content[at:], ledger.key).ok, at
+
+
+@pytest.mark.parametrize("bad", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b"1" * 9_999])
+def test_what_is_no_receipt(ledger, bad):
+    assert verify_receipt(bad, ledger.key).faults
+
+
+def test_another_regions_key_opens_nothing(ledger, text, tmp_path):
+    other = load_signer(tmp_path / "other", "bastide/test").verifier.text()
+    assert not verify_receipt(text.encode(), other).ok
+    with pytest.raises(BadNote):
+        verify_receipt(text.encode(), "rubbish")
+
+
+def test_true_records_of_two_calls_are_no_receipt(ledger, made, text):
+    after = [ledger.infer() for _ in range(3)]
+    found = [ledger.proofs.receipt(one.notes.event_id) for one in after]
+    pair = [one for one in found if one.checkpoint == found[-1].checkpoint][-2:]
+    assert len(pair) == 2
+    mixed = replace(pair[1], call=pair[0].call)
+    assert "not a call" in verify_receipt(mixed.text().encode(), ledger.key).faults[0]
+    mine = ledger.proofs.receipt(made.notes.event_id)
+    swapped = replace(mine, call=mine.end, end=mine.call)
+    assert not verify_receipt(swapped.text().encode(), ledger.key).ok
+
+
+def test_only_inferences_that_succeeded_have_one(ledger):
+    plain, failed, unended = call("s3.PutObject"), call(), call()
+    ledger.trail.opened(plain, {}).result(30)
+    ledger.trail.closed(plain, 200, "")
+    ledger.trail.opened(failed, {}).result(30)
+    ledger.trail.closed(failed, 500, "InternalFailure")
+    ledger.trail.opened(unended, {}).result(30)
+    ledger.settle()
+    for one in (plain, failed, unended):
+        with pytest.raises(ServiceError, match="no such receipt"):
+            ledger.proofs.receipt(one.notes.event_id)
+    with pytest.raises(ServiceError, match="No call nobody"):
+        ledger.proofs.receipt("nobody")
+
+
+def test_one_that_a_failure_followed_does_not_verify(ledger):
+    """The answer was whole, and then its client was gone: the end says so."""
+    broken = ledger.infer(status=500)
+    text = ledger.proofs.receipt(broken.notes.event_id).text()
+    assert "succeeded" in verify_receipt(text.encode(), ledger.key).faults[0]
+
+
+def test_the_very_first_and_the_newest(ledger):
+    first = ledger.infer()
+    for made in (first, ledger.infer()):
+        text = ledger.proofs.receipt(made.notes.event_id).text()
+        assert verify_receipt(text.encode(), ledger.key).ok
+        assert parse(text).text() == text
+    with pytest.raises(BadReceipt):
+        parse(text + "\n")
