@@ -1,9 +1,10 @@
 """Venvs of real clients, each from its own lock file, kept in the cache between runs."""
 
+import subprocess
 from pathlib import Path
 
 from bastide.cli import venvs
-from tests.live import ROOT, cache_home
+from tests.live import ROOT, LiveRegion, cache_home
 
 LOCKS = {
     "awscli": ROOT / "requirements" / "awscli.txt",
@@ -15,3 +16,13 @@ LOCKS = {
 def client_python(name: str) -> Path:
     """The interpreter of the venv of client `name`; made when its lock file has changed."""
     return venvs.python_of(cache_home() / "clients" / name, LOCKS[name])
+
+
+def aws(region: LiveRegion, *words: str, agency: str = "demo", check: bool = True) -> str:
+    """What `aws …` prints, with nothing set but what `bastide client-env` says."""
+    command = [str(client_python("awscli").parent / "aws"), *words]
+    env = {**region.agency(agency), "PATH": "/usr/bin:/bin", "HOME": str(region.home)}
+    env.pop("AWS_BEARER_TOKEN_BEDROCK")
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout + ("" if check else done.stderr)

@@ -6,21 +6,11 @@ import shlex
 import subprocess
 
 import pytest
-from tests.clients import client_python
+from tests.clients import aws, client_python
 from tests.live import ROOT
 
 CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 LANGCHAIN_FLOOR = 17  # of the standard suite, what needs neither tools nor structured output
-
-
-def aws(region, *words: str) -> str:
-    """What `aws …` prints, with nothing set but what `bastide client-env` says."""
-    command = [str(client_python("awscli").parent / "aws"), *words]
-    env = {**region.agency("demo"), "PATH": "/usr/bin:/bin", "HOME": str(region.home)}
-    env.pop("AWS_BEARER_TOKEN_BEDROCK")
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_aws_cli_stores_lists_and_reads(region, tmp_path):

@@ -8,9 +8,7 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity, TagsOf
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
-from bastide.audit.proofs import Proofs
 from bastide.audit.receipts import Receipts
-from bastide.evidence.events import Events
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
 from bastide.logs.lookup import group_tags
@@ -92,14 +90,6 @@ def open_machine_learning(
                 LogEvents(database=database, clock=clock),
             ],
             "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
-            "cloudtrail": [
-                Events(
-                    database=database,
-                    sealer=core.keyring,
-                    clock=clock,
-                    proofs=Proofs(database=database, log=core.log),
-                )
-            ],
         },
     )
 

@@ -18,12 +18,12 @@ from bastide.app.approvals import open_approvals
 from bastide.app.apart import own_uid
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
+from bastide.app.evidence import open_evidence
 from bastide.app.identity import open_identity
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import Joined, open_transfer
 from bastide.app.workshop import open_workshop
-from bastide.audit.proofs import Proofs
 from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
@@ -91,6 +91,7 @@ class RegionProcess:
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.bedrock = open_bedrock(core, self.workshop, receipts)
+        self.evidence = open_evidence(core, self.identity, store)
         resources.catalogue = self.bedrock.models
         resources.tagged |= tag_sources(core, store)
         joined = Joined(
@@ -131,7 +132,7 @@ class RegionProcess:
             upload_threads=self.upload_threads,
         )
         gateway = Gateway(stages)
-        parts = (self.identity, store, self.learning, self.bedrock)
+        parts = (self.identity, store, self.learning, self.bedrock, self.evidence)
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
                 for handler in made:
@@ -192,6 +193,7 @@ class RegionProcess:
         self.workshop.runner.start()
         self.learning.settler.start()
         self.learning.checkpoints.start()
+        self.evidence.delivery.start()
         certificates = self.certificates
         server = make_server(
             self.gateway,
@@ -236,6 +238,8 @@ class RegionProcess:
             ),
             transfers=Transfers(desk=self.transfers, trail=self.core.trail),
             receipts=Proofs(database=self.core.database, log=self.core.log),
+            receipts=self.evidence.proofs,
+            deliver=self.evidence.deliver,
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),
@@ -256,6 +260,7 @@ class RegionProcess:
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
+        self.evidence.delivery.close()
         self.learning.settler.close()
         self.learning.checkpoints.close()
         self.workshop.runner.close()

@@ -124,6 +124,19 @@ def leaves_from(connection: Connection, first: int, limit: int) -> list[tuple[in
     return [(row[0], bytes(row[1]), bytes(row[2])) for row in connection.execute(query)]
 
 
+def account_from(
+    connection: Connection, account: str, first: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """(index, body) of an account's records in order, starting at `first`."""
+    query = (
+        select(leaves.c.index, leaves.c.body)
+        .where(leaves.c.index >= first, leaves.c.account == account)
+        .order_by(leaves.c.index)
+        .limit(limit)
+    )
+    return [(row[0], bytes(row[1])) for row in connection.execute(query)]
+
+
 def newest_first(connection: Connection, span: Span, limit: int) -> list[tuple[int, int, bytes]]:
     """(time_ms, index, body) of an account's records in a span of time."""
     time, index = leaves.c.time_ms, leaves.c.index

@@ -95,7 +95,7 @@ MEMBERS: Mapping[str, Mapping[str, str]] = {
     "logs": _LOGS,
     "cloudwatch": {"Namespace": "", "MetricName": "", "ResourceARN": ""},
     "kms": {"KeyId": "AWS::KMS::Key", "AliasName": "AWS::KMS::Alias"},
-    "cloudtrail": {},
+    "cloudtrail": {"Name": "AWS::CloudTrail::Trail", "S3BucketName": "AWS::S3::Bucket"},
     "bedrock": _AGENTIC,
     "bedrock-runtime": _AGENTIC,
     "bedrock-agent": _AGENTIC,

@@ -1,8 +1,14 @@
-"""The region's audit key: made on first start, readable by its owner only."""
+"""The region's audit keys: made on first start, readable by their owner only. Ed25519 signs the
+log's checkpoints; RSA signs CloudTrail's digests, because that is what AWS's client checks."""
 
+import hashlib
 import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bastide.db import durable
@@ -10,6 +16,9 @@ from bastide.kernel.notes import Signer
 
 PRIVATE = "audit.key"
 PUBLIC = "audit.pub"
+DIGESTS = "digests.key"
+DIGEST_KEY_BITS = 3072
+DIGEST_KEY_LIFE = timedelta(days=3650)
 _MAGIC = b"bastide-audit-ed25519-1\n"
 
 
@@ -30,10 +39,59 @@ def load_signer(folder: Path, origin: str) -> Signer:
     return signer
 
 
-def _read(path: Path) -> Ed25519PrivateKey:
+@dataclass(frozen=True, slots=True)
+class DigestSigner:
+    """Signs CloudTrail's digests: RSASSA-PKCS1-v1_5 with SHA-256."""
+
+    key: rsa.RSAPrivateKey
+    valid_from: datetime
+
+    @property
+    def valid_until(self) -> datetime:
+        return self.valid_from + DIGEST_KEY_LIFE
+
+    @property
+    def public(self) -> bytes:
+        """PKCS #1, DER."""
+        return self.key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.PKCS1
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """CloudTrail's name for a key, not what anybody's trust rests on."""
+        return hashlib.md5(self.public, usedforsecurity=False).hexdigest()
+
+    def sign(self, text: bytes) -> bytes:
+        return self.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+
+
+def load_digest_signer(folder: Path) -> DigestSigner:
+    """The signer whose key lies in `folder`; its file's time is when it was made."""
+    path = folder / DIGESTS
+    if not path.exists():
+        made = rsa.generate_private_key(65537, DIGEST_KEY_BITS)
+        pem = made.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        durable.create(path, pem)
+    key = serialization.load_pem_private_key(_private(path), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{path} is not an RSA key.")
+    made_at = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    return DigestSigner(key, made_at)
+
+
+def _private(path: Path) -> bytes:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise PermissionError(f"{path} may be read by others: chmod 600 {path}")
-    content = path.read_bytes()
+    return path.read_bytes()
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    content = _private(path)
     try:
         raw = bytes.fromhex(content.removeprefix(_MAGIC).decode("ascii"))
         if not content.startswith(_MAGIC) or len(raw) != 32:

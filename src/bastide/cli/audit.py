@@ -1,4 +1,5 @@
-"""`bastide audit verify|show`: offline; they read the stored log and the public key, no more."""
+"""`bastide audit verify|show`: offline; they read the stored log and the public key, no more.
+`bastide audit deliver` asks a running region."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,13 +8,14 @@ import typer
 
 from bastide.cli import show as screen
 from bastide.cli.control import CommandFailed
-from bastide.cli.options import JsonOption, RegionOption, site_and_region
+from bastide.cli.options import JsonOption, RegionOption, control, site_and_region
 from bastide.evidence import show as evidence_show
 from bastide.evidence import verify as evidence_verify
 from bastide.evidence.stored import Unreadable
 from bastide.kernel.notes import BadNote
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
+DELIVERED = ("account", "trail", "bucket", "error", "digest")
 COLUMNS = ("index", "at", "operation", "who", "answer", "resources")
 LogOption = Annotated[
     str | None, typer.Option("--log", help="Another log: an SQLite file, or a PostgreSQL URL.")
@@ -83,6 +85,17 @@ def show(
         screen.as_json(found)
         return
     screen.table(_told(found), COLUMNS, "No record yet.")
+
+
+@app.command()
+def deliver(
+    account: Annotated[str, typer.Option(help="Only this account's trails.")] = "",
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Deliver now what CloudTrail's trails would within the hour, with digests up to now."""
+    found = control(region).post("/trails-deliver", {"account": account})
+    screen.rows(found, DELIVERED, "No trail logs.", json_=json_)
 
 
 def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

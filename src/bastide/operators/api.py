@@ -40,7 +40,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operators:
-    """`status` answers what `bastide status` prints; `stop` begins the end of the region."""
+    """`status` answers what `bastide status` prints; `deliver`, what `audit deliver` does; `stop`
+    begins the end of the region."""
 
     agencies: AgencyDesk
     keys: KeyDesk
@@ -50,6 +51,7 @@ class Operators:
     policies: PolicyDesk
     transfers: Transfers
     receipts: ReceiptDesk
+    deliver: Callable[[str], Sequence[Mapping[str, Any]]]
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -82,6 +84,7 @@ class Operators:
         app.router.add_post("/policies/{agency}/test", self._test_policy)
         app.router.add_post("/policies/{agency}/why", self._why)
         self.transfers.add_to(app, self.executor)
+        app.router.add_post("/trails-deliver", self._deliver)
         app.router.add_get("/receipts/{id}", self._plain(self._receipt))
         return app
 
@@ -123,6 +126,11 @@ class Operators:
         await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
         found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
         return web.json_response(found)
+
+    async def _deliver(self, request: web.Request) -> web.StreamResponse:
+        account = str((await _fields(request, "account"))["account"])
+        await self._audited("DeliverTrails", {"account": account})
+        return web.json_response(await self._off_loop(lambda: self.deliver(account)))
 
     def _receipt(self, request: web.Request) -> Any:
         return {"receipt": self.receipts.receipt(request.match_info["id"]).text()}

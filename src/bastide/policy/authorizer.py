@@ -197,6 +197,24 @@ class PolicyAuthorizer:
         """What IAM alone says to a principal, with no condition keys but its own."""
         keys = actions.principal_context(principal)
         return self._standing(principal, keys).by_policies(action, resource)
+    def permits_service(
+        self,
+        service: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str],
+    ) -> bool:
+        """Whether the policy of a bucket of its account lets a service, whose name its principal
+        carries, do one thing."""
+        text = self.stored.resources.bucket_policy(service, bucket_of(resource))
+        if not text:
+            return False
+        policy = ("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))
+        keys = {name.lower(): value for name, value in context.items()}
+        caller = Caller(account=service.account, service=service.name)
+        request = Request(action.lower(), resource, keys, caller)
+        return decide(request, Policies(identity=(), resource=(policy,))).allowed
+
     def version(self, principal: Principal) -> str:
         """Names the policies that are written for a principal now: another text, another name."""
         account, issuer = principal.account, principal.issuer_arn

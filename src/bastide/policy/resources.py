@@ -18,6 +18,9 @@ Params = Mapping[str, Any]
 Found = list[str]
 _EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _VERBS = ("Create", "Describe", "Delete", "Update", "Stop", "Start", "List", "Get", "Put")
+_ABOUT_TRAILS = frozenset(
+    {"CreateTrail", "GetTrail", "GetTrailStatus", "StartLogging", "StopLogging", "DeleteTrail"}
+)
 EACH = "each"  # asked by the handler, for each of many keys
 
 
@@ -36,6 +39,8 @@ def word_for(service: str, name: str) -> str:
         return "object" if "Object" in name else "bucket"
     if service in ("sagemaker", "iam", "logs"):
         return service
+    if service == "cloudtrail" and name in _ABOUT_TRAILS:
+        return "trail"
     return "*"
 
 
@@ -55,6 +60,13 @@ def _object(call: Call, params: Params) -> Found:
 def _source(call: Call, params: Params) -> Found:
     bucket, key, _ = names.copy_source(_text(params, "CopySource"))
     return [arns.s3(call.region, bucket or "*", key)]
+
+
+def _trail(call: Call, params: Params) -> Found:
+    name = _text(params, "Name") or "*"
+    if name.startswith("arn:"):
+        return [name]
+    return [arns.regional(call.region, "cloudtrail", call.account, f"trail/{name}")]
 
 
 def _model(call: Call, params: Params, stored: Stored) -> Found:
@@ -170,6 +182,7 @@ def _iam_arn(call: Call, stored: Stored, kind: str, name: str, params: Params) -
 
 _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "bucket": _bucket,
+    "trail": _trail,
     "object": _object,
     EACH: lambda call, params: [],
     "source": _source,

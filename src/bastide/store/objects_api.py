@@ -51,9 +51,10 @@ class ObjectSpace:
         key: str,
         chunks: Iterable[bytes],
         content_type: str = "binary/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> ObjectInfo:
         where = self._bucket(who, bucket)
-        facts = Facts(headers={"ContentType": content_type})
+        facts = Facts(headers={"ContentType": content_type}, metadata=metadata or {})
         new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
         return _info(self.shelf.put(new, Pieces(chunks)))
 
@@ -70,6 +71,9 @@ class ObjectSpace:
             if len(page) < PAGE_SIZE:
                 return
             after = page[-1].key
+
+    def has_bucket(self, who: Principal, bucket: str) -> bool:
+        return self._find(who, bucket) is not None
 
     def bucket_policy(self, who: Principal, bucket: str) -> str | None:
         """The policy document of a bucket, for the authorizer; None if there is none."""

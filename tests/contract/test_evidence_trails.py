@@ -1,0 +1,212 @@
+"""Delivery under a clock of the test's own: hours, crashes, calls that go on, whose events."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+from tests.labels_kit import CEILING
+from tests.receipts_kit import ACCOUNT, REGION, Ledger, call
+
+from bastide.audit.signing import load_digest_signer
+from bastide.evidence import records
+from bastide.evidence.delivery import Delivery
+from bastide.evidence.trails import Trails
+from bastide.kernel.errors import ServiceError, Unavailable
+
+OTHER = "210987654321"
+REQ = {"Name": "evidence", "S3BucketName": "b", "EnableLogFileValidation": True}
+
+
+class FakeBucket:
+    """One bucket; `fails` is what the next put raises, after it is there."""
+
+    def __init__(self):
+        self.held, self.fails, self.open = {}, None, True
+
+    def has_bucket(self, who, bucket):
+        return (who.account, bucket) == (ACCOUNT, "b")
+
+    def put(self, who, bucket, key, chunks, content_type="", metadata=None):
+        assert (who.account, bucket, content_type) == (ACCOUNT, "b", "application/json")
+        assert who.session == CEILING, "it tells of every label"
+        self.held[key] = b"".join(chunks), metadata
+        if self.fails is not None:
+            raise self.fails
+
+    def permits_service(self, service, action, resource, context):
+        assert (service.account, service.name) == (ACCOUNT, "cloudtrail.amazonaws.com")
+        return self.open
+
+    def documents(self, kind):
+        return [
+            json.loads(gzip.decompress(body))
+            for key, (body, _) in sorted(self.held.items())
+            if f"/{kind}/" in key
+        ]
+
+    def names(self):
+        return [each["eventName"] for found in self.documents("CloudTrail")
+                for each in found["Records"]]  # fmt: skip
+
+
+class World(Ledger):
+    def __init__(self, database, folder, signer):
+        super().__init__(database, folder)
+        self.bucket = FakeBucket()
+        self.delivery = Delivery(
+            region=REGION, database=database, clock=self.clock, objects=self.bucket,
+            permits=self.bucket, ceiling=CEILING, signer=signer,
+        )  # fmt: skip
+        self.trails = Trails(
+            database=database, log=self.log, clock=self.clock, delivery=self.delivery
+        )
+
+    def ask(self, name, account=ACCOUNT, **req):
+        operation = getattr(self.trails, name)
+        return operation(call(f"cloudtrail.{name}", account), {"Name": "evidence", **req})
+
+    def begin(self):
+        self.ask("create_trail", **REQ)
+        self.ask("start_logging")
+
+    def did(self, operation, account=ACCOUNT, ends=True):
+        """A call, and its end."""
+        self.clock.advance(1)
+        made = replace(call(f"iam.{operation}", account), request_id=f"{operation}{ends}")
+        self.trail.opened(made, {}).result(30)
+        if ends:
+            self.trail.closed(made, 200, "")
+        self.settle()
+        return made
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory):
+    """Its key takes a second to make."""
+    return load_digest_signer(tmp_path_factory.mktemp("digests"))
+
+
+@pytest.fixture
+def world(database, tmp_path, signer):
+    made = World(database, tmp_path, signer)
+    yield made
+    made.log.close()
+
+
+def test_a_digest_for_each_hour_that_names_the_one_before(world):
+    world.begin()
+    world.did("CreateUser")
+    world.delivery.deliver()
+    assert world.bucket.documents("CloudTrail-Digest") == [], "the hour is not over"
+    for _ in range(2):
+        world.clock.advance(3600)
+        world.delivery.deliver()
+    first, second = world.bucket.documents("CloudTrail-Digest")
+    assert first["digestStartTime"] == "2026-01-01T00:00:00Z"
+    assert first["digestEndTime"] == second["digestStartTime"] == "2026-01-01T01:00:00Z"
+    assert (len(first["logFiles"]), second["logFiles"]) == (1, [])
+    assert first["previousDigestS3Object"] is None
+    assert second["previousDigestS3Object"] == first["digestS3Object"]
+    signed = world.bucket.held[first["digestS3Object"]][1]["signature"]
+    assert second["previousDigestSignature"] == signed
+    world.clock.advance(5 * 3600)
+    world.delivery.deliver()
+    assert world.bucket.documents("CloudTrail-Digest")[2]["digestEndTime"] == "2026-01-01T07:00:00Z"
+
+
+def test_only_the_accounts_own_events_and_none_of_data_from_the_start_on(world):
+    world.did("Before")
+    world.begin()
+    world.did("CreateUser")
+    world.did("Theirs", OTHER)
+    data = call("s3.PutObject")
+    world.trail.opened(data, {}).result(30)
+    world.trail.closed(data, 200, "")
+    world.settle()
+    world.delivery.deliver()
+    assert world.bucket.names() == ["CreateUser"]
+    world.ask("stop_logging")
+    world.did("After")
+    world.delivery.deliver()
+    world.ask("start_logging")
+    world.delivery.deliver()
+    assert world.bucket.names() == ["CreateUser"]
+
+
+def test_a_call_that_goes_on_is_waited_for_and_not_for_ever(world):
+    world.begin()
+    world.did("CreateUser")
+    long = world.did("CreateRole", ends=False)
+    world.did("DeleteUser")
+    world.delivery.deliver()
+    assert world.bucket.names() == ["CreateUser"]
+    world.trail.closed(long, 409, "EntityAlreadyExists")
+    world.settle()
+    world.delivery.deliver()
+    assert sorted(world.bucket.names()) == ["CreateRole", "CreateUser", "DeleteUser"]
+    told = {each["eventName"]: each.get("errorCode") for found in
+            world.bucket.documents("CloudTrail") for each in found["Records"]}  # fmt: skip
+    assert told["CreateRole"] == "EntityAlreadyExists"
+    world.did("GetUser", ends=False)
+    world.delivery.deliver()
+    assert "GetUser" not in world.bucket.names()
+    world.clock.advance(601)
+    world.delivery.deliver()
+    assert "GetUser" in world.bucket.names()
+
+
+def test_a_crash_between_the_put_and_the_note_doubles_nothing(world):
+    world.begin()
+    world.did("CreateUser")
+    for step in range(2):  # of the log file, of the digest
+        world.clock.advance(3600 if step else 0)
+        world.bucket.fails = Unavailable("the plug was pulled")
+        with pytest.raises(Unavailable):
+            world.delivery.deliver()
+        world.bucket.fails = None
+        world.did("DeleteUser")
+        world.delivery.deliver()
+    assert sorted(world.bucket.names()) == ["CreateUser", "DeleteUser", "DeleteUser"]
+    (digest,) = world.bucket.documents("CloudTrail-Digest")
+    named = [each["s3Object"] for each in digest["logFiles"]]
+    assert len(named) == len(set(named))
+
+
+def test_a_bucket_that_is_closed_gets_it_later(world):
+    world.begin()
+    world.did("CreateUser")
+    world.bucket.open = False
+    world.delivery.deliver()
+    assert world.ask("get_trail_status")["LatestDeliveryError"] == "AccessDenied"
+    assert world.bucket.held == {}
+    world.bucket.open = True
+    world.delivery.deliver()
+    assert world.bucket.names() == ["CreateUser"]
+    assert "LatestDeliveryError" not in world.ask("get_trail_status")
+
+
+def test_what_is_refused(world):
+    world.ask("create_trail", **REQ)
+    for code, req in (
+        ("TrailAlreadyExistsException", {}),
+        ("S3BucketDoesNotExistException", {"S3BucketName": "none"}),
+        ("InvalidTrailNameException", {"Name": "a/b"}),
+        ("InvalidS3PrefixException", {"S3KeyPrefix": "x/"}),
+        ("UnsupportedOperation", {"IsMultiRegionTrail": True}),
+    ):
+        with pytest.raises(ServiceError) as refused:
+            world.ask("create_trail", **{**REQ, **req})
+        assert refused.value.code == code
+    world.bucket.open = False
+    with pytest.raises(ServiceError, match="InsufficientS3BucketPolicy"):
+        world.ask("create_trail", **{**REQ, "Name": "another"})
+    world.bucket.open = True
+    for number in range(4):
+        world.ask("create_trail", **{**REQ, "Name": f"more-{number}"})
+    with pytest.raises(ServiceError, match="MaximumNumberOfTrails"):
+        world.ask("create_trail", **{**REQ, "Name": "too-many"})
+    with pytest.raises(ServiceError, match="TrailNotFound"):
+        world.ask("get_trail", OTHER)
+    world.ask("delete_trail")
+    assert world.database.read(lambda c: records.find(c, ACCOUNT, "evidence")) is None
