@@ -40,6 +40,7 @@ class Held:
     tagged: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → tags
 
     labels: dict[str, str] = field(default_factory=dict)  # ARN → marking
+    keys: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # KMS key id → policies
 
     def label(self, principal, resource, version):
         marking = self.labels.get(resource)
@@ -63,6 +64,15 @@ class Held:
 
     def bucket_policy(self, principal, bucket):
         return self.buckets.get(bucket)
+
+    def alias_target(self, principal, alias):
+        return None
+
+    def sealing_key(self, ciphertext):
+        return None
+
+    def key_policies(self, account, key_id, encryption):
+        return self.keys.get(key_id)
 
     def models(self, region, account, identifier):
         plain = arns.regional(region, "bedrock", "", f"foundation-model/{identifier}")

@@ -82,6 +82,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     plain_http: bool = False
     database: str = ""
     uid: Annotated[int, msgspec.Meta(ge=0)] = 0
+    key_database: str = ""
     scheme: str = "us"
     default_label: str = "U"
     ceiling: str = ""

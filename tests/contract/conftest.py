@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.postgres import PostgresServer
 
-from bastide.db import Database
+from bastide.db import Database, key_metadata
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def database(database_url: str) -> Iterator[Database]:
     """A started database that holds every table declared by the modules that the test imports."""
     database = Database(database_url)
+    database.start(create=True)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def key_database(database_url: str) -> Iterator[Database]:
+    """The same of what is kept apart from the data: keys."""
+    database = Database(database_url, key_metadata)
     database.start(create=True)
     yield database
     database.close()

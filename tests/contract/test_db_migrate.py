@@ -11,18 +11,18 @@ from alembic.migration import MigrationContext
 
 from bastide.db.autogenerate import generate, load_tables
 from bastide.db.engines import new_engine
-from bastide.db.migrate import SCRIPTS, migrate
-from bastide.db.schema import metadata
+from bastide.db.migrate import KEY_VERSIONS, SCRIPTS, migrate
+from bastide.db.schema import key_metadata, metadata
 
 VERSIONS = SCRIPTS / "versions"
 
 
-def differences(url):
+def differences(url, tables=metadata):
     load_tables()
     engine = new_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found = compare_metadata(context, metadata)
+        found = compare_metadata(context, tables)
     engine.dispose()
     return found
 
@@ -44,6 +44,11 @@ def test_the_shipped_migrations_make_the_declared_tables(database_url):
         pytest.fail("run: python -m bastide.db.autogenerate 'the first tables'")
     migrate(database_url)
     assert differences(database_url) == []
+
+
+def test_the_key_databases_migrations_make_its_tables(database_url):
+    migrate(database_url, KEY_VERSIONS)
+    assert differences(database_url, key_metadata) == []
 
 
 def test_migrating_twice_and_at_the_same_time_is_harmless(database_url, generated):

@@ -66,7 +66,8 @@ class Inputs:
             return [self._value(service, shape.member, name)]
         if shape.type_name == "map":
             return {"x": self._value(service, shape.value, name)}
-        plain = {"boolean": True, "blob": b"", "double": 1.0, "float": 1.0, "timestamp": 0}
+        least = shape.metadata.get("min") or 0
+        plain = {"boolean": True, "blob": b"x" * least, "double": 1.0, "float": 1.0, "timestamp": 0}
         if shape.type_name != "string":
             return plain.get(shape.type_name, max(1, shape.metadata.get("min") or 1))
         return self._text(service, shape, name)

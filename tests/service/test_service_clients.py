@@ -1,5 +1,6 @@
 """Other people's clients, unchanged: the aws CLI, LangChain's suite, the tour on real data."""
 
+import base64
 import json
 import re
 import shlex
@@ -33,6 +34,26 @@ def test_the_aws_cli_reads_the_control_planes(region):
     assert "Metrics" in aws(region, "cloudwatch", "list-metrics")
     assert "logGroups" in aws(region, "logs", "describe-log-groups")
     assert "Events" in aws(region, "cloudtrail", "lookup-events")
+
+
+def test_the_aws_cli_keeps_secrets_and_signs(region, tmp_path):
+    def said(*words):
+        return json.loads(aws(region, "kms", *words) or "{}")
+
+    key = said("create-key", "--description", "of the CLI")["KeyMetadata"]["KeyId"]
+    aws(region, "kms", "create-alias", "--alias-name", "alias/cli", "--target-key-id", key)
+    plain, blob = tmp_path / "plain", tmp_path / "blob"
+    plain.write_bytes(b"secret")
+    with_context = ("--encryption-context", "purpose=test")
+    sealed = said(
+        "encrypt", "--key-id", "alias/cli", "--plaintext", f"fileb://{plain}", *with_context
+    )
+    blob.write_bytes(base64.b64decode(sealed["CiphertextBlob"]))
+    opened = said("decrypt", "--ciphertext-blob", f"fileb://{blob}", *with_context)
+    assert base64.b64decode(opened["Plaintext"]) == b"secret"
+    assert said("list-aliases", "--key-id", key)["Aliases"][0]["AliasName"] == "alias/cli"
+    gone = said("schedule-key-deletion", "--key-id", key, "--pending-window-in-days", "7")
+    assert gone["KeyState"] == "PendingDeletion"
 
 
 def test_the_aws_cli_talks(trained_region):

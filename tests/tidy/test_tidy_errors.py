@@ -15,6 +15,7 @@ SERVICES = {
     "identity": ("iam", "sts"),
     "inference": ("bedrock-runtime",),
     "jobs": ("sagemaker",),
+    "kms": ("kms",),
     "logs": ("logs", "cloudwatch"),
     "models": ("bedrock",),
     "serving": ("sagemaker", "sagemaker-runtime"),
@@ -53,7 +54,11 @@ BEYOND = {
 }
 # Modules that take a code from who calls them, and all that they are given.
 GIVEN = {
-    "bastide.identity.principals": {"MalformedPolicyDocument", "MalformedPolicy"},
+    "bastide.identity.principals": {
+        "MalformedPolicyDocument",
+        "MalformedPolicy",
+        "MalformedPolicyDocumentException",
+    },
     "bastide.inference.converse": {"ModelErrorException", "ModelStreamErrorException"},
     "bastide.inference.engine_client": {"ModelErrorException", "ModelStreamErrorException"},
     "bastide.logs.metrics": {"InvalidParameterValue", "ValidationError"},

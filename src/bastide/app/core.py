@@ -6,9 +6,9 @@ from pathlib import Path
 from bastide.audit.log import MerkleLog
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
-from bastide.db import Database, durable
+from bastide.db import Database, durable, key_metadata
 from bastide.db.labels_in_use import LabelsInUse
-from bastide.db.migrate import migrate
+from bastide.db.migrate import KEY_VERSIONS, migrate
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels import scheme as schemes
@@ -30,6 +30,7 @@ class Core:
     clock: SystemClock
     ids: SystemIds
     database: Database
+    key_database: Database
     keyring: Keyring
     labelling: Labelling
     labels: LabelsInUse
@@ -38,6 +39,7 @@ class Core:
 
     def close(self) -> None:
         self.log.close()
+        self.key_database.close()
         self.database.close()
 
 
@@ -51,6 +53,8 @@ def open_core(site: Site, name: str) -> Core:
     migrate(url)
     database = Database(url)
     database.start()
+    keyring = Keyring(home / "keys")
+    key_database = _open_keys(home, settings)
     clock, ids = SystemClock(), SystemIds()
     signer = load_signer(home / "audit", f"bastide/{name}")
     log = MerkleLog(database, signer, clock, held=home / "audit" / "held.checkpoint")
@@ -62,7 +66,8 @@ def open_core(site: Site, name: str) -> Core:
         clock=clock,
         ids=ids,
         database=database,
-        keyring=Keyring(home / "keys"),
+        key_database=key_database,
+        keyring=keyring,
         labelling=labelling,
         labels=LabelsInUse(database, labelling.scheme),
         log=log,
@@ -83,3 +88,14 @@ def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
     if not ceiling.dominates(default):
         raise SettingsError(f"default_label {default} is above the region's ceiling {ceiling}.")
     return Labelling(scheme=scheme, ceiling=ceiling, default=default)
+
+
+def _open_keys(home: Path, settings: RegionSettings) -> Database:
+    """Apart from the data, so that a backup of the one never holds the other."""
+    url = settings.key_database or f"sqlite:///{home / 'keys' / 'keys.db'}"
+    if url == settings.database:
+        raise SettingsError("key_database must be another database than that of the data.")
+    migrate(url, KEY_VERSIONS)
+    database = Database(url, key_metadata)
+    database.start()
+    return database

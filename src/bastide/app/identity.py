@@ -1,6 +1,6 @@
 """Identity and policy, joined: who is it, and what may they."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bastide.app.core import Core
@@ -37,6 +37,7 @@ from bastide.policy.checks import PolicyChecks
 from bastide.policy.explaining import Explainer
 from bastide.policy.ports import Stored
 from bastide.policy.second import SecondEngine
+from bastide.policy.ports import KeyFacts, Stored
 from bastide.policy.walls import Walls
 from bastide.store.objects_api import ObjectSpace
 
@@ -50,6 +51,7 @@ class ResourceSources:
     def __init__(self, labelling: Labelling) -> None:
         self.space: ObjectSpace | None = None
         self.catalogue: Models | None = None
+        self.keys: KeyFacts | None = None
         self.tagged: dict[str, TagsOf] = {}  # by service
         self.labelled: dict[str, LabelOf] = {}  # by service
         self._labelling = labelling
@@ -77,6 +79,22 @@ class ResourceSources:
         if read is not None:
             return read(principal, resource, version)
         return self._labelling.of_account(principal.account)
+
+    def alias_target(self, principal: Principal, alias: str) -> str | None:
+        return self._keys.alias_target(principal, alias)
+
+    def sealing_key(self, ciphertext: bytes) -> str | None:
+        return self._keys.sealing_key(ciphertext)
+
+    def key_policies(
+        self, account: str, key_id: str, encryption: Mapping[str, str]
+    ) -> Sequence[tuple[str, str]] | None:
+        return self._keys.key_policies(account, key_id, encryption)
+
+    @property
+    def _keys(self) -> KeyFacts:
+        assert self.keys is not None
+        return self.keys
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
         assert self.catalogue is not None

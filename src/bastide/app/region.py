@@ -20,6 +20,7 @@ from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
 from bastide.app.identity import open_identity
+from bastide.app.kms import open_kms
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import Joined, open_transfer
@@ -80,6 +81,7 @@ class RegionProcess:
         self.catalogue = Catalogue()
         self.identity = open_identity(core)
         resources = self.identity.resources
+        self.kms = open_kms(core, self.identity)
         self.store = store = open_store(core, self.identity)
         resources.space = store.space
         resources.labelled["s3"] = store.space.label
@@ -133,6 +135,7 @@ class RegionProcess:
         )
         gateway = Gateway(stages)
         parts = (self.identity, store, self.learning, self.bedrock, self.evidence)
+        parts = (self.identity, self.kms, store, self.learning, self.bedrock)
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
                 for handler in made:
@@ -191,6 +194,7 @@ class RegionProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         self.workshop.runner.start()
+        self.kms.clockwork.start()
         self.learning.settler.start()
         self.learning.checkpoints.start()
         self.evidence.delivery.start()
@@ -261,6 +265,7 @@ class RegionProcess:
 
     def _close_threads(self) -> None:
         self.evidence.delivery.close()
+        self.kms.clockwork.close()
         self.learning.settler.close()
         self.learning.checkpoints.close()
         self.workshop.runner.close()

@@ -1,4 +1,4 @@
-"""`python -m bastide.db.autogenerate "what changed"`: write the next migration.
+"""`python -m bastide.db.autogenerate [--keys] "what changed"`: write the next migration.
 
 Compares a database at the newest revision with the tables that all contexts declare, on SQLite.
 Read what it wrote before it is committed; ruff formats it.
@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 import bastide
 from bastide.db.engines import new_engine, writer_of
-from bastide.db.migrate import config, migrate
+from bastide.db.migrate import KEY_VERSIONS, config, migrate
 
 
 def load_tables() -> list[str]:
@@ -53,7 +53,9 @@ def generate(message: str, versions: Path | None = None) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the next database migration.")
     parser.add_argument("message", help="what changed, in a few words")
-    print(generate(parser.parse_args().message))
+    parser.add_argument("--keys", action="store_true", help="of the key database")
+    asked = parser.parse_args()
+    print(generate(asked.message, KEY_VERSIONS if asked.keys else None))
 
 
 if __name__ == "__main__":

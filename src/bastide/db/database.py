@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, MetaData
 
 from bastide.db.engines import new_engine, reader_of, writer_of
 from bastide.db.faults import is_world, translated
@@ -50,10 +50,11 @@ class _Settled:
 
 
 class Database:
-    """`url`: `sqlite:////path/region.db` or `postgresql+psycopg://…`."""
+    """`url`: `sqlite:////path/region.db` or `postgresql+psycopg://…`. `tables`: what it holds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tables: MetaData = metadata) -> None:
         self._engine = new_engine(url)
+        self._tables = tables
         self._reader = reader_of(self._engine)
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -67,7 +68,7 @@ class Database:
     def start(self, *, create: bool = False) -> None:
         """Begin to take writes. `create` makes the tables without a migration (tests)."""
         if create:
-            metadata.create_all(self._engine)
+            self._tables.create_all(self._engine)
         self._open = True
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
         self._writer.start()

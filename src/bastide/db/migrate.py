@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from bastide.db.engines import new_engine, writer_of
+from bastide.db.schema import key_metadata, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSIONS = SCRIPTS / "versions"
+KEY_VERSIONS = SCRIPTS / "key_versions"  # of the key database
 _ADVISORY = 0x62617374696465  # "bastide", the lock's name in PostgreSQL
 _one_at_a_time = threading.Lock()  # alembic's `op` and `context` are the process's own
 
@@ -53,6 +55,7 @@ def config(connection: Connection, versions: Path | None = None) -> "Config":
     where = str(versions or VERSIONS)
     settings.set_main_option("version_locations", where.replace("%", "%%"))
     settings.attributes["connection"] = connection
+    settings.attributes["tables"] = key_metadata if versions == KEY_VERSIONS else metadata
     return settings
 
 

@@ -31,7 +31,7 @@ class PrincipalNames:
             arn = arns.parse(name)
             if arn is None or arn.resource == "root":
                 return name
-            found = self._id_of(account, name)
+            found = self.id_of(account, name)
             if found is None:
                 message = f'Invalid principal in policy: "AWS":"{name}"'
                 raise ServiceError(code, message, status=400)
@@ -43,20 +43,25 @@ class PrincipalNames:
         """The document with ARNs; who is gone stays a unique id."""
 
         def change(name: str) -> str:
-            unique, _, session = name.partition(":")
-            entity = self.directory.by_id(account, unique)
-            if entity is None:
-                return name
-            if session:
-                partition = self.directory.region.partition
-                return session_arn(partition, account, entity.name, session)
-            return entity.arn
+            return self.arn_of(account, name)
 
         return _rewritten(text, change)
 
-    def _id_of(self, account: str, name: str) -> str | None:
+    def arn_of(self, account: str, unique_id: str) -> str:
+        """Who a unique id is; the id itself once that user or role is gone."""
+        unique, _, session = unique_id.partition(":")
+        entity = self.directory.by_id(account, unique)
+        if entity is None:
+            return unique_id
+        if session:
+            return session_arn(self.directory.region.partition, account, entity.name, session)
+        return entity.arn
+
+    def id_of(self, account: str, name: str) -> str | None:
+        """The unique id behind an ARN; None if it names nobody of the account."""
         arn = arns.parse(name)
-        assert arn is not None
+        if arn is None:
+            return None
         kind, _, rest = arn.resource.partition("/")
         if kind != _SESSION:
             found = self.directory.by_arn(account, name)

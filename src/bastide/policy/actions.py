@@ -137,6 +137,33 @@ def _add_sts(context: Context, call: Call, params: Mapping[str, Any], stored: St
         context["sts:transitivetagkeys"] = list(params["TransitiveTagKeys"])
 
 
+def _add_kms(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
+    context["kms:calleraccount"] = call.account
+    if params.get("Operations"):
+        context["kms:grantoperations"] = list(params["Operations"])
+        context["kms:grantisforawsresource"] = "false"
+    constraints = [*(params.get("Constraints") or {})]
+    if constraints:
+        context["kms:grantconstrainttype"] = constraints[0]
+
+
+def encryption_of(params: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """The encryption contexts of a call to KMS, by the action that each is for."""
+    members = {
+        "": "EncryptionContext",
+        "kms:ReEncryptFrom": "SourceEncryptionContext",
+        "kms:ReEncryptTo": "DestinationEncryptionContext",
+    }
+    found = {action: params.get(member) for action, member in members.items()}
+    return {action: value for action, value in found.items() if isinstance(value, Mapping)}
+
+
+def encryption_keys(encryption: Mapping[str, str]) -> Context:
+    """The condition keys that tell of an encryption context."""
+    keys: Context = {f"kms:encryptioncontext:{key.lower()}": encryption[key] for key in encryption}
+    return keys | ({"kms:encryptioncontextkeys": list(encryption)} if encryption else {})
+
+
 def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
     profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
     if profile:
@@ -199,11 +226,17 @@ def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
 
 
 def _pair(tag: Mapping[str, Any]) -> tuple[str, str]:
-    key = tag.get("Key", tag.get("key", ""))
-    return str(key), str(tag.get("Value", tag.get("value", "")))
+    key = tag.get("Key", tag.get("key", tag.get("TagKey", "")))  # KMS has words of its own
+    return str(key), str(tag.get("Value", tag.get("value", tag.get("TagValue", ""))))
 
 
-_ADD = {"s3": _add_s3, "iam": _add_iam, "sts": _add_sts, "bedrock-runtime": _add_bedrock}
+_ADD = {
+    "s3": _add_s3,
+    "iam": _add_iam,
+    "kms": _add_kms,
+    "sts": _add_sts,
+    "bedrock-runtime": _add_bedrock,
+}
 
 
 def resource_context(resource: str, tags: Mapping[str, str]) -> Context:

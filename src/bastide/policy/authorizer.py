@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastide.kernel import arns
@@ -79,6 +80,8 @@ class Standing:
     version: str | None = None
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
     batches: dict[tuple[str, str], Policies] = field(default_factory=dict)
+    encryption: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by action, or ""
+    trial: Mapping[str, Sequence[Source]] = field(default_factory=dict)  # by the ARN of a key
 
     def decision(self, action: str, resource: str) -> Decision:
         """One decision with everything that is stored. Another account's name is refused."""
@@ -97,6 +100,8 @@ class Standing:
         """What IAM alone says."""
         policies = self._policies(action, resource)
         context = self.context
+        if key_of(resource):
+            context = {**context, **actions.encryption_keys(self._encryption(action))}
         if policies.asks_tags:
             tags = self.stored.resources.tags(self.principal, resource, self.version)
             context = {**context, **actions.resource_context(resource, tags)}
@@ -109,6 +114,9 @@ class Standing:
             return False
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
+        if key_of(resource):
+            return self.decision(action, resource).allowed
+        if not self._within_walls(action, resource):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
@@ -126,12 +134,31 @@ class Standing:
         return self.stored.resources.label(self.principal, resource, self.version)
 
     def _policies(self, action: str, resource: str) -> Policies:
+        of_key = self._key_policies(action, resource)
         return Policies(
             identity=self.identity,
             boundary=self.boundary,
             session=self.session,
-            resource=self._resource_policy(action, resource),
+            resource=self._resource_policy(action, resource) if of_key is None else of_key,
+            governed=of_key is not None,
         )
+
+    def _key_policies(self, action: str, resource: str) -> Sequence[Source] | None:
+        """Of a KMS key: IAM's policies count only where the key's own says so."""
+        key_id = key_of(resource)
+        if not key_id:
+            return None
+        if resource in self.trial:
+            return self.trial[resource]
+        found = self.stored.resources.key_policies(
+            self.caller.account, key_id, self._encryption(action)
+        )
+        if found is None:
+            return None
+        return [(source, self.parsed.of(text, PolicyKind.RESOURCE)) for source, text in found]
+
+    def _encryption(self, action: str) -> Mapping[str, str]:
+        return self.encryption.get(action) or self.encryption.get("", {})
 
     def _resource_policy(self, action: str, resource: str) -> Sequence[Source]:
         if action in _BY_TRUST:
@@ -159,7 +186,7 @@ class PolicyAuthorizer:
 
     def canonical(self, call: Call, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters as policies and handler shall both see them."""
-        return names.canonical(call, params)
+        return names.with_keys(call, names.canonical(call, params), self.stored.resources)
 
     def authorize(self, call: Call, params: Mapping[str, Any]) -> None:
         """Raises ServiceError when the policies do not allow the call."""
@@ -179,7 +206,28 @@ class PolicyAuthorizer:
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
         context = actions.context_of(call, params, self.stored)
-        return self._standing(call.principal, context, actions.version_of(params))
+        standing = self._standing(call.principal, context, actions.version_of(params))
+        return replace(standing, encryption=actions.encryption_of(params))
+
+    def require_key(
+        self, call: Call, action: str, key_arn: str, encryption: Mapping[str, str], via: str
+    ) -> None:
+        """Raises ServiceError unless the caller of a call may use a KMS key for what the call is
+        about, through the service `via`: what S3 asks for whoever reads or writes an object."""
+        standing = self.standing(call, {})
+        context = {
+            **standing.context, "kms:viaservice": via, "kms:calleraccount": call.account,
+        }  # fmt: skip
+        standing = replace(standing, context=context, encryption={"": encryption})
+        decision = standing.decision(action, key_arn)
+        if not decision.allowed:
+            raise denied(call, action, key_arn, decision.reason)
+
+    def would_permit(self, call: Call, action: str, key_arn: str, document: str) -> bool:
+        """Whether the caller might still do `action` to a key if `document` were its policy."""
+        standing = self.standing(call, {})
+        trial = [("key-policy", self.parsed.of(document, PolicyKind.RESOURCE))]
+        return replace(standing, trial={key_arn: trial}).decision(action, key_arn).allowed
 
     def permits(
         self,
@@ -278,6 +326,14 @@ def bucket_of(resource: str) -> str:
     """The bucket that an ARN is about; "" for none."""
     head, _, path = resource.partition(":s3:::")
     return path.partition("/")[0] if head.startswith("arn:") else ""
+
+
+def key_of(resource: str) -> str:
+    """The id of the KMS key that an ARN names; "" for anything else."""
+    arn = arns.parse(resource) if ":key/" in resource else None
+    if arn is None or arn.service != "kms" or not arn.resource.startswith("key/"):
+        return ""
+    return arn.resource.removeprefix("key/")
 
 
 def caller_of(principal: Principal) -> Caller:

@@ -64,12 +64,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """All that bears on one request. `boundary` or `session` None: the caller has none."""
+    """All that bears on one request. `boundary` or `session` None: the caller has none.
+    `governed`: the resource's own policy decides first, and what it does not let in stays out."""
 
     identity: Sequence[Source]
     boundary: Sequence[Source] | None = None
     session: Sequence[Source] | None = None
     resource: Sequence[Source] = ()
+    governed: bool = False
 
     @property
     def asks_tags(self) -> bool:
@@ -118,6 +120,8 @@ def decide(request: Request, policies: Policies) -> Decision:
     ):
         if found is not None and found.denies:
             return Decision(False, reason, found.denies)
+    if policies.governed and resource.grant is Grant.NONE:
+        return Decision(False, Reason.NO_RESOURCE)
     if resource.grant is Grant.DIRECT:
         return Decision(True, Reason.ALLOWED, resource.allows + identity.allows)
     if not identity.allows and resource.grant is not Grant.ROLE:
@@ -149,6 +153,7 @@ def narrowed(request: Request, policies: Policies) -> Policies:
         boundary=None if policies.boundary is None else kept(policies.boundary),
         session=None if policies.session is None else kept(policies.session),
         resource=kept(policies.resource),
+        governed=policies.governed,
     )
 
 

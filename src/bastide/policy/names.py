@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from bastide.kernel import arns
 from bastide.kernel.arns import Arn
 from bastide.kernel.call import Call
+from bastide.policy.ports import ResourceFacts
 
 Params = dict[str, Any]
 _GROUP = "log-group:"
@@ -25,6 +26,38 @@ def canonical(call: Call, params: Params) -> Params:
         if params.get(member)
     }
     return {**params, **changes} if changes else params
+
+
+def with_keys(call: Call, params: Params, facts: ResourceFacts) -> Params:
+    """Each KMS key by its ARN: its id and its aliases are names for it, and a ciphertext says
+    which one made it. An alias is looked up here once, for policies and handler alike."""
+    found = {
+        member: _key(call, params[member], facts)
+        for member in _KEYS.get(call.service, ())
+        if params.get(member)
+    }
+    member = _KEY_OF_CIPHERTEXT.get(call.operation, "")
+    if member and not params.get(member):
+        key_id = facts.sealing_key(params.get("CiphertextBlob") or b"")
+        if key_id is not None:
+            found[member] = _key(call, key_id, facts)
+    return {**params, **found} if found else params
+
+
+def _key(call: Call, text: str, facts: ResourceFacts) -> str:
+    """What names nothing stays as it is: a foreign ARN, an alias that stands for no key."""
+    name = text
+    if text.startswith("arn:"):
+        arn = own(call, text, "kms")
+        if arn is None:
+            return text
+        name = arn.resource.removeprefix("key/")
+    if name.startswith("alias/"):
+        target = facts.alias_target(call.principal, name)
+        if target is None:
+            return text
+        name = target
+    return arns.regional(call.region, "kms", call.account, f"key/{name}")
 
 
 def own(call: Call, text: str, service: str) -> Arn | None:
@@ -79,6 +112,11 @@ def copy_source(text: str) -> tuple[str, str, bool]:
     return unquote(bucket), unquote(key), bool(version)
 
 
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "kms": ("KeyId", "TargetKeyId", "SourceKeyId", "DestinationKeyId"),
+    "s3": ("SSEKMSKeyId",),
+}
+_KEY_OF_CIPHERTEXT = {"kms.Decrypt": "KeyId", "kms.ReEncrypt": "SourceKeyId"}
 _CHANGES: Mapping[str, Mapping[str, Callable[[Call, Any], Any]]] = {
     "logs": {
         "logGroupIdentifier": _group,

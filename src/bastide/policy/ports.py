@@ -32,7 +32,26 @@ class PrincipalPolicies(Protocol):
         ...
 
 
-class ResourceFacts(Protocol):
+class KeyFacts(Protocol):
+    """What KMS says of keys."""
+
+    def alias_target(self, principal: Principal, alias: str) -> str | None:
+        """The id of the KMS key that `alias/…` stands for, as the principal sees it."""
+        ...
+
+    def sealing_key(self, ciphertext: bytes) -> str | None:
+        """The id of the KMS key that made a ciphertext, as far as that says."""
+        ...
+
+    def key_policies(
+        self, account: str, key_id: str, encryption: Mapping[str, str]
+    ) -> Sequence[tuple[str, str]] | None:
+        """(source id, JSON document) of a KMS key's policy and of the grants on it whose
+        constraints an encryption context meets; None if the account has no such key."""
+        ...
+
+
+class ResourceFacts(KeyFacts, Protocol):
     """What those who own resources say of them."""
 
     def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
@@ -79,6 +98,17 @@ class NoResourceFacts:
 
     def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
         return "", (arns.regional(region, "bedrock", "", f"foundation-model/{identifier}"),)
+
+    def alias_target(self, principal: Principal, alias: str) -> str | None:
+        return None
+
+    def sealing_key(self, ciphertext: bytes) -> str | None:
+        return None
+
+    def key_policies(
+        self, account: str, key_id: str, encryption: Mapping[str, str]
+    ) -> Sequence[tuple[str, str]] | None:
+        return None
 
 
 class SimulatedCase(Protocol):

@@ -41,6 +41,8 @@ def word_for(service: str, name: str) -> str:
         return service
     if service == "cloudtrail" and name in _ABOUT_TRAILS:
         return "trail"
+    if service == "kms":
+        return "key"
     return "*"
 
 
@@ -180,6 +182,24 @@ def _iam_arn(call: Call, stored: Stored, kind: str, name: str, params: Params) -
     return found or arns.iam(call.region, call.account, f"{kind}{path}{name}")
 
 
+def _key(call: Call, params: Params, member: str) -> Found:
+    """A key by its ARN; an alias that stands for none by the alias's."""
+    name = _text(params, member)
+    if name.startswith("alias/"):
+        return [arns.regional(call.region, "kms", call.account, name)]
+    return [name or "*"]
+
+
+def _alias(call: Call, params: Params) -> Found:
+    return [arns.regional(call.region, "kms", call.account, _text(params, "AliasName"))]
+
+
+def _alias_key(call: Call, params: Params, stored: Stored) -> Found:
+    """The key that an alias stands for before the call."""
+    key_id = stored.resources.alias_target(call.principal, _text(params, "AliasName"))
+    return [arns.regional(call.region, "kms", call.account, f"key/{key_id}")] if key_id else []
+
+
 _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "bucket": _bucket,
     "trail": _trail,
@@ -192,9 +212,15 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "logs": _logs,
     "log-group": _log_group,
     "role-arn": _role_arn,
+    "key": lambda call, params: _key(call, params, "KeyId"),
+    "target-key": lambda call, params: _key(call, params, "TargetKeyId"),
+    "source-key": lambda call, params: _key(call, params, "SourceKeyId"),
+    "destination-key": lambda call, params: _key(call, params, "DestinationKeyId"),
+    "alias": _alias,
 }
 _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "iam": _iam,
+    "alias-key": _alias_key,
     "model": _model,
     "inference-profile": _inference_profile,
 }

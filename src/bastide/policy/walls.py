@@ -25,14 +25,16 @@ class Mode(StrEnum):
 # By the first word of an action. An action with none of them is a mistake at start-up.
 VERBS = {
     **dict.fromkeys(
-        ("Get", "List", "Describe", "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call"),
+        ("Get", "List", "Describe", "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call",
+         "Encrypt", "Decrypt", "ReEncrypt", "Generate", "Sign", "Verify"),
         Mode.READ,
     ),
     "Create": Mode.MAKE,
     **dict.fromkeys(
         (
             "Put", "Delete", "Update", "Stop", "Tag", "Untag", "Abort", "Add", "Attach", "Detach",
-            "Remove", "Set", "Upload",
+            "Remove", "Set", "Upload", "Enable", "Disable", "Rotate", "Schedule", "Cancel",
+            "Retire", "Revoke",
         ),
         Mode.CHANGE,
     ),
@@ -47,6 +49,9 @@ MODES = {
     "s3:DeleteObjectVersion": Mode.MAKE,
     "s3:DeleteObjectTagging": Mode.MAKE,
     "s3:DeleteObjectVersionTagging": Mode.MAKE,
+    # Who may use a key, and by which names, is a change of the key.
+    "kms:CreateAlias": Mode.CHANGE,
+    "kms:CreateGrant": Mode.CHANGE,
     "iam:GenerateCredentialReport": Mode.READ,
     "iam:PassRole": Mode.READ,  # the job that gets it is what is made
     "sts:AssumeRole": Mode.READ,

@@ -2,11 +2,9 @@
 
 from alembic import context
 
-from bastide.db.schema import metadata
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=context.config.attributes["tables"],
     render_as_batch=True,  # SQLite can only alter a table by copying it
     compare_type=True,
 )

@@ -1,0 +1,1 @@
+"""One file for each step, oldest first. Made by `python -m bastide.db.autogenerate`."""
