@@ -13,10 +13,12 @@ from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import BytesBody, Call, EmptyBody, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.regions import Region
 from bastide.store.attributes import Attributes
 from bastide.store.blobs import Blobs
+from bastide.store.bucket_encryption import BucketEncryption
 from bastide.store.bucket_facts import BucketFacts
 from bastide.store.bucket_policy import BucketPolicies
 from bastide.store.buckets import Buckets
@@ -77,6 +79,32 @@ class FakeKeyring:
 
 
 @dataclass
+class FakeObjectKeys:
+    """Keys by their ARNs, made on first use; those in `gone` open nothing."""
+
+    keys: FakeKeyring = field(default_factory=FakeKeyring)
+    gone: set = field(default_factory=set)
+    asked: list = field(default_factory=list)
+
+    def arn(self, who, name):
+        return f"arn:key/{name}"
+
+    def check(self, who, action, key_arn, bucket, key):
+        self.asked.append((action, key_arn, bucket, key))
+
+    def seal(self, account, key_arn, bucket, key, dek):
+        kek = self.keys.current(account, key_arn)
+        return key_arn.encode() + b"|" + self.keys.wrap(kek, dek, bucket.encode() + key)
+
+    def open(self, account, bucket, key, sealed):
+        name, _, wrapped = sealed.partition(b"|")
+        if name.decode() in self.gone:
+            raise ServiceError("KMS.DisabledException", "It is disabled.", status=400)
+        kek = self.keys.current(account, name.decode())
+        return self.keys.unwrap(kek, wrapped, bucket.encode() + key)
+
+
+@dataclass
 class FakeAccess:
     refused: set = field(default_factory=set)
 
@@ -120,7 +148,7 @@ class Store:
         self.blobs = blobs or Blobs(root)
         self.content = Content(
             blobs=self.blobs, keyring=self.keyring, clock=clock, ids=ids, hashing=self.hashing,
-            buffers=Buffers(),
+            buffers=Buffers(), object_keys=FakeObjectKeys(),
         )  # fmt: skip
         self.labels = LabelsInUse(database, US)
         self.shelf = shelf = Shelf(
@@ -142,6 +170,7 @@ class Store:
             ),
             Objects(shelf=shelf, doors=doors),
             Attributes(shelf=shelf, doors=doors),
+            BucketEncryption(shelf=shelf, doors=doors),
             BucketFacts(shelf=shelf, doors=doors),
             Copies(shelf=shelf, doors=doors),
             Multipart(shelf=shelf, doors=doors),

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.kernel.call import Call, Principal
-from bastide.kms import ciphertext
 from bastide.kms.aliases import Aliases, alias_target
 from bastide.kms.clockwork import Clockwork
 from bastide.kms.deletion import Calendar, Deletion
@@ -58,8 +57,7 @@ class KeyService:
         return alias_target(self.vault, principal, alias)
 
     def sealing_key(self, blob: bytes) -> str | None:
-        head = ciphertext.head_of(blob)
-        return head.key_id if head else None
+        return self.vault.sealing_key(blob) or None
 
     def key_policies(
         self, account: str, key_id: str, encryption: Mapping[str, str]

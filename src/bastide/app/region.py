@@ -82,7 +82,7 @@ class RegionProcess:
         self.identity = open_identity(core)
         resources = self.identity.resources
         self.kms = open_kms(core, self.identity)
-        self.store = store = open_store(core, self.identity)
+        self.store = store = open_store(core, self.identity, self.kms.vault)
         resources.space = store.space
         resources.labelled["s3"] = store.space.label
         self.workshop = open_workshop(core)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from bastide.app.core import Core
 from bastide.app.identity import BucketPolicyCheck, Identity
+from bastide.app.object_keys import KmsObjectKeys
+from bastide.kms.vault import Vault
 from bastide.store.attributes import Attributes
 from bastide.store.blobs import Blobs
+from bastide.store.bucket_encryption import BucketEncryption
 from bastide.store.bucket_facts import BucketFacts
 from bastide.store.bucket_policy import BucketPolicies
 from bastide.store.buckets import Buckets
@@ -32,13 +35,14 @@ class Store:
     handlers: dict[str, list[object]]
 
 
-def open_store(core: Core, identity: Identity) -> Store:
+def open_store(core: Core, identity: Identity, vault: Vault) -> Store:
     blobs = Blobs(core.home / "objects")
     upkeep = Upkeep(database=core.database, blobs=blobs, keyring=core.keyring)
     upkeep.start()
     content = Content(
         blobs=blobs,
         keyring=core.keyring,
+        object_keys=KmsObjectKeys(vault=vault, access=identity.authorizer),
         clock=core.clock,
         ids=core.ids,
         hashing=ThreadPoolExecutor(STORE_HASHERS, "hashing"),
@@ -73,6 +77,7 @@ def open_store(core: Core, identity: Identity) -> Store:
         Multipart(shelf=shelf, doors=doors),
         Tagging(shelf=shelf, doors=doors),
         BucketPolicies(database=database, doors=doors, documents=documents),
+        BucketEncryption(shelf=shelf, doors=doors),
         BucketFacts(shelf=shelf, doors=doors),
         Versioning(database=database, doors=doors),
     ]

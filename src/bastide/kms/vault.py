@@ -138,6 +138,11 @@ class Vault:
             raise errors.no_key(self.arn(key))
         return held
 
+    def sealing_key(self, blob: bytes) -> str:
+        """The id of the key that made a ciphertext, as it says itself; "" if it says none."""
+        head = ciphertext.head_of(blob)
+        return head.key_id if head else ""
+
     def seal(self, key: Key, plain: bytes, encryption: Mapping[str, str]) -> bytes:
         return ciphertext.seal(key, self.secret(key), plain, encryption, self.ids)
 

@@ -210,18 +210,30 @@ class PolicyAuthorizer:
         return replace(standing, encryption=actions.encryption_of(params))
 
     def require_key(
-        self, call: Call, action: str, key_arn: str, encryption: Mapping[str, str], via: str
+        self,
+        principal: Principal,
+        action: str,
+        key_arn: str,
+        encryption: Mapping[str, str],
+        via: str,
     ) -> None:
-        """Raises ServiceError unless the caller of a call may use a KMS key for what the call is
-        about, through the service `via`: what S3 asks for whoever reads or writes an object."""
-        standing = self.standing(call, {})
-        context = {
-            **standing.context, "kms:viaservice": via, "kms:calleraccount": call.account,
-        }  # fmt: skip
-        standing = replace(standing, context=context, encryption={"": encryption})
+        """Raises ServiceError unless a principal may use a KMS key through the service `via`: what
+        S3 asks for whoever reads or writes an object."""
+        context = actions.principal_context(principal) | {
+            "aws:viaawsservice": "true",
+            "kms:viaservice": via,
+            "kms:calleraccount": principal.account,
+        }
+        standing = replace(self._standing(principal, context), encryption={"": encryption})
         decision = standing.decision(action, key_arn)
         if not decision.allowed:
-            raise denied(call, action, key_arn, decision.reason)
+            reason = decision.reason.format(action=action)
+            raise ServiceError(
+                "AccessDenied",
+                f"User: {principal.arn} is not authorized to perform: {action} on resource: "
+                f"{key_arn} {reason}",
+                status=403,
+            )
 
     def would_permit(self, call: Call, action: str, key_arn: str, document: str) -> bool:
         """Whether the caller might still do `action` to a key if `document` were its policy."""

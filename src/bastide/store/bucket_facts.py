@@ -19,45 +19,15 @@ _GRANTS = (
     "GrantWriteACP",
 )  # fmt: skip
 _PAYER = {"RequestPayer": ACCEPTED["RequestPayer"]}
-_RULE = "ServerSideEncryptionConfiguration.Rules"
-_ENCRYPTION = {
-    "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
-    "BucketKeyEnabled": False,
-}
 _OWNER_ENFORCED = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketFacts:
-    """Encryption, ownership, access-control lists, and what is never configured."""
+    """Ownership, access-control lists, and what is never configured."""
 
     shelf: Shelf
     doors: Doors
-
-    @operation(*_READ)
-    def get_bucket_encryption(self, call: Call, req: Params) -> Params:
-        self.doors.bucket(call, req)
-        return {"ServerSideEncryptionConfiguration": {"Rules": [_ENCRYPTION]}}
-
-    @operation(
-        *_WRITE, f"{_RULE}.ApplyServerSideEncryptionByDefault.SSEAlgorithm",
-        f"{_RULE}.BucketKeyEnabled",
-    )  # fmt: skip
-    def put_bucket_encryption(self, call: Call, req: Params) -> Params:
-        """AES256 is what every bucket has."""
-        self.doors.bucket(call, req)
-        rules = req["ServerSideEncryptionConfiguration"]["Rules"]
-        if len(rules) != 1:
-            raise errors.malformed_xml()
-        if {"BucketKeyEnabled": False, **rules[0]} != _ENCRYPTION:
-            raise errors.invalid_request("Every object is sealed here: the default is AES256.")
-        return {}
-
-    @operation(*_READ)
-    def delete_bucket_encryption(self, call: Call, req: Params) -> Params:
-        """Back to S3's default, which it always has."""
-        self.doors.bucket(call, req)
-        return {}
 
     @operation(*_READ)
     def get_bucket_ownership_controls(self, call: Call, req: Params) -> Params:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Index,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    false,
     insert,
     select,
     update,
@@ -41,6 +43,8 @@ buckets = Table(
     Column("versioning", String(9), nullable=False),
     Column("policy", Text),
     Column("tags", Text, nullable=False),
+    Column("kms_key", Text, nullable=False, server_default=""),
+    Column("bucket_key", Boolean, nullable=False, server_default=false()),
     Index("ix_s3_buckets_name", "account", "name"),
 )
 # Built once: building a statement costs more than SQLite takes to run it.

@@ -19,7 +19,7 @@ from bastide.store import errors, sealed
 from bastide.store.blobs import BlobFile, Blobs
 from bastide.store.digests import Digests
 from bastide.store.model import Blob
-from bastide.store.ports import Keyring
+from bastide.store.ports import Keyring, ObjectKeys
 from bastide.store.sealed import CHUNK_SIZE, HEADER_SIZE, SEALED_CHUNK_SIZE, Opener, Place, Sealer
 
 INLINE_SIZE_MAX = 64 * 1024
@@ -78,15 +78,24 @@ class Content:
 
     blobs: Blobs
     keyring: Keyring
+    object_keys: ObjectKeys
     clock: Clock
     ids: Ids
     hashing: Executor
     buffers: Buffers
 
-    def store(self, place: Place, source: Source, algorithms: Iterable[str], size_max: int) -> Blob:
+    def store(
+        self,
+        place: Place,
+        source: Source,
+        algorithms: Iterable[str],
+        size_max: int,
+        kms_key: str = "",
+    ) -> Blob:
         """Read `source` to its verified end and seal it; durable, but no row names it yet."""
         kek = self.keyring.current(place.account, place.label)
         dek = self.ids.token(sealed.KEY_SIZE)
+        guarded = self._guarded(place, dek, kms_key)
         sealer = Sealer(dek, self.ids.token(sealed.SALT_SIZE), place)
         digests = Digests(frozenset(algorithms), self.hashing)
         blob_id = self.ids.uuid()
@@ -108,9 +117,17 @@ class Content:
         return Blob(
             object_id=place.object_id, part=place.part, blob_id=blob_id, account=place.account,
             label=place.label, size=feed.size, etag=etag, kek_id=kek.id,
-            wrapped=self.keyring.wrap(kek, dek, aad), modified_ms=epoch_ms(self.clock.now()),
+            wrapped=self.keyring.wrap(kek, guarded, aad), modified_ms=epoch_ms(self.clock.now()),
             inline=inline, checksums=checksums,
         )  # fmt: skip
+
+    def _guarded(self, place: Place, dek: bytes, kms_key: str) -> bytes:
+        """The data key or, under a KMS key, what that makes of it, which is longer. The agency's
+        key for the label wraps either: both must be there to open it."""
+        if not kms_key:
+            return dek
+        seal = self.object_keys.seal
+        return seal(place.account, kms_key, place.bucket, place.key, dek)
 
     def check_opens(self, blob: Blob) -> None:
         """Within the write that names it: its key may have been destroyed since it was sealed."""
@@ -166,6 +183,8 @@ class Content:
         except KeyError:
             raise errors.key_destroyed() from None
         dek = self.keyring.unwrap(kek, blob.wrapped, aad)
+        if len(dek) != sealed.KEY_SIZE:
+            dek = self.object_keys.open(place.account, place.bucket, place.key, dek)
         return Opener(dek, header, place, blob.size)
 
 

@@ -11,7 +11,7 @@ from bastide.store.lookup import Opened, Wanted, found, opened
 from bastide.store.model import Bucket, Facts, Params, Version
 from bastide.store.multipart import NewPart, store_part
 from bastide.store.names import key_bytes, parse_copy_source
-from bastide.store.requests import ACCEPTED, FACT_MEMBERS, SEALED, Doors, moment, quoted
+from bastide.store.requests import ACCEPTED, ENCRYPTION, FACT_MEMBERS, SEALED, Doors, moment, quoted
 from bastide.store.shelf import PUT_SIZE_MAX, NewObject, Shelf
 
 _RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})")
@@ -30,8 +30,8 @@ class Copies:
 
     @operation(
         "Bucket", "Key", *_SOURCE, *FACT_MEMBERS, "MetadataDirective", "TaggingDirective",
-        "ChecksumAlgorithm", "IfMatch", "IfNoneMatch",
-        accepted={**ACCEPTED, "ServerSideEncryption": SEALED},
+        "ChecksumAlgorithm", "IfMatch", "IfNoneMatch", *ENCRYPTION,
+        accepted={**ACCEPTED, **SEALED},
     )  # fmt: skip
     def copy_object(self, call: Call, req: Params) -> Params:
         requests.refuse_values(call, req)
@@ -40,6 +40,8 @@ class Copies:
         source_bucket, source = self._source(call, req, None)
         try:
             facts = self._facts(call, req, source.version, source_bucket)
+            facts = replace(facts, kms_key=requests.kms_key_of(req, bucket))
+            self.shelf.check_writes(call.principal, bucket, key, facts.kms_key)
             _check_size(source.version.size)
             _check_changes(req, bucket, source.version, key)
             algorithm = _algorithm(req, source.version)
@@ -53,7 +55,7 @@ class Copies:
         result = {"ETag": quoted(version.etag), "LastModified": moment(version.modified_ms)}
         answer: Params = {
             "CopyObjectResult": result | requests.checksum_members(version),
-            "ServerSideEncryption": "AES256",
+            **requests.encryption_members(facts),
         }
         if bucket.versioning == "Enabled":
             answer["VersionId"] = version.version_id
@@ -67,14 +69,14 @@ class Copies:
         bucket = self.doors.bucket(call, req)
         source_bucket, source = self._source(call, req, req.get("CopySourceRange"))
         try:
-            part = NewPart(bucket=bucket, source=Pieces(source.reader))
-            blob = store_part(self.shelf, req, part)
+            part = NewPart(who=call.principal, bucket=bucket, source=Pieces(source.reader))
+            blob, upload = store_part(self.shelf, req, part)
         finally:
             source.reader.close()
         result = {"ETag": quoted(blob.etag), "LastModified": moment(blob.modified_ms)}
         return {
             "CopyPartResult": result | digests.members(blob.checksums),
-            "ServerSideEncryption": "AES256",
+            **requests.encryption_members(upload.facts),
             **_source_version(source_bucket, source),
         }
 
@@ -90,6 +92,7 @@ class Copies:
             wanted = Wanted(bucket, key, version_id)
             version = found(self.shelf, self.doors, call, wanted, "GET")
             conditions.check_copy_source(conditions.of_copy_source(req), version)
+            self.shelf.check_reads(call.principal, bucket, version)
             return version, *_range_of(span, version.size)
 
         return bucket, opened(self.shelf, bucket, choose)

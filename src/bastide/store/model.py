@@ -23,18 +23,21 @@ class Bucket:
     versioning: str = ""
     policy: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key: str = ""  # the ARN of the one that objects are sealed under if nothing else is said
+    bucket_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a client says of an object: content headers by their member names, user metadata,
-    tags, and the checksums that hold for it."""
+    tags, the checksums that hold for it, and whose key it is to be sealed under."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
     checksum_type: str = ""
+    kms_key: str = ""  # the ARN of a KMS key that it is sealed under too
 
     def with_checksums(self, checksums: Mapping[str, str], kind: str) -> "Facts":
         return replace(self, checksums=checksums, checksum_type=kind)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
@@ -19,7 +19,16 @@ from bastide.store.names import key_bytes, shown, text_bytes
 from bastide.store.objects import check_declared, verified
 from bastide.store.pages import PAGE_MAX, Page, span_after, walk
 from bastide.store.records import Span
-from bastide.store.requests import ACCEPTED, FACT_MEMBERS, SEALED, Doors, moment, owner_of, quoted
+from bastide.store.requests import (
+    ACCEPTED,
+    ENCRYPTION,
+    FACT_MEMBERS,
+    SEALED,
+    Doors,
+    moment,
+    owner_of,
+    quoted,
+)
 from bastide.store.sealed import Place
 from bastide.store.shelf import PARTS_MAX, PUT_SIZE_MAX, NewObject, Shelf
 
@@ -37,13 +46,14 @@ class Multipart:
 
     @operation(
         "Bucket", "Key", *FACT_MEMBERS, "ChecksumAlgorithm", "ChecksumType",
-        "ExpectedBucketOwner", accepted={**ACCEPTED, "ServerSideEncryption": SEALED},
+        "ExpectedBucketOwner", *ENCRYPTION, accepted={**ACCEPTED, **SEALED},
     )  # fmt: skip
     def create_multipart_upload(self, call: Call, req: Params) -> Params:
         requests.refuse_values(call, req)
-        key, facts = key_bytes(req["Key"]), requests.facts_of(req)
-        algorithm, kind = _checksum_of(req)
+        key, (algorithm, kind) = key_bytes(req["Key"]), _checksum_of(req)
         bucket = self.doors.bucket(call, req)
+        facts = replace(requests.facts_of(req), kms_key=requests.kms_key_of(req, bucket))
+        self.shelf.check_writes(call.principal, bucket, key, facts.kms_key)
         if facts.tags:
             self.doors.require(call, "PutObjectTagging", bucket.name, req["Key"], req)
         upload = Upload(
@@ -60,7 +70,7 @@ class Multipart:
 
         self.shelf.database.write(work)
         answer = {"Bucket": bucket.name, "Key": req["Key"], "UploadId": upload.id}
-        return answer | {"ServerSideEncryption": "AES256"} | _checksum_members(upload)
+        return answer | requests.encryption_members(facts) | _checksum_members(upload)
 
     @operation(
         *_NAMED, "Body", "PartNumber", "ContentLength", "ContentMD5", "ChecksumAlgorithm",
@@ -72,14 +82,15 @@ class Multipart:
         bucket = self.doors.bucket(call, req)
 
         part = NewPart(
-            bucket=bucket, source=call.body, algorithms=requests.algorithms_of(call, req),
+            who=call.principal, bucket=bucket, source=call.body,
+            algorithms=requests.algorithms_of(call, req),
             promised=call.body.promised,
             verify=lambda blob: replace(
                 blob, checksums={**blob.checksums, **verified(call, req, blob).checksums}
             ),
         )  # fmt: skip
-        blob = store_part(self.shelf, req, part)
-        answer: Params = {"ETag": quoted(blob.etag), "ServerSideEncryption": "AES256"}
+        blob, upload = store_part(self.shelf, req, part)
+        answer: Params = {"ETag": quoted(blob.etag), **requests.encryption_members(upload.facts)}
         return answer | digests.members(verified(call, req, blob).checksums)
 
     @operation(
@@ -115,7 +126,7 @@ class Multipart:
             "Location": f"https://{bucket.name}.s3.{call.region.name}."
             f"{call.region.dns_suffix}/{shown(new.key, 'url')}",
             "Bucket": bucket.name, "Key": req["Key"], "ETag": quoted(version.etag),
-            "ServerSideEncryption": "AES256",
+            **requests.encryption_members(version.facts),
         }  # fmt: skip
         if version.version_id != "null":
             answer["VersionId"] = version.version_id
@@ -209,6 +220,7 @@ class Multipart:
 class NewPart:
     """What is about to be a part: `promised` are the checksums that its source verifies itself."""
 
+    who: Principal
     bucket: Bucket
     source: Source
     algorithms: Collection[str] = ()
@@ -216,7 +228,7 @@ class NewPart:
     verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
 
 
-def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
+def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
     """Seal one part; it replaces the part of the same number."""
     number = req["PartNumber"]
     if not 1 <= number <= PARTS_MAX:
@@ -232,7 +244,9 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
         object_id=upload.id, part=number,
     )  # fmt: skip
     algorithms = {upload.algorithm or DEFAULT, *part.algorithms} - set(part.promised)
-    stored = shelf.content.store(place, part.source, algorithms, PUT_SIZE_MAX)
+    kms_key = upload.facts.kms_key
+    shelf.check_writes(part.who, bucket, upload.key, kms_key)
+    stored = shelf.content.store(place, part.source, algorithms, PUT_SIZE_MAX, kms_key)
 
     def work(connection: Connection) -> Doomed:
         own_upload(connection, bucket, req)
@@ -246,7 +260,7 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> Blob:
         shelf.content.discard(stored)
         raise
     shelf.clear([doomed])
-    return blob
+    return blob, upload
 
 
 def upload_of(connection: Connection, bucket: Bucket, req: Params, labels: Sequence[str]) -> Upload:

@@ -16,6 +16,7 @@ from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Version
 from bastide.store.names import check_version_id, key_bytes
 from bastide.store.requests import (
     ACCEPTED,
+    ENCRYPTION,
     FACT_MEMBERS,
     SEALED,
     Doors,
@@ -66,16 +67,17 @@ class Objects:
     @operation(
         "Body", "Bucket", "Key", "ContentLength", "ContentMD5", "ChecksumAlgorithm",
         *requests.checksum_names(), *FACT_MEMBERS, "IfMatch", "IfNoneMatch",
-        "ExpectedBucketOwner", accepted={**ACCEPTED, "ServerSideEncryption": SEALED},
+        "ExpectedBucketOwner", *ENCRYPTION, accepted={**ACCEPTED, **SEALED},
     )  # fmt: skip
     def put_object(self, call: Call, req: Params) -> Params:
         requests.refuse_values(call, req)
         key = key_bytes(req["Key"])
-        facts = requests.facts_of(req)
         bucket = self.doors.bucket(call, req)
+        facts = replace(requests.facts_of(req), kms_key=requests.kms_key_of(req, bucket))
         if facts.tags:
             self.doors.require(call, "PutObjectTagging", bucket.name, req["Key"], req)
         check_declared(call, req)
+        self.shelf.check_writes(call.principal, bucket, key, facts.kms_key)
         new = NewObject(
             bucket=bucket, key=key, facts=facts,
             algorithms=requests.algorithms_of(call, req) - set(call.body.promised),
@@ -83,7 +85,7 @@ class Objects:
             verify=lambda blob: verified(call, req, blob),
         )  # fmt: skip
         version = self.shelf.put(new, call.body)
-        answer: Params = {"ETag": quoted(version.etag), "ServerSideEncryption": "AES256"}
+        answer: Params = {"ETag": quoted(version.etag), **requests.encryption_members(facts)}
         answer |= checksum_members(version)
         return answer | version_member(version)
 
@@ -92,6 +94,7 @@ class Objects:
         bucket = self.doors.bucket(call, req)
         for _ in range(shelf.READ_TRIES):
             chosen = self._choose(call, req, bucket, "GET")
+            self.shelf.check_reads(call.principal, bucket, chosen.version)
             reader = self.shelf.reader(bucket, chosen.version, chosen.start, chosen.end)
             if reader is not None:
                 return {**_described(call, req, bucket, chosen), "Body": reader}
@@ -255,7 +258,7 @@ def _described(call: Call, req: Params, bucket: Bucket, chosen: _Chosen) -> Para
         "LastModified": moment(version.modified_ms),
         "ContentLength": chosen.end - chosen.start,
         "ETag": quoted(version.etag),
-        "ServerSideEncryption": "AES256",
+        **requests.encryption_members(version.facts),
         "Metadata": dict(version.facts.metadata),
         **requests.header_members(version),
     }

@@ -1,5 +1,6 @@
 """Objects for the region's own work: jobs' inputs and outputs, model files. Nothing here asks a
-policy: the caller did, for the role that the job runs under."""
+policy, but that of a KMS key which an object is sealed under: the caller did, for the role that
+the job runs under."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class ObjectSpace:
             version = self.shelf.find(where, key_bytes(key), None)
             if version is None or version.is_marker:
                 raise errors.no_such_key(key)
+            self.shelf.check_reads(who, where, version)
             reader = self.shelf.reader(where, version)
             if reader is not None:
                 return _info(version), reader
@@ -55,6 +57,8 @@ class ObjectSpace:
     ) -> ObjectInfo:
         where = self._bucket(who, bucket)
         facts = Facts(headers={"ContentType": content_type}, metadata=metadata or {})
+        facts = Facts(headers={"ContentType": content_type}, kms_key=where.kms_key)
+        self.shelf.check_writes(who, where, key_bytes(key), where.kms_key)
         new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
         return _info(self.shelf.put(new, Pieces(chunks)))
 

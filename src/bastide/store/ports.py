@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 
 
 class Kek(Protocol):
@@ -30,6 +30,23 @@ class Keyring(Protocol):
     def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes:
         """ValueError if it was tampered with."""
         ...
+
+
+class ObjectKeys(Protocol):
+    """The KMS keys that objects are sealed under, beside the key of their agency and label. Each
+    raises a ServiceError in S3's words (`KMS.DisabledException`) where a key cannot be used."""
+
+    def arn(self, who: Principal, name: str) -> str:
+        """Of a key by its id, an alias or its ARN."""
+        ...
+
+    def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
+        """Whether who reads or writes that object may use the key for it."""
+        ...
+
+    def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes: ...
+
+    def open(self, account: str, bucket: str, key: bytes, sealed: bytes) -> bytes: ...
 
 
 class Standing(Protocol):

@@ -26,7 +26,7 @@ BUCKET_TAGS_MAX = 50
 _ALLOWED = {
     "ACL": ("private", "bucket-owner-full-control"),
     "StorageClass": ("STANDARD",),
-    "ServerSideEncryption": ("AES256", "aws:kms"),  # a named key is refused: SSEKMSKeyId
+    "ServerSideEncryption": ("AES256", "aws:kms"),
     "ChecksumAlgorithm": tuple(sorted(ALGORITHMS)),
 }
 _STORAGE_CLASSES = frozenset({
@@ -38,10 +38,8 @@ ACCEPTED = {
     "ACL": "only private and bucket-owner-full-control are taken, which is what every object has",
     "RequestPayer": "nobody pays for requests here",
 }
-SEALED = (
-    "every object is sealed with AES-256-GCM under its agency's own key, which is what AES256 and "
-    "aws:kms without a key id ask for; a key id is refused"
-)
+ENCRYPTION = ("ServerSideEncryption", "SSEKMSKeyId")
+SEALED = {"BucketKeyEnabled": "it only spares calls of KMS; each object has a data key of its own"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +103,26 @@ def refuse_values(call: Call, req: Params) -> None:
             if member == "StorageClass" and value not in _STORAGE_CLASSES:
                 raise errors.invalid_storage_class()
             raise unsupported(call.operation, f"{member}={value}")
+
+
+def kms_key_of(req: Params, bucket: Bucket) -> str:
+    """The KMS key that an object is to be sealed under: the one named, or the bucket's. Every
+    object is sealed under its agency's own key as well, which is all that AES256 asks for."""
+    asked, named = req.get("ServerSideEncryption"), req.get("SSEKMSKeyId")
+    if named and asked != "aws:kms":
+        raise errors.invalid_argument(
+            "Server Side Encryption with AWS KMS managed key requires HTTP header "
+            "x-amz-server-side-encryption : aws:kms",
+            "x-amz-server-side-encryption",
+            asked or "",
+        )
+    return str(named or ("" if asked == "AES256" else bucket.kms_key))
+
+
+def encryption_members(facts: Facts) -> Params:
+    if not facts.kms_key:
+        return {"ServerSideEncryption": "AES256"}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": facts.kms_key}
 
 
 def facts_of(req: Params) -> Facts:

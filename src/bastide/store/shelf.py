@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
+from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
@@ -67,7 +68,7 @@ class Shelf:
             account=bucket.account, label=label, bucket=bucket.name, key=new.key,
             object_id=object_id,
         )  # fmt: skip
-        stored = self.content.store(place, source, new.algorithms, new.size_max)
+        stored = self.content.store(place, source, new.algorithms, new.size_max, new.facts.kms_key)
         try:
             blob = new.verify(stored)
         except ServiceError:
@@ -76,6 +77,19 @@ class Shelf:
         facts = new.facts.with_checksums(blob.checksums, FULL_OBJECT)
         version = self.version_of(new.bucket, new.key, object_id, label, facts)
         return self.place(new, replace(version, size=blob.size, etag=blob.etag), blob)
+
+    def check_writes(self, who: Principal, bucket: Bucket, key: bytes, kms_key: str) -> None:
+        """Whether `who` may seal under the KMS key that an object is to have, if it has one."""
+        if kms_key:
+            action = "kms:GenerateDataKey"
+            self.content.object_keys.check(who, action, kms_key, bucket.name, key)
+
+    def check_reads(self, who: Principal, bucket: Bucket, version: Version) -> None:
+        """The same of one that is sealed already."""
+        kms_key = version.facts.kms_key
+        if kms_key:
+            check = self.content.object_keys.check
+            check(who, "kms:Decrypt", kms_key, bucket.name, version.key)
 
     def label_of_new(self, bucket: Bucket, facts: Facts) -> Label:
         """The label of an object that the bucket's viewer puts into it."""

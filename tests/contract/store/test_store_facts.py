@@ -55,16 +55,22 @@ def test_what_no_bucket_has(store, method, code):
         store.call(method, Bucket="bucket")
 
 
-def test_the_default_encryption_cannot_be_weakened_or_named(store):
+@pytest.mark.parametrize(
+    ("default", "code"),
+    [
+        ({"SSEAlgorithm": "aws:kms"}, "InvalidRequest"),
+        ({"SSEAlgorithm": "AES256", "KMSMasterKeyID": "k"}, "MalformedXML"),
+        ({"SSEAlgorithm": "aws:kms:dsse", "KMSMasterKeyID": "k"}, "MalformedXML"),
+        ({}, "MalformedXML"),
+    ],
+)
+def test_a_default_encryption_that_is_not_done_is_refused(store, default, code):
     store.bucket()
     store.call(
         "put_bucket_encryption", Bucket="bucket", ServerSideEncryptionConfiguration=ENCRYPTION
     )
-    for rules in (
-        [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}],
-        [{**ENCRYPTION["Rules"][0], "BucketKeyEnabled": True}],
-    ):
-        with refused("InvalidRequest", 400):
+    for rules in ([{"ApplyServerSideEncryptionByDefault": default}],):
+        with refused(code, 400):
             store.call(
                 "put_bucket_encryption", Bucket="bucket",
                 ServerSideEncryptionConfiguration={"Rules": rules},

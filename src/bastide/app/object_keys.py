@@ -1,0 +1,67 @@
+"""KMS keys for S3: what SSE-KMS asks of them, and what S3 says when they cannot be used."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bastide.kernel import arns
+from bastide.kernel.call import Principal
+from bastide.kernel.errors import ServiceError
+from bastide.kms import errors
+from bastide.kms.aliases import alias_target
+from bastide.kms.model import Key
+from bastide.kms.specs import SYMMETRIC
+from bastide.kms.vault import Vault
+from bastide.policy.authorizer import PolicyAuthorizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmsObjectKeys:
+    """The store's `ObjectKeys`. An object's own ARN is its encryption context, as on AWS."""
+
+    vault: Vault
+    access: PolicyAuthorizer
+
+    def arn(self, who: Principal, name: str) -> str:
+        own = arns.regional(self.vault.region, "kms", who.account, "")
+        local = name.removeprefix(own)
+        if local.startswith("alias/"):
+            local = f"key/{alias_target(self.vault, who, local)}"
+        if local.startswith("arn:"):
+            return local  # another account's: nobody here may use it
+        return own + (local if local.startswith("key/") else f"key/{local}")
+
+    def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
+        region = self.vault.region
+        via = f"s3.{region.name}.{region.dns_suffix}"
+        self.access.require_key(who, action, key_arn, self._context(bucket, key), via)
+
+    def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes:
+        with _in_words_of_s3():
+            kms_key = self._usable(account, key_arn.rpartition("/")[2])
+            return self.vault.seal(kms_key, dek, self._context(bucket, key))
+
+    def open(self, account: str, bucket: str, key: bytes, sealed: bytes) -> bytes:
+        with _in_words_of_s3():
+            kms_key = self._usable(account, self.vault.sealing_key(sealed))
+            return self.vault.open(kms_key, sealed, self._context(bucket, key))
+
+    def _usable(self, account: str, key_id: str) -> Key:
+        found = self.vault.find(account, key_id)
+        if found is None:
+            raise errors.no_key(key_id)
+        self.vault.check_enabled(found)
+        if found.spec != SYMMETRIC:
+            raise errors.wrong_algorithm(SYMMETRIC, found.spec)
+        return found
+
+    def _context(self, bucket: str, key: bytes) -> dict[str, str]:
+        return {"aws:s3:arn": arns.s3(self.vault.region, bucket, key.decode())}
+
+
+@contextmanager
+def _in_words_of_s3() -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as error:
+        raise ServiceError(f"KMS.{error.code}", error.message, status=400) from error
