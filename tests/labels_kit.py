@@ -1,5 +1,7 @@
 """Labels for tests: the scheme of the US, and a region that may hold all of it."""
 
+from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.labels.scheme import load
@@ -11,6 +13,10 @@ UNCLASSIFIED = {"clearance": US.clearance("U"), "session": US.lowest}  # of a pr
 
 def labelling(default: str = "U") -> Labelling:
     return Labelling(scheme=US, ceiling=CEILING, default=US.parse(default))
+
+
+def in_use(database: Database) -> LabelsInUse:
+    return LabelsInUse(database, US)
 
 
 def at(marking: str) -> dict[str, Label]:

@@ -11,7 +11,7 @@ from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
-from bastide.logs.lookup import group_tags
+from bastide.logs.lookup import Facts
 from bastide.logs.metrics import Metrics
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.logs.streams import LogStreams
@@ -53,14 +53,15 @@ class MachineLearning:
     scanner: PatternScanner
     checkpoints: CheckpointSync
     metric_sink: MetricSink
+    log_facts: Facts
     handlers: dict[str, list[object]]
 
 
 def open_machine_learning(
     core: Core, identity: Identity, store: Store, workshop: Workshop, receipts: Receipts
 ) -> MachineLearning:
-    database, clock = core.database, core.clock
-    metric_sink = MetricSink(database=database, clock=clock)
+    database, labels, clock = core.database, core.labels, core.clock
+    metric_sink = MetricSink(database=database, labels=labels, clock=clock)
     scanner, replicas = PatternScanner(), Replicas()
     training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner))
     routes = Routes(database=database)
@@ -81,15 +82,22 @@ def open_machine_learning(
         scanner=scanner,
         checkpoints=CheckpointSync(workshop.jobs, training_kind.KIND, training.keep_checkpoints),
         metric_sink=metric_sink,
+        log_facts=Facts(database=database, labels=labels),
         handlers={
             "sagemaker": _sagemaker(core, identity, workshop, settler),
             "sagemaker-runtime": [invocations],
             "logs": [
-                LogGroups(database=database, clock=clock),
-                LogStreams(database=database, clock=clock),
-                LogEvents(database=database, clock=clock),
+                LogGroups(
+                    database=database, labels=labels, labelling=identity.labelling, clock=clock
+                ),
+                LogStreams(database=database, labels=labels, clock=clock),
+                LogEvents(database=database, labels=labels, clock=clock),
+            ],
+            "cloudwatch": [
+                Metrics(database=database, labels=labels, clock=clock, sink=metric_sink)
             ],
             "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
+            "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
         },
     )
 
@@ -103,7 +111,7 @@ def _register_kinds(
 ) -> TrainingKind:
     """Teach the runner what a training job is, and what an endpoint is."""
     metric_sink, scanner = shared
-    logs = LogSink(database=core.database, clock=core.clock)
+    logs = LogSink(database=core.database, labels=core.labels, clock=core.clock)
     training = TrainingKind(
         region=core.region,
         database=core.database,
@@ -179,9 +187,8 @@ def _sagemaker(
 
 def tag_sources(core: Core, store: Store) -> dict[str, TagsOf]:
     """Where the tags of each service's resources are, for conditions on them."""
-    database, tags = core.database, TagStore(database=core.database)
+    tags = TagStore(database=core.database)
     return {
         "sagemaker": lambda who, arn, _: tags.of(who.account, arn),
-        "logs": lambda who, arn, _: group_tags(database, who.account, arn),
         "s3": store.space.tags,
     }

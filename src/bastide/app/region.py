@@ -104,6 +104,8 @@ class RegionProcess:
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)
+        resources.labelled["logs"] = self.learning.log_facts.label
+        resources.tagged |= tag_sources(core, store) | {"logs": self.learning.log_facts.tags}
         self.threads = Pool(core.settings.handler_threads, "handler")
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")

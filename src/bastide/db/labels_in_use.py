@@ -20,6 +20,7 @@ class LabelsInUse:
 
     def __init__(self, database: Database, scheme: Scheme) -> None:
         self._database = database
+        self._scheme = scheme
         self._lock = threading.Lock()
         held = database.read(records.all_of)
         self._used = {text: scheme.parse(text) for text in held}
@@ -34,6 +35,12 @@ class LabelsInUse:
                 self._used[text] = label
                 self._views.clear()
         return text
+
+    def at(self, marking: str) -> View:
+        """What works at a marking sees; a row may carry it from now on."""
+        label = self._scheme.parse(marking)
+        self.use(label)
+        return self.view(label)
 
     def view(self, session: Label) -> View:
         """What a session sees: the markings in use that it dominates."""

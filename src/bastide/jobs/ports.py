@@ -52,11 +52,13 @@ Beside = Callable[[Connection], None]
 
 
 class Logs(Protocol):
-    """Where kinds keep the lines that `Kind.logged` is told: (epoch milliseconds, text)."""
+    """Where kinds keep the lines that `Kind.logged` is told: (epoch milliseconds, text), at the
+    marking of their job."""
 
     def put(
         self,
         account: str,
+        marking: str,
         group: str,
         stream: str,
         events: Sequence[tuple[int, str]],

@@ -3,19 +3,21 @@
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.logs import patterns, records, tokens
-from bastide.logs.lookup import group_name, the_group, the_stream
+from bastide.logs.lookup import group_name, own_stream, the_group, the_stream
 from bastide.logs.model import EVENT_OVERHEAD, MESSAGE_SIZE_MAX, Event, Group, Span, Stream
 
 Params = dict[str, Any]
@@ -33,6 +35,7 @@ SCANNED_MAX = 50_000  # events that one FilterLogEvents looks at before it answe
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvents:
     database: Database
+    labels: LabelsInUse
     clock: Clock
 
     @operation(
@@ -44,11 +47,11 @@ class LogEvents:
     def put_log_events(self, call: Call, req: Params) -> Params:
         given = req["logEvents"]
         _check_batch(given)
-        now = epoch_ms(self.clock.now())
+        now, view = epoch_ms(self.clock.now()), self.labels.view(call.principal.session)
 
         def write(c: Connection) -> Params:
-            group = the_group(c, call, req["logGroupName"])
-            stream = the_stream(c, group, req["logStreamName"])
+            group = the_group(c, call, req["logGroupName"], view)
+            stream = own_stream(c, group, req["logStreamName"])
             lines, rejected = _accepted(given, now, group)
             records.add_events(c, group, stream, now, lines)
             return rejected
@@ -69,12 +72,13 @@ class LogEvents:
         token = tokens.load(req.get("nextToken"), str, int, int)
         forward = token[0] == "f" if token else bool(req.get("startFromHead"))
         beyond = (token[1], token[2]) if token else None
-        limit = req.get("limit") or PAGE_MAX
+        limit, view = req.get("limit") or PAGE_MAX, self.labels.view(call.principal.session)
 
         def read(c: Connection) -> list[Event]:
-            group = the_group(c, call, name)
+            group = the_group(c, call, name, view)
             stream = the_stream(c, group, req["logStreamName"])
-            span = self._span(group, req, beyond, forward, limit)
+            place = (*beyond, stream.id) if beyond else None
+            span = self._span(group, req, place, forward, limit)
             return records.read_events(c, [stream.id], span)
 
         page = _within_size(self.database.read(read))
@@ -98,26 +102,23 @@ class LogEvents:
             )
         name, limit = group_name(call, req), req.get("limit") or PAGE_MAX
         pattern = patterns.parse(req.get("filterPattern") or "", call.operation)
-        token = tokens.load(req.get("nextToken"), int, int)
-        beyond = tuple(token) if token else None
+        token = tokens.load(req.get("nextToken"), int, int, str)
+        view = self.labels.view(call.principal.session)
 
-        def read(c: Connection) -> tuple[dict[int, str], list[Event]]:
-            group = the_group(c, call, name)
-            streams = {each.id: each.name for each in _searched(c, group, req)}
-            span = self._span(group, req, beyond, True, SCANNED_MAX)
+        def read(c: Connection) -> tuple[dict[int, Stream], list[Event]]:
+            group = the_group(c, call, name, view)
+            streams = {each.id: each for each in _searched(c, group, req)}
+            span = self._span(group, req, _beyond(streams, token), True, SCANNED_MAX)
             return streams, records.read_events(c, list(streams), span)
 
         streams, scanned = self.database.read(read)
         found, last = _matching(scanned, pattern, limit)
         answer: Params = {
-            "events": [
-                {**_answered(each), "logStreamName": streams[each.stream_id], "eventId": _id(each)}
-                for each in found
-            ],
+            "events": [_found(each, streams[each.stream_id]) for each in found],
             "searchedLogStreams": [],
         }
         if last is not None:
-            answer["nextToken"] = tokens.dump(last.at_ms, last.id)
+            answer["nextToken"] = tokens.dump(last.at_ms, last.seq, streams[last.stream_id].name)
         return answer
 
     def _span(self, group: Group, req: Params, beyond: Any, forward: bool, limit: int) -> Span:
@@ -199,8 +200,8 @@ def _edges(page: list[Event], beyond: Any) -> Params:
     clients know (the SageMaker SDK loops until it does)."""
     if page:
         first, last = page[0], page[-1]
-        backward = tokens.dump("b", first.at_ms, first.id)
-        forward = tokens.dump("f", last.at_ms, last.id)
+        backward = tokens.dump("b", first.at_ms, first.seq)
+        forward = tokens.dump("f", last.at_ms, last.seq)
     else:
         at, number = beyond or (0, 0)
         backward, forward = tokens.dump("b", at, number), tokens.dump("f", at, number)
@@ -244,5 +245,18 @@ def _answered(event: Event) -> Params:
     }
 
 
-def _id(event: Event) -> str:
-    return f"{event.at_ms:032d}{event.id:024d}"
+def _beyond(streams: Mapping[int, Stream], token: Any) -> tuple[int, int, int] | None:
+    """The place that a token names. Its stream is named by name: numbers of streams are counted
+    over all labels. One that is gone leaves its neighbours of the same place to be seen again."""
+    if not token:
+        return None
+    at, seq, name = token
+    return at, seq, next((each.id for each in streams.values() if each.name == name), -1)
+
+
+def _found(event: Event, stream: Stream) -> Params:
+    """56 digits, as AWS's: the moment, the stream and its line."""
+    which = f"{stream.name}\n{stream.label}\n{stream.created_ms}".encode()
+    digest = int.from_bytes(hashlib.sha256(which).digest()[:7]) % 10**16
+    number = f"{event.at_ms:020d}{digest:016d}{event.seq:020d}"
+    return {**_answered(event), "logStreamName": stream.name, "eventId": number}

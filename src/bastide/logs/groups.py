@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.labels.labelling import TAG, Labelling
 from bastide.kernel.operation import operation
 from bastide.logs import records, tokens
-from bastide.logs.lookup import named_group, the_group
+from bastide.logs.lookup import named_group, own_group, the_group
 from bastide.logs.model import Group
 
 Params = dict[str, Any]
@@ -32,6 +34,8 @@ RETENTIONS = frozenset(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogGroups:
     database: Database
+    labels: LabelsInUse
+    labelling: Labelling
     clock: Clock
 
     @operation("logGroupName", "tags", "logGroupClass")
@@ -39,8 +43,8 @@ class LogGroups:
         if req.get("logGroupClass", "STANDARD") != "STANDARD":
             raise unsupported(call.operation, f"logGroupClass={req['logGroupClass']}")
         name, now = req["logGroupName"], epoch_ms(self.clock.now())
-        tags = req.get("tags") or {}
-        if self.database.write(lambda c: records.add_group(c, call.account, name, now, tags)):
+        tags, view = req.get("tags") or {}, self.labels.at(self._label_of_new(call, req))
+        if self.database.write(lambda c: records.add_group(c, call.account, name, now, tags, view)):
             return {}
         raise ServiceError(
             "ResourceAlreadyExistsException", "The specified log group already exists"
@@ -48,8 +52,8 @@ class LogGroups:
 
     @operation("logGroupName")
     def delete_log_group(self, call: Call, req: Params) -> Params:
-        name = req["logGroupName"]
-        self.database.write(lambda c: records.drop_group(c, the_group(c, call, name)))
+        name, view = req["logGroupName"], self.labels.view(call.principal.session)
+        self.database.write(lambda c: records.drop_group(c, own_group(c, call, name, view)))
         return {}
 
     @operation("logGroupNamePrefix", "logGroupNamePattern", "nextToken", "limit")
@@ -67,7 +71,10 @@ class LogGroups:
             where.append(records.with_part(req["logGroupNamePattern"]))
         if beyond := tokens.load(req.get("nextToken"), str):
             where.append(records.after_name(beyond[0]))
-        page = self.database.read(lambda c: records.list_groups(c, call.account, where, limit + 1))
+        view = self.labels.view(call.principal.session)
+        page = self.database.read(
+            lambda c: records.list_groups(c, call.account, where, limit + 1, view)
+        )
         answer: Params = {"logGroups": [_described(call, group) for group in page[:limit]]}
         if len(page) > limit:
             answer["nextToken"] = tokens.dump(page[limit - 1].name)
@@ -115,21 +122,39 @@ class LogGroups:
         return self._tags(call, named_group(call, req))
 
     def _tags(self, call: Call, name: str) -> Params:
-        group = self.database.read(lambda c: the_group(c, call, name))
+        view = self.labels.view(call.principal.session)
+        group = self.database.read(lambda c: the_group(c, call, name, view))
         return {"tags": dict(group.tags)}
 
     def _tag(
         self, call: Call, name: str, change: Callable[[Mapping[str, str]], dict[str, str]]
     ) -> Params:
+        view = self.labels.view(call.principal.session)
+
         def write(c: Connection) -> None:
-            group = the_group(c, call, name)
-            records.set_tags(c, group, change(group.tags))
+            group = own_group(c, call, name, view)
+            tags = change(group.tags)
+            if tags.get(TAG, group.tags.get(TAG)) != group.tags.get(TAG):
+                raise unsupported(call.operation, f"Another {TAG} for a log group")
+            records.set_tags(c, group, tags)
 
         self.database.write(write)
         return {}
 
+    def _label_of_new(self, call: Call, req: Params) -> str:
+        """The session's own: whether a name is free at another could not be told."""
+        session, default = call.principal.session, self.labelling.of_account(call.account)
+        tags = req.get("tags") or {}
+        label = self.labelling.of_new(session, tags, default, "InvalidParameterException")
+        if label != session:
+            raise unsupported(call.operation, f"A group at {label}, above the session's {session}")
+        return label.text
+
     def _retain(self, call: Call, name: str, days: int | None) -> Params:
-        self.database.write(lambda c: records.set_retention(c, the_group(c, call, name), days))
+        view = self.labels.view(call.principal.session)
+        self.database.write(
+            lambda c: records.set_retention(c, own_group(c, call, name, view), days)
+        )
         return {}
 
 

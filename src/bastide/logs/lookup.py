@@ -1,14 +1,21 @@
-"""Finding the group and the stream that a request names, or AWS's error for it."""
+"""Finding the group and the stream that a request names, or AWS's error for it.
+
+What a session does not dominate is not there for it; what it changes has its own label.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel import arns
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.view import View
 from bastide.logs import records
 from bastide.logs.model import Group, Stream
 
@@ -40,17 +47,46 @@ def named_group(call: Call, req: Params) -> str:
     return name
 
 
-def group_tags(database: Database, account: str, arn: str) -> Mapping[str, str]:
-    """The tags of the group that an ARN names, of itself or of a stream in it."""
-    name = arn.partition(":log-group:")[2].partition(":")[0]
-    found = database.read(lambda c: records.find_group(c, account, name))
-    return found.tags if found else {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What policies ask about groups and streams, by ARN, as a principal sees them."""
+
+    database: Database
+    labels: LabelsInUse
+
+    def tags(self, who: Principal, arn: str, version: str | None) -> Mapping[str, str]:
+        """The tags of the group that an ARN names, of itself or of a stream in it."""
+        group, _ = self._named(who, arn)
+        return group.tags if group else {}
+
+    def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
+        """The label of the group or the stream that an ARN names."""
+        group, stream = self._named(who, arn)
+        found = stream if ":log-stream:" in arn else group
+        return who.session.scheme.parse(found.label) if found else None
+
+    def _named(self, who: Principal, arn: str) -> tuple[Group | None, Stream | None]:
+        name, _, stream = arn.partition(":log-group:")[2].partition(":log-stream:")
+        view = self.labels.view(who.session)
+
+        def read(c: Connection) -> tuple[Group | None, Stream | None]:
+            group = records.find_group(c, who.account, name.partition(":")[0], view)
+            return group, records.find_stream(c, group, stream) if group and stream else None
+
+        return self.database.read(read)
 
 
-def the_group(c: Connection, call: Call, name: str) -> Group:
-    found = records.find_group(c, call.account, name)
+def the_group(c: Connection, call: Call, name: str, view: View) -> Group:
+    found = records.find_group(c, call.account, name, view)
     if found is None:
         raise no_group()
+    return found
+
+
+def own_group(c: Connection, call: Call, name: str, view: View) -> Group:
+    """The group, if the session may change it: a lower one would tell downwards."""
+    found = the_group(c, call, name, view)
+    _check_own(found.label, view)
     return found
 
 
@@ -61,5 +97,18 @@ def the_stream(c: Connection, group: Group, name: str) -> Stream:
     return found
 
 
+def own_stream(c: Connection, group: Group, name: str) -> Stream:
+    """The stream, if the viewer of its group may change it."""
+    found = the_stream(c, group, name)
+    _check_own(found.label, group.view)
+    return found
+
+
 def no_group() -> ServiceError:
     return ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
+
+
+def _check_own(label: str, view: View) -> None:
+    if label != view.own:
+        message = f"A session at {view.own} cannot change what is at {label}."
+        raise ServiceError("AccessDeniedException", message, status=400)

@@ -1,4 +1,4 @@
-"""Samples of metrics. Every question names the account first."""
+"""Samples of metrics. Every question names the account and the labels that are seen."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
+from bastide.kernel.labels.view import View
 from bastide.logs.model import Sample
 
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -28,6 +29,7 @@ samples = Table(
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("account", String(12), nullable=False),
+    Column("label", Text, nullable=False),
     Column("namespace", String(255), nullable=False),
     Column("name", String(255), nullable=False),
     Column("dimensions", Text, nullable=False),
@@ -52,18 +54,19 @@ def add(c: Connection, many: Sequence[Sample]) -> None:
 
 
 def between(
-    c: Connection, account: str, metric: tuple[str, str, str], start_ms: int, end_ms: int
+    c: Connection, account: str, metric: tuple[str, str, str], span_ms: tuple[int, int], view: View
 ) -> list[Sample]:
     """Of `(namespace, name, canonical dimensions)`, oldest first."""
     rows = c.execute(
         select(samples)
         .where(
             samples.c.account == account,
+            samples.c.label.in_(view.seen),
             samples.c.namespace == metric[0],
             samples.c.name == metric[1],
             samples.c.dimensions == metric[2],
-            samples.c.at_ms >= start_ms,
-            samples.c.at_ms < end_ms,
+            samples.c.at_ms >= span_ms[0],
+            samples.c.at_ms < span_ms[1],
         )
         .order_by(samples.c.at_ms)
         .limit(SAMPLES_MAX)
@@ -71,9 +74,10 @@ def between(
     return [_sample(row) for row in rows]
 
 
-def distinct(
+def distinct(  # noqa: PLR0913 - a query's clauses
     c: Connection,
     account: str,
+    view: View,
     namespace: str | None,
     name: str | None,
     beyond: tuple[str, str, str] | None,
@@ -81,7 +85,8 @@ def distinct(
 ) -> list[tuple[str, str, str]]:
     """`(namespace, name, dimensions)` in order, after `beyond`."""
     s = samples.c
-    asked = select(s.namespace, s.name, s.dimensions).where(s.account == account).distinct()
+    asked = select(s.namespace, s.name, s.dimensions).distinct()
+    asked = asked.where(s.account == account, s.label.in_(view.seen))
     if namespace:
         asked = asked.where(s.namespace == namespace)
     if name:
@@ -102,6 +107,7 @@ def distinct(
 def _sample(row: Any) -> Sample:
     return Sample(
         account=row.account,
+        label=row.label,
         namespace=row.namespace,
         name=row.name,
         dimensions=row.dimensions,

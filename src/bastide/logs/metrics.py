@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
@@ -34,6 +35,7 @@ STATISTICS = frozenset({"SampleCount", "Average", "Sum", "Minimum", "Maximum"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     database: Database
+    labels: LabelsInUse
     clock: Clock
     sink: MetricSink
 
@@ -48,6 +50,7 @@ class Metrics:
         if not data or len(data) > DATUMS_MAX:
             raise _invalid(f"The collection MetricData must hold 1 to {DATUMS_MAX} members.")
         now = epoch_ms(self.clock.now())
+        self.labels.use(call.principal.session)
         samples = [
             _sample_of(call, req["Namespace"], datum, f"MetricData.member.{number}", now)
             for number, datum in enumerate(data, 1)
@@ -58,11 +61,13 @@ class Metrics:
     @operation("Namespace", "MetricName", "Dimensions", "NextToken")
     def list_metrics(self, call: Call, req: Params) -> Params:
         self.sink.flush()
+        view = self.labels.view(call.principal.session)
         beyond = tokens.load(req.get("NextToken"), str, str, str, code="InvalidParameterValue")
         page = self.database.read(
             lambda c: metric_records.distinct(
                 c,
                 call.account,
+                view,
                 req.get("Namespace"),
                 req.get("MetricName"),
                 tuple(beyond) if beyond else None,
@@ -167,8 +172,9 @@ class Metrics:
         which = (metric["Namespace"], metric["MetricName"], metric_records.canonical(pairs))
         start, end = epoch_ms(req["StartTime"]), epoch_ms(req["EndTime"])
         start -= start % (min(period_s, 60) * 1000)
+        view = self.labels.view(call.principal.session)
         found = self.database.read(
-            lambda c: metric_records.between(c, call.account, which, start, end)
+            lambda c: metric_records.between(c, call.account, which, (start, end), view)
         )
         buckets: dict[tuple[int, str], list[Sample]] = defaultdict(list)
         for sample in found:
@@ -188,6 +194,7 @@ def _sample_of(call: Call, namespace: str, datum: Params, where: str, now: int) 
     at = datum.get("Timestamp")
     return Sample(
         account=call.account,
+        label=call.principal.session.text,
         namespace=namespace,
         name=datum["MetricName"],
         dimensions=metric_records.canonical(dimensions),

@@ -9,10 +9,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
+from bastide.kernel.labels.view import View
 from bastide.logs import metric_records, records
-from bastide.logs.model import EVENT_OVERHEAD, MESSAGE_SIZE_MAX, Group, Sample, Stream
+from bastide.logs.model import EVENT_OVERHEAD, MESSAGE_SIZE_MAX, Group, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -24,40 +26,38 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSink:
-    """Makes group and stream as needed. A line that is too long becomes several. `beside` is
-    written with the lines, or not at all."""
+    """Makes group and stream as needed, at the marking of whose lines they are. A line that is
+    too long becomes several. `beside` is written with the lines, or not at all."""
 
     database: Database
+    labels: LabelsInUse
     clock: Clock
 
     def put(
         self,
         account: str,
+        marking: str,
         group: str,
         stream: str,
         events: Sequence[tuple[int, str]],
         beside: Callable[[Connection], None] | None = None,
     ) -> None:
-        now = epoch_ms(self.clock.now())
+        now, view = epoch_ms(self.clock.now()), self.labels.at(marking)
         lines = [piece for at, text in events for piece in _pieces(at, text)]
 
         def write(c: Connection) -> None:
-            where = _group(c, account, group, now)
-            records.add_events(c, where, _stream(c, where, stream, now), now, lines)
+            where = _group(c, account, group, now, view)
+            kept = records.put_stream(c, where, stream, now)
+            records.add_events(c, where, kept, now, lines)
             if beside is not None:
                 beside(c)
 
         self.database.write(write)
 
 
-def _group(c: Connection, account: str, name: str, now: int) -> Group:
-    found = records.find_group(c, account, name) or records.add_group(c, account, name, now, {})
-    assert found is not None
-    return found
-
-
-def _stream(c: Connection, group: Group, name: str, now: int) -> Stream:
-    found = records.find_stream(c, group, name) or records.add_stream(c, group, name, now)
+def _group(c: Connection, account: str, name: str, now: int, view: View) -> Group:
+    found = records.find_group(c, account, name, view)
+    found = found or records.add_group(c, account, name, now, {}, view)
     assert found is not None
     return found
 
@@ -75,6 +75,7 @@ class MetricSink:
     Whoever reads metrics calls `flush` first. A crash loses the last few seconds of them."""
 
     database: Database
+    labels: LabelsInUse
     clock: Clock
     _waiting: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,6 +84,7 @@ class MetricSink:
     def put(  # noqa: PLR0913 - the words of PutMetricData itself
         self,
         account: str,
+        marking: str,
         namespace: str,
         name: str,
         dimensions: Mapping[str, str],
@@ -93,6 +95,7 @@ class MetricSink:
         minute = epoch_ms(at) // MINUTE_MS * MINUTE_MS
         sample = Sample(
             account=account,
+            label=self.labels.at(marking).own,
             namespace=namespace,
             name=name,
             dimensions=metric_records.canonical(dimensions),
@@ -133,8 +136,8 @@ class MetricSink:
 
     def _gather(self, sample: Sample) -> None:
         key = (
-            sample.account, sample.namespace, sample.name, sample.dimensions, str(sample.at_ms),
-            sample.unit,
+            sample.account, sample.label, sample.namespace, sample.name, sample.dimensions,
+            str(sample.at_ms), sample.unit,
         )  # fmt: skip
         known = self._waiting.get(key)
         self._waiting[key] = sample if known is None else _summed(known, sample)

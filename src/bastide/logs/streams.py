@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.db.database import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.logs import records, tokens
-from bastide.logs.lookup import group_name, the_group, the_stream
+from bastide.logs.lookup import group_name, own_stream, the_group
 from bastide.logs.model import Group, Stream
 
 Params = dict[str, Any]
@@ -25,14 +26,16 @@ PAGE_DEFAULT = 50
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStreams:
     database: Database
+    labels: LabelsInUse
     clock: Clock
 
     @operation("logGroupName", "logStreamName")
     def create_log_stream(self, call: Call, req: Params) -> Params:
         now = epoch_ms(self.clock.now())
+        view = self.labels.at(call.principal.session.text)
 
         def write(c: Connection) -> Stream | None:
-            group = the_group(c, call, req["logGroupName"])
+            group = the_group(c, call, req["logGroupName"], view)
             return records.add_stream(c, group, req["logStreamName"], now)
 
         if self.database.write(write):
@@ -43,9 +46,11 @@ class LogStreams:
 
     @operation("logGroupName", "logStreamName")
     def delete_log_stream(self, call: Call, req: Params) -> Params:
+        view = self.labels.view(call.principal.session)
+
         def write(c: Connection) -> None:
-            group = the_group(c, call, req["logGroupName"])
-            records.drop_stream(c, the_stream(c, group, req["logStreamName"]))
+            group = the_group(c, call, req["logGroupName"], view)
+            records.drop_stream(c, own_stream(c, group, req["logStreamName"]))
 
         self.database.write(write)
         return {}
@@ -63,10 +68,10 @@ class LogStreams:
                 "Cannot order by LastEventTime with a logStreamNamePrefix.",
             )
         beyond = tokens.load(req.get("nextToken"), int, str)
-        down = bool(req.get("descending"))
+        down, view = bool(req.get("descending")), self.labels.view(call.principal.session)
 
         def read(c: Connection) -> list[Stream]:
-            group = the_group(c, call, name)
+            group = the_group(c, call, name, view)
             if by_time:
                 return records.streams_by_time(
                     c, group, tuple(beyond) if beyond else None, down, limit + 1

@@ -166,14 +166,14 @@ class Invocations:
         """AWS's own names: https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html"""
         dimensions = {"EndpointName": req["EndpointName"], "VariantName": lane.name}
         micros = (self.clock.monotonic_s() - started_s) * 1_000_000
-        now = self.clock.now()
+        now, marking = self.clock.now(), call.principal.session.text
         for name, value, unit in (
             ("Invocations", 1.0, "None"),
             ("ModelLatency", micros, "Microseconds"),
             ("Invocation4XXErrors", float(400 <= status < 500), "None"),
             ("Invocation5XXErrors", float(status >= 500), "None"),
         ):
-            self.metrics.put(call.account, NAMESPACE, name, dimensions, value, now, unit)
+            self.metrics.put(call.account, marking, NAMESPACE, name, dimensions, value, now, unit)
 
 
 def _asked(req: Params, timeout_s: float) -> Asked:

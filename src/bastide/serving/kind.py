@@ -124,7 +124,8 @@ class EndpointKind:
     ) -> None:
         payload = job.spec.payload
         stream = stream_name(str(payload["variant"]), job.spec.id, replica)
-        self.logs.put(job.spec.account, group_name(str(payload["endpoint"])), stream, lines, beside)
+        group, marking = group_name(str(payload["endpoint"])), str(payload["label"])
+        self.logs.put(job.spec.account, marking, group, stream, lines, beside)
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
         payload = job.spec.payload

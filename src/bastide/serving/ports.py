@@ -97,6 +97,7 @@ class MetricLog(Protocol):
     def put(  # noqa: PLR0913 - the words of PutMetricData itself
         self,
         account: str,
+        marking: str,
         namespace: str,
         name: str,
         dimensions: Mapping[str, str],

@@ -96,16 +96,11 @@ def remove(connection: Connection, bucket: Bucket) -> list[Doomed]:
     doomed = records.end_uploads(connection, bucket.id, bucket.view.seen)
     hidden = records.labels_in(connection, bucket.id)
     if hidden:
-        change(connection, bucket.id, label=_least(bucket, hidden))
+        least = bucket.view.session.scheme.least(hidden)
+        change(connection, bucket.id, label=least.text)
     else:
         connection.execute(delete(buckets).where(buckets.c.id == bucket.id))
     return doomed
-
-
-def _least(bucket: Bucket, markings: Sequence[str]) -> str:
-    scheme = bucket.view.session.scheme
-    labels = [scheme.parse(text) for text in markings]
-    return min(labels, key=lambda each: (each.level, each.categories.bit_count())).text
 
 
 def is_there(connection: Connection, bucket_id: str) -> bool:

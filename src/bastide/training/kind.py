@@ -116,7 +116,7 @@ class TrainingKind:
             _put_all(connection, job.spec.account, name, last)
             beside(connection)
 
-        self.logs.put(job.spec.account, GROUP, stream, lines, keep)
+        self.logs.put(job.spec.account, _marking(job), GROUP, stream, lines, keep)
         for metric, value, at_ms in measured:
             self._publish(job, metric, value, at_ms)
 
@@ -139,9 +139,7 @@ class TrainingKind:
 
     def _transfer(self, job: Job) -> Transfer:
         role = _request(job)["RoleArn"]
-        principal = self.roles.assume_for_service(
-            job.spec.account, role, SERVICE, str(job.spec.payload["label"])
-        )
+        principal = self.roles.assume_for_service(job.spec.account, role, SERVICE, _marking(job))
         return Transfer(
             region=self.region, principal=principal, objects=self.objects, permits=self.permits
         )
@@ -164,7 +162,7 @@ class TrainingKind:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
         for host in ({}, {"Host": contract.HOST}):
             dimensions = {"TrainingJobName": _name(job), **host}
-            self.metrics.put(job.spec.account, GROUP, name, dimensions, value, at)
+            self.metrics.put(job.spec.account, _marking(job), GROUP, name, dimensions, value, at)
 
     def _keep_failure(self, job: Job, home: Path) -> None:
         with contextlib.suppress(JobFailed, OSError):
@@ -275,6 +273,10 @@ def _request(job: Job) -> Params:
 
 def _arn(job: Job) -> str:
     return str(job.spec.payload["arn"])
+
+
+def _marking(job: Job) -> str:
+    return str(job.spec.payload["label"])
 
 
 def _name(job: Job) -> str:

@@ -7,34 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.sagefakes import ONE, OTHER, call
 
-from bastide.kernel.clock import ManualClock, epoch_ms
+from bastide.kernel.clock import epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.logs import patterns
-from bastide.logs.events import LogEvents
-from bastide.logs.groups import LogGroups
-from bastide.logs.metrics import Metrics
-from bastide.logs.sink import LogSink, MetricSink
-from bastide.logs.streams import LogStreams
 
 HERE = {"logGroupName": "/g", "logStreamName": "s"}
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def api(database, clock):
-    class Api:
-        groups = LogGroups(database=database, clock=clock)
-        streams = LogStreams(database=database, clock=clock)
-        events = LogEvents(database=database, clock=clock)
-        sink = LogSink(database=database, clock=clock)
-        metric_sink = MetricSink(database=database, clock=clock)
-        metrics = Metrics(database=database, clock=clock, sink=metric_sink)
-
-    return Api
 
 
 @pytest.fixture
@@ -144,7 +121,7 @@ def test_retention_is_honoured(api, stream, clock):
 
 
 def test_filter(api, stream, clock):
-    api.sink.put(ONE, "/g", "other", [(epoch_ms(clock.now()), "ERROR two")])
+    api.sink.put(ONE, "U", "/g", "other", [(epoch_ms(clock.now()), "ERROR two")])
     put(api, "ERROR one", "INFO one", clock=clock)
     ask = {"logGroupName": "/g", "filterPattern": "ERROR"}
     found = api.events.filter_log_events(call("logs.FilterLogEvents"), ask)
@@ -181,7 +158,7 @@ def test_patterns_that_are_refused(pattern):
 
 def test_streams_in_order(api, stream, clock):
     for index, name in enumerate(["job/b", "job/a"]):
-        api.sink.put(ONE, "/g", name, [(epoch_ms(clock.now()) + index, "x")])
+        api.sink.put(ONE, "U", "/g", name, [(epoch_ms(clock.now()) + index, "x")])
     by_name = api.streams.describe_log_streams(
         call(), {"logGroupName": "/g", "logStreamNamePrefix": "job/", "orderBy": "LogStreamName"}
     )
@@ -228,7 +205,7 @@ def test_groups(api, stream):
 
 
 def test_long_and_strange_lines(api, clock):
-    api.sink.put(ONE, "/g", "s", [(epoch_ms(clock.now()), "a\0b\ud800" + "x" * 200_000)])
+    api.sink.put(ONE, "U", "/g", "s", [(epoch_ms(clock.now()), "a\0b\ud800" + "x" * 200_000)])
     got = api.events.get_log_events(call(), {**HERE, "startFromHead": True})
     assert len(got["events"]) == 4
     assert got["events"][0]["message"].startswith("a\ufffdb?")
@@ -244,7 +221,7 @@ def test_metrics(api, clock):
     for value in (1.0, 3.0):
         datum = {"MetricName": "m", "Value": value, "Unit": "Count"}
         api.metrics.put_metric_data(put_call, {"Namespace": "N", "MetricData": [datum]})
-    api.metric_sink.put(ONE, "N", "m", {}, 8.0, clock.now(), "Count")
+    api.metric_sink.put(ONE, "U", "N", "m", {}, 8.0, clock.now(), "Count")
     got = api.metrics.get_metric_statistics(
         call(), ask(Statistics=["Average", "Sum", "SampleCount", "Minimum", "Maximum"])
     )

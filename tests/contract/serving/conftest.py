@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.receipts_kit import RECEIPTS
+from tests.labels_kit import in_use
 from tests.sagefakes import (
     IMAGE,
     ONE,
@@ -108,10 +109,12 @@ class World:
         self.invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
             metrics=MetricSink(database=database, clock=clock), receipts=RECEIPTS,
+            metrics=MetricSink(database=database, labels=in_use(database), clock=clock),
         )  # fmt: skip
         self.kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,
-            environments=environments, logs=LogSink(database=database, clock=clock),
+            environments=environments,
+            logs=LogSink(database=database, labels=in_use(database), clock=clock),
             script=Path(serve_script.__file__),
         )  # fmt: skip
 

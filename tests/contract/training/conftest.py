@@ -1,6 +1,7 @@
 """A training site on each database."""
 
 import pytest
+from tests.labels_kit import in_use
 from tests.sagefakes import (
     ONE,
     REGION,
@@ -34,13 +35,14 @@ def world(database):
             database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
             environments=environments,
         )  # fmt: skip
-        metrics = MetricSink(database=database, clock=clock)
+        metrics = MetricSink(database=database, labels=in_use(database), clock=clock)
         kind = TrainingKind(
             region=REGION, database=database, roles=FakeRoles(), permits=permits, objects=objects,
-            environments=environments, logs=LogSink(database=database, clock=clock),
+            environments=environments,
+            logs=LogSink(database=database, labels=in_use(database), clock=clock),
             metrics=metrics, scanner=scanner,
         )  # fmt: skip
-        events = LogEvents(database=database, clock=clock)
+        events = LogEvents(database=database, labels=in_use(database), clock=clock)
         tags = Tags(database=database, nouns={"training-job": records.training_jobs})
 
         def describe(self, name="Job-1", account=ONE):

@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[3] / "src")]
 
 from tests.jobs_kit import PlainKind, Site, local_executor  # noqa: E402 - the path comes first
+from tests.labels_kit import in_use  # noqa: E402
 
 from bastide.kernel.clock import SystemClock  # noqa: E402
 from bastide.logs.sink import LogSink  # noqa: E402
@@ -26,8 +27,8 @@ class Collecting(PlainKind):
         self.folder = folder
 
     def logged(self, job, replica, lines, beside):
-        sink = LogSink(database=self.database, clock=SystemClock())
-        sink.put(job.spec.account, GROUP, job.spec.id, lines, beside)
+        sink = LogSink(database=self.database, labels=in_use(self.database), clock=SystemClock())
+        sink.put(job.spec.account, "U", GROUP, job.spec.id, lines, beside)
 
     def collect(self, job, folder):
         name = job.spec.id.rsplit("/", 1)[-1]

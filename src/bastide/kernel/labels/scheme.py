@@ -123,6 +123,11 @@ class Scheme:
             return label
         return Label(self, label.level, label.categories | self._own_only | self._withheld)
 
+    def least(self, markings: Sequence[str]) -> Label:
+        """The lowest of some markings, or one of the lowest."""
+        labels = [self.parse(text) for text in markings]
+        return min(labels, key=lambda each: (each.level, each.categories.bit_count()))
+
     def format(self, label: Label) -> str:
         """The canonical marking of a label."""
         key = (label.level, label.categories)
