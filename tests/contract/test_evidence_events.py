@@ -2,22 +2,28 @@
 
 import json
 from concurrent.futures import wait
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.labels_kit import UNCLASSIFIED
 from tests.receipts_kit import Ledger
+from sqlalchemy import update
+from tests.labels_kit import at, in_use, labelling
 
+from bastide.audit import records
 from bastide.audit.log import MerkleLog
 from bastide.audit.proofs import Proofs
+from bastide.audit.model import Kind, Record, encode
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
+from bastide.evidence import events
 from bastide.evidence.events import Events
 from bastide.evidence.receipts import verify_receipt
 from bastide.evidence.show import Wanted, show
 from bastide.evidence.verify import verify
 from bastide.kernel.call import Call, Principal, PrincipalKind
-from bastide.kernel.clock import ManualClock
+from bastide.kernel.clock import ManualClock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.regions import Region
@@ -28,11 +34,11 @@ A, B = "123456789012", "210987654321"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def call(account=A, operation="sagemaker.CreateModel", user="user/ann", number=0):
+def call(account=A, operation="sagemaker.CreateModel", user="user/ann", number=0, marking="U"):
     arn = f"arn:aws-us-gov:iam::{account}:{user}"
     principal = Principal(
         account=account, arn=arn, user_id="AIDAX:s", kind=PrincipalKind.USER, issuer_arn=arn,
-        name="ann", access_key_id=f"AKIA{account}", **UNCLASSIFIED,
+        name="ann", access_key_id=f"AKIA{account}", **at(marking),
     )  # fmt: skip
     return Call(
         operation=operation, region=REGION, principal=principal, request_id=f"r{number}",
@@ -52,6 +58,11 @@ class World:
         self.events = Events(
             database=database, sealer=Keyring(folder / "keys"), clock=self.clock,
             proofs=Proofs(database=database, log=self.log),
+        self.labels = in_use(database)
+        self.trail = AuditTrail(self.log, self.clock, SeededIds(), self.labels.use)
+        self.events = Events(
+            database=database, labels=self.labels, labelling=labelling(),
+            sealer=Keyring(folder / "keys"), clock=self.clock,
         )  # fmt: skip
 
     def record(self, made, params=None, code=""):
@@ -60,8 +71,9 @@ class World:
         wait([written], 30)
         self.trail.closed(made, 400 if code else 200, code)
 
-    def look(self, account=A, **req):
-        return self.events.lookup_events(call(account, "cloudtrail.LookupEvents"), req)
+    def look(self, account=A, marking="U", **req):
+        asks = call(account, "cloudtrail.LookupEvents", marking=marking)
+        return self.events.lookup_events(asks, req)
 
     def named(self, key, value, **req):
         attribute = {"AttributeKey": key, "AttributeValue": value}
@@ -240,3 +252,51 @@ def test_its_owner_gets_a_receipt_by_the_events_id(database, tmp_path, operation
     assert receipts(B) == []
     assert verify_receipt(text.encode(), ledger.key).said["operation"] == operation
     ledger.log.close()
+def names(page):
+    return [event["EventName"] for event in page["Events"]]
+
+
+def test_an_event_is_for_who_dominates_it(world):
+    before = world.look()
+    world.record(call(operation="iam.CreateUser", marking="S"), {"UserName": "hidden"})
+    assert world.look() == before
+    assert names(world.look(marking="S"))[:2] == ["CreateUser", "GetCallerIdentity"]
+    assert names(world.look(marking="C")) == names(before)
+    assert world.named("ResourceName", "hidden") == []
+
+
+def test_what_is_hidden_makes_no_page_shorter_and_no_token(world, monkeypatch):
+    """Hidden records count neither towards a page nor towards what one look-up reads."""
+    monkeypatch.setattr(events, "SCANNED_MAX", 4)
+    monkeypatch.setattr(events, "_PAGE", 4)
+    before = world.look()
+    for number in range(9):
+        world.record(call(operation="iam.CreateUser", marking="TS", number=number))
+        world.trail.job(A, "hidden", "RUNNING").result(30)
+    after = world.look()
+    assert names(after) == names(before)
+    assert ("NextToken" in after) == ("NextToken" in before)
+    assert len(after.get("NextToken", "")) == len(before.get("NextToken", ""))
+
+
+def test_a_column_that_was_changed_shows_nothing(world, database):
+    world.record(call(operation="iam.CreateUser", marking="S"))
+    before = world.look()
+    changed = update(records.leaves).where(records.leaves.c.label == "S").values(label="U")
+    database.write(lambda c: c.execute(changed))
+    assert world.look() == before
+
+
+def test_what_is_older_than_labels_is_at_the_agency_s_default(world, database):
+    """It was written without a label, hashed so, and still verifies."""
+    world.clock.advance(1)
+    old = Record(
+        account=A, time=epoch_ms(world.clock.now()), kind=Kind.CALL, id="old",
+        operation="iam.DeleteUser", principal=f"arn:aws-us-gov:iam::{A}:user/old",
+    )  # fmt: skip
+    world.log.append(encode(old), account=A, time_ms=old.time, label=None).result(30)
+    assert names(world.look())[0] == "DeleteUser"
+    assert b"label" not in encode(old)
+    raised = replace(world.events, labelling=labelling("S"))
+    asks = call(operation="cloudtrail.LookupEvents")
+    assert "DeleteUser" not in names(raised.lookup_events(asks, {}))

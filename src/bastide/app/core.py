@@ -59,6 +59,7 @@ def open_core(site: Site, name: str) -> Core:
     signer = load_signer(home / "audit", f"bastide/{name}")
     log = MerkleLog(database, signer, clock, held=home / "audit" / "held.checkpoint")
     log.start()
+    labels = LabelsInUse(database, labelling.scheme)
     return Core(
         region=region_named(name),
         home=home,
@@ -69,9 +70,9 @@ def open_core(site: Site, name: str) -> Core:
         key_database=key_database,
         keyring=keyring,
         labelling=labelling,
-        labels=LabelsInUse(database, labelling.scheme),
+        labels=labels,
         log=log,
-        trail=AuditTrail(log, clock, ids),
+        trail=AuditTrail(log, clock, ids, labels.use),
     )
 
 

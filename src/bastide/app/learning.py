@@ -98,6 +98,15 @@ def open_machine_learning(
             ],
             "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
             "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
+            "cloudtrail": [
+                Events(
+                    database=database,
+                    labels=labels,
+                    labelling=identity.labelling,
+                    sealer=core.keyring,
+                    clock=clock,
+                )
+            ],
         },
     )
 

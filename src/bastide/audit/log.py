@@ -117,6 +117,7 @@ class MerkleLog:
         account: str = "",
         time_ms: int = 0,
         closes: int | None = None,
+        label: str | None = "",
         patient: bool = False,
     ) -> "Future[int]":
         """Queue a record; the future resolves with its index once it is durable.
@@ -128,7 +129,8 @@ class MerkleLog:
         assert len(account) <= ACCOUNT_MAX, "one row must not spoil its batch"
         done: Future[int] = Future()
         done.set_running_or_notify_cancel()  # a caller who goes away does not take it back
-        row = {"body": body, "account": account, "time_ms": time_ms, "closes": closes}
+        row: dict[str, object] = {"body": body, "account": account, "time_ms": time_ms}
+        row |= {"closes": closes, "label": label}
         with self._lock:
             batch = self._waiting or self._patient
             if len(batch.rows) >= WAITING_MAX:

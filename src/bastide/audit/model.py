@@ -46,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     opened: int | None = None  # CLOSED: the index of the CALL that it closes
     facts: dict[str, str] = {}
     inference: Inference | None = None  # CLOSED: what its receipt says
+    label: str = ""  # the session's marking; "" in what is nobody's session, or older than labels
 
 
 _encoder = msgspec.json.Encoder()

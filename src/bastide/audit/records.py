@@ -1,7 +1,7 @@
 """The log's tables, and all SQL about them.
 
-`account`, `time_ms` and `closes` repeat what a record's body says, so that look-ups find it. The
-one index on (account, time) keeps an append cheap: look-ups filter the rest as they read.
+`account`, `time_ms`, `closes` and `label` repeat what a record's body says, so that look-ups find
+it. The one index on (account, time) keeps an append cheap: look-ups filter the rest as they read.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,6 +38,7 @@ leaves = Table(
     Column("account", String(12), nullable=False),
     Column("time_ms", BigInteger, nullable=False),
     Column("closes", BigInteger),
+    Column("label", Text),  # a call's; "" of what is no call's; NULL in what is older than labels
 )
 Index("ix_audit_leaves_account_time", leaves.c.account, leaves.c.time_ms, leaves.c.index)
 Index(
@@ -72,11 +73,14 @@ class CheckpointRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One account's records to look through, the newest first; `before` is where to go on."""
+    """One account's records of some labels to look through, the newest first; `before` is where
+    to go on."""
 
     account: str
     since_ms: int
     until_ms: int
+    labels: Sequence[str]
+    unlabelled: bool  # whether what is older than labels is seen
     before: tuple[int, int] | None = None
 
 
@@ -143,6 +147,8 @@ def newest_first(connection: Connection, span: Span, limit: int) -> list[tuple[i
     query = select(time, index, leaves.c.body).where(
         leaves.c.account == span.account, time.between(span.since_ms, span.until_ms)
     )
+    seen = leaves.c.label.in_(span.labels)
+    query = query.where(or_(seen, leaves.c.label.is_(None)) if span.unlabelled else seen)
     if span.before is not None:
         at, position = span.before
         query = query.where(time <= at, or_(time < at, and_(time == at, index < position)))

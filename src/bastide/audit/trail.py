@@ -7,7 +7,7 @@ prompts, signatures and secrets have no way in.
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
 from bastide.kernel.ids import Ids
+from bastide.kernel.labels.label import Label
 
 logger = logging.getLogger(__name__)
 AGENT_MAX = 256
@@ -33,8 +34,10 @@ _Opened = tuple[str, "Future[int]"]  # the event's id, and where it was written
 class AuditTrail:
     """Records of calls, of what operators do and of what becomes of jobs."""
 
-    def __init__(self, log: MerkleLog, clock: Clock, ids: Ids) -> None:
+    def __init__(self, log: MerkleLog, clock: Clock, ids: Ids, use: Callable[[Label], str]) -> None:
+        """`use` gives a label's marking, which records may carry from now on."""
         self._log = log
+        self._use = use
         self._clock = clock
         self._ids = ids
         self._open: dict[str, _Opened] = {}
@@ -108,6 +111,7 @@ class AuditTrail:
             opened=_index_of(written),
             facts=_bounded_facts(call.notes.audit),
             inference=call.notes.inference,
+            label=call.principal.session.text,
         )
         try:
             self._append(record)
@@ -170,6 +174,7 @@ class AuditTrail:
             resources=named_in(call.operation, params),
             decision=decision,
             code=code,
+            label=self._use(principal.session),
         )
 
     def _append(self, record: Record) -> "Future[int]":
@@ -178,6 +183,7 @@ class AuditTrail:
             account=record.account,
             time_ms=record.time,
             closes=record.opened,
+            label=record.label,
             patient=record.kind == Kind.CLOSED,
         )
 

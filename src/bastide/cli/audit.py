@@ -17,6 +17,7 @@ from bastide.kernel.notes import BadNote
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
 DELIVERED = ("account", "trail", "bucket", "error", "digest")
 COLUMNS = ("index", "at", "operation", "who", "answer", "resources")
+COLUMNS = ("index", "at", "operation", "who", "label", "answer", "resources")
 LogOption = Annotated[
     str | None, typer.Option("--log", help="Another log: an SQLite file, or a PostgreSQL URL.")
 ]
@@ -112,6 +113,7 @@ def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "at": str(record.get("at", ""))[11:19],
                 "operation": record.get("operation") or record.get("kind", ""),
                 "who": str(record.get("principal", "")).rpartition("/")[2] or record.get("account"),
+                "label": record.get("label", ""),
                 "answer": end.get("code") or end.get("status") or record.get("decision", ""),
                 "resources": " ".join(map(str, _objects(record).values())),
             }

@@ -1,12 +1,14 @@
 """cloudtrail.LookupEvents, answered from the Merkle log itself.
 
 A look-up reads one account's records, the newest first, and filters as it reads; it stops after
-a bounded number of records, with fewer events and a token, as CloudTrail does.
+a bounded number of records, with fewer events and a token, as CloudTrail does. It reads only what
+the session dominates, so that what is above changes neither page nor token.
 """
 
 import base64
 import binascii
 import json
+import struct
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +22,14 @@ from bastide.audit.proofs import Proofs
 from bastide.audit.records import Span
 from bastide.db import Database
 from bastide.evidence.cloudtrail import Event, has_receipt, is_management
+from bastide.db.labels_in_use import LabelsInUse
+from bastide.evidence.cloudtrail import Event, is_management
 from bastide.evidence.ports import Sealer
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.operation import operation
 
 RESULTS_MAX = 50
@@ -31,6 +37,7 @@ SCANNED_MAX = 20_000
 KEPT = timedelta(days=90)
 _PAGE = 1_000
 _PURPOSE = "cloudtrail.NextToken"
+_PLACE = struct.Struct(">4q")  # of one size: its length tells nothing of how long the log is
 
 Params = dict[str, Any]
 
@@ -69,6 +76,8 @@ class Events:
     """The recorded calls of an account."""
 
     database: Database
+    labels: LabelsInUse
+    labelling: Labelling
     sealer: Sealer
     clock: Clock
     proofs: Proofs
@@ -89,6 +98,8 @@ class Events:
             return [self._with_receipt(connection, event) for event in found], after
 
         events, after = self.database.read(look)
+        session = call.principal.session
+        events, after = self.database.read(lambda c: _look(c, span, wanted, limit, session))
         answer: Params = {"Events": [event.answer(call.region) for event in events]}
         if after is not None:
             answer["NextToken"] = self._token(call, asked, span, after)
@@ -113,21 +124,28 @@ class Events:
         if token is not None:
             since, until, *place = self._place(call, asked, token)
             before = (place[0], place[1])
-        return Span(account=call.account, since_ms=since, until_ms=until, before=before)
+        session = call.principal.session
+        return Span(
+            account=call.account,
+            since_ms=since,
+            until_ms=until,
+            labels=self.labels.view(session).seen,
+            unlabelled=session.dominates(self.labelling.of_account(call.account)),
+            before=before,
+        )
 
     def _token(self, call: Call, asked: str, span: Span, after: tuple[int, int]) -> str:
-        place = json.dumps([span.since_ms, span.until_ms, *after]).encode()
+        place = _PLACE.pack(span.since_ms, span.until_ms, *after)
         return base64.b64encode(self.sealer.seal(_PURPOSE, place, _aad(call, asked))).decode()
 
-    def _place(self, call: Call, asked: str, token: str) -> list[int]:
+    def _place(self, call: Call, asked: str, token: str) -> tuple[int, ...]:
         try:
             sealed = base64.b64decode(token, validate=True)
-            place = self.sealer.open(_PURPOSE, sealed, _aad(call, asked))
-        except (binascii.Error, ValueError):
+            return _PLACE.unpack(self.sealer.open(_PURPOSE, sealed, _aad(call, asked)))
+        except (binascii.Error, ValueError, struct.error):
             raise ServiceError(
                 "InvalidNextTokenException", "The token is invalid, or is of another look-up."
             ) from None
-        return msgspec.json.decode(place, type=list[int])
 
 
 def _aad(call: Call, asked: str) -> bytes:
@@ -161,7 +179,7 @@ def _filter(attributes: list[dict[str, str]]) -> _Filter:
 
 
 def _look(
-    connection: Connection, span: Span, wanted: _Filter, limit: int
+    connection: Connection, span: Span, wanted: _Filter, limit: int, session: Label
 ) -> tuple[list[Event], tuple[int, int] | None]:
     """Events, and where to go on, or None at the end."""
     found: list[Event] = []
@@ -170,6 +188,7 @@ def _look(
         page = records.newest_first(connection, span, _PAGE)
         for time_ms, index, body in page:
             event = _event(index, body, wanted)
+            event = _event(body, wanted, session)
             if event is not None:
                 found.append(event)
             if len(found) == limit:
@@ -177,20 +196,21 @@ def _look(
         if len(page) < _PAGE:
             return _ended(connection, found), None
         scanned += len(page)
-        last = (page[-1][0], page[-1][1])
-        span = Span(
-            account=span.account, since_ms=span.since_ms, until_ms=span.until_ms, before=last
-        )
+        span = replace(span, before=(page[-1][0], page[-1][1]))
     return _ended(connection, found), span.before
 
 
 def _event(index: int, body: bytes, wanted: _Filter) -> Event | None:
+def _event(body: bytes, wanted: _Filter, session: Label) -> Event | None:
     if wanted.needle not in body:
         return None
     record = decode(body)
     if record.kind not in (Kind.CALL, Kind.DENIED) or not _is_shown(record.operation, wanted):
         return None
     event = Event(record, index=index)
+    if record.label and not session.dominates(session.scheme.parse(record.label)):
+        return None  # whatever its column says: that is not what was signed
+    event = Event(record)
     return event if wanted.takes(event) else None
 
 

@@ -106,15 +106,17 @@ class World:
             database=database, clock=clock, jobs=jobs, planner=planner, settler=self.settler,
             tags=tags,
         )  # fmt: skip
+        labels = in_use(database)
         self.invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
             metrics=MetricSink(database=database, clock=clock), receipts=RECEIPTS,
             metrics=MetricSink(database=database, labels=in_use(database), clock=clock),
+            metrics=MetricSink(database=database, labels=labels, clock=clock),
         )  # fmt: skip
         self.kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,
             environments=environments,
-            logs=LogSink(database=database, labels=in_use(database), clock=clock),
+            logs=LogSink(database=database, labels=labels, clock=clock),
             script=Path(serve_script.__file__),
         )  # fmt: skip
 

@@ -24,6 +24,8 @@ from bastide.training.training_jobs import TrainingJobs
 
 @pytest.fixture
 def world(database):
+    labels = in_use(database)
+
     class World:
         jobs = FakeJobs(database=database)
         objects = FakeObjects()
@@ -35,14 +37,14 @@ def world(database):
             database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
             environments=environments,
         )  # fmt: skip
-        metrics = MetricSink(database=database, labels=in_use(database), clock=clock)
+        metrics = MetricSink(database=database, labels=labels, clock=clock)
         kind = TrainingKind(
             region=REGION, database=database, roles=FakeRoles(), permits=permits, objects=objects,
             environments=environments,
-            logs=LogSink(database=database, labels=in_use(database), clock=clock),
+            logs=LogSink(database=database, labels=labels, clock=clock),
             metrics=metrics, scanner=scanner,
         )  # fmt: skip
-        events = LogEvents(database=database, labels=in_use(database), clock=clock)
+        events = LogEvents(database=database, labels=labels, clock=clock)
         tags = Tags(database=database, nouns={"training-job": records.training_jobs})
 
         def describe(self, name="Job-1", account=ONE):

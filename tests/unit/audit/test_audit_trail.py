@@ -29,7 +29,7 @@ class MemoryLog:
     def __init__(self):
         self.rows, self.full = [], False
 
-    def append(self, body, *, account="", time_ms=0, closes=None, patient=False):
+    def append(self, body, *, account="", time_ms=0, closes=None, label="", patient=False):
         if self.full:
             raise Unavailable("full")
         self.rows.append((body, account, time_ms, closes))
@@ -48,7 +48,7 @@ def log():
 
 @pytest.fixture
 def trail(log):
-    return AuditTrail(log, ManualClock(), SeededIds())
+    return AuditTrail(log, ManualClock(), SeededIds(), str)
 
 
 def call(operation="s3.PutObject", **more):

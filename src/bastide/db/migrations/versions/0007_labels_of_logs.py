@@ -1,4 +1,4 @@
-"""labels of logs.
+"""labels of logs, metrics and audit records.
 
 What is there has the label that was every region's default, U. An event's place in its stream was
 its number in the whole region; its stream goes on from there.
@@ -16,6 +16,7 @@ _LABELLED = ("log_groups", "log_streams", "metric_samples")
 
 
 def upgrade() -> None:
+    op.add_column("audit_leaves", sa.Column("label", sa.Text()))
     for table in _LABELLED:
         op.add_column(table, sa.Column("label", sa.Text(), server_default="U", nullable=False))
     for name, start in (("stored_bytes", "0"), ("next_seq", "1")):
@@ -61,6 +62,7 @@ def downgrade() -> None:
         batch_op.drop_column("label")
         batch_op.alter_column("stored_bytes", existing_type=sa.BigInteger(), server_default=None)
     op.drop_column("metric_samples", "label")
+    op.drop_column("audit_leaves", "label")
 
 
 def _count() -> None:
