@@ -64,6 +64,8 @@ class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     key_deletion_wait_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 7
     countersign_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 24
     break_glass: list[Glass] = msgspec.field(default_factory=lambda: list(GLASS))
+
+
 class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The gate to other regions."""
 
@@ -100,6 +102,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         first = self.jobs.uid_first
         own = [range(self.uid, self.uid + 1)] if self.uid else []
         return [*own, range(first, first + self.jobs.uid_count)]
+
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
 
 

@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.labels_kit import UNCLASSIFIED
-from tests.receipts_kit import Ledger
 from sqlalchemy import update
 from tests.labels_kit import at, in_use, labelling
+from tests.receipts_kit import Ledger
 
 from bastide.audit import records
 from bastide.audit.log import MerkleLog
-from bastide.audit.proofs import Proofs
 from bastide.audit.model import Kind, Record, encode
+from bastide.audit.proofs import Proofs
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
 from bastide.evidence import events
@@ -54,15 +53,12 @@ class World:
         self.signer = load_signer(folder / "audit", "bastide/test")
         self.log = MerkleLog(database, self.signer, self.clock)
         self.log.start()
-        self.trail = AuditTrail(self.log, self.clock, SeededIds())
-        self.events = Events(
-            database=database, sealer=Keyring(folder / "keys"), clock=self.clock,
-            proofs=Proofs(database=database, log=self.log),
         self.labels = in_use(database)
         self.trail = AuditTrail(self.log, self.clock, SeededIds(), self.labels.use)
         self.events = Events(
             database=database, labels=self.labels, labelling=labelling(),
             sealer=Keyring(folder / "keys"), clock=self.clock,
+            proofs=Proofs(database=database, log=self.log),
         )  # fmt: skip
 
     def record(self, made, params=None, code=""):
@@ -252,6 +248,8 @@ def test_its_owner_gets_a_receipt_by_the_events_id(database, tmp_path, operation
     assert receipts(B) == []
     assert verify_receipt(text.encode(), ledger.key).said["operation"] == operation
     ledger.log.close()
+
+
 def names(page):
     return [event["EventName"] for event in page["Events"]]
 

@@ -48,6 +48,13 @@ def open_evidence(core: Core, identity: Identity, store: Store) -> Evidence:
         ceiling=identity.labelling.ceiling,
         signer=load_digest_signer(core.home / "audit"),
     )
-    events = Events(database=database, sealer=core.keyring, clock=clock, proofs=proofs)
+    events = Events(
+        database=database,
+        labels=core.labels,
+        labelling=identity.labelling,
+        sealer=core.keyring,
+        clock=clock,
+        proofs=proofs,
+    )
     trails = Trails(database=database, log=core.log, clock=clock, delivery=delivery)
     return Evidence(proofs=proofs, delivery=delivery, handlers={"cloudtrail": [events, trails]})

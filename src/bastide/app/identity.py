@@ -35,9 +35,8 @@ from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.cedar.agency import AgencyPolicies
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.explaining import Explainer
-from bastide.policy.ports import Stored
-from bastide.policy.second import SecondEngine
 from bastide.policy.ports import KeyFacts, Stored
+from bastide.policy.second import SecondEngine
 from bastide.policy.walls import Walls
 from bastide.store.objects_api import ObjectSpace
 

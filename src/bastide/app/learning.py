@@ -96,17 +96,6 @@ def open_machine_learning(
             "cloudwatch": [
                 Metrics(database=database, labels=labels, clock=clock, sink=metric_sink)
             ],
-            "cloudwatch": [Metrics(database=database, clock=clock, sink=metric_sink)],
-            "cloudtrail": [Events(database=database, sealer=core.keyring, clock=clock)],
-            "cloudtrail": [
-                Events(
-                    database=database,
-                    labels=labels,
-                    labelling=identity.labelling,
-                    sealer=core.keyring,
-                    clock=clock,
-                )
-            ],
         },
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from bastide import __version__
-from bastide.app.approvals import open_approvals
 from bastide.app.apart import own_uid
+from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
@@ -23,7 +23,7 @@ from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
 from bastide.app.learning import open_machine_learning, tag_sources
 from bastide.app.store import Store, open_store
-from bastide.app.transfer import Joined, open_transfer
+from bastide.app.transfer import AskedOfficers, Joined, open_transfer
 from bastide.app.workshop import open_workshop
 from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
@@ -37,7 +37,6 @@ from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
 from bastide.operators.transfer_routes import Transfers
 from bastide.settings import SettingsError, Site
-from bastide.transfer.ports import Approvals, Nobody
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
@@ -70,7 +69,6 @@ class RegionProcess:
     """One region, from open to close. Made inside the event loop that it runs on."""
 
     def __init__(self, site: Site, name: str, listener: socket.socket) -> None:
-    def __init__(self, site: Site, name: str, approvals: Approvals | None = None) -> None:
         self._stopping = asyncio.Event()
         self._site = site
         self.core = core = open_core(site, name)
@@ -95,12 +93,11 @@ class RegionProcess:
         self.bedrock = open_bedrock(core, self.workshop, receipts)
         self.evidence = open_evidence(core, self.identity, store)
         resources.catalogue = self.bedrock.models
-        resources.tagged |= tag_sources(core, store)
         joined = Joined(
             identity=self.identity,
             store=store,
             models=self.bedrock.models,
-            approvals=approvals or Nobody(),
+            approvals=AskedOfficers(self.approvals.book),
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)
@@ -136,8 +133,9 @@ class RegionProcess:
             upload_threads=self.upload_threads,
         )
         gateway = Gateway(stages)
-        parts = (self.identity, store, self.learning, self.bedrock, self.evidence)
-        parts = (self.identity, self.kms, store, self.learning, self.bedrock)
+        parts = (
+            self.identity, self.kms, store, self.learning, self.bedrock, self.evidence
+        )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
                 for handler in made:
@@ -243,7 +241,6 @@ class RegionProcess:
                 explainer=self.identity.explainer,
             ),
             transfers=Transfers(desk=self.transfers, trail=self.core.trail),
-            receipts=Proofs(database=self.core.database, log=self.core.log),
             receipts=self.evidence.proofs,
             deliver=self.evidence.deliver,
             trail=self.core.trail,

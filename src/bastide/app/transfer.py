@@ -3,23 +3,28 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.jobs.host import Host
+from bastide.kernel import approvals as kernel_approvals
+from bastide.kernel.approvals import Kind
 from bastide.kernel.labels.scheme import PACKAGED
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
+from bastide.policy.approvals import ApprovalBook
 from bastide.settings import SettingsError
 from bastide.store.carrying import Carrying
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
-from bastide.transfer.ports import Approvals
+from bastide.transfer.ports import Approvals, Deed, NotApproved
 from bastide.transfer.shelving import Shelving
 
 MIB = 1 << 20
+OPERATOR = "operator"  # who owns the socket asks; officers agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,31 @@ class Joined:
     models: Models
     approvals: Approvals
     machine: Host
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOfficers:
+    """The gate's deeds, as the officers of the region are asked for them."""
+
+    book: ApprovalBook
+
+    def request(self, deed: Deed) -> str:
+        return self.book.request(*_asked(deed), OPERATOR)
+
+    def use(self, deed: Deed) -> list[str]:
+        try:
+            request_id = self.book.require(*_asked(deed), OPERATOR)
+        except kernel_approvals.NotApproved as error:
+            raise NotApproved(error.message) from error
+        return [one.officer for one in self.book.find(request_id).signatures]
+
+
+def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
+    action = {"deed": deed.name, "digest": deed.digest, "account": deed.account, **deed.facts}
+    if deed.name == "TrustRegion":
+        return Kind.TRUST_ANCHOR_CHANGE, action
+    direction = "down" if deed.name == "SendTransferDown" else "up"
+    return Kind.TRANSFER_RELEASE, action | {"direction": direction}
 
 
 def open_transfer(core: Core, joined: Joined) -> TransferRoom:

@@ -16,7 +16,6 @@ from bastide.kernel.notes import BadNote
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
 DELIVERED = ("account", "trail", "bucket", "error", "digest")
-COLUMNS = ("index", "at", "operation", "who", "answer", "resources")
 COLUMNS = ("index", "at", "operation", "who", "label", "answer", "resources")
 LogOption = Annotated[
     str | None, typer.Option("--log", help="Another log: an SQLite file, or a PostgreSQL URL.")

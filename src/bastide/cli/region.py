@@ -21,7 +21,6 @@ START_LIMIT_S = 120.0
 STOP_LIMIT_S = 180.0
 POLL_S = 0.05
 GLASS_COLUMNS = ("id", "officer", "kind", "reason", "standing", "created", "expires")
-ONE_LINE = ("region", "partition", "ceiling", "endpoint", "pid", "agencies", "missing_layers")
 ONE_LINE = (
     "region",
     "partition",
@@ -69,14 +68,6 @@ def _say_up(found: Found, *, alone: bool) -> None:
         )
 
 
-def status(region: RegionOption = None, json_: JsonOption = False) -> None:
-    """What a region is, what runs in it, and which walls its sandbox has."""
-    site, name = site_and_region(region)
-    found = Control(site, name).get("/status")
-    if json_:
-        show.as_json(found)
-        return
-    layers, engines, glass = (found.pop(one) for one in ("layers", "engines", "break_glass"))
 def down(region: RegionsOption = None, json_: JsonOption = False) -> None:
     """Stop the site's regions, or one of them. Training jobs go on, and are reported after the
     next start."""
@@ -108,7 +99,7 @@ def status(region: RegionsOption = None, json_: JsonOption = False) -> None:
 
 
 def _print_status(found: Found) -> None:
-    layers, engines = found.pop("layers"), found.pop("engines")
+    layers, engines, glass = (found.pop(one) for one in ("layers", "engines", "break_glass"))
     show.table([{"": k, " ": v} for k, v in found.items()], ["", " "], "")
     if glass:
         show.out.print("\n[bold red]BREAK GLASS: done by one person, and not countersigned[/]")

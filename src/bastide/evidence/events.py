@@ -21,9 +21,8 @@ from bastide.audit.model import Kind, decode
 from bastide.audit.proofs import Proofs
 from bastide.audit.records import Span
 from bastide.db import Database
-from bastide.evidence.cloudtrail import Event, has_receipt, is_management
 from bastide.db.labels_in_use import LabelsInUse
-from bastide.evidence.cloudtrail import Event, is_management
+from bastide.evidence.cloudtrail import Event, has_receipt, is_management
 from bastide.evidence.ports import Sealer
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
@@ -91,15 +90,15 @@ class Events:
         asked = _asked(req)
         span = self._span(call, req, asked)
 
+        session = call.principal.session
+
         def look(connection: Connection) -> tuple[list[Event], tuple[int, int] | None]:
-            found, after = _look(connection, span, wanted, limit)
+            found, after = _look(connection, span, wanted, limit, session)
             if wanted.key != "EventId":
                 return found, after
             return [self._with_receipt(connection, event) for event in found], after
 
         events, after = self.database.read(look)
-        session = call.principal.session
-        events, after = self.database.read(lambda c: _look(c, span, wanted, limit, session))
         answer: Params = {"Events": [event.answer(call.region) for event in events]}
         if after is not None:
             answer["NextToken"] = self._token(call, asked, span, after)
@@ -187,8 +186,7 @@ def _look(
     while scanned < SCANNED_MAX:
         page = records.newest_first(connection, span, _PAGE)
         for time_ms, index, body in page:
-            event = _event(index, body, wanted)
-            event = _event(body, wanted, session)
+            event = _event(index, body, wanted, session)
             if event is not None:
                 found.append(event)
             if len(found) == limit:
@@ -200,17 +198,15 @@ def _look(
     return _ended(connection, found), span.before
 
 
-def _event(index: int, body: bytes, wanted: _Filter) -> Event | None:
-def _event(body: bytes, wanted: _Filter, session: Label) -> Event | None:
+def _event(index: int, body: bytes, wanted: _Filter, session: Label) -> Event | None:
     if wanted.needle not in body:
         return None
     record = decode(body)
     if record.kind not in (Kind.CALL, Kind.DENIED) or not _is_shown(record.operation, wanted):
         return None
-    event = Event(record, index=index)
     if record.label and not session.dominates(session.scheme.parse(record.label)):
         return None  # whatever its column says: that is not what was signed
-    event = Event(record)
+    event = Event(record, index=index)
     return event if wanted.takes(event) else None
 
 

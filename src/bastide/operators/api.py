@@ -27,13 +27,10 @@ from bastide.operators.ports import (
     KeyDesk,
     ModelDesk,
     PolicyDesk,
-    Trail,
-)
-from bastide.operators.ports import AgencyDesk, EnvironmentDesk, KeyDesk, ModelDesk, Trail
-from bastide.operators.transfer_routes import Transfers
     ReceiptDesk,
     Trail,
 )
+from bastide.operators.transfer_routes import Transfers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -7,9 +7,8 @@ read, so that what exists there and what does not answer alike.
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 from bastide.kernel import arns
@@ -112,11 +111,10 @@ class Standing:
         decided once."""
         if is_foreign(self.caller.account, resource):
             return False
-        label = self._label(resource)
-        if not self.walls.permits(self.principal, action, label):
         if key_of(resource):
             return self.decision(action, resource).allowed
-        if not self._within_walls(action, resource):
+        label = self._label(resource)
+        if not self.walls.permits(self.principal, action, label):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
@@ -257,6 +255,7 @@ class PolicyAuthorizer:
         """What IAM alone says to a principal, with no condition keys but its own."""
         keys = actions.principal_context(principal)
         return self._standing(principal, keys).by_policies(action, resource)
+
     def permits_service(
         self,
         service: Principal,

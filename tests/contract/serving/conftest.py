@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.receipts_kit import RECEIPTS
 from tests.labels_kit import in_use
+from tests.receipts_kit import RECEIPTS
 from tests.sagefakes import (
     IMAGE,
     ONE,
@@ -109,9 +109,7 @@ class World:
         labels = in_use(database)
         self.invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
-            metrics=MetricSink(database=database, clock=clock), receipts=RECEIPTS,
-            metrics=MetricSink(database=database, labels=in_use(database), clock=clock),
-            metrics=MetricSink(database=database, labels=labels, clock=clock),
+            metrics=MetricSink(database=database, labels=labels, clock=clock), receipts=RECEIPTS,
         )  # fmt: skip
         self.kind = EndpointKind(
             region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,
