@@ -32,6 +32,7 @@ from bastide.operators.agencies import AgencyRoom
 from bastide.operators.api import Operators
 from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.approvals import ApprovalRoom
+from bastide.operators.clearances import ClearanceRoom
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
@@ -233,6 +234,11 @@ class RegionProcess:
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,
             approvals=ApprovalRoutes(self.approval_room),
+            clearances=ClearanceRoom(
+                agencies=self.identity.agencies,
+                clearances=self.identity.clearances,
+                approvals=self.approvals.book,
+            ),
             policies=PolicyRoom(
                 agencies=self.identity.agencies,
                 directory=self.identity.directory,

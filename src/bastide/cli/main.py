@@ -9,6 +9,7 @@ from bastide.cli import (
     agency,
     approvals,
     audit,
+    clearance,
     clients,
     environments,
     keys,
@@ -44,6 +45,7 @@ app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
 app.add_typer(officer.app, name="officer")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(clearance.app, name="clearance")
 app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(transfer.app, name="transfer")

@@ -60,25 +60,25 @@ class Clearances:
             raise ServiceError("AccessDenied", message, status=403)
         return clearance, label
 
-    def grant(self, account: str, who: str, marking: str) -> dict[str, Any]:
-        """Give `user/NAME` or `role/NAME` a clearance."""
-        entity = self._named(account, who)
+    def offer(self, account: str, who: str, marking: str) -> Clearance:
+        """What `user/NAME` or `role/NAME` would be granted; it is nobody's yet."""
         label = self.labelling.parse(marking, "ValidationException")
-        granted = Clearance(
+        return Clearance(
             account=account,
-            entity_id=entity.id,
+            entity_id=self._named(account, who).id,
             label=label.text,
             granted_ms=epoch_ms(self.clock.now()),
         )
-        self.directory.database.write(lambda c: records.put(c, granted))
+
+    def changed(self, account: str) -> None:
+        """Somebody's clearance there is another from now on."""
         self.directory.memory.forget(account)
-        return self._row(entity, granted)
 
     def revoke(self, account: str, who: str) -> dict[str, Any]:
         """Take it back: what is left is the agency's default."""
         entity = self._named(account, who)
         self.directory.database.write(lambda c: records.remove(c, account, entity.id))
-        self.directory.memory.forget(account)
+        self.changed(account)
         return self._row(entity, None)
 
     def rows(self, account: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.keys import family
 from bastide.operators.ports import (
     AgencyDesk,
+    ClearanceDesk,
     EnvironmentDesk,
     KeyDesk,
     ModelDesk,
@@ -45,6 +46,7 @@ class Operators:
     environments: EnvironmentDesk
     models: ModelDesk
     approvals: ApprovalRoutes
+    clearances: ClearanceDesk
     policies: PolicyDesk
     transfers: Transfers
     receipts: ReceiptDesk
@@ -75,6 +77,9 @@ class Operators:
         app.router.add_post("/models-add", self._add)
         app.router.add_post("/models-alias", self._alias)
         self.approvals.add_to(app, self.executor)
+        app.router.add_get("/clearances/{agency}", self._plain(self._clearances))
+        app.router.add_post("/clearances/{agency}/grant", self._grant)
+        app.router.add_post("/clearances/{agency}/revoke", self._revoke)
         app.router.add_get("/policies/{agency}", self._plain(self._policies))
         app.router.add_post("/policies/{agency}/put", self._put_policy)
         app.router.add_post("/policies/{agency}/remove", self._remove_policy)
@@ -156,6 +161,23 @@ class Operators:
     def _record_destruction(self, keys: Sequence[KeyState]) -> None:
         for state in keys:
             self.trail.operator("DestroyKey", _facts(state)).result()
+
+    def _clearances(self, request: web.Request) -> Any:
+        return self.clearances.rows(request.match_info["agency"])
+
+    async def _grant(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        body = await _fields(request, "who", "label", "officer")
+        who, label, asks = str(body["who"]), str(body["label"]), requester(str(body["officer"]))
+        await self._audited("GrantClearance", {"agency": agency, "who": who, "label": label})
+        granted = await self._off_loop(lambda: self.clearances.grant(agency, who, label, asks))
+        return web.json_response(granted)
+
+    async def _revoke(self, request: web.Request) -> web.StreamResponse:
+        agency, who = request.match_info["agency"], (await _fields(request, "who"))["who"]
+        await self._audited("RevokeClearance", {"agency": agency, "who": str(who)})
+        left = await self._off_loop(lambda: self.clearances.revoke(agency, str(who)))
+        return web.json_response(left)
 
     async def _build(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

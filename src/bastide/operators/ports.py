@@ -118,6 +118,16 @@ class TransferDesk(Protocol):
     def release(self, name: str, body: Mapping[str, Any]) -> Steps: ...
 
 
+class ClearanceDesk(Protocol):
+    def rows(self, agency: str) -> list[Row]: ...
+
+    def grant(self, agency: str, who: str, label: str, requester: str) -> list[Row]:
+        """NotApproved until two security officers have signed for exactly this."""
+        ...
+
+    def revoke(self, agency: str, who: str) -> Row: ...
+
+
 class Trail(Protocol):
     def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":
         """Record what an operator is about to do."""

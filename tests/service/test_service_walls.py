@@ -1,0 +1,118 @@
+"""Labels over the wire: what sessions of one agency at several labels see of one another."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.officers_live import Desk
+from tests.walls_live import People, walled
+
+WHERE = {"LocationConstraint": "us-gov-west-1"}
+HEADER = "x-bastide-label"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    region = walled(tmp_path_factory.mktemp("walls"))
+    try:
+        made = People(region, Desk(region, tmp_path_factory.mktemp("officers")))
+        made.begin()
+        yield made
+    finally:
+        region.stop()
+
+
+def refused(code, work, **asked):
+    with pytest.raises(ClientError) as caught:
+        work(**asked)
+    assert caught.value.response["Error"]["Code"] == code, caught.value
+    return caught.value.response
+
+
+def label_of(answer):
+    return answer["ResponseMetadata"]["HTTPHeaders"][HEADER]
+
+
+def test_every_answer_says_its_label(people):
+    low, high = people.at("U", "sts"), people.at("S//SI", "sts")
+    assert label_of(low.get_caller_identity()) == "U"
+    assert label_of(high.get_caller_identity()) == "S//SI"
+    gone = refused("NoSuchBucket", people.at("S//SI").list_objects_v2, Bucket="nothing")
+    assert label_of(gone) == "S//SI"
+
+
+def test_data_goes_up_and_never_down(people):
+    low, high = people.at("U"), people.at("S//SI")
+    low.create_bucket(Bucket="shared", CreateBucketConfiguration=WHERE)
+    low.put_object(Bucket="shared", Key="open", Body=b"open")
+    answer = high.put_object(Bucket="shared", Key="closed", Body=b"closed")
+    assert label_of(answer) == "S//SI"
+    found = high.get_object(Bucket="shared", Key="open")
+    assert (found["Body"].read(), label_of(found)) == (b"open", "U")
+    assert label_of(high.get_object(Bucket="shared", Key="closed")) == "S//SI"
+    assert [each["Key"] for each in low.list_objects_v2(Bucket="shared")["Contents"]] == ["open"]
+    above = refused("NoSuchKey", low.get_object, Bucket="shared", Key="closed")
+    absent = refused("NoSuchKey", low.get_object, Bucket="shared", Key="absent")
+    for answer in (above, absent):
+        answer["Error"].pop("Key")
+        answer["Error"].pop("RequestId", None)
+    assert above["Error"] == absent["Error"]
+    down = {"Bucket": "shared", "Key": "x", "Body": b"", "Tagging": "bastide:label=U"}
+    refused("AccessDenied", high.put_object, **down)
+    refused("AccessDenied", high.delete_object, Bucket="shared", Key="open")
+
+
+def test_a_clearance_bounds_a_session_and_two_officers_grant_it(people):
+    refused("AccessDenied", people.assume, label="TS//HCS-P")
+    iam = people.region.client("iam", people.agency)
+    iam.create_user(UserName="newcomer")
+    iam.put_user_policy(
+        UserName="newcomer",
+        PolicyName="all",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+            }
+        ),
+    )
+    key = iam.create_access_key(UserName="newcomer")["AccessKey"]
+    keys = {**key, "SessionToken": None}
+    sts = people.with_keys(keys, "sts")
+    with pytest.raises(ClientError, match="not authorized to work at S"):
+        people.assume("S", sts)
+    people.clear("user/newcomer", "S")
+    session = people.assume("S", sts)
+    assert label_of(people.with_keys(session, "sts").get_caller_identity()) == "S"
+    with pytest.raises(ClientError, match="not authorized to work at TS"):
+        people.assume("TS", sts)
+    people.region.cli("clearance", "revoke", "user/newcomer", "--agency", people.agency)
+    with pytest.raises(ClientError, match="not authorized to work at S"):
+        people.assume("S", sts)
+
+
+def test_a_chain_of_roles_goes_no_lower(people):
+    high = people.at("S//SI", "sts")
+    with pytest.raises(ClientError, match="not authorized to work at U"):
+        people.assume("U", high)
+    higher = people.assume("TS//SI", high)
+    assert label_of(people.with_keys(higher, "sts").get_caller_identity()) == "TS//SI"
+
+
+def test_a_session_above_the_default_changes_nothing_of_iam(people):
+    high = people.at("S", "iam")
+    assert high.list_users()["Users"]
+    with pytest.raises(ClientError, match="because the label of the session"):
+        high.create_user(UserName="told-you-so")
+    with pytest.raises(ClientError, match="because the label of the session"):
+        high.tag_user(UserName="administrator", Tags=[{"Key": "a", "Value": "b"}])
+
+
+def test_labels_survive_kill_9(people):
+    high = people.at("TS//SI")
+    high.create_bucket(Bucket="kept", CreateBucketConfiguration=WHERE)
+    high.put_object(Bucket="kept", Key="k", Body=b"kept")
+    people.region.kill()
+    people.region.start()
+    assert people.at("TS//SI").get_object(Bucket="kept", Key="k")["Body"].read() == b"kept"
+    refused("NoSuchBucket", people.at("U").list_objects_v2, Bucket="kept")
