@@ -21,3 +21,12 @@ def test_a_document_is_one_line_and_whole(capsys):
     show.rows(rows, ("name",), "nothing", json_=True)
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == rows
+
+
+def test_what_others_wrote_is_shown_as_it_is(capsys):
+    """A reason, a label or a name is no markup, and moves no cursor."""
+    rows = [{"reason": "[red]fire[/] [/] [black on black]x", "by": "ann\x1b[2K\u202e\r"}]
+    show.table(rows, ("reason", "by"), "nothing")
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split("  ")[0] == "[red]fire[/] [/] [black on black]x"
+    assert line.split("  ")[1].strip() == r"ann\x1b[2K\u202e\r"

@@ -133,11 +133,10 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> str:
-    """Without letters that would move the cursor or hide what stands beside them."""
     if isinstance(value, dict):
         text = ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
     elif isinstance(value, list):
         text = ", ".join(map(_plain, value))
     else:
         text = str(value)
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return show.plain(text)

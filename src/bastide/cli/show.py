@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -28,8 +29,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str)
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*(_told(row.get(column, "")) for column in columns))
+        grid.add_row(*(escape(plain(_told(row.get(column, "")))) for column in columns))
     out.print(grid)
+
+
+def plain(text: str) -> str:
+    """Without letters that would move the cursor, or hide what stands beside them."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _told(value: Any) -> str:
