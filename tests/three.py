@@ -12,16 +12,24 @@ from tests.live import ROOT, ROOT_LAYERS, LiveRegion
 
 NAMES = ("us-gov-west-1", "us-isob-east-1", "us-iso-east-1")
 SAMPLE = ROOT / "bastide.toml"
+UIDS_FROM = (os.getpid() % 1000 + 1) * 1_000_000  # those of the sample may be others' on this host
 
 
 def sample_toml() -> str:
-    """The sample, on ports that the system chooses."""
+    """The sample, on ports that the system chooses, with user ids that nobody else has here, and
+    with room for a job beside an endpoint."""
     text = re.sub(r"^port = \d+$", "port = 0", SAMPLE.read_text(), flags=re.M)
+    text = re.sub(r"^(uid|uid_first) = (\d+)$", _moved, text, flags=re.M)
+    text = re.sub(r"(^uid_first = \d+\n)", r"\1cpus = 8.0\n", text, flags=re.M)
     if os.getuid() != 0:
         text = text.replace("allow_missing_layers = []\n", "")
         allowed = f"allow_missing_layers = {json.dumps(ROOT_LAYERS)}\n"
         text = re.sub(r"(^uid_first = \d+\n)", rf"\1{allowed}", text, flags=re.M)
     return text
+
+
+def _moved(found: re.Match[str]) -> str:
+    return f"{found[1]} = {UIDS_FROM + int(found[2])}"
 
 
 @dataclass
