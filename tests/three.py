@@ -20,11 +20,11 @@ def sample_toml() -> str:
     with room for a job beside an endpoint."""
     text = re.sub(r"^port = \d+$", "port = 0", SAMPLE.read_text(), flags=re.M)
     text = re.sub(r"^(uid|uid_first) = (\d+)$", _moved, text, flags=re.M)
-    text = re.sub(r"(^uid_first = \d+\n)", r"\1cpus = 8.0\n", text, flags=re.M)
+    text = text.replace(".jobs]\n", ".jobs]\ncpus = 8.0\n")
     if os.getuid() != 0:
         text = text.replace("allow_missing_layers = []\n", "")
         allowed = f"allow_missing_layers = {json.dumps(ROOT_LAYERS)}\n"
-        text = re.sub(r"(^uid_first = \d+\n)", rf"\1{allowed}", text, flags=re.M)
+        text = text.replace(".jobs]\n", f".jobs]\n{allowed}")
     return text
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 DEFAULT_REGION = "us-gov-west-1"
+GATE_UIDS = 16  # more than the gate has filters
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Glass = Literal[
@@ -73,7 +74,7 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     send_down_mib_per_day: Annotated[int, msgspec.Meta(ge=0)] = 100
     release_automatically_from: list[str] = []
     dirty_words: str = ""
-    uid_first: Positive = 300_000
+    uid_first: Positive = 270_000
 
 
 class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,14 +97,13 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
+    transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
 
     def uids(self) -> list[range]:
-        """The user ids of the host that are this region's: its own, and those of its jobs."""
-        first = self.jobs.uid_first
+        """The user ids of the host that are this region's: its jobs', its gate's, and its own."""
+        jobs, gate = self.jobs.uid_first, self.transfer.uid_first
         own = [range(self.uid, self.uid + 1)] if self.uid else []
-        return [*own, range(first, first + self.jobs.uid_count)]
-
-    transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
+        return [range(jobs, jobs + self.jobs.uid_count), range(gate, gate + GATE_UIDS), *own]
 
 
 class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,8 +164,10 @@ def _shared(site: SiteSettings) -> str:
     """What two regions of one host would share, in words; "" when they share nothing. That two
     listen at one port of different addresses is fine, and the second one's bind tells if not."""
     for name, one in site.regions.items():
-        if one.uid and _overlap(*one.uids()):
-            return f"uid of {name} is one of its jobs' own range."
+        for own, others in combinations(one.uids(), 2):
+            if _overlap(own, others):
+                shared = max(own.start, others.start)
+                return f"{name} wants user id {shared} twice: for itself, its jobs or its gate."
     for (name, one), (other, two) in combinations(site.regions.items(), 2):
         if one.port and (one.host, one.port) == (two.host, two.port):
             return f"{name} and {other} both want port {one.port} of {one.host}."
@@ -175,7 +177,7 @@ def _shared(site: SiteSettings) -> str:
             if _overlap(own, others):
                 return (
                     f"{name} and {other} both want user id {max(own.start, others.start)}: "
-                    "give each a uid and a jobs.uid_first of its own."
+                    "give each a uid, a jobs.uid_first and a transfer.uid_first of its own."
                 )
     return ""
 

@@ -43,9 +43,9 @@ def test_the_sample_is_the_defaults_but_for_what_three_regions_must_differ_in():
     loaded = settings.parse(SAMPLE.read_text())
     assert loaded == settings.SiteSettings(regions=loaded.regions)
     own = {
-        settings.DEFAULT_REGION: (8443, "CUI", "U", 199_999, 200_000),
-        "us-isob-east-1": (8444, "SECRET", "SECRET", 299_999, 300_000),
-        "us-iso-east-1": (8445, "TOP SECRET//SI/TK", "TOP SECRET", 399_999, 400_000),
+        settings.DEFAULT_REGION: (8443, "CUI", "U", 199_999, 200_000, 270_000),
+        "us-isob-east-1": (8444, "SECRET", "SECRET", 399_999, 400_000, 470_000),
+        "us-iso-east-1": (8445, "TOP SECRET//SI/TK", "TOP SECRET", 599_999, 600_000, 670_000),
     }
     assert loaded.regions == {
         name: settings.RegionSettings(
@@ -53,9 +53,10 @@ def test_the_sample_is_the_defaults_but_for_what_three_regions_must_differ_in():
             ceiling=ceiling,
             default_label=label,
             uid=uid,
-            jobs=settings.JobSettings(uid_first=uid_first),
+            jobs=settings.JobSettings(uid_first=jobs),
+            transfer=settings.TransferSettings(uid_first=gate),
         )
-        for name, (port, ceiling, label, uid, uid_first) in own.items()
+        for name, (port, ceiling, label, uid, jobs, gate) in own.items()
     }
 
 
@@ -80,6 +81,8 @@ port = 8444
 [regions.us-gov-east-1.jobs]
 uid_first = 200100
 uid_count = 100
+[regions.us-gov-east-1.transfer]
+uid_first = 280000
 """
 
 
@@ -90,7 +93,8 @@ uid_count = 100
         ("uid = 7", "uid = 7", "both want user id 7:"),
         ("uid = 200100", "", "both want user id 200100:"),
         ("", "uid = 200099", "both want user id 200099:"),
-        ("uid = 200099", "", "uid of us-gov-west-1 is one of its jobs' own"),
+        ("uid = 200099", "", "us-gov-west-1 wants user id 200099 twice"),
+        ("uid = 270015", "", "us-gov-west-1 wants user id 270015 twice"),
     ],
 )
 def test_two_regions_share_nothing(one, other, says):
@@ -104,8 +108,9 @@ def test_two_regions_share_nothing(one, other, says):
     ("written", "instead", "says"),
     [
         ("8444", "8443", "both want port 8443 of 127.0.0.1"),
-        ("200100", "200099", "both want user id 200099: give each a uid and a jobs.uid_first"),
+        ("200100", "200099", "both want user id 200099: give each a uid, a jobs.uid_first"),
         ("uid_count = 100", "uid_count = 101", "both want user id 200100"),
+        ("280000", "270015", "both want user id 270015"),
     ],
 )
 def test_two_regions_have_their_own_port_and_range(written, instead, says):

@@ -27,8 +27,8 @@ def enter(site: Site, name: str) -> None:
     try:
         _own_home(home, settings.uid)
         cgroups.give(settings.uid)
-        _see_only(_shown(home, settings), [home.parent], home / "tmp")
-        _take_ids(settings.uids())
+        _see_only(_shown(site, home, settings), [home.parent], home / "tmp")
+        _take_ids(settings.uid, settings.uids())
     except OSError as error:
         raise SettingsError(
             f"uid = {settings.uid}: this host does not let the region have a user id of its own "
@@ -61,7 +61,7 @@ def _own_home(home: Path, uid: int) -> None:
     os.chown(home, uid, uid)  # last: a kill before it leaves the rest to the next start
 
 
-def _shown(home: Path, settings: RegionSettings) -> list[Path]:
+def _shown(site: Site, home: Path, settings: RegionSettings) -> list[Path]:
     """What the region needs of the host's files, wherever they are: its folder and what is linked
     there, its program, and the files that its settings name."""
     program = [Path(sys.prefix), Path(sys.base_prefix), Path(bastide.__file__).parents[1]]
@@ -69,8 +69,9 @@ def _shown(home: Path, settings: RegionSettings) -> list[Path]:
         if folder.stat().st_mode & 0o005 != 0o005:
             raise SettingsError(f"uid = {settings.uid}: only its owner may read {folder}.")
     engines = settings.engines.urls.values()
-    files = [settings.scheme, *(one.key_file for one in engines), *(one.ca_file for one in engines)]
-    named = [Path(file).absolute() for file in files if file]
+    files = [settings.transfer.dirty_words, *(one.key_file for one in engines)]
+    files += [one.ca_file for one in engines]
+    named = [site.home / settings.scheme, *(Path(file).absolute() for file in files if file)]
     linked = [each for each in home.iterdir() if each.is_symlink()]
     wanted = [home, *program, *named, *linked]
     return sorted({path for each in wanted for path in (each, each.resolve()) if path.exists()})
@@ -115,10 +116,10 @@ def _bind(fd: int, target: Path) -> None:
     namespaces.mount(source, str(target), "", namespaces.MS_BIND | namespaces.MS_REC)
 
 
-def _take_ids(ranges: Sequence[range]) -> None:
-    """Root in here is the region's own id out there; its jobs' ids are the same in both."""
-    own, jobs = ranges
-    table = f"0 {own.start} 1\n{jobs.start} {jobs.start} {len(jobs)}\n"
+def _take_ids(uid: int, ranges: Sequence[range]) -> None:
+    """Root in here is the region's own id out there; its jobs' and gate's are the same in both."""
+    same = [each for each in ranges if uid not in each]
+    table = f"0 {uid} 1\n" + "".join(f"{one.start} {one.start} {len(one)}\n" for one in same)
     reading, writing = os.pipe()
     writer = _writer_of(table, reading, writing)
     try:

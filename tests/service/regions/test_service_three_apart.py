@@ -44,7 +44,7 @@ def test_every_process_and_file_is_its_region_s(three):
         pid = region.status["pid"]
         for each in (pid, *proctree.descendants(pid)):
             assert all(any(uid in range_ for range_ in ours) for uid in uids_of(each))
-        assert (region.status["uid"], region.status["own_uid"]) == (ours[0].start, True)
+        assert (region.status["uid"], region.status["own_uid"]) == (ours[-1].start, True)
         for file in (region.folder, *region.folder.rglob("*")):
             assert any(file.lstat().st_uid in range_ for range_ in ours), file
         assert region.folder.stat().st_mode & 0o777 == 0o700
