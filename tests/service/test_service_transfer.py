@@ -1,10 +1,13 @@
 """`bastide transfer …` on live regions."""
 
 import json
+from functools import partial
 
 import pytest
 from tests.approving_region import approve
 from tests.live import LiveRegion, toml_for
+
+from bastide.cli.control import CommandFailed
 
 BIG = bytes(range(256)) * 40_000  # two chunks
 
@@ -60,6 +63,20 @@ def test_what_is_not_there_is_told(region, words, why):
     assert why in transfer(region, "create", "--to", "us-iso-east-1", *words, check=False)
 
 
+def ask(region, path, **body):
+    """What the command would do, without the second that a new process takes; the error's text
+    where it fails."""
+    try:
+        *_, last = region.control.steps(f"/transfers{path}", body)
+    except CommandFailed as error:
+        return str(error)
+    return last["result"]
+
+
+def create(region, to, agency, bucket, prefix=""):
+    return ask(region, "", to=to, agency=agency, bucket=bucket, prefix=prefix, model="", base="")
+
+
 def gated(folder, name, ceiling):
     """A region whose approvals are files."""
     toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
@@ -68,11 +85,11 @@ def gated(folder, name, ceiling):
 
 def trusting(region, other):
     """Carry the other's anchor here: refused once, approved by two, then taken."""
-    file = region.home / "anchor.json"
-    file.write_text(other.cli("transfer", "anchor").stdout)
-    assert "2 people must approve TrustRegion" in transfer(region, "trust", str(file), check=False)
+    body = {"anchor": json.dumps(other.control.get("/transfers-anchor"))}
+    with pytest.raises(CommandFailed, match="2 people must approve TrustRegion"):
+        region.control.post("/transfers-trust", body)
     approve(region.folder / "approvals", "ann", "bob")
-    assert transfer(region, "trust", str(file))["region"] == other.name
+    assert region.control.post("/transfers-trust", body)["region"] == other.name
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +106,8 @@ def two(tmp_path_factory):
 def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
     low, high, spool = two
     low.s3("long", "sender").put_object(Bucket="long", Key="k.txt", Body=BIG * 3)
-    made = transfer(low, "create", "--to", HIGH, "--agency", "sender", "--bucket", "long")
-    transfer(low, "send", made["bundle"], "--spool", str(spool))
+    made = create(low, HIGH, "sender", "long")
+    ask(low, f"/{made['bundle']}/send", spool=str(spool))
     steps = high.control.steps("/transfers-receive", {"spool": str(spool)})
     next(steps)
     high.kill()
@@ -99,15 +116,15 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
     }
     assert arriving
     high.start()
-    outcomes = transfer(high, "receive", "--spool", str(spool))
+    outcomes = ask(high, "-receive", spool=str(spool))
     assert [(one["bundle"], one["outcome"]) for one in outcomes] == [
         (made["bundle"], "received"),
         (made["bundle"], "refused"),  # 256 kinds of bytes are no text
     ]
     now = {path.name: path.stat().st_ino for path in (high.folder / "transfer").rglob("*.chunk")}
     assert arriving.items() <= now.items()
-    assert transfer(high, "inspect", made["bundle"])["contents"] == made["contents"]
-    assert transfer(high, "receive", "--spool", str(spool)) == []
+    assert ask(high, f"/{made['bundle']}/inspect")["contents"] == made["contents"]
+    assert ask(high, "-receive", spool=str(spool)) == []
     for region, action in ((low, "TransferSent"), (high, "TransferReceived")):
         told = region.cli("audit", "show", "--json").stdout
         assert action in told
@@ -122,9 +139,7 @@ FILES = {
 
 
 def received(region, spool):
-    return [
-        (one["outcome"], one["why"]) for one in transfer(region, "receive", "--spool", str(spool))
-    ]
+    return [(one["outcome"], one["why"]) for one in ask(region, "-receive", spool=str(spool))]
 
 
 def get(s3, bucket, key):
@@ -140,19 +155,20 @@ def test_objects_arrive_only_once_two_people_released_them(two):
             ContentType="text/plain",
         )  # fmt: skip
     theirs = high.s3("arrivals", "reader")
-    words = ("--agency", "sender", "--bucket", "reports", "--prefix", "in/")
-    bundle = transfer(low, "create", "--to", HIGH, *words)["bundle"]
-    transfer(low, "send", bundle, "--spool", str(spool))
+    bundle = create(low, HIGH, "sender", "reports", "in/")["bundle"]
+    ask(low, f"/{bundle}/send", spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
-    release = ("release", bundle, "--agency", "reader", "--bucket", "arrivals", "--prefix", "low/")
-    assert "2 people must approve ReleaseTransfer" in transfer(high, *release, check=False)
+    where = {"agency": "reader", "bucket": "arrivals", "prefix": "low/"}
+    release = partial(ask, high, f"/{bundle}/release", **where)
+    assert "2 people must approve ReleaseTransfer" in release()
     approve(high.folder / "approvals", "ann")
-    assert "2 people must approve ReleaseTransfer" in transfer(high, *release, check=False)
+    assert "2 people must approve ReleaseTransfer" in release()
     assert theirs.list_objects_v2(Bucket="arrivals")["KeyCount"] == 0
     (deed,) = approve(high.folder / "approvals", "ann", "bob")
     assert deed["facts"]["bundle"] == bundle
-    assert transfer(high, *release)["released_by"] == ["ann", "bob"]
-    assert "released before" in transfer(high, *release, check=False)
+    words = ("--agency", "reader", "--bucket", "arrivals", "--prefix", "low/")
+    assert transfer(high, "release", bundle, *words)["released_by"] == ["ann", "bob"]
+    assert "released before" in release()
     found = get(theirs, "arrivals", "low/in/notes.txt")
     assert found["Body"].read() == FILES["in/notes.txt"]
     assert (found["Metadata"], found["ContentType"]) == ({"by": "low"}, "text/plain")
@@ -172,23 +188,21 @@ def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_pat
     low, high, spool = two
     theirs = high.s3("answers", "reader")
     theirs.put_object(Bucket="answers", Key="above.txt", Body=b"x", Tagging="bastide:label=S")
-    words = ("create", "--to", LOW, "--agency", "reader")
-    above = transfer(high, *words, "--bucket", "answers")["bundle"]
-    assert "above what a region may hold" in transfer(high, "filter", above, check=False)
-
-    low_items = transfer(high, *words, "--bucket", "arrivals", "--prefix", "low/")
-    bundle = transfer(high, "filter", low_items["bundle"])["bundle"]
-    assert bundle == low_items["bundle"]  # the filters wrote it so when it came up
-    send = ("send", bundle, "--spool", str(spool))
-    assert "no reviewer has seen items 0, 1, 2" in transfer(high, *send, check=False)
-    for number, item in enumerate(low_items["contents"]):
+    above = create(high, LOW, "reader", "answers")["bundle"]
+    assert "above what a region may hold" in ask(high, f"/{above}/filter")
+    items = create(high, LOW, "reader", "arrivals", "low/")
+    bundle = ask(high, f"/{items['bundle']}/filter")["bundle"]
+    assert bundle == items["bundle"]  # the filters wrote it so when it came up
+    send = partial(ask, high, f"/{bundle}/send", spool=str(spool))
+    assert "no reviewer has seen items 0, 1, 2" in send()
+    for number, item in enumerate(items["contents"]):
         out = tmp_path / str(number)
         transfer(high, "review", bundle, "--item", str(number), "--out", str(out))
         assert out.read_bytes() == get(theirs, "arrivals", item["name"])["Body"].read()
-    assert "3 people must approve SendTransferDown" in transfer(high, *send, check=False)
+    assert "3 people must approve SendTransferDown" in send()
     assert not (spool / LOW).exists()
     approve(high.folder / "approvals", "ann", "bob", "eve")
-    transfer(high, *send)
+    assert send()["bundle"] == bundle
     assert received(low, spool) == [("received", ""), ("filtered", "")]
 
 

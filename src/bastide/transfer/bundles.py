@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -86,8 +87,11 @@ class Bundles:
     ) -> Steps:
         have = self.state(order.base) if order.base else {}
         total, items, done = sum(source.size for source in sources), [], 0
-        with ThreadPoolExecutor(1, "transfer-digest") as executor:
-            packer = chunks.Packer(aside, executor)
+        with (
+            ThreadPoolExecutor(1, "transfer-digest") as digests,
+            ThreadPoolExecutor(1, "transfer-sync") as syncs,
+            closing(chunks.Packer(aside, digests, syncs)) as packer,
+        ):
             for source in sources:
                 if have and _unchanged(source, have):
                     done += source.size

@@ -7,8 +7,8 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from bastide.transfer.model import (
     CHUNK_BYTES,
@@ -41,50 +41,74 @@ class Digest:
         return self._hash.hexdigest()
 
 
-@dataclass(slots=True)
 class Packer:
-    """Writes chunks into `folder`. `add` an item's pieces at a time, then `finish`."""
+    """Writes chunks into `folder`. `add` an item's pieces at a time, then `finish`. A chunk is
+    synced while the next is written."""
 
-    folder: Path
-    executor: ThreadPoolExecutor
-    size: int = 0
-    _subjects: list[Subject] = field(default_factory=list)
-    _held: bytearray = field(default_factory=bytearray)
+    def __init__(
+        self, folder: Path, digests: ThreadPoolExecutor, syncs: ThreadPoolExecutor
+    ) -> None:
+        self.size = 0
+        self._folder = folder
+        self._digests = digests
+        self._syncs = syncs
+        self._subjects: list[Subject] = []
+        self._file: BinaryIO | None = None
+        self._hash = hashlib.sha256()
+        self._left = 0
+        self._syncing: Future[None] | None = None
 
     def add(self, pieces: Iterable[bytes]) -> Iterator[int | tuple[int, str]]:
         """Yields the size of each piece written, last the item's size and sha256."""
-        digest, size = Digest(self.executor), 0
+        digest, size = Digest(self._digests), 0
         for piece in pieces:
             digest.update(piece)
             size += len(piece)
-            self._take(piece)
+            self._take(memoryview(piece))
             yield len(piece)
         yield size, digest.hexdigest()
 
     def finish(self) -> list[Subject]:
-        if self._held:
-            self._write(bytes(self._held))
-            self._held.clear()
+        if self._file is not None:
+            self._end(self._file)
+        if self._syncing is not None:
+            self._syncing.result()
         return self._subjects
 
-    def _take(self, piece: bytes) -> None:
-        self._held += piece
-        self.size += len(piece)
-        while len(self._held) >= CHUNK_BYTES:
-            self._write(bytes(memoryview(self._held)[:CHUNK_BYTES]))
-            del self._held[:CHUNK_BYTES]
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
-    def _write(self, chunk: bytes) -> None:
+    def _take(self, rest: memoryview) -> None:
+        self.size += len(rest)
+        while rest:
+            file = self._file or self._begin()
+            count = file.write(rest[: self._left])
+            self._hash.update(rest[:count])
+            rest = rest[count:]
+            self._left -= count
+            if not self._left:
+                self._end(file)
+
+    def _begin(self) -> BinaryIO:
+        path = self._folder / chunk_name(len(self._subjects))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._hash, self._left = hashlib.sha256(), CHUNK_BYTES
+        return self._file
+
+    def _end(self, file: BinaryIO) -> None:
         name = chunk_name(len(self._subjects))
-        descriptor = os.open(
-            self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(chunk)
-            file.flush()
-            os.fsync(descriptor)
-        digest = hashlib.sha256(chunk).hexdigest()
-        self._subjects.append(Subject(name=name, digest={"sha256": digest}))
+        self._subjects.append(Subject(name=name, digest={"sha256": self._hash.hexdigest()}))
+        self._file = None
+        if self._syncing is not None:
+            self._syncing.result()
+        self._syncing = self._syncs.submit(_synced, file)
+
+
+def _synced(file: BinaryIO) -> None:
+    with file:
+        os.fsync(file.fileno())
 
 
 def read_chunk(folder: Path, statement: Statement, number: int) -> bytes:

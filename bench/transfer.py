@@ -1,0 +1,95 @@
+"""A bundle made and inspected: in process, on this disk, from pieces in memory.
+
+The bytes are hashed twice and written synced, the statement is signed twice; then they are read
+and hashed twice again. What the store does to give an object is in bench.s3.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.kernel.clock import SystemClock
+from bastide.kernel.ids import SystemIds
+from bastide.kernel.labels.scheme import load
+from bastide.transfer.filters.model import SchemeSource
+from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
+from bastide.transfer.line import Walls
+from bastide.transfer.model import Item, Origin
+from bastide.transfer.ports import Nobody
+from bastide.transfer.releases import Target
+from bench.common import Report, arguments
+
+TOTAL_BYTES = 512 << 20
+OBJECTS = 64
+ROUNDS = 3
+BLOCK = bytes(range(256)) * 4096
+
+
+@dataclass(frozen=True)
+class Object:
+    """As the store gives one: in pieces."""
+
+    name: str
+    size: int
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        item = Item(kind="object", name=self.name, size=self.size, sha256="", label="U")
+        return item, (BLOCK for _ in range(self.size // len(BLOCK)))
+
+
+class Nowhere:
+    def check(self, target: Target, items: object) -> None:
+        raise NotImplementedError
+
+    def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None:
+        raise NotImplementedError
+
+
+def gate(folder: Path) -> Gate:
+    site = Site(
+        region="us-gov-west-1", ceiling="U", scheme=load("us"),
+        scheme_source=SchemeSource(name="us"), receive_bytes_max=1 << 40,
+    )  # fmt: skip
+    around = Surroundings(
+        clock=SystemClock(), ids=SystemIds(), approvals=Nobody(), shelves=Nowhere(),
+        walls=Walls(bwrap=None, seccomp=None, uid_first=None),
+    )  # fmt: skip
+    return open_gate(folder, site, around)
+
+
+def measured(folder: Path) -> tuple[float, float]:
+    """Seconds to create, and to inspect."""
+    made = gate(folder)
+    origin = Origin(
+        region="us-gov-west-1", agency="a", account="123456789012", bucket="b", prefix=""
+    )
+    sources = [Object(f"k{number}", TOTAL_BYTES // OBJECTS) for number in range(OBJECTS)]
+    start = time.perf_counter()
+    *_, last = made.create("us-iso-east-1", origin, "", sources)
+    middle = time.perf_counter()
+    for _ in made.inspect(last["made"].digest):
+        pass
+    return middle - start, time.perf_counter() - middle
+
+
+def main() -> None:
+    options = arguments(__doc__ or "").parse_args()
+    report = Report("transfer")
+    rounds = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            rounds.append(measured(Path(folder)))
+    create, inspect = min(rounds, key=sum)
+    size = TOTAL_BYTES / 1e6
+    report.add("create", size / create, "MB/s", n=ROUNDS)
+    report.add("inspect", size / inspect, "MB/s", n=ROUNDS)
+    report.add(
+        "create + inspect", size / (create + inspect), "MB/s", target=100, bound=">=", n=ROUNDS
+    )
+    report.print(options.json)
+
+
+if __name__ == "__main__":
+    main()
