@@ -138,6 +138,8 @@ class _Check:
             elif not _columns_agree(body, account, time_ms):
                 self._fault(index, "its columns do not say what it says")
             self.verdict.records += 1
+            if self.stopped:
+                return
             if not self._broken:
                 tree.extend((stored,))
                 if self._ahead and self._ahead[-1].size == tree.size:
