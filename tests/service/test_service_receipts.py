@@ -80,3 +80,16 @@ def test_a_refused_call_has_none(trained_region, runtime):
     assert "x-bastide-receipt" not in headers_of(refused.value.response)
     done = trained_region.cli("receipt", "get", "no-such-id", check=False)
     assert (done.returncode, "no such receipt" in done.stderr) == (1, True)
+
+
+def test_the_log_as_events_of_ocsf(trained_region, tmp_path, sqlite_only):
+    trained_region.client("iam", "receipts").list_users()
+    file = tmp_path / "events.jsonl"
+    told = trained_region.cli(
+        "audit", "export", "--format", "ocsf", "--account",
+        trained_region.account("receipts")["account_id"], "--out", str(file), "--json",
+    )  # fmt: skip
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert json.loads(told.stdout)[0]["events"] == len(events)
+    assert {event["class_uid"] for event in events} == {6003}
+    assert "ListUsers" in {event["api"]["operation"] for event in events}

@@ -1,6 +1,11 @@
-"""`bastide audit verify|show`: offline; they read the stored log and the public key, no more.
+"""`bastide audit verify|show|export`: offline; they read the stored log and the public key.
 `bastide audit deliver` asks a running region."""
 
+import json
+import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +16,16 @@ from bastide.cli.control import CommandFailed
 from bastide.cli.options import JsonOption, RegionOption, control, site_and_region
 from bastide.evidence import show as evidence_show
 from bastide.evidence import verify as evidence_verify
+from bastide.evidence.ocsf import exported
 from bastide.evidence.stored import Unreadable
 from bastide.kernel.notes import BadNote
+
+
+class ExportFormat(StrEnum):
+    """What `audit export` can write."""
+
+    OCSF = "ocsf"
+
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
 DELIVERED = ("account", "trail", "bucket", "error", "digest")
@@ -85,6 +98,34 @@ def show(
         screen.as_json(found)
         return
     screen.table(_told(found), COLUMNS, "No record yet.")
+
+
+@app.command()
+def export(
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="The schema.")
+    ] = ExportFormat.OCSF,
+    account: Annotated[str | None, typer.Option(help="Only this account's records.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment (UTC) on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file; printed if not given.")] = None,
+    log: LogOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Calls as events of API Activity (6003), one JSON object a line. Offline, as `show` is."""
+    where, _ = _sources(log, None, region)
+    since_ms = None if since is None else int(since.replace(tzinfo=UTC).timestamp() * 1000)
+    count = 0
+    with nullcontext(sys.stdout) if out is None else out.open("w") as lines:
+        try:
+            for event in exported(where, account, since_ms):
+                lines.write(json.dumps(event, separators=(",", ":")) + "\n")
+                count += 1
+        except Unreadable as error:
+            raise CommandFailed(str(error)) from error
+    if out is not None:
+        row = {"format": format_.value, "events": count, "file": str(out)}
+        screen.rows([row], tuple(row), "", json_=json_)
 
 
 @app.command()
