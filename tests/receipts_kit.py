@@ -15,7 +15,7 @@ from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.receipts import conversation
 from bastide.kernel.regions import Region
-from tests.labels_kit import UNCLASSIFIED
+from tests.labels_kit import UNCLASSIFIED, in_use
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ACCOUNT = "123456789012"
@@ -45,7 +45,8 @@ class Ledger:
         self.signer = load_signer(folder / "audit", "bastide/test")
         self.log = MerkleLog(database, self.signer, self.clock, checkpoint_s=3600.0, **log)
         self.log.start()
-        self.trail = AuditTrail(self.log, self.clock, SystemIds())
+        self.labels = in_use(database)
+        self.trail = AuditTrail(self.log, self.clock, SystemIds(), self.labels.use)
         self.proofs = Proofs(database=database, log=self.log)
 
     @property

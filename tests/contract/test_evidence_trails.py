@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.labels_kit import CEILING
+from tests.labels_kit import US, at, labelling
 from tests.receipts_kit import ACCOUNT, REGION, Ledger, call
 
 from bastide.audit.signing import load_digest_signer
@@ -22,14 +22,14 @@ class FakeBucket:
     """One bucket; `fails` is what the next put raises, after it is there."""
 
     def __init__(self):
-        self.held, self.fails, self.open = {}, None, True
+        self.held, self.fails, self.open, self.label = {}, None, True, "U"
 
     def has_bucket(self, who, bucket):
         return (who.account, bucket) == (ACCOUNT, "b")
 
     def put(self, who, bucket, key, chunks, content_type="", metadata=None):
         assert (who.account, bucket, content_type) == (ACCOUNT, "b", "application/json")
-        assert who.session == CEILING, "it tells of every label"
+        assert who.session == US.parse(self.label)
         self.held[key] = b"".join(chunks), metadata
         if self.fails is not None:
             raise self.fails
@@ -56,7 +56,7 @@ class World(Ledger):
         self.bucket = FakeBucket()
         self.delivery = Delivery(
             region=REGION, database=database, clock=self.clock, objects=self.bucket,
-            permits=self.bucket, ceiling=CEILING, signer=signer,
+            permits=self.bucket, labels=self.labels, labelling=labelling(), signer=signer,
         )  # fmt: skip
         self.trails = Trails(
             database=database, log=self.log, clock=self.clock, delivery=self.delivery
@@ -184,6 +184,35 @@ def test_a_bucket_that_is_closed_gets_it_later(world):
     world.delivery.deliver()
     assert world.bucket.names() == ["CreateUser"]
     assert "LatestDeliveryError" not in world.ask("get_trail_status")
+
+
+def test_a_trail_tells_what_the_session_that_made_it_may_read(world):
+    world.begin()
+    secret = call("iam.CreateRole")
+    secret = replace(secret, principal=replace(secret.principal, **at("S")))
+    world.trail.opened(secret, {"RoleName": "project-x"}).result(30)
+    world.trail.closed(secret, 200, "")
+    world.did("CreateUser")
+    world.delivery.deliver()
+    assert world.bucket.names() == ["CreateUser"]
+    made = replace(secret, operation="cloudtrail.CreateTrail")
+    world.trails.create_trail(made, {**REQ, "Name": "high"})
+    with pytest.raises(ServiceError, match="TrailNotFound"):
+        world.ask("get_trail", Name="high")
+    arn = f"arn:aws-us-gov:cloudtrail:{REGION.name}:{ACCOUNT}:trail/high"
+    assert world.delivery.label(call().principal, arn, None) is None
+    assert world.delivery.label(secret.principal, arn, None) == US.parse("S")
+    names = [each["Name"] for each in world.ask("describe_trails")["trailList"]]
+    assert names == ["evidence"]
+    world.trails.start_logging(made, {"Name": "high"})
+    world.trail.opened(secret, {"RoleName": "project-y"}).result(30)
+    world.trail.closed(secret, 200, "")
+    world.did("DeleteUser")
+    world.bucket.held.clear()
+    world.bucket.label = "S"
+    high = world.database.read(lambda c: records.find(c, ACCOUNT, "high"))
+    world.delivery.deliver_one(high)
+    assert sorted(world.bucket.names()) == ["CreateRole", "DeleteUser"]
 
 
 def test_what_is_refused(world):

@@ -83,7 +83,9 @@ def site(region):
     made.cloudtrail.start_logging(Name=TRAIL)
     for round_ in (1, 2):
         region.client("iam", AGENCY).create_user(UserName=f"seen-{round_}")
-        eventually(lambda n=round_: made.deliver() and len(made.keys("CloudTrail-Digest")) >= n)
+        eventually(
+            lambda n=round_: made.deliver() and len(made.keys("CloudTrail-Digest")) >= n, 120.0
+        )
     return made
 
 

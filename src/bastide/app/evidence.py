@@ -45,7 +45,8 @@ def open_evidence(core: Core, identity: Identity, store: Store) -> Evidence:
         clock=clock,
         objects=store.space,
         permits=identity.authorizer,
-        ceiling=identity.labelling.ceiling,
+        labels=core.labels,
+        labelling=identity.labelling,
         signer=load_digest_signer(core.home / "audit"),
     )
     events = Events(

@@ -93,6 +93,7 @@ class RegionProcess:
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.bedrock = open_bedrock(core, self.workshop, receipts)
         self.evidence = open_evidence(core, self.identity, store)
+        resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.catalogue = self.bedrock.models
         joined = Joined(
             identity=self.identity,

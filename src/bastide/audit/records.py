@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -129,12 +130,12 @@ def leaves_from(connection: Connection, first: int, limit: int) -> list[tuple[in
 
 
 def account_from(
-    connection: Connection, account: str, first: int, limit: int
+    connection: Connection, span: Span, first: int, limit: int
 ) -> list[tuple[int, bytes]]:
-    """(index, body) of an account's records in order, starting at `first`."""
+    """(index, body) of an account's records in order, starting at `first`; of any time."""
     query = (
         select(leaves.c.index, leaves.c.body)
-        .where(leaves.c.index >= first, leaves.c.account == account)
+        .where(leaves.c.index >= first, leaves.c.account == span.account, _seen(span))
         .order_by(leaves.c.index)
         .limit(limit)
     )
@@ -147,8 +148,7 @@ def newest_first(connection: Connection, span: Span, limit: int) -> list[tuple[i
     query = select(time, index, leaves.c.body).where(
         leaves.c.account == span.account, time.between(span.since_ms, span.until_ms)
     )
-    seen = leaves.c.label.in_(span.labels)
-    query = query.where(or_(seen, leaves.c.label.is_(None)) if span.unlabelled else seen)
+    query = query.where(_seen(span))
     if span.before is not None:
         at, position = span.before
         query = query.where(time <= at, or_(time < at, and_(time == at, index < position)))
@@ -161,3 +161,8 @@ def ends(connection: Connection, opened: Iterable[int]) -> dict[int, tuple[int, 
     query = select(leaves.c.closes, leaves.c.index, leaves.c.body)
     query = query.where(leaves.c.closes.in_(list(opened)))
     return {row[0]: (row[1], bytes(row[2])) for row in connection.execute(query)}
+
+
+def _seen(span: Span) -> ColumnElement[bool]:
+    seen = leaves.c.label.in_(span.labels)
+    return or_(seen, leaves.c.label.is_(None)) if span.unlabelled else seen

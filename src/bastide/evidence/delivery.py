@@ -1,7 +1,7 @@
 """Trails' files into their buckets: every five minutes, and a signed digest for every hour.
 
-A trail tells of what its account did at every label, so it works at the most that the region may
-hold, and so are its files labelled.
+A trail works at the label of the session that made it: it tells what that may read, and its files
+are labelled so.
 
 The bucket's policy must let cloudtrail.amazonaws.com in, as it must at AWS; without it nothing is
 written, and GetTrailStatus says so. What was put and not noted, because a crash came between, is
@@ -17,8 +17,10 @@ from sqlalchemy import Connection
 
 from bastide.audit import records as audit_records
 from bastide.audit.model import Kind, decode
+from bastide.audit.records import Span
 from bastide.audit.signing import DigestSigner
 from bastide.db import Database
+from bastide.db.labels_in_use import LabelsInUse
 from bastide.evidence import log_files, records
 from bastide.evidence.cloudtrail import Event, is_management
 from bastide.evidence.model import Link, LogFile, Trail
@@ -28,6 +30,7 @@ from bastide.kernel.call import Principal, PrincipalKind
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,8 @@ class Delivery:
     clock: Clock
     objects: Objects
     permits: ServicePermits
-    ceiling: Label
+    labels: LabelsInUse
+    labelling: Labelling
     signer: DigestSigner
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -92,6 +96,17 @@ class Delivery:
             now = self._log_files(now, to_the_end=to_the_end)
             return self._digest(now, to_the_end=to_the_end) if now.has_digests else now
 
+    def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
+        """The label of a trail, for the authorizer; None where the principal sees none."""
+        name = arn.rpartition(":trail/")[2]
+        found = self.database.read(lambda c: records.find(c, who.account, name))
+        if found is None or not self.is_seen(who, found):
+            return None
+        return self.labelling.scheme.parse(found.label)
+
+    def is_seen(self, who: Principal, trail: Trail) -> bool:
+        return who.session.dominates(self.labelling.scheme.parse(trail.label))
+
     def check(self, trail: Trail) -> None:
         """ServiceError where the bucket is not there, or does not let the trail write."""
         if not self.objects.has_bucket(self._who(trail), trail.bucket):
@@ -118,6 +133,7 @@ class Delivery:
         return self.permits.permits_service(self._who(trail), action, resource, facts)
 
     def _who(self, trail: Trail) -> Principal:
+        label = self.labelling.scheme.parse(trail.label)
         return Principal(
             account=trail.account,
             arn=SERVICE,
@@ -126,8 +142,8 @@ class Delivery:
             issuer_arn="",
             name=SERVICE,
             access_key_id="",
-            clearance=self.ceiling,
-            session=self.ceiling,
+            clearance=label,
+            session=label,
         )
 
     def _log_files(self, trail: Trail, *, to_the_end: bool) -> Trail:
@@ -142,7 +158,18 @@ class Delivery:
         return trail
 
     def _gathered(self, trail: Trail, ended_ms: int) -> _Batch:
-        return self.database.read(lambda c: _gather(c, trail, ended_ms))
+        return self.database.read(lambda c: _gather(c, trail, ended_ms, self._span(trail)))
+
+    def _span(self, trail: Trail) -> Span:
+        """What the session that made the trail may read; of its time, `next_index` tells."""
+        session = self.labelling.scheme.parse(trail.label)
+        return Span(
+            account=trail.account,
+            since_ms=0,
+            until_ms=0,
+            labels=self.labels.view(session).seen,
+            unlabelled=session.dominates(self.labelling.of_account(trail.account)),
+        )
 
     def _log_file(self, trail: Trail, batch: _Batch, now_ms: int) -> Trail:
         further = replace(trail, next_index=batch.next_index)
@@ -218,10 +245,10 @@ class Delivery:
         return ""
 
 
-def _gather(connection: Connection, trail: Trail, ended_ms: int) -> _Batch:
+def _gather(connection: Connection, trail: Trail, ended_ms: int, span: Span) -> _Batch:
     """Management events from `next_index` on, each with its end. It stops at a call that goes on
     still, unless that began before `ended_ms`."""
-    page = audit_records.account_from(connection, trail.account, trail.next_index, EVENTS_MAX)
+    page = audit_records.account_from(connection, span, trail.next_index, EVENTS_MAX)
     calls = [(index, decode(body)) for index, body in page]
     calls = [(index, record) for index, record in calls if record.kind in (Kind.CALL, Kind.DENIED)]
     ends = audit_records.ends(connection, [index for index, _ in calls])

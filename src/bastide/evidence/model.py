@@ -14,11 +14,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
-    """`next_index`: the first record of the log that was not looked at yet. `digest_from_ms`:
-    where the digest that is under way begins. Either error is the newest try's."""
+    """`label`: of the session that made it: it tells what that may read. `next_index`: the first
+    record of the log that was not looked at yet. `digest_from_ms`: where the digest that is under
+    way begins. Either error is the newest try's."""
 
     account: str
     name: str
+    label: str
     bucket: str
     prefix: str
     has_digests: bool

@@ -26,6 +26,7 @@ trails = Table(
     metadata,
     Column("account", String(12), primary_key=True),
     Column("name", String(128), primary_key=True),
+    Column("label", Text, nullable=False),
     Column("bucket", String(63), nullable=False),
     Column("prefix", String(200), nullable=False),
     Column("has_digests", Boolean, nullable=False),

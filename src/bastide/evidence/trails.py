@@ -50,6 +50,7 @@ class Trails:
         trail = Trail(
             account=call.account,
             name=_name(req["Name"]),
+            label=call.principal.session.text,
             bucket=req["S3BucketName"],
             prefix=_prefix(req.get("S3KeyPrefix") or ""),
             has_digests=bool(req.get("EnableLogFileValidation")),
@@ -70,7 +71,8 @@ class Trails:
 
     @operation("trailNameList", accepted={"includeShadowTrails": "no trail is of another region"})
     def describe_trails(self, call: Call, req: Params) -> Params:
-        found = self.database.read(lambda c: records.of_account(c, call.account))
+        mine = self.database.read(lambda c: records.of_account(c, call.account))
+        found = [trail for trail in mine if self.delivery.is_seen(call.principal, trail)]
         if wanted := req.get("trailNameList"):
             names = {_own_name(call, each) for each in wanted}
             found = [trail for trail in found if trail.name in names]
@@ -157,7 +159,7 @@ class Trails:
     def _trail(self, call: Call, req: Params) -> Trail:
         name = _own_name(call, req["Name"])
         found = self.database.read(lambda c: records.find(c, call.account, name))
-        if found is None:
+        if found is None or not self.delivery.is_seen(call.principal, found):
             raise ServiceError(
                 "TrailNotFoundException",
                 f"Unknown trail: {req['Name']} for the user: {call.account}",

@@ -33,7 +33,7 @@ VERBS = {
     **dict.fromkeys(
         (
             "Put", "Delete", "Update", "Stop", "Tag", "Untag", "Abort", "Add", "Attach", "Detach",
-            "Remove", "Set", "Upload", "Enable", "Disable", "Rotate", "Schedule", "Cancel",
+            "Remove", "Set", "Upload", "Start", "Enable", "Disable", "Rotate", "Schedule", "Cancel",
             "Retire", "Revoke",
         ),
         Mode.CHANGE,

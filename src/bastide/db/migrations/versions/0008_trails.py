@@ -25,6 +25,7 @@ def upgrade() -> None:
         "trails",
         sa.Column("account", sa.String(length=12), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
         sa.Column("bucket", sa.String(length=63), nullable=False),
         sa.Column("prefix", sa.String(length=200), nullable=False),
         sa.Column("has_digests", sa.Boolean(), nullable=False),
