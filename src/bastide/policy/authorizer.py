@@ -28,7 +28,7 @@ from bastide.policy.evaluator import (
     narrowed,
 )
 from bastide.policy.patterns import Context
-from bastide.policy.ports import MandatoryEngine, Stored
+from bastide.policy.ports import MandatoryEngine, Refuser, Stored
 from bastide.policy.walls import Walls
 
 PARSED_MAX = 4_096
@@ -68,7 +68,7 @@ class Standing:
 
     principal: Principal
     walls: Walls
-    second: MandatoryEngine
+    second: Refuser
     stored: Stored
     parsed: ParsedDocuments
     caller: Caller
@@ -92,7 +92,7 @@ class Standing:
         decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
-        refusal = self.second.refusal(self.principal, action, resource, label)
+        refusal = self.second.refusal(action, resource, label)
         return decision if refusal is None else Decision(False, refusal)
 
     def by_policies(self, action: str, resource: str) -> Decision:
@@ -126,7 +126,7 @@ class Standing:
             policies = self.batches[batch] = narrowed(request, whole)
         if not decide(request, policies).allowed:
             return False
-        return self.second.refusal(self.principal, action, resource, label) is None
+        return self.second.refusal(action, resource, label) is None
 
     def _label(self, resource: str) -> Label | None:
         return self.stored.resources.label(self.principal, resource, self.version)
@@ -295,7 +295,7 @@ class PolicyAuthorizer:
         return Standing(
             principal=principal,
             walls=self.walls,
-            second=self.second,
+            second=self.second.about(principal),
             stored=self.stored,
             parsed=self.parsed,
             caller=caller_of(principal),

@@ -103,7 +103,7 @@ class Explainer:
         label: Label | None,
         slices: Sequence[Slice],
     ) -> Explained:
-        question = self.second.question(principal, action, resource, label)
+        question = self.second.about(principal).question(action, resource, label)
         asked = tuple(slices) or tuple(self.engine.slices_of(question))
         verdict = self.engine.decided(question, asked)
         return Explained(

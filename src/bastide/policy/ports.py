@@ -74,14 +74,18 @@ class ResourceFacts(KeyFacts, Protocol):
         ...
 
 
-class MandatoryEngine(Protocol):
-    """Asked after IAM and the walls have allowed: it can only refuse."""
+class Refuser(Protocol):
+    """Asked for one caller, after the walls and IAM have allowed."""
 
-    def refusal(
-        self, principal: Principal, action: str, resource: str, label: Label | None
-    ) -> Reason | None:
+    def refusal(self, action: str, resource: str, label: Label | None) -> Reason | None:
         """Why not, or None. `label`: of the resource; None where there is none to be seen."""
         ...
+
+
+class MandatoryEngine(Protocol):
+    """The second engine: it can only refuse."""
+
+    def about(self, principal: Principal) -> Refuser: ...
 
 
 class NoResourceFacts:

@@ -4,8 +4,9 @@ A thing that is not there yet, or that the session sees none of, is asked about 
 own label: that is the least that it can get, and the store looks again when it knows.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from bastide.kernel import arns
 from bastide.kernel.call import Principal, PrincipalKind
@@ -23,6 +24,10 @@ _POLICY_WORDS = ("Policy", "Tagging", "Encryption", "Versioning", "PublicAccessB
 class Decider(Protocol):
     def decide(self, question: Question) -> Verdict: ...
 
+    def by_class(self, question: Question) -> bool:
+        """Whether all resources of one kind and label are decided alike."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondEngine:
@@ -32,30 +37,81 @@ class SecondEngine:
     ceiling: Label
     clock: Clock
 
-    def refusal(
-        self, principal: Principal, action: str, resource: str, label: Label | None
-    ) -> Reason | None:
+    def about(self, principal: Principal) -> "Asker":
+        return Asker(
+            decider=self.decider,
+            ceiling=self.ceiling,
+            now_s=int(self.clock.now().timestamp()),
+            subject=subject_of(principal),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Asks for one caller, while it does one thing: the keys of a listing have few labels."""
+
+    decider: Decider
+    ceiling: Label
+    now_s: int
+    subject: Subject
+    _classes: dict[Hashable, Reason | None] = field(default_factory=dict)
+
+    def refusal(self, action: str, resource: str, label: Label | None) -> Reason | None:
         """Why not, or None. `label`: of the resource; None where there is none to be seen."""
-        verdict = self.decider.decide(self.question(principal, action, resource, label))
+        account, kind = self._account_and_kind(action, resource)
+        class_ = (action, account, kind, label)
+        if class_ in self._classes:
+            return self._classes[class_]
+        question = self._question(action, Named(resource, account, kind), label)
+        found = self._reason(self.decider.decide(question))
+        if self.decider.by_class(question):
+            self._classes[class_] = found
+        return found
+
+    def question(self, action: str, resource: str, label: Label | None) -> Question:
+        named = Named(resource, *self._account_and_kind(action, resource))
+        return self._question(action, named, label)
+
+    def _question(self, action: str, named: "Named", label: Label | None) -> Question:
+        mode = mode_of(action)
+        if label is None or mode is Mode.CREATE:
+            label = self.subject.session
+        target = Target(arn=named.arn, account=named.account, kind=named.kind, label=label)
+        return Question(
+            subject=self.subject,
+            mode=mode,
+            operation=action,
+            target=target,
+            ceiling=self.ceiling,
+            now_s=self.now_s,
+        )
+
+    def _reason(self, verdict: Verdict) -> Reason | None:
         if verdict.allowed:
             return None
         own = any(name.startswith("agency/") for name in verdict.policies)
         return Reason.DENY_AGENCY if own else Reason.LABEL
 
-    def question(
-        self, principal: Principal, action: str, resource: str, label: Label | None
-    ) -> Question:
-        mode = mode_of(action)
-        if label is None or mode is Mode.CREATE:
-            label = principal.session
-        return Question(
-            subject=subject_of(principal),
-            mode=mode,
-            operation=action,
-            target=_target(principal, action, resource, label),
-            ceiling=self.ceiling,
-            now_s=int(self.clock.now().timestamp()),
-        )
+    def _account_and_kind(self, action: str, resource: str) -> tuple[str, str]:
+        """What names no account (a bucket, a foundation model, `*`) is asked about as the
+        caller's."""
+        arn = arns.parse(resource)
+        if arn is None:
+            return self.subject.account, f"{action.partition(':')[0]}/*"
+        if arn.service == "s3":
+            kind = "object" if "/" in arn.resource else "bucket"
+        else:
+            kind = arn.resource.replace(":", "/").partition("/")[0]
+        own = len(arn.account) != ACCOUNT_DIGITS
+        return self.subject.account if own else arn.account, f"{arn.service}/{kind}"
+
+
+class Named(NamedTuple):
+    """A resource, the account that it is of, and what it is."""
+
+    arn: str
+    account: str
+    kind: str
 
 
 def mode_of(action: str) -> Mode:
@@ -84,15 +140,3 @@ def subject_of(principal: Principal) -> Subject:
         session=principal.session,
         roles=frozenset({role} if assumed else ()),
     )
-
-
-def _target(principal: Principal, action: str, resource: str, label: Label) -> Target:
-    """What names no account (a bucket, a foundation model, `*`) is asked about as the caller's."""
-    arn = arns.parse(resource)
-    service, account, kind = action.partition(":")[0], principal.account, "*"
-    if arn is not None:
-        service, kind = arn.service, arn.resource.replace(":", "/").partition("/")[0]
-        account = arn.account if len(arn.account) == ACCOUNT_DIGITS else principal.account
-        if service == "s3":
-            kind = "object" if "/" in arn.resource else "bucket"
-    return Target(arn=resource, account=account, kind=f"{service}/{kind}", label=label)

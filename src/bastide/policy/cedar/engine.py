@@ -52,6 +52,12 @@ class CedarEngine:
     def decide_anew(self, question: Question) -> Verdict:
         return self.decided(question, tuple(self.slices_of(question)))
 
+    def by_class(self, question: Question) -> bool:
+        """Whether no policy looks at which resource of its kind and label it is, nor at the time:
+        all of them are decided alike."""
+        slices = tuple(self.slices_of(question))
+        return kept_by(question, slices) is not None and not any(s.asks_arn for s in slices)
+
     def forget(self, account: str) -> None:
         """The agency's policies have changed."""
         self.slices.forget(account)
