@@ -26,7 +26,7 @@ from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.regions import Region
-from bastide.keys.keyring import Keyring
+from bastide.keys.opening import open_keyring
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.checks import PolicyChecks
 from bastide.policy.ports import NoResourceFacts, Stored
@@ -128,7 +128,7 @@ def refused(code, work, *args, **more):
 
 
 def site_at(database, folder):
-    clock, ids, keyring = ManualClock(), SeededIds(1), Keyring(folder / "keys")
+    clock, ids, keyring = ManualClock(), SeededIds(1), open_keyring(folder / "keys")
     directory = Directory(region=REGION, database=database)
     authorizer = PolicyAuthorizer(
         walls=Walls(ceiling=CEILING),

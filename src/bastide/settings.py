@@ -75,6 +75,12 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     release_automatically_from: list[str] = []
     dirty_words: str = ""
     uid_first: Positive = 270_000
+class MasterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the region's master key is: in a file, or in a PKCS #11 token."""
+
+    pkcs11_module: str = ""
+    token: str = ""
+    pin_file: str = ""
 
 
 class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +100,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     upload_threads: Positive = 64
     host_names: list[str] = []
     aliases: dict[str, str] = {}
+    master: MasterSettings = msgspec.field(default_factory=MasterSettings)
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)

@@ -26,7 +26,7 @@ from bastide.kernel.clock import ManualClock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.regions import Region
-from bastide.keys.keyring import Keyring
+from bastide.keys.opening import open_keyring
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 A, B = "123456789012", "210987654321"
@@ -60,6 +60,10 @@ class World:
             sealer=Keyring(folder / "keys"), clock=self.clock,
             proofs=Proofs(database=database, log=self.log),
         )  # fmt: skip
+        self.trail = AuditTrail(self.log, self.clock, SeededIds())
+        self.events = Events(
+            database=database, sealer=open_keyring(folder / "keys"), clock=self.clock
+        )
 
     def record(self, made, params=None, code=""):
         self.clock.advance(1)

@@ -6,9 +6,9 @@ from pathlib import Path
 from bastide.audit.log import MerkleLog
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
-from bastide.db import Database, durable, key_metadata
+from bastide.db import Database, durable
 from bastide.db.labels_in_use import LabelsInUse
-from bastide.db.migrate import KEY_VERSIONS, migrate
+from bastide.db.migrate import migrate
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels import scheme as schemes
@@ -16,6 +16,8 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.labels.scheme import MarkingError, SchemeError
 from bastide.kernel.regions import Region
 from bastide.keys.keyring import Keyring
+from bastide.keys.opening import open_keyring
+from bastide.keys.pkcs11_master import Pkcs11Master
 from bastide.settings import RegionSettings, SettingsError, Site
 from bastide.wire.model import region as region_named
 
@@ -30,7 +32,6 @@ class Core:
     clock: SystemClock
     ids: SystemIds
     database: Database
-    key_database: Database
     keyring: Keyring
     labelling: Labelling
     labels: LabelsInUse
@@ -39,7 +40,7 @@ class Core:
 
     def close(self) -> None:
         self.log.close()
-        self.key_database.close()
+        self.keyring.close()
         self.database.close()
 
 
@@ -53,8 +54,7 @@ def open_core(site: Site, name: str) -> Core:
     migrate(url)
     database = Database(url)
     database.start()
-    keyring = Keyring(home / "keys")
-    key_database = _open_keys(home, settings)
+    keyring = _open_keys(home, name, settings)
     clock, ids = SystemClock(), SystemIds()
     signer = load_signer(home / "audit", f"bastide/{name}")
     log = MerkleLog(database, signer, clock, held=home / "audit" / "held.checkpoint")
@@ -67,7 +67,6 @@ def open_core(site: Site, name: str) -> Core:
         clock=clock,
         ids=ids,
         database=database,
-        key_database=key_database,
         keyring=keyring,
         labelling=labelling,
         labels=labels,
@@ -91,12 +90,18 @@ def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
     return Labelling(scheme=scheme, ceiling=ceiling, default=default)
 
 
-def _open_keys(home: Path, settings: RegionSettings) -> Database:
+def _open_keys(home: Path, name: str, settings: RegionSettings) -> Keyring:
     """Apart from the data, so that a backup of the one never holds the other."""
-    url = settings.key_database or f"sqlite:///{home / 'keys' / 'keys.db'}"
-    if url == settings.database:
+    if settings.key_database and settings.key_database == settings.database:
         raise SettingsError("key_database must be another database than that of the data.")
-    migrate(url, KEY_VERSIONS)
-    database = Database(url, key_metadata)
-    database.start()
-    return database
+    wanted = settings.master
+    token = None
+    if wanted.pkcs11_module:
+        try:
+            pin = Path(wanted.pin_file).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"master.pin_file: {error}") from error
+        token = Pkcs11Master(
+            module=wanted.pkcs11_module, token=wanted.token, label=f"bastide/{name}", pin=pin
+        )
+    return open_keyring(home / "keys", settings.key_database, token)

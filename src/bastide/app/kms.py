@@ -72,7 +72,7 @@ def _nothing(connection: Connection) -> None:
 def open_kms(core: Core, identity: Identity) -> KeyService:
     vault = Vault(
         region=core.region,
-        database=core.key_database,
+        database=core.keyring.database,
         # Records of calls are queued in the region's database: a write behind them waits for them.
         audited=lambda: core.database.write(_nothing),
         keyring=core.keyring,

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, MetaData
 
 from bastide.db.engines import new_engine, reader_of, writer_of
 from bastide.db.faults import is_world, translated
-from bastide.db.schema import metadata
+from bastide.db.schema import key_metadata, metadata
 from bastide.kernel.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Database:
     """`url`: `sqlite:////path/region.db` or `postgresql+psycopg://…`. `tables`: what it holds."""
 
     def __init__(self, url: str, tables: MetaData = metadata) -> None:
-        self._engine = new_engine(url)
+        self._engine = new_engine(url, forgets=tables is key_metadata)
         self._tables = tables
         self._reader = reader_of(self._engine)
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -82,6 +82,13 @@ class Database:
             self._writer.join()
             self._writer = None
         self._engine.dispose()
+
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted in SQLite's journal."""
+        if self._engine.dialect.name == "sqlite":
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a snapshot that holds every write that has resolved."""

@@ -16,8 +16,9 @@ _WAIT_S = 30  # for another's write lock
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
 
 
-def new_engine(url: str) -> Engine:
-    """`url`: `sqlite:////path/region.db`, `postgresql://…` or `postgresql+psycopg://…`."""
+def new_engine(url: str, *, forgets: bool = False) -> Engine:
+    """`url`: `sqlite:////path/region.db`, `postgresql://…` or `postgresql+psycopg://…`. `forgets`:
+    SQLite writes zeros over what is deleted."""
     if not url.startswith("sqlite"):
         return _postgres(url)
     if path := make_url(url).database:
@@ -31,6 +32,8 @@ def new_engine(url: str) -> Engine:
         connect_args={"check_same_thread": False, "timeout": _WAIT_S},
     )
     event.listen(engine, "connect", _sqlite_connected)
+    if forgets:
+        event.listen(engine, "connect", _sqlite_forgets)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
 
@@ -85,6 +88,10 @@ def _sqlite_connected(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not open transactions of its own
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_forgets(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA secure_delete=ON")
 
 
 def _sqlite_begin(connection: Connection) -> None:

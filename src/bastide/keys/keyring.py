@@ -1,9 +1,9 @@
-"""The region's keys, kept in files outside the database so that destroying one is final.
+"""The region's keys, in a database of their own, so that a backup of the data holds none of them.
 
-master key → one file for each (account, label), sealed under it → versions of a key-encryption
-key (KEK) → data keys, wrapped. Everything is AES-256-GCM; what a ciphertext belongs to is in
-its additional data. Sealing derives a key for each purpose and message, so that no nonce is
-ever used twice under one key.
+master key → region key → one row for each (account, label) → versions of a key-encryption key
+(KEK) → data keys, wrapped. Everything is AES-256-GCM; what a ciphertext belongs to is in its
+additional data. Sealing derives a key for each purpose and message, so that no nonce is ever used
+twice under one key.
 """
 
 import hmac
@@ -13,23 +13,24 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bastide.db import durable
-from bastide.keys.master import load_master
+from bastide.db.database import Database
+from bastide.keys import records
+from bastide.keys.records import Sealed
+from bastide.keys.region_keys import KEY_SIZE, RegionKeys
 
-KEY_SIZE = 32
-FILES_MAX = 4096  # in memory; 11,000 agencies take turns
+FAMILIES_MAX = 4096  # in memory; 11,000 agencies take turns
 LABEL_MAX = 4096
+ROTATE_BATCH = 250  # one commit: calls wait no longer than for it
 _NONCE = 12
 _SALT = 16
-_FORM = b"\x01"
+_FIRST_FORM = b"\x01"  # under the first region key
+_FORM = b"\x02"  # names the region key
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,18 @@ class _Family(msgspec.Struct, frozen=True):
                 return Kek(kek_id, key)
         return None
 
+    def grown(self, stem: str) -> tuple["_Family", Kek]:
+        kek = Kek(f"{stem}-{len(self.versions) + 1}", secrets.token_bytes(KEY_SIZE))
+        return _Family(self.account, self.label, {**self.versions, kek.id: kek.key}), kek
+
 
 class Keyring:
-    """`folder` holds `master.key` and `keks/`. Safe to use from many threads."""
+    """Safe to use from many threads. `database` is the key database."""
 
-    def __init__(self, folder: Path) -> None:
-        self._keks = folder / "keks"
-        durable.folder(folder)
-        self._root = load_master(folder / "master.key", self._keks)
-        durable.folder(self._keks)
+    def __init__(self, database: Database, region_keys: RegionKeys) -> None:
+        self.database = database
+        self._region_keys = region_keys
         self._families: OrderedDict[str, _Family] = OrderedDict()
-        self._purposes: dict[str, bytes] = {}
         self._lock = threading.RLock()
 
     def current(self, account: str, label: str) -> Kek:
@@ -85,7 +87,7 @@ class Keyring:
         with self._lock:
             family = self._family(stem)
             kek = family.newest() if family is not None else None
-            return kek if kek is not None else self._grow(stem, account, label, family)
+            return kek if kek is not None else self._grow(stem, account, label)
 
     def by_id(self, kek_id: str) -> Kek:
         """KeyError if it is unknown or was destroyed."""
@@ -101,27 +103,45 @@ class Keyring:
 
     def rotate(self, account: str, label: str) -> Kek:
         """A new version; older ones still open what they wrapped."""
-        stem = _stem(account, label)
         with self._lock:
-            return self._grow(stem, account, label, self._family(stem))
+            return self._grow(_stem(account, label), account, label)
+
+    def rotate_all(self) -> Iterator[int]:
+        """A new region key, and under it a new version of every key that is not destroyed, batch
+        by batch; how many each time. Ended half-way, everything is readable, and it may be begun
+        again."""
+        self._region_keys.renew()
+        after = ""
+        while True:
+            with self._lock:
+                batch = self._page("", after)
+                self._replace(batch, [self._renewed(row) for row in batch])
+            if not batch:
+                return
+            after = batch[-1].stem
+            yield len(batch)
 
     def destroy(self, account: str, label: str) -> list[str]:
         """Forget every version: what they wrapped can never be read again. Answers their ids."""
         stem = _stem(account, label)
         with self._lock:
-            family = self._family(stem)
-            if family is None:
+            row = self.database.read(lambda c: records.find(c, stem))
+            if row is None:
                 return []
+            family = self._opened_family(row)
             lost = [kek_id for kek_id, key in family.versions.items() if key is not None]
-            versions = dict.fromkeys(family.versions)
-            self._store(stem, _Family(family.account, family.label, dict(versions)))
+            gone = _Family(family.account, family.label, dict.fromkeys(family.versions))
+            self._replace([row], [gone])
+            self.database.scrub()
             return lost
 
     def states(self, account: str = "") -> Iterator[KeyState]:
         """Every key of `account`, or of all of them."""
-        for path in sorted(self._keks.glob(f"{account}*.kek")):
-            family = self._read(path.stem)
-            if family is not None:
+        after = ""
+        while page := self._page(account, after):
+            after = page[-1].stem
+            for row in page:
+                family = self._opened_family(row)
                 yield KeyState(
                     account=family.account,
                     label=family.label,
@@ -141,66 +161,93 @@ class Keyring:
     def seal(self, purpose: str, plain: bytes, aad: bytes = b"") -> bytes:
         """A region-level small secret. Another purpose or `aad` does not open it."""
         salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
-        key = self._message_key(purpose, salt)
+        version = self._region_keys.newest
+        key = self._message_key(version, purpose, salt)
         sealed = AESGCM(key).encrypt(nonce, plain, _bound(purpose.encode(), aad))
-        return _FORM + salt + nonce + sealed
+        return _FORM + version.to_bytes(_VERSION, "big") + salt + nonce + sealed
 
     def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes:
         """ValueError if it was tampered with."""
-        if sealed[:1] != _FORM or len(sealed) < 1 + _SALT + _NONCE + 16:
-            raise ValueError("not sealed by this keyring")
-        key = self._message_key(purpose, sealed[1 : 1 + _SALT])
-        return _opened(key, sealed[1 + _SALT :], _bound(purpose.encode(), aad))
+        version, body = _split(sealed)
+        try:
+            key = self._message_key(version, purpose, body[:_SALT])
+        except KeyError:
+            raise ValueError("not sealed by this keyring") from None
+        return _opened(key, body[_SALT:], _bound(purpose.encode(), aad))
 
-    def _message_key(self, purpose: str, salt: bytes) -> bytes:
+    def close(self) -> None:
+        self.database.close()
+
+    def _message_key(self, version: int, purpose: str, salt: bytes) -> bytes:
         """One key for each message: random nonces under one key would wear out in months."""
-        key = self._purposes.get(purpose)
-        if key is None:
-            info = b"bastide/keyring/" + purpose.encode()
-            key = HKDF(SHA256(), KEY_SIZE, salt=None, info=info).derive(self._root)
-            self._purposes[purpose] = key
-        return hmac.digest(key, salt, "sha256")
+        return hmac.digest(self._region_keys.of(version, purpose), salt, "sha256")
 
     def _family(self, stem: str) -> _Family | None:
         family = self._families.get(stem)
         if family is not None:
             self._families.move_to_end(stem)
             return family
-        family = self._read(stem)
-        if family is not None:
-            self._keep(stem, family)
+        row = self.database.read(lambda c: records.find(c, stem))
+        if row is None:
+            return None
+        family = self._opened_family(row)
+        self._keep(stem, family)
         return family
 
-    def _read(self, stem: str) -> _Family | None:
-        try:
-            sealed = self._path(stem).read_bytes()
-        except FileNotFoundError:
-            return None
-        return msgspec.msgpack.decode(self.open("kek-file", sealed, stem.encode()), type=_Family)
+    def _opened_family(self, row: Sealed) -> _Family:
+        plain = self.open("kek-file", row.sealed, row.stem.encode())
+        return msgspec.msgpack.decode(plain, type=_Family)
 
-    def _grow(self, stem: str, account: str, label: str, family: _Family | None) -> Kek:
-        known = family.versions if family is not None else {}
-        kek = Kek(f"{stem}-{len(known) + 1}", secrets.token_bytes(KEY_SIZE))
-        self._store(stem, _Family(account, label, {**known, kek.id: kek.key}))
+    def _renewed(self, row: Sealed) -> _Family:
+        family = self._opened_family(row)
+        return family if family.newest() is None else family.grown(row.stem)[0]
+
+    def _sealed_family(self, stem: str, family: _Family) -> bytes:
+        return self.seal("kek-file", msgspec.msgpack.encode(family), stem.encode())
+
+    def _grow(self, stem: str, account: str, label: str) -> Kek:
+        row = self.database.read(lambda c: records.find(c, stem))
+        if row is None:
+            family, kek = _Family(account, label, {}).grown(stem)
+            sealed = self._sealed_family(stem, family)
+            self.database.write(lambda c: records.add(c, stem, sealed))
+            self._keep(stem, family)
+        else:
+            family, kek = self._opened_family(row).grown(stem)
+            self._replace([row], [family])
         return kek
 
-    def _store(self, stem: str, family: _Family) -> None:
-        plain = msgspec.msgpack.encode(family)
-        durable.replace(self._path(stem), self.seal("kek-file", plain, stem.encode()))
-        self._keep(stem, family)
+    def _replace(self, had: list[Sealed], families: list[_Family]) -> None:
+        sealed = [
+            self._sealed_family(row.stem, family) for row, family in zip(had, families, strict=True)
+        ]
+        changed = self.database.write(lambda c: records.replace(c, had, sealed))
+        assert changed == len(had), "another process writes this region's keys"
+        for row, family in zip(had, families, strict=True):
+            if row.stem in self._families:
+                self._families[row.stem] = family
+
+    def _page(self, account: str, after: str) -> list[Sealed]:
+        return self.database.read(lambda c: records.page(c, account, after, ROTATE_BATCH))
 
     def _keep(self, stem: str, family: _Family) -> None:
         self._families[stem] = family
         self._families.move_to_end(stem)
-        if len(self._families) > FILES_MAX:
+        if len(self._families) > FAMILIES_MAX:
             self._families.popitem(last=False)
 
-    def _path(self, stem: str) -> Path:
-        return self._keks / f"{stem}.kek"
+
+def _split(sealed: bytes) -> tuple[int, bytes]:
+    """The version of the region key, and what is sealed under it."""
+    if sealed[:1] == _FORM and len(sealed) >= 1 + _VERSION + _SALT + _NONCE + 16:
+        return int.from_bytes(sealed[1 : 1 + _VERSION], "big"), sealed[1 + _VERSION :]
+    if sealed[:1] == _FIRST_FORM and len(sealed) >= 1 + _SALT + _NONCE + 16:
+        return 1, sealed[1:]
+    raise ValueError("not sealed by this keyring")
 
 
 def _stem(account: str, label: str) -> str:
-    """What a family's file and its keys' ids begin with; a label itself may be a secret."""
+    """What a family's row and its keys' ids begin with; a label itself may be a secret."""
     if len(account) != 12 or not account.isascii() or not account.isdigit():
         raise ValueError(f"not an account id: {account[:16]!r}")
     if len(label) > LABEL_MAX:
@@ -209,7 +256,7 @@ def _stem(account: str, label: str) -> str:
 
 
 def _is_stem(stem: str) -> bool:
-    """Whether a key id's beginning may name a file: nothing else ever reaches the disk."""
+    """Whether a key id's beginning may name a row: nothing else is looked up."""
     account, _, digest = stem.partition("-")
     return (
         len(account) == 12

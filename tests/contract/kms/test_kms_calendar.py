@@ -10,7 +10,7 @@ from tests.policy_kit import ME, OTHER, REGION, a_call, principal
 
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
-from bastide.keys.keyring import Keyring
+from bastide.keys.opening import open_keyring
 from bastide.kms import records
 from bastide.kms.aliases import Aliases, alias_target
 from bastide.kms.deletion import Calendar, Deletion
@@ -36,7 +36,7 @@ class Approved:
 
 class Site:
     def __init__(self, database, folder):
-        self.clock, self.keyring, self.approvals = ManualClock(), Keyring(folder), Approved()
+        self.clock, self.keyring, self.approvals = ManualClock(), open_keyring(folder), Approved()
         self.audits = 0
         vault = self.vault = Vault(
             region=REGION, database=database, audited=self._audited, keyring=self.keyring,

@@ -9,7 +9,7 @@ from tests.stores import ALICE, BOB, Store
 from bastide.identity.model import Agency
 from bastide.kernel.approvals import Kind, NotApproved
 from bastide.kernel.errors import ServiceError, Unavailable
-from bastide.keys.keyring import Keyring
+from bastide.keys.opening import open_keyring
 from bastide.operators.keys import KeyRoom, family
 from bastide.store import records, upkeep
 from bastide.store.sealed import Tampered
@@ -29,7 +29,7 @@ class TwoAgencies:
 
 @pytest.fixture
 def store(database, tmp_path):
-    made = Store(database, tmp_path / "objects", Keyring(tmp_path / "keys"))
+    made = Store(database, tmp_path / "objects", open_keyring(tmp_path / "keys"))
     made.bucket()
     made.bucket("of-bob", BOB)
     yield made
