@@ -2,6 +2,7 @@
 
 from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
+from bastide.db.marks import Marks
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.labels.scheme import load
@@ -22,3 +23,8 @@ def in_use(database: Database) -> LabelsInUse:
 def at(marking: str) -> dict[str, Label]:
     """The clearance and label of a principal whose session works at its clearance."""
     return {"clearance": CEILING, "session": US.parse(marking)}
+
+
+def marks(database: Database, labels: LabelsInUse | None = None) -> Marks:
+    """Of a region whose agencies' default is U."""
+    return Marks(labelling=labelling(), in_use=labels or in_use(database))

@@ -10,8 +10,9 @@ from bastide.jobs.model import FINISHED, Job, JobSpec, Status, StopCause, Transi
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
-from tests.labels_kit import UNCLASSIFIED
+from tests.labels_kit import UNCLASSIFIED, US, at
 
 REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 ONE, OTHER = "111122223333", "444455556666"
@@ -19,17 +20,18 @@ ROLE = f"arn:aws-us-gov:iam::{ONE}:role/R"
 IMAGE = "1.dkr.ecr.us-gov-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
-def principal(account=ONE):
+def principal(account=ONE, **level):
     arn = f"arn:aws-us-gov:iam::{account}:role/R"
     return Principal(
         account=account, arn=arn, user_id="U", kind=PrincipalKind.SESSION, issuer_arn=arn,
-        name="R", access_key_id="A", **UNCLASSIFIED,
+        name="R", access_key_id="A", **(level or UNCLASSIFIED),
     )  # fmt: skip
 
 
-def call(operation="sagemaker.X", account=ONE):
+def call(operation="sagemaker.X", account=ONE, marking="U"):
     return Call(
-        operation=operation, region=REGION, principal=principal(account), request_id="r",
+        operation=operation, region=REGION, request_id="r",
+        principal=principal(account, **at(marking)),
         time=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
 
@@ -105,6 +107,7 @@ class FakeJobs:
 class Stored:
     key: str
     size: int
+    label: Label = US.lowest
 
 
 @dataclass
@@ -120,6 +123,10 @@ class FakeObjects:
         data = self.held[account, bucket, key]
         return Stored(key, len(data)), iter([data[:3], data[3:]])
 
+    def label(self, who, arn, version):
+        bucket, _, key = arn.rpartition(":")[2].partition("/")
+        return US.lowest if (who.account, bucket, key) in self.held else None
+
     def put(self, who, bucket, key, chunks, content_type="binary/octet-stream"):
         account = who.account
         self.held[account, bucket, key] = b"".join(chunks)
@@ -134,12 +141,16 @@ class FakeObjects:
 
 @dataclass
 class FakeRoles:
+    clearance: str = ""  # of every role, if there is a limit
+
     def check_pass(self, call, role_arn, service, associated_arn):
         if role_arn.split(":")[4] != call.account:
             raise ServiceError("AccessDeniedException", "iam:PassRole")
 
     def assume_for_service(self, account, role_arn, service, marking):
-        return principal(account)
+        if self.clearance and not US.clearance(self.clearance).dominates(US.parse(marking)):
+            raise ServiceError("ValidationException", f"{role_arn} is not cleared for {marking}.")
+        return principal(account, **at(marking))
 
 
 @dataclass

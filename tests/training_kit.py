@@ -2,6 +2,7 @@
 
 import json
 
+from bastide.training.training_jobs import job_id
 from tests.sagefakes import IMAGE, ONE, ROLE, call
 
 CREATE = call("sagemaker.CreateTrainingJob")
@@ -32,7 +33,7 @@ def request(name="Job-1", **more):
 
 def created(world, **more):
     world.api.create_training_job(CREATE, request(**more))
-    return world.jobs.find(f"training/{ONE}/{more.get('name', 'Job-1')}")
+    return world.jobs.find(job_id(ONE, more.get("name", "Job-1"), "U"))
 
 
 def finished(world, tmp_path, **more):

@@ -1,5 +1,7 @@
 """Training jobs and endpoints over the real runner, whose work is done between the calls."""
 
+from dataclasses import replace
+
 from bastide.jobs.capacity import Capacity
 from bastide.jobs.fake import Act, FakeExecutor
 from bastide.jobs.model import Launch, Status
@@ -21,8 +23,9 @@ from bastide.training.tags import TagStore
 from bastide.training.training_jobs import TrainingJobs
 from tests.faults import Between
 from tests.jobs_kit import PlainKind
+from tests.labels_kit import marks
 from tests.saga.driver import Story
-from tests.sagefakes import IMAGE, ONE, ROLE, FakeEnvironments, FakeRoles, call
+from tests.sagefakes import IMAGE, ONE, ROLE, FakeEnvironments, FakeObjects, FakeRoles, call
 from tests.sim.stepped import SteppedWorkers
 
 TAGS = [{"Key": "team", "Value": "one"}]
@@ -37,14 +40,14 @@ class AnyKind(PlainKind):
 class SteppedSettler(Settler):
     """Without its thread and its timers: what is to be looked at later is looked at next."""
 
-    def _later(self, after_s, account, name):
-        self.poke(account, name)
+    def _later(self, after_s, key):
+        self.poke(key)
 
     def waiting(self):
         return self._queue.qsize()
 
     def settle_next(self):
-        self.settle(*self._queue.get())
+        self.settle(self._queue.get())
 
 
 class Jobs(Story):
@@ -94,6 +97,7 @@ class CreateTrainingJob(Jobs):
             jobs=self.runner,
             roles=Between(FakeRoles(), around, "roles"),
             environments=Between(FakeEnvironments(), around, "environments"),
+            marks=marks(self.database),
         )
 
     def act(self):
@@ -116,20 +120,25 @@ class Endpoint(Jobs):
 
     def build(self):
         database, clock, roles = self.between, self.clock, FakeRoles()
-        tags = TagStore(database=database)
+        tags, labels = TagStore(), marks(self.database)
         models = Shelf(
-            database=database, clock=clock, tags=tags, table=records.models, noun="model"
-        )
-        configs = Shelf(database=database, clock=clock, tags=tags, table=records.configs, noun="c")
+            database=database, clock=clock, tags=tags, marks=labels, table=records.models,
+            noun="model",
+        )  # fmt: skip
+        configs = replace(models, table=records.configs, noun="c")
         self.settler = SteppedSettler(
             database=database, clock=clock, jobs=self.runner, load=Load(),
             routes=Routes(database=database),
         )  # fmt: skip
         self.api = Endpoints(
             database=database, clock=clock, jobs=self.runner, settler=self.settler, tags=tags,
-            planner=Planner(database=database, ids=SystemIds(), sizes=size),
+            marks=labels, planner=Planner(
+                database=database, ids=SystemIds(), marks=labels, roles=roles, sizes=size
+            ),
         )  # fmt: skip
-        Models(shelf=models, roles=roles, environments=FakeEnvironments()).create_model(
+        Models(
+            shelf=models, roles=roles, environments=FakeEnvironments(), objects=FakeObjects()
+        ).create_model(
             call(),
             {"ModelName": "M", "ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE}},
         )
@@ -146,7 +155,7 @@ class Endpoint(Jobs):
 
     def state(self):
         """Beside the rows: what answers."""
-        found = self.database.read(lambda c: records.find_endpoint(c, ONE, "E"))
+        found = self.database.read(lambda c: records.find_endpoint(c, (ONE, "E", "U")))
         live = found.live if found else None
         ready = [
             self.runner.find(each.job_id).status is Status.READY

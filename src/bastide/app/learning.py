@@ -4,11 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Table
+
 from bastide.app.core import Core
-from bastide.app.identity import Identity, TagsOf
+from bastide.app.identity import Identity, ResourceSources
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
+from bastide.db.marks import Marks
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
 from bastide.logs.lookup import Facts
@@ -34,7 +37,7 @@ from bastide.training import records as training_records
 from bastide.training.checkpoints import CheckpointSync
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
-from bastide.training.tags import Tags, TagStore
+from bastide.training.tags import Tags, TagStore, Things
 
 TAGGABLE = {
     "training-job": training_records.training_jobs,
@@ -54,6 +57,7 @@ class MachineLearning:
     checkpoints: CheckpointSync
     metric_sink: MetricSink
     log_facts: Facts
+    things: Things
     handlers: dict[str, list[object]]
 
 
@@ -61,6 +65,9 @@ def open_machine_learning(
     core: Core, identity: Identity, store: Store, workshop: Workshop, receipts: Receipts
 ) -> MachineLearning:
     database, labels, clock = core.database, core.labels, core.clock
+    marks = Marks(labelling=identity.labelling, in_use=core.labels)
+    things = Things(database=database, marks=marks, nouns=TAGGABLE)
+    tags = Tags(database=database, marks=marks, things=things)
     metric_sink = MetricSink(database=database, labels=labels, clock=clock)
     scanner, replicas = PatternScanner(), Replicas()
     training = _register_kinds(core, identity, store, workshop, (metric_sink, scanner))
@@ -83,8 +90,9 @@ def open_machine_learning(
         checkpoints=CheckpointSync(workshop.jobs, training_kind.KIND, training.keep_checkpoints),
         metric_sink=metric_sink,
         log_facts=Facts(database=database, labels=labels),
+        things=things,
         handlers={
-            "sagemaker": _sagemaker(core, identity, workshop, settler),
+            "sagemaker": [tags, *_sagemaker(core, identity, store, workshop, settler)],
             "sagemaker-runtime": [invocations],
             "logs": [
                 LogGroups(
@@ -136,20 +144,24 @@ def _register_kinds(
 
 
 def _sagemaker(
-    core: Core, identity: Identity, workshop: Workshop, settler: Settler
+    core: Core, identity: Identity, store: Store, workshop: Workshop, settler: Settler
 ) -> list[object]:
     database, clock, jobs = core.database, core.clock, workshop.jobs
     roles, environments = identity.roles, workshop.environments
-    total, tags = workshop.total, TagStore(database=database)
+    total, tags = workshop.total, TagStore()
+    marks = Marks(labelling=identity.labelling, in_use=core.labels)
     machine = instances.Machine(min(total.cpus, os.cpu_count() or 1), total.memory_bytes)
 
     def sizes(instance_type: str) -> tuple[float, int]:
         size = machine.fit(instances.size_of(instance_type))
         return size.cpus, size.memory_bytes
 
-    served = Shelf(
-        database=database, clock=clock, tags=tags, table=serving_records.models, noun="model"
-    )
+    def shelf(table: Table, noun: str) -> Shelf:
+        return Shelf(database=database, clock=clock, tags=tags, marks=marks, table=table, noun=noun)
+
+    served = shelf(serving_records.models, "model")
+    configs = shelf(serving_records.configs, "endpoint-config")
+    planner = Planner(database=database, ids=core.ids, marks=marks, roles=roles, sizes=sizes)
     return [
         training_jobs.TrainingJobs(
             database=database,
@@ -157,36 +169,34 @@ def _sagemaker(
             jobs=jobs,
             roles=roles,
             environments=environments,
+            marks=marks,
+            tags=tags,
             machine=machine,
         ),
-        Tags(database=database, nouns=TAGGABLE),
-        ServedModels(shelf=served, roles=roles, environments=environments),
-        EndpointConfigs(
-            shelf=Shelf(
-                database=database,
-                clock=clock,
-                tags=tags,
-                table=serving_records.configs,
-                noun="endpoint-config",
-            ),
-            models=served,
-            sizes=sizes,
-        ),
+        ServedModels(shelf=served, roles=roles, environments=environments, objects=store.space),
+        EndpointConfigs(shelf=configs, models=served, sizes=sizes),
         Endpoints(
             database=database,
             clock=clock,
             jobs=jobs,
-            planner=Planner(database=database, ids=core.ids, sizes=sizes),
+            marks=marks,
+            planner=planner,
             settler=settler,
             tags=tags,
         ),
     ]
 
 
-def tag_sources(core: Core, store: Store) -> dict[str, TagsOf]:
-    """Where the tags of each service's resources are, for conditions on them."""
-    tags = TagStore(database=core.database)
-    return {
-        "sagemaker": lambda who, arn, _: tags.of(who.account, arn),
+def tell_authorizer(learning: MachineLearning, store: Store, resources: ResourceSources) -> None:
+    """Where the tags and the labels of each service's resources are."""
+    things = learning.things
+    resources.tagged |= {
+        "sagemaker": lambda who, arn, _: things.tags(who, arn),
+        "logs": learning.log_facts.tags,
         "s3": store.space.tags,
+    }
+    resources.labelled |= {
+        "sagemaker": lambda who, arn, _: things.label(who, arn),
+        "logs": learning.log_facts.label,
+        "s3": store.space.label,
     }

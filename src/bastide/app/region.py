@@ -21,7 +21,7 @@ from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
-from bastide.app.learning import open_machine_learning, tag_sources
+from bastide.app.learning import open_machine_learning, tell_authorizer
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import AskedOfficers, Joined, open_transfer
 from bastide.app.workshop import open_workshop
@@ -83,7 +83,6 @@ class RegionProcess:
         self.kms = open_kms(core, self.identity)
         self.store = store = open_store(core, self.identity, self.kms.vault)
         resources.space = store.space
-        resources.labelled["s3"] = store.space.label
         self.workshop = open_workshop(core)
         receipts = Receipts(
             label_of=lambda call: call.notes.label or call.principal.session.text,
@@ -103,8 +102,7 @@ class RegionProcess:
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)
-        resources.labelled["logs"] = self.learning.log_facts.label
-        resources.tagged |= tag_sources(core, store) | {"logs": self.learning.log_facts.tags}
+        tell_authorizer(self.learning, store, resources)
         self.threads = Pool(core.settings.handler_threads, "handler")
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
         self.operator_executor = ThreadPoolExecutor(OPERATOR_THREADS, "operator")

@@ -57,6 +57,13 @@ MODES = {
     "sts:AssumeRole": Mode.READ,
     "sts:TagSession": Mode.READ,
     "sts:SetSourceIdentity": Mode.READ,
+    # What is made is tagged by it too, and an endpoint updated to a configuration of a lower label:
+    # whoever does it looks again at what it changes.
+    "sagemaker:AddTags": Mode.MAKE,
+    "sagemaker:UpdateEndpoint": Mode.MAKE,
+    # What goes in is written to a container of the endpoint's label (serving/invocations.py).
+    "sagemaker:InvokeEndpoint": Mode.CHANGE,
+    "sagemaker:InvokeEndpointAsync": Mode.CHANGE,
     "logs:CreateLogGroup": Mode.MAKE,
     "logs:CreateLogStream": Mode.MAKE,
     "logs:PutLogEvents": Mode.CHANGE,

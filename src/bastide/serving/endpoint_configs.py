@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bastide.db.derivations import Thing
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.serving import models
-from bastide.serving.paging import moment, page_of
+from bastide.serving.model import Resource
+from bastide.serving.paging import moment
 from bastide.serving.ports import Sizes
 from bastide.serving.shelf import Shelf
 
@@ -41,9 +43,8 @@ class EndpointConfigs:
         },
     )  # fmt: skip
     def create_endpoint_config(self, call: Call, req: Params) -> Params:
-        self._check(call, req)
-        name = req["EndpointConfigName"]
-        new = self.shelf.add(call, name, req)
+        name, served = req["EndpointConfigName"], self._checked(call, req)
+        new = self.shelf.add(call, name, req, [Thing(each.arn, each.label) for each in served])
         if new is None:
             raise ServiceError(
                 "ValidationException",
@@ -55,7 +56,7 @@ class EndpointConfigs:
     @operation("EndpointConfigName")
     def describe_endpoint_config(self, call: Call, req: Params) -> Params:
         name = req["EndpointConfigName"]
-        found = self.shelf.find(call.account, name)
+        found = self.shelf.found(call, name)
         if found is None:
             raise missing(call, name)
         return {
@@ -70,7 +71,7 @@ class EndpointConfigs:
         "CreationTimeAfter",
     )  # fmt: skip
     def list_endpoint_configs(self, call: Call, req: Params) -> Params:
-        rows, token = page_of(self.shelf.database, self.shelf.table, call, req)
+        rows, token = self.shelf.page(call, req)
         answer: Params = {
             "EndpointConfigs": [
                 {
@@ -86,22 +87,23 @@ class EndpointConfigs:
     @operation("EndpointConfigName")
     def delete_endpoint_config(self, call: Call, req: Params) -> Params:
         name = req["EndpointConfigName"]
-        if not self.shelf.remove(call.account, name):
+        if not self.shelf.remove(call, name):
             raise missing(call, name)
         return {}
 
-    def _check(self, call: Call, req: Params) -> None:
+    def _checked(self, call: Call, req: Params) -> list[Resource]:
+        """The models behind it."""
         variants = req["ProductionVariants"]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) != len(names):
             raise ServiceError("ValidationException", "Variant names must be unique.")
         if (req.get("DataCaptureConfig") or {}).get("EnableCapture"):
             raise unsupported(call.operation, "DataCaptureConfig.EnableCapture")
-        for variant in variants:
-            self._check_variant(call, variant)
+        served = [self._model_of(call, variant) for variant in variants]
         check_weights([variant.get("InitialVariantWeight", 1.0) for variant in variants])
+        return served
 
-    def _check_variant(self, call: Call, variant: Params) -> None:
+    def _model_of(self, call: Call, variant: Params) -> Resource:
         for key in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if not variant.get(key):
                 raise ServiceError("ValidationException", f"{key} must be specified.")
@@ -111,8 +113,10 @@ class EndpointConfigs:
             raise unsupported(call.operation, "RoutingStrategy=PREFIX_AWARE")
         self.sizes(variant["InstanceType"])
         name = variant["ModelName"]
-        if self.models.find(call.account, name) is None:
+        found = self.models.find(call, name)
+        if found is None:
             raise models.missing(call, name)
+        return found
 
 
 def check_count(count: int) -> None:

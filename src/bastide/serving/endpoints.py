@@ -11,7 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.db import derivation_records
 from bastide.db.database import Database
+from bastide.db.derivations import Thing
+from bastide.db.marks import Marks
 from bastide.jobs.ports import Jobs
 from bastide.kernel import arns
 from bastide.kernel.call import Call
@@ -19,7 +22,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.operation import operation
 from bastide.serving import records
-from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource, Variant
 from bastide.serving.paging import moment, page_of
 from bastide.serving.planning import POLICY, Planner, policy_of, retained
 from bastide.serving.ports import Tagging
@@ -34,6 +37,7 @@ class Endpoints:
     database: Database
     clock: Clock
     jobs: Jobs
+    marks: Marks
     planner: Planner
     settler: Settler
     tags: Tagging
@@ -42,33 +46,38 @@ class Endpoints:
     def create_endpoint(self, call: Call, req: Params) -> Params:
         name, now = req["EndpointName"], epoch_ms(self.clock.now())
         tags = self.tags.checked(req.get("Tags") or [])
+        label = self.marks.of_new(call, tags, "An endpoint")
+        config = self.planner.config(call, req["EndpointConfigName"])
         new = Endpoint(
             account=call.account,
             name=name,
+            label=label,
             arn=_arn(call, name),
             status=EndpointStatus.CREATING,
             created_ms=now,
             changed_ms=now,
-            next=self.planner.deployment(call, name, req["EndpointConfigName"]),
+            next=self.planner.deployment(call, name, label, config),
             policy=policy_of(call, req),
         )
 
         def write(c: Connection) -> bool:
             if not records.add_endpoint(c, new):
                 return False
-            self.tags.put(c, call.account, new.arn, tags)
+            self.tags.put(c, new.account, new.arn, new.label, tags)
+            _derive(c, new, config)
             return True
 
-        if not self._written(call, name, write):
+        if not self._written(new, write):
             raise ServiceError(
                 "ValidationException", f'Cannot create already existing endpoint "{new.arn}".'
             )
-        self.settler.settle(call.account, name)
+        self.settler.settle(new.key)
         return {"EndpointArn": new.arn}
 
     @operation("EndpointName")
     def describe_endpoint(self, call: Call, req: Params) -> Params:
         found = self._found(call, req["EndpointName"])
+        call.notes.label = found.label
         answer: Params = {
             "EndpointName": found.name,
             "EndpointArn": found.arn,
@@ -97,7 +106,7 @@ class Endpoints:
         "CreationTimeAfter", "LastModifiedTimeBefore", "LastModifiedTimeAfter", "StatusEquals",
     )  # fmt: skip
     def list_endpoints(self, call: Call, req: Params) -> Params:
-        rows, token = page_of(self.database, records.endpoints, call, req)
+        rows, token = self._page(call, req)
         answer: Params = {
             "Endpoints": [
                 {
@@ -118,7 +127,9 @@ class Endpoints:
     )  # fmt: skip
     def update_endpoint(self, call: Call, req: Params) -> Params:
         name, policy = req["EndpointName"], policy_of(call, req)
-        coming = self.planner.deployment(call, name, req["EndpointConfigName"])
+        config = self.planner.config(call, req["EndpointConfigName"])
+        label = self._found(call, name).label
+        coming = self.planner.deployment(call, name, label, config)
         excluded = [
             each["VariantPropertyType"]
             for each in req.get("ExcludeRetainedVariantProperties") or []
@@ -134,7 +145,7 @@ class Endpoints:
                 policy=before.policy if req.get("RetainDeploymentConfig") else policy,
             )
 
-        return {"EndpointArn": self._change(call, name, updated)}
+        return {"EndpointArn": self._change(call, name, updated, config)}
 
     @operation(
         "EndpointName", "DesiredWeightsAndCapacities.VariantName",
@@ -169,39 +180,56 @@ class Endpoints:
         self._change(call, req["EndpointName"], deleted)
         return {}
 
-    def _change(self, call: Call, name: str, change: Callable[[Endpoint], Endpoint]) -> str:
-        """Write what `change` makes of the endpoint, unless it changed meanwhile: then again."""
+    def _change(
+        self,
+        call: Call,
+        name: str,
+        change: Callable[[Endpoint], Endpoint],
+        config: Resource | None = None,
+    ) -> str:
+        """Write what `change` makes of the endpoint, unless it changed meanwhile: then again.
+        `config`: what it is made of from now on, where that changes."""
         for _ in range(TRIES_MAX):
             before = self._found(call, name)
+            self.marks.check_own(call, before.label)
             after = replace(change(before), changed_ms=epoch_ms(self.clock.now()))
-            if self._written(call, name, partial(self._replace, before, after)):
-                self.settler.settle(call.account, name)
+            if self._written(after, partial(self._replace, before, after, config)):
+                self.settler.settle(after.key)
                 return after.arn
         raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{name}".')
 
-    def _replace(self, before: Endpoint, after: Endpoint, c: Connection) -> bool:
+    def _replace(
+        self, before: Endpoint, after: Endpoint, config: Resource | None, c: Connection
+    ) -> bool:
         """One that is deleted has no tags from then on."""
         replaced = records.replace_endpoint(c, before, after)
+        if replaced and config is not None:
+            _derive(c, after, config)
         if replaced and after.status is EndpointStatus.DELETING:
-            self.tags.drop(c, after.account, after.arn)
+            self.tags.drop(c, after.account, after.arn, after.label)
         return replaced
 
-    def _written(self, call: Call, name: str, write: Callable[[Connection], bool]) -> bool:
+    def _written(self, endpoint: Endpoint, write: Callable[[Connection], bool]) -> bool:
         """A write that failed may be durable all the same: then it is settled without the caller,
         who may or may not ask again."""
         try:
             return self.database.write(write)
         except Unavailable:
-            self.settler.look_again(call.account, name)
+            self.settler.look_again(endpoint.key)
             raise
 
     def _found(self, call: Call, name: str) -> Endpoint:
-        found = self.database.read(lambda c: records.find_endpoint(c, call.account, name))
+        view = self.marks.view(call.principal)
+        found = self.database.read(lambda c: records.seen_endpoint(c, call.account, name, view))
         if found is None:
             raise ServiceError(
                 "ValidationException", f'Could not find endpoint "{_arn(call, name)}".'
             )
         return found
+
+    def _page(self, call: Call, req: Params) -> tuple[list[Any], str | None]:
+        view = self.marks.view(call.principal)
+        return page_of(self.database, records.endpoints, view, call, req)
 
     def _variants(self, endpoint: Endpoint, shown: Deployment) -> list[Params]:
         """A change of weights and counts alone shows what is desired beside what is."""
@@ -220,6 +248,11 @@ class Endpoints:
             "CurrentInstanceCount": len(self.jobs.sockets(variant.job_id)),
             "DesiredInstanceCount": desired.count,
         }
+
+
+def _derive(c: Connection, endpoint: Endpoint, config: Resource) -> None:
+    sources = [Thing(config.arn, config.label)]
+    derivation_records.put(c, endpoint.account, Thing(endpoint.arn, endpoint.label), sources)
 
 
 def _settled(endpoint: Endpoint, *statuses: EndpointStatus) -> Endpoint:

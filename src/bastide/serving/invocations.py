@@ -122,10 +122,15 @@ class Invocations:
         raise _unavailable(lane)
 
     async def _lane(self, call: Call, req: Params) -> Lane:
+        """Of an endpoint at the session's own label alone. What goes in is at the session's label:
+        a container at a lower one would be written down to, and run at the join of both it would
+        still be the one process that answers lower sessions next, with what it remembers. So it
+        is not called: the wall refuses it (policy/walls.py), and nothing here finds it."""
         name = req["EndpointName"]
-        route = self.routes.known(call.account, name)
+        key = (call.account, name, call.principal.session.text)
+        route = self.routes.known(key)
         if route is None:
-            route = await asyncio.to_thread(self.routes.load, call.account, name)
+            route = await asyncio.to_thread(self.routes.load, key)
         if route is None:
             raise ServiceError(
                 "ValidationError", f"Endpoint {name} of account {call.account} not found.",

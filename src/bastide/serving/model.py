@@ -14,12 +14,16 @@ class EndpointStatus(StrEnum):
     DELETING = "Deleting"
 
 
+Key = tuple[str, str, str]  # of an endpoint: account, name, label
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """A model or an endpoint configuration, as it was asked for."""
 
     account: str
     name: str
+    label: str
     arn: str
     created_ms: int
     request: Mapping[str, Any]
@@ -59,6 +63,7 @@ class Endpoint:
 
     account: str
     name: str
+    label: str
     arn: str
     status: EndpointStatus
     created_ms: int
@@ -68,3 +73,7 @@ class Endpoint:
     next: Deployment | None = None
     old: tuple[str, ...] = field(default_factory=tuple)  # job ids
     policy: Mapping[str, Any] | None = None  # the DeploymentConfig that was asked for last
+
+    @property
+    def key(self) -> Key:
+        return self.account, self.name, self.label

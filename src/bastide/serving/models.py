@@ -7,12 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from bastide.db.derivations import Thing
 from bastide.kernel import arns
+from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.serving.paging import moment, page_of
-from bastide.serving.ports import Environments, Roles
+from bastide.serving.paging import moment
+from bastide.serving.ports import Environments, ObjectLabels, Roles
 from bastide.serving.shelf import Shelf
 
 Params = dict[str, Any]
@@ -27,6 +29,7 @@ class Models:
     shelf: Shelf
     roles: Roles
     environments: Environments
+    objects: ObjectLabels
 
     @operation(
         "ModelName", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation",
@@ -44,7 +47,7 @@ class Models:
         name = req["ModelName"]
         arn = self.shelf.arn(call, name)
         self.roles.check_pass(call, req["ExecutionRoleArn"], SERVICE, arn)
-        new = self.shelf.add(call, name, req)
+        new = self.shelf.add(call, name, req, self._sources(call, req, container))
         if new is None:
             raise ServiceError(
                 "ValidationException", f'Cannot create already existing model "{arn}".'
@@ -53,7 +56,7 @@ class Models:
 
     @operation("ModelName")
     def describe_model(self, call: Call, req: Params) -> Params:
-        found = self.shelf.find(call.account, req["ModelName"])
+        found = self.shelf.found(call, req["ModelName"])
         if found is None:
             raise missing(call, req["ModelName"])
         return {
@@ -68,7 +71,7 @@ class Models:
         "CreationTimeAfter",
     )  # fmt: skip
     def list_models(self, call: Call, req: Params) -> Params:
-        rows, token = page_of(self.shelf.database, self.shelf.table, call, req)
+        rows, token = self.shelf.page(call, req)
         answer: Params = {
             "Models": [
                 {
@@ -84,9 +87,21 @@ class Models:
     @operation("ModelName")
     def delete_model(self, call: Call, req: Params) -> Params:
         name = req["ModelName"]
-        if not self.shelf.remove(call.account, name):
+        if not self.shelf.remove(call, name):
             raise missing(call, name)
         return {}
+
+    def _sources(self, call: Call, req: Params, container: Params) -> list[Thing]:
+        """Its artifact, with the label as the role sees it: never above the model's own, as the
+        role works at that, and cleared for it or refused here."""
+        role, label = req["ExecutionRoleArn"], self.shelf.label_of_new(call, req)
+        principal = self.roles.assume_for_service(call.account, role, SERVICE, label)
+        url = container.get("ModelDataUrl")
+        if not url:
+            return []
+        arn = s3(call.region, *url.removeprefix("s3://").split("/", 1))
+        found = self.objects.label(principal, arn, None)
+        return [Thing(arn, found.text if found else "")]
 
 
 def container_of(request: Any) -> Params:

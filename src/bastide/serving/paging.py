@@ -1,5 +1,6 @@
 """Lists as all of SageMaker's List operations take and answer them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,16 +10,16 @@ from bastide.db.database import Database
 from bastide.db.named import Listing, listed
 from bastide.kernel.call import Call
 from bastide.kernel.clock import epoch_ms
+from bastide.kernel.labels.view import View
 from bastide.logs import tokens
 
-Params = dict[str, Any]
 PAGE_DEFAULT = 10
 _ORDER = {"Name": "name", "CreationTime": "created_ms", "Status": "status"}
 _TIMES = {"CreationTime": "created_ms", "LastModifiedTime": "changed_ms"}
 
 
 def page_of(
-    database: Database, table: Table, call: Call, req: Params, descending: bool = True
+    database: Database, table: Table, view: View, call: Call, req: Mapping[str, Any]
 ) -> tuple[list[Any], str | None]:
     """Rows, and the token of the next page."""
     order = _ORDER[req.get("SortBy") or "CreationTime"]
@@ -28,7 +29,7 @@ def page_of(
     asked = req.get("SortOrder")
     listing = Listing(
         order=order,
-        descending=asked == "Descending" if asked else descending,
+        descending=asked != "Ascending",
         limit=limit + 1,
         beyond=tuple(beyond) if beyond else None,
         status=req.get("StatusEquals"),
@@ -40,7 +41,7 @@ def page_of(
             if req.get(word + side) is not None
         ],
     )
-    rows = database.read(lambda c: listed(c, table, call.account, listing))
+    rows = database.read(lambda c: listed(c, table, call.account, listing, view))
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]

@@ -4,15 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import Table
+
 from bastide.db.database import Database
+from bastide.db.marks import Marks
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.ids import ALNUM, Ids
 from bastide.serving import endpoint_configs, models, records
 from bastide.serving.endpoint_configs import check_count, check_weights
-from bastide.serving.model import Deployment, Endpoint, Variant
-from bastide.serving.models import container_of
-from bastide.serving.ports import Sizes
+from bastide.serving.model import Deployment, Endpoint, Resource, Variant
+from bastide.serving.models import SERVICE, container_of
+from bastide.serving.ports import Roles, Sizes
 
 Params = dict[str, Any]
 READY_TIMEOUT_S = 600  # AWS's default for a container's start
@@ -25,17 +28,26 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planner:
+    """`label`: of the endpoint, at which its jobs run."""
+
     database: Database
     ids: Ids
+    marks: Marks
+    roles: Roles
     sizes: Sizes
 
-    def deployment(self, call: Call, endpoint: str, config: str) -> Deployment:
-        found = self.database.read(lambda c: records.find(c, records.configs, call.account, config))
+    def config(self, call: Call, name: str) -> Resource:
+        """The configuration of that name that the caller sees."""
+        found = self._find(call, records.configs, name)
         if found is None:
-            raise endpoint_configs.missing(call, config)
+            raise endpoint_configs.missing(call, name)
+        return found
+
+    def deployment(self, call: Call, endpoint: str, label: str, config: Resource) -> Deployment:
         run = self._run(call, endpoint)
-        variants = [self._planned(call, run, each) for each in found.request["ProductionVariants"]]
-        return Deployment(config=config, variants=tuple(variants))
+        asked = config.request["ProductionVariants"]
+        variants = [self._planned(call, run, label, each) for each in asked]
+        return Deployment(config=config.name, variants=tuple(variants))
 
     def rescaled(self, call: Call, endpoint: Endpoint, desired: Sequence[Params]) -> Deployment:
         """Other weights and counts. A variant of another count runs as a new job; the others go
@@ -59,13 +71,13 @@ class Planner:
         """What the jobs of one deployment have in common."""
         return f"endpoint/{call.account}/{endpoint}/{self.ids.word(10, ALNUM)}"
 
-    def _planned(self, call: Call, run: str, asked: Mapping[str, Any]) -> Variant:
+    def _planned(self, call: Call, run: str, label: str, asked: Mapping[str, Any]) -> Variant:
         name, model_name = asked["VariantName"], asked["ModelName"]
-        model = self.database.read(
-            lambda c: records.find(c, records.models, call.account, model_name)
-        )
+        model = self._find(call, records.models, model_name)
         if model is None:
             raise models.missing(call, model_name)
+        role = model.request["ExecutionRoleArn"]
+        self.roles.assume_for_service(call.account, role, SERVICE, label)
         cpus, memory = self.sizes(asked["InstanceType"])
         container = container_of(model.request)
         return Variant(
@@ -80,12 +92,16 @@ class Planner:
             or READY_TIMEOUT_S,
             payload={
                 "container": container,
-                "role": model.request["ExecutionRoleArn"],
+                "role": role,
                 "endpoint": run.split("/")[2],
                 "variant": name,
-                "label": call.principal.session.text,
+                "label": label,
             },
         )
+
+    def _find(self, call: Call, table: Table, name: str) -> Resource | None:
+        view = self.marks.view(call.principal)
+        return self.database.read(lambda c: records.find(c, table, call.account, name, view))
 
 
 def retained(coming: Deployment, live: Deployment | None, but: Collection[str]) -> Deployment:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from bastide.jobs.model import Bind
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.labels.label import Label
 
 
 class Roles(Protocol):
@@ -40,6 +41,8 @@ class StoredObject(Protocol):
     def key(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def label(self) -> Label: ...
 
 
 class Objects(Protocol):
@@ -48,6 +51,12 @@ class Objects(Protocol):
     def open(
         self, who: Principal, bucket: str, key: str
     ) -> tuple[StoredObject, Iterator[bytes]]: ...
+
+
+class ObjectLabels(Protocol):
+    def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
+        """The label of an object, as a principal sees it; None where it sees none."""
+        ...
 
 
 class Runtime(Protocol):
@@ -80,11 +89,13 @@ class Tagging(Protocol):
         """ValidationException for those that cannot be."""
         ...
 
-    def put(self, c: Connection, account: str, arn: str, tags: Mapping[str, str]) -> None:
+    def put(
+        self, c: Connection, account: str, arn: str, label: str, tags: Mapping[str, str]
+    ) -> None:
         """In the transaction that makes what they are put on."""
         ...
 
-    def drop(self, c: Connection, account: str, arn: str) -> None: ...
+    def drop(self, c: Connection, account: str, arn: str, label: str) -> None: ...
 
 
 class Sizes(Protocol):

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     String,
@@ -19,9 +20,10 @@ from sqlalchemy import (
     update,
 )
 
-from bastide.db.named import exists
+from bastide.db import named
 from bastide.db.schema import metadata
-from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource
+from bastide.kernel.labels.view import View
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Key, Resource
 
 
 def _resources(name: str) -> Table:
@@ -30,6 +32,7 @@ def _resources(name: str) -> Table:
         metadata,
         Column("account", String(12), primary_key=True),
         Column("name", String(64), primary_key=True),
+        Column("label", String(1024), primary_key=True),
         Column("arn", String(256), nullable=False),
         Column("created_ms", BigInteger, nullable=False),
         Column("request", Text, nullable=False),
@@ -44,6 +47,7 @@ endpoints = Table(
     metadata,
     Column("account", String(12), primary_key=True),
     Column("name", String(64), primary_key=True),
+    Column("label", String(1024), primary_key=True),
     Column("arn", String(256), nullable=False),
     Column("status", String(16), nullable=False, index=True),
     Column("created_ms", BigInteger, nullable=False),
@@ -54,35 +58,39 @@ endpoints = Table(
 )
 
 
-def find(c: Connection, table: Table, account: str, name: str) -> Resource | None:
-    row = c.execute(select(table).where(table.c.account == account, table.c.name == name)).first()
+def find(c: Connection, table: Table, account: str, name: str, view: View) -> Resource | None:
+    row = named.found(c, table, account, name, view)
     return None if row is None else _resource(row)
 
 
 def add(c: Connection, table: Table, new: Resource) -> bool:
     """False if the name is taken."""
-    if exists(c, table, new.account, new.arn):
+    if named.is_taken(c, table, new.account, new.arn, new.label):
         return False
     c.execute(insert(table).values(**{**asdict(new), "request": json.dumps(new.request)}))
     return True
 
 
-def remove(c: Connection, table: Table, account: str, name: str) -> Resource | None:
-    """What was removed, or None if there was nothing."""
-    found = find(c, table, account, name)
-    c.execute(delete(table).where(table.c.account == account, table.c.name == name))
-    return found
+def remove(c: Connection, table: Table, gone: Resource) -> bool:
+    """False if there is nothing."""
+    key = gone.account, gone.name, gone.label
+    return c.execute(delete(table).where(*_is(table, key))).rowcount > 0
 
 
-def find_endpoint(c: Connection, account: str, name: str) -> Endpoint | None:
-    t = endpoints.c
-    row = c.execute(select(endpoints).where(t.account == account, t.name == name)).first()
+def seen_endpoint(c: Connection, account: str, name: str, view: View) -> Endpoint | None:
+    """The endpoint of that name that a session finds."""
+    row = named.found(c, endpoints, account, name, view)
+    return None if row is None else _endpoint(row)
+
+
+def find_endpoint(c: Connection, key: Key) -> Endpoint | None:
+    row = c.execute(select(endpoints).where(*_is(endpoints, key))).first()
     return None if row is None else _endpoint(row)
 
 
 def add_endpoint(c: Connection, new: Endpoint) -> bool:
     """False if the name is taken."""
-    if exists(c, endpoints, new.account, new.arn):
+    if named.is_taken(c, endpoints, new.account, new.arn, new.label):
         return False
     c.execute(insert(endpoints).values(_values(new)))
     return True
@@ -90,26 +98,28 @@ def add_endpoint(c: Connection, new: Endpoint) -> bool:
 
 def replace_endpoint(c: Connection, before: Endpoint, after: Endpoint) -> bool:
     """False if it is not as it was any more: somebody else was quicker."""
-    if find_endpoint(c, before.account, before.name) != before:
+    if find_endpoint(c, before.key) != before:
         return False
-    t = endpoints.c
-    mine = (t.account == before.account) & (t.name == before.name)
-    c.execute(update(endpoints).where(mine).values(_values(after)))
+    c.execute(update(endpoints).where(*_is(endpoints, before.key)).values(_values(after)))
     return True
 
 
 def remove_endpoint(c: Connection, gone: Endpoint) -> None:
-    t = endpoints.c
-    c.execute(delete(endpoints).where(t.account == gone.account, t.name == gone.name))
+    c.execute(delete(endpoints).where(*_is(endpoints, gone.key)))
 
 
-def unsettled(c: Connection, every: bool) -> list[tuple[str, str]]:
-    """(account, name) of the endpoints that somebody has to look after; or of all."""
+def unsettled(c: Connection, every: bool) -> list[Key]:
+    """The endpoints that somebody has to look after; or all."""
     t = endpoints.c
-    asked = select(t.account, t.name).order_by(t.account, t.name)
+    asked = select(t.account, t.name, t.label).order_by(t.account, t.name, t.label)
     if not every:
         asked = asked.where(t.status.in_(["Creating", "Updating", "Deleting"]))
-    return [(row.account, row.name) for row in c.execute(asked)]
+    return [(row.account, row.name, row.label) for row in c.execute(asked)]
+
+
+def _is(table: Table, key: Key) -> tuple[ColumnElement[bool], ...]:
+    account, name, label = key
+    return table.c.account == account, table.c.name == name, table.c.label == label
 
 
 def _values(endpoint: Endpoint) -> dict[str, Any]:
@@ -122,6 +132,7 @@ def _values(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "account": endpoint.account,
         "name": endpoint.name,
+        "label": endpoint.label,
         "arn": endpoint.arn,
         "status": str(endpoint.status),
         "created_ms": endpoint.created_ms,
@@ -136,6 +147,7 @@ def _endpoint(row: Any) -> Endpoint:
     return Endpoint(
         account=row.account,
         name=row.name,
+        label=row.label,
         arn=row.arn,
         status=EndpointStatus(row.status),
         created_ms=row.created_ms,
@@ -156,6 +168,7 @@ def _resource(row: Any) -> Resource:
     return Resource(
         account=row.account,
         name=row.name,
+        label=row.label,
         arn=row.arn,
         created_ms=row.created_ms,
         request=json.loads(row.request),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bastide.db.database import Database
 from bastide.serving import records
-from bastide.serving.model import Endpoint, EndpointStatus
+from bastide.serving.model import Endpoint, EndpointStatus, Key
 
 CACHED_MAX = 10_000
 SERVING = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATING})
@@ -37,29 +37,29 @@ class Routes:
     """Kept in memory, and dropped by whoever changes the endpoint."""
 
     database: Database
-    _known: dict[tuple[str, str], Route] = field(default_factory=dict)
+    _known: dict[Key, Route] = field(default_factory=dict)
     _drops: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def known(self, account: str, name: str) -> Route | None:
-        return self._known.get((account, name))
+    def known(self, key: Key) -> Route | None:
+        return self._known.get(key)
 
-    def load(self, account: str, name: str) -> Route | None:
+    def load(self, key: Key) -> Route | None:
         """Reads the database. What was dropped meanwhile is not kept."""
         drops = self._drops
-        endpoint = self.database.read(lambda c: records.find_endpoint(c, account, name))
+        endpoint = self.database.read(lambda c: records.find_endpoint(c, key))
         if endpoint is None:
             return None
         route = _route(endpoint)
         with self._lock:
             if drops == self._drops and len(self._known) < CACHED_MAX:
-                self._known[account, name] = route
+                self._known[key] = route
         return route
 
-    def drop(self, account: str, name: str) -> None:
+    def drop(self, key: Key) -> None:
         with self._lock:
             self._drops += 1
-            self._known.pop((account, name), None)
+            self._known.pop(key, None)
 
 
 def pick(lanes: Sequence[Lane]) -> Lane:

@@ -20,7 +20,7 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.serving import records
 from bastide.serving.kind import KIND
 from bastide.serving.load import Load
-from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Variant
+from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Key, Variant
 from bastide.serving.routes import Routes
 
 logger = logging.getLogger(__name__)
@@ -110,8 +110,8 @@ class Settler:
     routes: Routes
     load: Load
     _retired: dict[str, float] = field(default_factory=dict)  # job id → since when
-    _looks: set[tuple[float, str, str]] = field(default_factory=set)  # those that are to come
-    _queue: "queue.SimpleQueue[tuple[str, str] | None]" = field(default_factory=queue.SimpleQueue)
+    _looks: set[tuple[float, Key]] = field(default_factory=set)  # those that are to come
+    _queue: "queue.SimpleQueue[Key | None]" = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -119,8 +119,8 @@ class Settler:
         self.jobs.watch(KIND, self._news)
 
     def start(self) -> None:
-        for account, name in self.database.read(lambda c: records.unsettled(c, every=True)):
-            self.poke(account, name)
+        for key in self.database.read(lambda c: records.unsettled(c, every=True)):
+            self.poke(key)
         self._thread = threading.Thread(target=self._run, name="endpoints", daemon=True)
         self._thread.start()
 
@@ -130,34 +130,34 @@ class Settler:
             self._thread.join()
             self._thread = None
 
-    def poke(self, account: str, name: str) -> None:
-        self._queue.put((account, name))
+    def poke(self, key: Key) -> None:
+        self._queue.put(key)
 
-    def settle(self, account: str, name: str) -> None:
+    def settle(self, key: Key) -> None:
         """Bring one endpoint as far as its jobs allow. Running it again changes nothing. Where
         the world is in the way, it is tried again later, whatever the caller does."""
         try:
             with self._lock:
                 for _ in range(ROUNDS_MAX):
-                    if not self._round(account, name):
+                    if not self._round(key):
                         return
         except Unavailable:
-            self.look_again(account, name)
+            self.look_again(key)
             raise
 
-    def look_again(self, account: str, name: str) -> None:
+    def look_again(self, key: Key) -> None:
         """After a write of which nobody knows whether it is durable."""
-        self._later(RETRY_S, account, name)
+        self._later(RETRY_S, key)
 
-    def _round(self, account: str, name: str) -> bool:
+    def _round(self, key: Key) -> bool:
         """True when something changed."""
-        before = self.database.read(lambda c: records.find_endpoint(c, account, name))
+        before = self.database.read(lambda c: records.find_endpoint(c, key))
         if before is None:
             return False
         after = self._next(before)
         if after != before and not self._store(before, after):
             return True  # changed by a caller meanwhile: look again
-        self.routes.drop(account, name)
+        self.routes.drop(key)
         if after is not None:
             self._take_down(after, {*before.old, *after.old})
         return after is not None and after.status is not before.status
@@ -169,7 +169,7 @@ class Settler:
                 self._retired.pop(each, None)
                 self.jobs.forget(each)
         if any(each in self._retired for each in old):
-            self._later(DRAIN_FIRST_S, endpoint.account, endpoint.name)
+            self._later(DRAIN_FIRST_S, endpoint.key)
 
     def _drained(self, job_id: str) -> bool:
         if _over(self.jobs.find(job_id)):
@@ -188,7 +188,7 @@ class Settler:
         jobs = {each: self.jobs.find(each) for each in (*coming, *before.old)}
         after = step(before, jobs, self.clock.now())
         if after == before and any(job and job.status is Status.PENDING for job in jobs.values()):
-            self._later(PLACE_LOOK_S, before.account, before.name)
+            self._later(PLACE_LOOK_S, before.key)
         return after
 
     def _start_missing(self, endpoint: Endpoint) -> None:
@@ -211,26 +211,27 @@ class Settler:
         return self.database.write(lambda c: records.replace_endpoint(c, before, told))
 
     def _news(self, job: Job) -> None:
-        self.poke(job.spec.account, str(job.spec.payload["endpoint"]))
+        payload = job.spec.payload
+        self.poke((job.spec.account, str(payload["endpoint"]), str(payload["label"])))
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                self.settle(*item)
+                self.settle(item)
             except Unavailable as error:
                 logger.info("endpoint %s waits: %s", item[1], error)
             except Exception:  # the edge: one endpoint's trouble must not stop the others
                 logger.exception("endpoint %s could not be settled", item[1])
 
-    def _later(self, after_s: float, account: str, name: str) -> None:
+    def _later(self, after_s: float, key: Key) -> None:
         """Each is a thread: whoever wants a look that is coming anyway starts no second one."""
-        look = (after_s, account, name)
+        look = (after_s, key)
         if look not in self._looks:
             self._looks.add(look)
             timer = threading.Timer(after_s, self._look, look)
             timer.daemon = True
             timer.start()
 
-    def _look(self, after_s: float, account: str, name: str) -> None:
-        self._looks.discard((after_s, account, name))
-        self.poke(account, name)
+    def _look(self, after_s: float, key: Key) -> None:
+        self._looks.discard((after_s, key))
+        self.poke(key)

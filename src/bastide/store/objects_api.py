@@ -24,6 +24,7 @@ class ObjectInfo:
     size: int
     etag: str
     modified: datetime
+    label: Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class ObjectSpace:
             self.shelf.check_reads(who, where, version)
             reader = self.shelf.reader(where, version)
             if reader is not None:
-                return _info(version), reader
+                return self._info(version), reader
         raise shelf.replaced_too_often()
 
     def put(
@@ -60,7 +61,7 @@ class ObjectSpace:
         facts = Facts(headers={"ContentType": content_type}, kms_key=where.kms_key)
         self.shelf.check_writes(who, where, key_bytes(key), where.kms_key)
         new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
-        return _info(self.shelf.put(new, Pieces(chunks)))
+        return self._info(self.shelf.put(new, Pieces(chunks)))
 
     def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix`, in key order, a page at a time."""
@@ -71,7 +72,7 @@ class ObjectSpace:
             page = self.shelf.database.read(
                 lambda c, span=span: records.listed(c, where, span, PAGE_SIZE)  # type: ignore[misc]
             )
-            yield from (_info(version) for version in page)
+            yield from (self._info(version) for version in page)
             if len(page) < PAGE_SIZE:
                 return
             after = page[-1].key
@@ -114,9 +115,11 @@ class ObjectSpace:
         find = bucket_records.find
         return self.shelf.database.read(lambda c: find(c, who.account, name, view))
 
-
-def _info(version: Version) -> ObjectInfo:
-    modified = datetime.fromtimestamp(version.modified_ms / 1000, UTC)
-    return ObjectInfo(
-        key=version.key.decode(), size=version.size, etag=version.etag, modified=modified
-    )
+    def _info(self, version: Version) -> ObjectInfo:
+        return ObjectInfo(
+            key=version.key.decode(),
+            size=version.size,
+            etag=version.etag,
+            modified=datetime.fromtimestamp(version.modified_ms / 1000, UTC),
+            label=self.shelf.labelling.scheme.parse(version.label),
+        )

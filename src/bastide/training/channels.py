@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.labels.label import Label, joined
 from bastide.training.transfer import Transfer, local_name, split_uri
 
 Params = Mapping[str, Any]
@@ -65,6 +66,7 @@ class Staging:
     transfer: Transfer
     data: Path
     room: int
+    read: dict[str, Label] = field(default_factory=dict)  # by URI: the join of what was read there
 
     def stage(self, channels: Sequence[Params]) -> int:
         """Answers the bytes staged."""
@@ -72,18 +74,20 @@ class Staging:
         for channel in channels:
             folder = self.data / channel["ChannelName"]
             folder.mkdir(parents=True, exist_ok=True)
-            count = 0
+            count, uri = 0, channel["DataSource"]["S3DataSource"]["S3Uri"]
+            self.transfer.read_at.clear()
             for bucket, key, name in self._files(channel["DataSource"]["S3DataSource"]):
                 used += self._fetch(folder, bucket, key, name, self.room - used)
                 count += 1
             if not count:
-                uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
                 raise JobFailed(
                     "ClientError: Data download failed: No S3 objects found under S3 URL "
                     f"{uri[:500]!r} given in input data source. Please ensure that the bucket "
                     "exists in the selected region, that objects exist under that S3 prefix, and "
                     "that the role has s3:ListBucket permission on the bucket."
                 )
+            if label := joined(self.transfer.read_at):
+                self.read[uri] = label
         return used
 
     def _files(self, source: Params) -> Iterator[tuple[str, str, str]]:

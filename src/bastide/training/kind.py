@@ -11,18 +11,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.db import derivation_records
 from bastide.db.database import Database
+from bastide.db.derivations import Thing
 from bastide.jobs import outputs
 from bastide.jobs.model import Exit, Job, Launch
 from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel.clock import epoch_ms
+from bastide.kernel.labels.label import Label, joined
 from bastide.kernel.regions import Region
-from bastide.training import contract, records
+from bastide.training import contract, lineage, records
 from bastide.training.channels import Staging
 from bastide.training.checkpoints import Checkpoints, Kept
 from bastide.training.instances import GIB
 from bastide.training.ports import Environments, MetricLog, Objects, Permits, Roles, Scanner
-from bastide.training.transfer import Transfer, local_name, split_uri
+from bastide.training.transfer import Transfer, arn_of, local_name, split_uri
 
 Params = Mapping[str, Any]
 KIND = "training"
@@ -74,11 +77,18 @@ class TrainingKind:
         room = request["ResourceConfig"]["VolumeSizeInGB"] * GIB
         staging = Staging(transfer=transfer, data=home / "input/data", room=room)
         room -= staging.stage(request.get("InputDataConfig") or [])
+        read = dict(staging.read)
         if uri := contract.source_uri(request):
             target = home / Path(contract.SOURCE).relative_to("/opt/ml")
+            transfer.read_at.clear()
             room -= transfer.download(*split_uri(uri), target, room)
+            read |= _read(uri, transfer)
         if saved := request.get("CheckpointConfig"):
+            transfer.read_at.clear()
             _restore(transfer, saved, home, room)
+            read |= _read(saved["S3Uri"], transfer)
+        sources = lineage.inputs(self.region, request, read)
+        self._derived(job, Thing(_arn(job), _marking(job)), sources)
 
     def collect(self, job: Job, folder: Path) -> None:
         request, home = _request(job), folder / contract.HOST
@@ -96,8 +106,7 @@ class TrainingKind:
                 uri = _take_home(transfer, output, taken)
             except JobFailed as error:
                 raise JobFailed(f"ClientError: Artifact upload failed: {error}") from error
-            if name == "model":
-                self._keep_artifact(job, uri)
+            self._keep_output(job, uri, is_model=name == "model")
 
     def keep_checkpoints(self, job: Job, folder: Path) -> None:
         """What there is of them while the job runs. Raises JobFailed."""
@@ -113,7 +122,8 @@ class TrainingKind:
         last = {metric: (value, at_ms) for metric, value, at_ms in measured}
 
         def keep(connection: Connection) -> None:
-            _put_all(connection, job.spec.account, name, last)
+            for metric, (value, at_ms) in last.items():
+                records.put_metric(connection, job.spec.id, metric, value, at_ms)
             beside(connection)
 
         self.logs.put(job.spec.account, _marking(job), GROUP, stream, lines, keep)
@@ -128,8 +138,7 @@ class TrainingKind:
             return OOM
         if bad.cause == "disk":
             return FULL
-        row = self.database.read(lambda c: records.find(c, job.spec.account, _name(job)))
-        said = row.failure if row else ""
+        said = self.database.read(lambda c: records.failure_of(c, job.spec.id))
         if not said or said.rstrip().endswith('ErrorMessage ""'):  # the toolkit's is empty
             said = f'ExecuteUserScriptError: ExitCode {bad.code} ErrorMessage "{_tail(bad)}"'
         return f"AlgorithmError: {said}, exit code: {bad.code}"
@@ -169,12 +178,22 @@ class TrainingKind:
             with outputs.open_file(home, "output/failure") as file:
                 said = file.read(4 * FAILURE_CHARS_MAX).decode(errors="replace")
             said = said.replace("\0", "")[:FAILURE_CHARS_MAX].strip()
-            self.database.write(
-                lambda c: records.set_failure(c, job.spec.account, _name(job), said)
-            )
+            self.database.write(lambda c: records.set_failure(c, job.spec.id, said))
 
-    def _keep_artifact(self, job: Job, uri: str) -> None:
-        self.database.write(lambda c: records.set_artifact(c, job.spec.account, _name(job), uri))
+    def _keep_output(self, job: Job, uri: str, *, is_model: bool) -> None:
+        made = Thing(arn_of(self.region, uri), _marking(job))
+
+        def keep(connection: Connection) -> None:
+            job_itself = Thing(_arn(job), _marking(job))
+            derivation_records.put(connection, job.spec.account, made, [job_itself])
+            if is_model:
+                records.set_artifact(connection, job.spec.id, uri)
+
+        self.database.write(keep)
+
+    def _derived(self, job: Job, made: Thing, sources: Sequence[Thing]) -> None:
+        account = job.spec.account
+        self.database.write(lambda c: derivation_records.put(c, account, made, sources))
 
 
 def checkpoint_folder(saved: Params) -> str:
@@ -248,9 +267,10 @@ def _restore(transfer: Transfer, saved: Params, home: Path, room: int) -> None:
             room -= transfer.download(bucket, key, path, room)
 
 
-def _put_all(c: Connection, account: str, name: str, last: Mapping[str, tuple[float, int]]) -> None:
-    for metric, (value, at_ms) in last.items():
-        records.put_metric(c, account, name, metric, value, at_ms)
+def _read(uri: str, transfer: Transfer) -> dict[str, Label]:
+    """The label of what was read there, if anything was."""
+    label = joined(transfer.read_at)
+    return {uri: label} if label else {}
 
 
 def _number(text: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bastide.jobs.model import Bind
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.labels.label import Label
 
 
 class Roles(Protocol):
@@ -38,6 +39,8 @@ class StoredObject(Protocol):
     def key(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def label(self) -> Label: ...
 
 
 class Objects(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Index,
@@ -23,13 +24,16 @@ from sqlalchemy import (
 from bastide.db import named
 from bastide.db.named import Listing
 from bastide.db.schema import metadata
+from bastide.kernel.labels.view import View
 
 training_jobs = Table(
     "training_jobs",
     metadata,
     Column("account", String(12), primary_key=True),
     Column("name", String(64), primary_key=True),
+    Column("label", String(1024), primary_key=True),
     Column("arn", String(256), nullable=False),
+    Column("job_id", String(512), nullable=False),
     Column("status", String(16), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
@@ -37,12 +41,12 @@ training_jobs = Table(
     Column("failure", Text, nullable=False),  # what the job left in /opt/ml/output/failure
     Column("artifact", Text, nullable=False),  # the S3 URI of its model, once it is there
     Index("ix_training_jobs_arn", "account", "arn"),
+    Index("ix_training_jobs_job_id", "job_id"),
 )
 final_metrics = Table(
     "training_metrics",
     metadata,
-    Column("account", String(12), primary_key=True),
-    Column("job", String(64), primary_key=True),
+    Column("job_id", String(512), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("value", Float(53), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
@@ -52,6 +56,7 @@ resource_tags = Table(
     metadata,
     Column("account", String(12), primary_key=True),
     Column("arn", String(256), primary_key=True),
+    Column("label", String(1024), primary_key=True),
     Column("key", String(128), primary_key=True),
     Column("value", String(256), nullable=False),
 )
@@ -59,11 +64,14 @@ resource_tags = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRow:
-    """One training job. `request` is what CreateTrainingJob was given."""
+    """One training job. `request` is what CreateTrainingJob was given; `job_id` is the runner's:
+    what is known of the job alone goes by it."""
 
     account: str
     name: str
+    label: str
     arn: str
+    job_id: str
     status: str
     created_ms: int
     changed_ms: int
@@ -72,100 +80,84 @@ class TrainingRow:
     artifact: str = ""
 
 
-def find(c: Connection, account: str, name: str) -> TrainingRow | None:
-    t = training_jobs.c
-    row = c.execute(select(training_jobs).where(t.account == account, t.name == name)).first()
+def find(c: Connection, account: str, name: str, view: View) -> TrainingRow | None:
+    row = named.found(c, training_jobs, account, name, view)
     return None if row is None else _row(row)
+
+
+def failure_of(c: Connection, job_id: str) -> str:
+    """What the job left as the reason of its failure."""
+    t = training_jobs.c
+    return c.execute(select(t.failure).where(t.job_id == job_id)).scalar() or ""
 
 
 def add(c: Connection, new: TrainingRow) -> bool:
     """False if the name is taken."""
-    if named.exists(c, training_jobs, new.account, new.arn):
+    if named.is_taken(c, training_jobs, new.account, new.arn, new.label):
         return False
-    values = {
-        "account": new.account,
-        "name": new.name,
-        "arn": new.arn,
-        "status": new.status,
-        "created_ms": new.created_ms,
-        "changed_ms": new.changed_ms,
-        "request": json.dumps(new.request),
-        "failure": new.failure,
-        "artifact": new.artifact,
-    }
-    c.execute(insert(training_jobs).values(values))
+    values = {column.name: getattr(new, column.name) for column in training_jobs.columns}
+    c.execute(insert(training_jobs).values({**values, "request": json.dumps(new.request)}))
     return True
 
 
-def set_status(c: Connection, account: str, name: str, status: str, now_ms: int) -> None:
-    _set(c, account, name, status=status, changed_ms=now_ms)
+def set_status(c: Connection, job_id: str, status: str, now_ms: int) -> None:
+    _set(c, job_id, status=status, changed_ms=now_ms)
 
 
-def set_failure(c: Connection, account: str, name: str, failure: str) -> None:
-    _set(c, account, name, failure=failure)
+def set_failure(c: Connection, job_id: str, failure: str) -> None:
+    _set(c, job_id, failure=failure)
 
 
-def set_artifact(c: Connection, account: str, name: str, uri: str) -> None:
-    _set(c, account, name, artifact=uri)
+def set_artifact(c: Connection, job_id: str, uri: str) -> None:
+    _set(c, job_id, artifact=uri)
 
 
-def _set(c: Connection, account: str, name: str, **values: Any) -> None:
-    t = training_jobs.c
-    mine = (t.account == account) & (t.name == name)
-    c.execute(update(training_jobs).where(mine).values(**values))
+def _set(c: Connection, job_id: str, **values: Any) -> None:
+    c.execute(update(training_jobs).where(training_jobs.c.job_id == job_id).values(**values))
 
 
-def listed(c: Connection, account: str, page: Listing) -> list[TrainingRow]:
-    return [_row(row) for row in named.listed(c, training_jobs, account, page)]
+def listed(c: Connection, account: str, page: Listing, view: View) -> list[TrainingRow]:
+    return [_row(row) for row in named.listed(c, training_jobs, account, page, view)]
 
 
-def put_metric(c: Connection, account: str, job: str, name: str, value: float, at_ms: int) -> None:
+def put_metric(c: Connection, job_id: str, name: str, value: float, at_ms: int) -> None:
     """The last value wins."""
     m = final_metrics.c
-    mine = (m.account == account) & (m.job == job) & (m.name == name)
+    mine = (m.job_id == job_id) & (m.name == name)
     if not c.execute(update(final_metrics).where(mine).values(value=value, at_ms=at_ms)).rowcount:
-        row = {"account": account, "job": job, "name": name, "value": value, "at_ms": at_ms}
+        row = {"job_id": job_id, "name": name, "value": value, "at_ms": at_ms}
         c.execute(insert(final_metrics).values(row))
 
 
-def metrics_of(c: Connection, account: str, job: str) -> list[tuple[str, float, int]]:
+def metrics_of(c: Connection, job_id: str) -> list[tuple[str, float, int]]:
     m = final_metrics.c
-    rows = c.execute(
-        select(final_metrics).where(m.account == account, m.job == job).order_by(m.name)
-    )
+    rows = c.execute(select(final_metrics).where(m.job_id == job_id).order_by(m.name))
     return [(row.name, row.value, row.at_ms) for row in rows]
 
 
-def tags_of(c: Connection, account: str, arn: str) -> dict[str, str]:
-    t = resource_tags.c
-    asked = select(resource_tags).where(t.account == account, t.arn == arn).order_by(t.key)
-    return {row.key: row.value for row in c.execute(asked)}
+def tags_of(c: Connection, account: str, arn: str, label: str) -> dict[str, str]:
+    asked = select(resource_tags).where(*_tagged(account, arn, label))
+    return {row.key: row.value for row in c.execute(asked.order_by(resource_tags.c.key))}
 
 
-def set_tags(c: Connection, account: str, arn: str, tags: Mapping[str, str]) -> None:
+def set_tags(c: Connection, account: str, arn: str, label: str, tags: Mapping[str, str]) -> None:
     """Replaces all of them."""
-    drop_tags(c, account, arn)
-    rows = [
-        {"account": account, "arn": arn, "key": key, "value": value} for key, value in tags.items()
-    ]
+    drop_tags(c, account, arn, label)
+    where = {"account": account, "arn": arn, "label": label}
+    rows = [{**where, "key": key, "value": value} for key, value in tags.items()]
     if rows:
         c.execute(insert(resource_tags), rows)
 
 
-def drop_tags(c: Connection, account: str, arn: str) -> None:
+def drop_tags(c: Connection, account: str, arn: str, label: str) -> None:
+    c.execute(delete(resource_tags).where(*_tagged(account, arn, label)))
+
+
+def _tagged(account: str, arn: str, label: str) -> tuple[ColumnElement[bool], ...]:
     t = resource_tags.c
-    c.execute(delete(resource_tags).where(t.account == account, t.arn == arn))
+    return t.account == account, t.arn == arn, t.label == label
 
 
 def _row(row: Any) -> TrainingRow:
-    return TrainingRow(
-        account=row.account,
-        name=row.name,
-        arn=row.arn,
-        status=row.status,
-        created_ms=row.created_ms,
-        changed_ms=row.changed_ms,
-        request=json.loads(row.request),
-        failure=row.failure,
-        artifact=row.artifact,
-    )
+    fields = {field: getattr(row, field) for field in TrainingRow.__slots__}
+    return TrainingRow(**{**fields, "request": json.loads(row.request)})

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Table
 
 from bastide.db import named
 from bastide.db.database import Database
+from bastide.db.marks import Marks
 from bastide.kernel import arns
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
 from bastide.kernel.operation import operation
 from bastide.training import records
 
@@ -26,72 +28,99 @@ TAGS_MAX = 50
 class TagStore:
     """The tags themselves: what training and serving call when they make or delete a thing."""
 
-    database: Database
-
-    def of(self, account: str, arn: str) -> Mapping[str, str]:
-        return self.database.read(lambda c: records.tags_of(c, account, arn))
-
-    def set(self, account: str, arn: str, tags: Sequence[Mapping[str, str]]) -> None:
-        checked = checked_tags(tags)
-        if checked:
-            self.database.write(lambda c: records.set_tags(c, account, arn, checked))
-
     def checked(self, tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
         return checked_tags(tags)
 
-    def put(self, c: Connection, account: str, arn: str, tags: Mapping[str, str]) -> None:
+    def put(
+        self, c: Connection, account: str, arn: str, label: str, tags: Mapping[str, str]
+    ) -> None:
         """In the transaction that makes what they are put on."""
-        records.set_tags(c, account, arn, tags)
+        records.set_tags(c, account, arn, label, tags)
 
-    def drop(self, c: Connection, account: str, arn: str) -> None:
-        records.drop_tags(c, account, arn)
+    def drop(self, c: Connection, account: str, arn: str, label: str) -> None:
+        records.drop_tags(c, account, arn, label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Things:
+    """What a principal finds by an ARN: for tags, and for the authorizer."""
+
+    database: Database
+    marks: Marks
+    nouns: Mapping[str, Table]  # by "training-job", …
+
+    def marking(self, who: Principal, arn: str) -> str | None:
+        """None: it finds nothing."""
+        parsed = arns.parse(arn)
+        table = self.nouns.get(parsed.resource.partition("/")[0]) if parsed else None
+        if table is None:
+            return None
+        view = self.marks.view(who)
+        return self.database.read(lambda c: named.label_of(c, table, who.account, arn, view))
+
+    def label(self, who: Principal, arn: str) -> Label | None:
+        marking = self.marking(who, arn)
+        return None if marking is None else self.marks.parse(marking)
+
+    def tags(self, who: Principal, arn: str) -> Mapping[str, str]:
+        label = self.marking(who, arn)
+        if label is None:
+            return {}
+        return self.database.read(lambda c: records.tags_of(c, who.account, arn, label))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
     database: Database
-    nouns: Mapping[str, Table]  # by "training-job", …
+    marks: Marks
+    things: Things
 
     @operation("ResourceArn", "Tags")
     def add_tags(self, call: Call, req: Params) -> Params:
-        arn, more = self._own(call, req["ResourceArn"]), checked_tags(req["Tags"])
+        more = checked_tags(req["Tags"])
+        arn, label = self._changed(call, req["ResourceArn"], more)
 
         def write(c: Connection) -> dict[str, str]:
-            merged = {**records.tags_of(c, call.account, arn), **more}
+            merged = {**records.tags_of(c, call.account, arn, label), **more}
             _check_count(merged)
-            records.set_tags(c, call.account, arn, merged)
+            records.set_tags(c, call.account, arn, label, merged)
             return merged
 
         return {"Tags": _listed(self.database.write(write))}
 
     @operation("ResourceArn", "NextToken", "MaxResults")
     def list_tags(self, call: Call, req: Params) -> Params:
-        arn = self._own(call, req["ResourceArn"])
-        tags = self.database.read(lambda c: records.tags_of(c, call.account, arn))
+        arn = req["ResourceArn"]
+        call.notes.label = label = self._found(call, arn)
+        tags = self.database.read(lambda c: records.tags_of(c, call.account, arn, label))
         return {"Tags": _listed(tags)}  # 50 at most: always one page
 
     @operation("ResourceArn", "TagKeys")
     def delete_tags(self, call: Call, req: Params) -> Params:
-        arn, gone = self._own(call, req["ResourceArn"]), set(req["TagKeys"])
+        gone = set(req["TagKeys"])
+        arn, label = self._changed(call, req["ResourceArn"], {})
 
         def write(c: Connection) -> None:
-            tags = records.tags_of(c, call.account, arn)
+            tags = records.tags_of(c, call.account, arn, label)
             left = {key: value for key, value in tags.items() if key not in gone}
-            records.set_tags(c, call.account, arn, left)
+            records.set_tags(c, call.account, arn, label, left)
 
         self.database.write(write)
         return {}
 
-    def _own(self, call: Call, text: str) -> str:
-        """The ARN, if it names something of the caller's account. All else answers alike."""
-        mine = arns.regional(call.region, "sagemaker", call.account, "")
-        table = self.nouns.get(text.removeprefix(mine).partition("/")[0])
-        if table is None or not self._is_there(table, call.account, text):
-            raise ServiceError("ValidationException", "Requested resource not found.")
-        return text
+    def _changed(self, call: Call, arn: str, tags: Mapping[str, str]) -> tuple[str, str]:
+        label = self._found(call, arn)
+        self.marks.check_own(call, label)
+        self.marks.check_tags(call, tags, label)
+        return arn, label
 
-    def _is_there(self, table: Table, account: str, arn: str) -> bool:
-        return self.database.read(lambda c: named.exists(c, table, account, arn))
+    def _found(self, call: Call, arn: str) -> str:
+        """The label of the caller's thing of that ARN. All that it does not find answers alike."""
+        mine = arns.regional(call.region, "sagemaker", call.account, "")
+        label = self.things.marking(call.principal, arn) if arn.startswith(mine) else None
+        if label is None:
+            raise ServiceError("ValidationException", "Requested resource not found.")
+        return label
 
 
 def checked_tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.db import derivation_records
 from bastide.db.database import Database
+from bastide.db.derivations import Thing
+from bastide.db.marks import Marks
 from bastide.db.named import Listing
 from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
 from bastide.jobs.ports import JobFailed, Jobs
@@ -21,12 +25,12 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.logs import tokens
-from bastide.training import channels, progress, records
-from bastide.training.instances import GIB, Machine, size_of
+from bastide.training import channels, lineage, progress, records
+from bastide.training.instances import GIB, Machine, Size, size_of
 from bastide.training.kind import KIND, SERVICE, artifact_uri, checkpoint_folder
 from bastide.training.ports import Environments, Roles
 from bastide.training.records import TrainingRow
-from bastide.training.tags import checked_tags
+from bastide.training.tags import TagStore, checked_tags
 from bastide.training.transfer import split_uri
 
 Params = dict[str, Any]
@@ -50,6 +54,8 @@ class TrainingJobs:
     jobs: Jobs
     roles: Roles
     environments: Environments
+    marks: Marks
+    tags: TagStore = field(default_factory=TagStore)
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
@@ -90,50 +96,47 @@ class TrainingJobs:
         name = req["TrainingJobName"]
         arn = arns.regional(call.region, "sagemaker", call.account, f"training-job/{name.lower()}")
         self.roles.check_pass(call, req["RoleArn"], SERVICE, arn)
-        limits = Limits(
-            memory_bytes=size.memory_bytes,
-            cpus=size.cpus,
-            disk_bytes=req["ResourceConfig"]["VolumeSizeInGB"] * GIB,
-            wall_s=_wall_s(req),
-        )
-        request = {key: value for key, value in req.items() if key != "Tags"}
-        spec = JobSpec(
-            id=job_id(call.account, name),
-            kind=KIND,
-            account=call.account,
-            limits=limits,
-            payload={
-                "request": json.loads(json.dumps(request)),
-                "arn": arn,
-                "label": call.principal.session.text,
-            },
-        )
-        self._make(call, spec, request, arn, checked)
-        return {"TrainingJobArn": arn}
-
-    def _make(
-        self, call: Call, spec: JobSpec, request: Params, arn: str, tags: Mapping[str, str]
-    ) -> None:
-        """The row, its tags and the job, or none of them."""
-        name, now = request["TrainingJobName"], epoch_ms(self.clock.now())
+        label = self.marks.of_new(call, checked, "A training job")
+        self.roles.assume_for_service(call.account, req["RoleArn"], SERVICE, label)
+        now = epoch_ms(self.clock.now())
         row = TrainingRow(
             account=call.account,
             name=name,
+            label=label,
             arn=arn,
+            job_id=job_id(call.account, name, label),
             status="InProgress",
             created_ms=now,
             changed_ms=now,
-            request=request,
+            request={key: value for key, value in req.items() if key != "Tags"},
         )
+        self._make(call, row, _limits(req, size), checked)
+        return {"TrainingJobArn": arn}
+
+    def _make(self, call: Call, row: TrainingRow, limits: Limits, tags: Mapping[str, str]) -> None:
+        """The row, its tags and the job, or none of them."""
+        request = json.loads(json.dumps(row.request))
+        spec = JobSpec(
+            id=row.job_id,
+            kind=KIND,
+            account=row.account,
+            limits=limits,
+            payload={"request": request, "arn": row.arn, "label": row.label},
+        )
+        made = Thing(row.arn, row.label)
 
         def beside(connection: Connection) -> None:
             if not records.add(connection, row):
                 raise ServiceError(
                     "ResourceInUse",
                     "Training job names must be unique within an AWS account and region, and a "
-                    f"training job with this name already exists ({arn})",
+                    f"training job with this name already exists ({row.arn})",
                 )
-            records.set_tags(connection, call.account, arn, tags)
+            self.tags.put(connection, row.account, row.arn, row.label, tags)
+            sources = lineage.inputs(call.region, row.request)
+            derivation_records.put(connection, row.account, made, sources)
+            for saved in lineage.checkpoints(call.region, row.request, row.label):
+                derivation_records.put(connection, row.account, saved, [made])
 
         self.jobs.submit(spec, beside)
 
@@ -153,7 +156,8 @@ class TrainingJobs:
             "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
             **progress.described(job, self.jobs.history(job.spec.id)),
         }
-        metrics = self.database.read(lambda c: records.metrics_of(c, call.account, row.name))
+        call.notes.label = row.label
+        metrics = self.database.read(lambda c: records.metrics_of(c, row.job_id))
         if metrics:
             answer["FinalMetricDataList"] = [
                 {
@@ -184,7 +188,8 @@ class TrainingJobs:
             name_part=req.get("NameContains"),
             bounds=_bounds(req),
         )
-        page = self.database.read(lambda c: records.listed(c, call.account, listing))
+        view = self.marks.view(call.principal)
+        page = self.database.read(lambda c: records.listed(c, call.account, listing, view))
         answer: Params = {"TrainingJobSummaries": [self._summary(row) for row in page[:limit]]}
         if len(page) > limit:
             last = page[limit - 1]
@@ -193,7 +198,8 @@ class TrainingJobs:
 
     @operation("TrainingJobName")
     def stop_training_job(self, call: Call, req: Params) -> Params:
-        _, job = self._found(call, req["TrainingJobName"])
+        row, job = self._found(call, req["TrainingJobName"])
+        self.marks.check_own(call, row.label)
         if job.status in FINISHED:
             raise ServiceError(
                 "ValidationException",
@@ -203,8 +209,9 @@ class TrainingJobs:
         return {}
 
     def _found(self, call: Call, name: str) -> tuple[TrainingRow, Job]:
-        row = self.database.read(lambda c: records.find(c, call.account, name))
-        job = self.jobs.find(job_id(call.account, name)) if row else None
+        view = self.marks.view(call.principal)
+        row = self.database.read(lambda c: records.find(c, call.account, name, view))
+        job = self.jobs.find(row.job_id) if row else None
         if row is None or job is None:
             raise ServiceError("ValidationException", "Requested resource not found.")
         return row, job
@@ -217,7 +224,7 @@ class TrainingJobs:
             "LastModifiedTime": datetime.fromtimestamp(row.changed_ms / 1000, UTC),
             "TrainingJobStatus": row.status,
         }
-        job = self.jobs.find(job_id(row.account, row.name))
+        job = self.jobs.find(row.job_id)
         if job is not None:
             summary["SecondaryStatus"] = progress.secondary_of(job)
             if job.ended is not None:
@@ -226,13 +233,24 @@ class TrainingJobs:
 
     def _changed(self, job: Job) -> None:
         """Keep what ListTrainingJobs filters by."""
-        name = str(job.spec.id.rsplit("/", 1)[-1])
         status, at = progress.status_of(job), epoch_ms(job.changed)
-        self.database.write(lambda c: records.set_status(c, job.spec.account, name, status, at))
+        self.database.write(lambda c: records.set_status(c, job.spec.id, status, at))
 
 
-def job_id(account: str, name: str) -> str:
-    return f"training/{account}/{name}"
+def job_id(account: str, name: str, label: str) -> str:
+    """One of a name at each label. It becomes a folder's name and is in the region's log: the label
+    is not to be read from it, and a marking may be long."""
+    level = hashlib.sha256(label.encode()).hexdigest()[:16]
+    return f"training/{account}/{level}/{name}"
+
+
+def _limits(req: Params, size: Size) -> Limits:
+    return Limits(
+        memory_bytes=size.memory_bytes,
+        cpus=size.cpus,
+        disk_bytes=req["ResourceConfig"]["VolumeSizeInGB"] * GIB,
+        wall_s=_wall_s(req),
+    )
 
 
 def _wall_s(req: Mapping[str, Any]) -> int:

@@ -4,7 +4,7 @@ the policies first."""
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -13,6 +13,7 @@ from bastide.jobs.ports import JobFailed
 from bastide.kernel import arns
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
 from bastide.training.ports import Objects, Permits
 
@@ -29,14 +30,21 @@ def split_uri(uri: str) -> tuple[str, str]:
     return match[1], match[2] or ""
 
 
+def arn_of(region: Region, uri: str) -> str:
+    """The ARN of what an S3 URI names, or the text as it is."""
+    match = _URI.fullmatch(uri)
+    return uri if match is None else arns.s3(region, match[1], match[2])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What one job may do with the store."""
+    """What one job may do with the store. `read_at` are the labels of what it has read."""
 
     region: Region
     principal: Principal
     objects: Objects
     permits: Permits
+    read_at: set[Label] = field(default_factory=set)
 
     @property
     def account(self) -> str:
@@ -78,7 +86,9 @@ class Transfer:
     def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
         self._ask("s3:GetObject", arns.s3(self.region, bucket, key), {})
         try:
-            yield from self.objects.open(self.principal, bucket, key)[1]
+            found, chunks = self.objects.open(self.principal, bucket, key)
+            self.read_at.add(found.label)
+            yield from chunks
         except ServiceError as error:
             raise _failed("download", bucket, key, error) from error
 

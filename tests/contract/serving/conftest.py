@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.labels_kit import in_use
+from tests.labels_kit import in_use, marks
 from tests.receipts_kit import RECEIPTS
 from tests.sagefakes import (
     IMAGE,
@@ -90,29 +90,36 @@ class World:
         jobs, clock, environments = FakeJobs(), ManualClock(), FakeEnvironments()
         jobs.clock = clock
         replicas, load, routes = Replicas(), Load(), Routes(database=database)
-        tags = TagStore(database=database)
-        shelf = Shelf(database=database, clock=clock, tags=tags, table=records.models, noun="model")
+        tags, roles, labels = TagStore(), FakeRoles(), in_use(database)
+        self.marks = marks(database, labels)
+        shelf = Shelf(
+            database=database, clock=clock, tags=tags, marks=self.marks, table=records.models,
+            noun="model",
+        )  # fmt: skip
         self.jobs, self.clock, self.replicas, self.load = jobs, clock, replicas, load
         self.objects, self.permits, self.environments = FakeObjects(), FakePermits(), environments
         self.loop = asyncio.Runner()
         self.settler = Settler(database=database, clock=clock, jobs=jobs, routes=routes, load=load)
-        self.models = Models(shelf=shelf, roles=FakeRoles(), environments=environments)
+        self.models = Models(
+            shelf=shelf, roles=roles, environments=environments, objects=self.objects
+        )
         self.configs = EndpointConfigs(
             shelf=replace(shelf, table=records.configs, noun="endpoint-config"), models=shelf,
             sizes=size,
         )  # fmt: skip
-        planner = Planner(database=database, ids=SeededIds(), sizes=size)
+        planner = Planner(
+            database=database, ids=SeededIds(), marks=self.marks, roles=roles, sizes=size
+        )
         self.endpoints = Endpoints(
             database=database, clock=clock, jobs=jobs, planner=planner, settler=self.settler,
-            tags=tags,
+            tags=tags, marks=self.marks,
         )  # fmt: skip
-        labels = in_use(database)
         self.invocations = Invocations(
             clock=clock, jobs=jobs, routes=routes, replicas=replicas, load=load,
             metrics=MetricSink(database=database, labels=labels, clock=clock), receipts=RECEIPTS,
         )  # fmt: skip
         self.kind = EndpointKind(
-            region=REGION, roles=FakeRoles(), permits=self.permits, objects=self.objects,
+            region=REGION, roles=roles, permits=self.permits, objects=self.objects,
             environments=environments,
             logs=LogSink(database=database, labels=labels, clock=clock),
             script=Path(serve_script.__file__),
@@ -143,7 +150,7 @@ class World:
     def drain(self):
         """The time for which what was replaced is kept is over."""
         self.clock.advance(DRAIN_FIRST_S)
-        self.settler.settle(ONE, "E")
+        self.settler.settle((ONE, "E", "U"))
 
     def all_jobs(self):
         return sorted(self.jobs.jobs)
@@ -151,7 +158,7 @@ class World:
     def go(self, status, **more):
         for job_id in self.all_jobs():
             self.jobs.go(job_id, status, **more)
-        self.settler.settle(ONE, "E")
+        self.settler.settle((ONE, "E", "U"))
 
     def invoke(self, body=b"x", account=ONE, **more):
         ask = call("sagemaker-runtime.InvokeEndpoint", account)

@@ -148,7 +148,7 @@ def test_delete(in_service):
     in_service.endpoints.delete_endpoint(call(), {"EndpointName": "E"})
     assert in_service.all_jobs() == []
     assert in_service.describe()["EndpointStatus"] == "Deleting"
-    in_service.settler.settle(ONE, "E")  # as the jobs' last transition has it done
+    in_service.settler.settle((ONE, "E", "U"))  # as the jobs' last transition has it done
     with pytest.raises(ServiceError, match="Could not find endpoint"):
         in_service.describe()
     with pytest.raises(ServiceError, match="not found"):
@@ -168,7 +168,7 @@ def test_update_brings_the_new_up_first(in_service, echo):
     (new,) = {*in_service.all_jobs()} - {old}
     in_service.jobs.where[new] = [echo("b")]
     in_service.jobs.go(new, Status.READY)
-    in_service.settler.settle(ONE, "E")
+    in_service.settler.settle((ONE, "E", "U"))
     told = in_service.describe()
     assert (told["EndpointStatus"], told["EndpointConfigName"]) == ("InService", "C2")
     assert in_service.all_jobs() == sorted([old, new])  # somebody may be on the way to the old
@@ -183,7 +183,7 @@ def test_a_failed_update_changes_nothing(in_service):
     in_service.endpoints.update_endpoint(call(), {"EndpointName": "E", "EndpointConfigName": "C2"})
     (new,) = {*in_service.all_jobs()} - {old}
     in_service.jobs.go(new, Status.FAILED, failure="broken")
-    in_service.settler.settle(ONE, "E")
+    in_service.settler.settle((ONE, "E", "U"))
     told = in_service.describe()
     assert (told["EndpointStatus"], told["EndpointConfigName"]) == ("InService", "C")
     assert told["FailureReason"] == "broken"
@@ -205,7 +205,7 @@ def test_a_crash_between_the_row_and_the_job(world, database):
     again.start()
     again.close()
     assert len(world.all_jobs()) == 1
-    assert database.read(lambda c: records.unsettled(c, every=False)) == [(ONE, "E")]
+    assert database.read(lambda c: records.unsettled(c, every=False)) == [(ONE, "E", "U")]
 
 
 def test_variants_by_weight_and_replicas(world, echo):

@@ -59,7 +59,7 @@ def test_a_count_changes_beside_what_runs(two, echo):
     assert two.jobs.find(new).spec.replicas == 2
     two.jobs.where[new] = [echo("x"), echo("y")]
     two.jobs.go(new, Status.READY)
-    two.settler.settle(ONE, "E")
+    two.settler.settle((ONE, "E", "U"))
     two.drain()
     assert two.all_jobs() == sorted([b, new])
     assert {two.invoke(TargetVariant="a")["Body"] for _ in range(2)} == {b"x:x", b"y:x"}
@@ -70,7 +70,7 @@ def test_a_count_that_fails_leaves_what_runs(two):
     scale(two, {"VariantName": "a", "DesiredInstanceCount": 2})
     (new,) = {*two.all_jobs()} - {*before}
     two.jobs.go(new, Status.FAILED, failure="no")
-    two.settler.settle(ONE, "E")
+    two.settler.settle((ONE, "E", "U"))
     told = two.describe()
     assert (told["EndpointStatus"], told["FailureReason"]) == ("InService", "no")
     two.drain()
@@ -170,7 +170,7 @@ def test_an_update_that_finds_no_room_is_undone(two):
     two.config("C2", ("a", 1.0, 1))
     update(two, "C2")
     two.clock.advance(PLACE_TIMEOUT.total_seconds() + 1)
-    two.settler.settle(ONE, "E")
+    two.settler.settle((ONE, "E", "U"))
     told = two.describe()
     assert told["EndpointStatus"] == "InService"
     assert "Unable to provision" in told["FailureReason"]
@@ -233,7 +233,7 @@ def test_what_is_replaced_ends_its_calls_first(two):
     (new,) = {*two.all_jobs()} - {a, _}
     with two.load.call(two.jobs.where[a][0]):
         two.jobs.go(new, Status.READY)
-        two.settler.settle(ONE, "E")
+        two.settler.settle((ONE, "E", "U"))
         two.drain()
         assert two.all_jobs() == sorted([a, new])
     two.drain()
@@ -247,7 +247,7 @@ def test_an_endpoint_can_be_deleted_while_it_is_made(world, state):
     world.create()
     world.go(state)
     world.endpoints.delete_endpoint(call(), {"EndpointName": "E"})
-    world.settler.settle(ONE, "E")
+    world.settler.settle((ONE, "E", "U"))
     assert world.all_jobs() == []
     with pytest.raises(ServiceError, match="Could not find endpoint"):
         world.describe()
@@ -257,7 +257,7 @@ def test_an_endpoint_can_be_deleted_while_it_is_updated(two):
     two.config("C2", ("a", 1.0, 1))
     update(two, "C2")
     two.endpoints.delete_endpoint(call(), {"EndpointName": "E"})
-    two.settler.settle(ONE, "E")
+    two.settler.settle((ONE, "E", "U"))
     assert two.all_jobs() == []
 
 

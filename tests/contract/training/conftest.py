@@ -1,7 +1,7 @@
 """A training site on each database."""
 
 import pytest
-from tests.labels_kit import in_use
+from tests.labels_kit import in_use, marks
 from tests.sagefakes import (
     ONE,
     REGION,
@@ -14,11 +14,12 @@ from tests.sagefakes import (
 )
 
 from bastide.logs.events import LogEvents
+from bastide.logs.metrics import Metrics
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.training import records
 from bastide.training.kind import TrainingKind
 from bastide.training.scanner import PatternScanner
-from bastide.training.tags import Tags
+from bastide.training.tags import Tags, Things
 from bastide.training.training_jobs import TrainingJobs
 
 
@@ -35,7 +36,7 @@ def world(database):
         scanner = PatternScanner()
         api = TrainingJobs(
             database=database, clock=clock, jobs=jobs, roles=FakeRoles(),
-            environments=environments,
+            environments=environments, marks=marks(database, labels),
         )  # fmt: skip
         metrics = MetricSink(database=database, labels=labels, clock=clock)
         kind = TrainingKind(
@@ -44,8 +45,12 @@ def world(database):
             logs=LogSink(database=database, labels=labels, clock=clock),
             metrics=metrics, scanner=scanner,
         )  # fmt: skip
+        figures = Metrics(database=database, labels=labels, clock=clock, sink=metrics)
         events = LogEvents(database=database, labels=labels, clock=clock)
-        tags = Tags(database=database, nouns={"training-job": records.training_jobs})
+        things = Things(
+            database=database, marks=api.marks, nouns={"training-job": records.training_jobs}
+        )
+        tags = Tags(database=database, marks=api.marks, things=things)
 
         def describe(self, name="Job-1", account=ONE):
             return self.api.describe_training_job(call(account=account), {"TrainingJobName": name})

@@ -22,6 +22,7 @@ from bastide.jobs.ports import JobFailed
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.training.scanner import PatternScanner
+from bastide.training.training_jobs import job_id
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_list(world):
     for index in range(5):
         world.clock.advance(60)
         created(world, name=f"job-{index}")
-    world.jobs.go(f"training/{ONE}/job-3", Status.FAILED, failure="x")
+    world.jobs.go(job_id(ONE, "job-3", "U"), Status.FAILED, failure="x")
     page = world.api.list_training_jobs(call(), {"MaxResults": 2})
     assert [row["TrainingJobName"] for row in page["TrainingJobSummaries"]] == ["job-4", "job-3"]
     rest = world.api.list_training_jobs(call(), {"NextToken": page["NextToken"]})

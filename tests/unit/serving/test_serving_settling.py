@@ -12,13 +12,16 @@ def test_many_who_fail_start_one_look():
     settler = Settler(database=None, clock=None, jobs=jobs, routes=None, load=None)
     before = set(threading.enumerate())
     for _ in range(50):
-        settler.look_again("1", "one")
-        settler.look_again("1", "two")
+        settler.look_again(("1", "one", "U"))
+        settler.look_again(("1", "two", "U"))
     started = set(threading.enumerate()) - before
     assert len(started) == 2
-    assert {settler._queue.get(timeout=30) for _ in started} == {("1", "one"), ("1", "two")}
+    assert {settler._queue.get(timeout=30) for _ in started} == {
+        ("1", "one", "U"),
+        ("1", "two", "U"),
+    }
     for timer in started:
         timer.join()
     assert settler._queue.empty()
-    settler.look_again("1", "one")
-    assert settler._queue.get(timeout=30) == ("1", "one"), "and another time again"
+    settler.look_again(("1", "one", "U"))
+    assert settler._queue.get(timeout=30) == ("1", "one", "U"), "and another time again"

@@ -4,6 +4,7 @@ Source: D. E. Bell and L. J. LaPadula, Secure Computer System: Unified Expositio
 Interpretation, MTR-2997 (1976); D. Denning, A Lattice Model of Secure Information Flow (1976).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,3 +54,11 @@ class Label:
 
     def __str__(self) -> str:
         return self.text
+
+
+def joined(labels: Iterable[Label]) -> Label | None:
+    """That of what is made of all of them; None of nothing."""
+    found: Label | None = None
+    for label in labels:
+        found = label if found is None else found.join(label)
+    return found

@@ -1,0 +1,53 @@
+"""What was made of what, and the only SQL about it."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+)
+
+from bastide.db.derivations import Thing
+from bastide.db.schema import metadata
+
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+derivations = Table(
+    "derivations",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("account", String(12), nullable=False),
+    Column("arn", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("from_arn", Text, nullable=False),
+    Column("from_label", Text, nullable=False),  # "": it is not known (yet)
+    Index("ix_derivations_arn", "account", "arn"),
+)
+
+
+def put(c: Connection, account: str, made: Thing, sources: Iterable[Thing]) -> None:
+    """Replaces what is written of `made`: of a thing of that name and label that was before it."""
+    d = derivations.c
+    mine = (d.account == account) & (d.arn == made.arn) & (d.label == made.label)
+    c.execute(delete(derivations).where(mine))
+    whole = {"account": account, "arn": made.arn, "label": made.label}
+    rows = [{**whole, "from_arn": one.arn, "from_label": one.label} for one in sources]
+    if rows:
+        c.execute(insert(derivations), rows)
+
+
+def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[Thing, Thing]]:
+    """(made, of what), for every label of those ARNs."""
+    d = derivations.c
+    asked = select(derivations).where(d.account == account, d.arn.in_(arns)).order_by(d.id)
+    return [
+        (Thing(row.arn, row.label), Thing(row.from_arn, row.from_label)) for row in c.execute(asked)
+    ]
