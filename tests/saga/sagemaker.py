@@ -23,7 +23,7 @@ from bastide.training.tags import TagStore
 from bastide.training.training_jobs import TrainingJobs
 from tests.faults import Between
 from tests.jobs_kit import PlainKind
-from tests.labels_kit import marks
+from tests.labels_kit import US, marks
 from tests.saga.driver import Story
 from tests.sagefakes import IMAGE, ONE, ROLE, FakeEnvironments, FakeObjects, FakeRoles, call
 from tests.sim.stepped import SteppedWorkers
@@ -90,14 +90,15 @@ class CreateTrainingJob(Jobs):
     taken = ("ResourceInUse",)
 
     def build(self):
-        around = self.saboteur.around
+        around, labels = self.saboteur.around, marks(self.database)
+        labels.in_use.use(US.lowest)  # as in any region that something was made in
         self.api = TrainingJobs(
             database=self.between,
             clock=self.clock,
             jobs=self.runner,
             roles=Between(FakeRoles(), around, "roles"),
             environments=Between(FakeEnvironments(), around, "environments"),
-            marks=marks(self.database),
+            marks=labels,
         )
 
     def act(self):

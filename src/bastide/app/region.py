@@ -21,7 +21,7 @@ from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
-from bastide.app.learning import open_machine_learning, tell_authorizer
+from bastide.app.learning import label_room, open_machine_learning, tell_authorizer
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import AskedOfficers, Joined, open_transfer
 from bastide.app.workshop import open_workshop
@@ -232,6 +232,7 @@ class RegionProcess:
             ),
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,
+            labels=label_room(self.core, self.identity, self.store, self.learning.things),
             approvals=ApprovalRoutes(self.approval_room),
             clearances=ClearanceRoom(
                 agencies=self.identity.agencies,

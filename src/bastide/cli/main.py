@@ -13,6 +13,7 @@ from bastide.cli import (
     clients,
     environments,
     keys,
+    labels,
     models,
     officer,
     policies,
@@ -41,6 +42,7 @@ app.command("tour")(tour.tour)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(agency.app, name="agency")
 app.add_typer(keys.app, name="keys")
+app.add_typer(labels.app, name="label")
 app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
 app.add_typer(officer.app, name="officer")

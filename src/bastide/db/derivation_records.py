@@ -51,3 +51,12 @@ def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[T
     return [
         (Thing(row.arn, row.label), Thing(row.from_arn, row.from_label)) for row in c.execute(asked)
     ]
+
+
+def made_below(c: Connection, account: str, prefix: str, limit: int) -> list[Thing]:
+    """What was made under names that go on from a prefix."""
+    d = derivations.c
+    below = d.arn.startswith(prefix, autoescape=True) & (d.arn != prefix)
+    asked = select(d.arn, d.label).where(d.account == account, below).distinct()
+    rows = c.execute(asked.order_by(d.arn, d.label).limit(limit))
+    return [Thing(row.arn, row.label) for row in rows]

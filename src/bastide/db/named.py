@@ -51,6 +51,12 @@ def label_of(c: Connection, table: Table, account: str, arn: str, view: View) ->
     return None if row is None else str(row.label)
 
 
+def labels_of(c: Connection, table: Table, account: str, arn: str) -> list[str]:
+    """Of all that has an ARN, whoever may see it."""
+    t = table.c
+    return list(c.execute(select(t.label).where(t.account == account, t.arn == arn)).scalars())
+
+
 def listed(c: Connection, table: Table, account: str, page: Listing, view: View) -> list[Row[Any]]:
     t = table.c
     mine = (t.account == account, t.label.in_(view.seen), ~hidden(table, view))

@@ -26,6 +26,7 @@ from bastide.operators.ports import (
     ClearanceDesk,
     EnvironmentDesk,
     KeyDesk,
+    LabelDesk,
     ModelDesk,
     PolicyDesk,
     ReceiptDesk,
@@ -45,6 +46,7 @@ class Operators:
     keys: KeyDesk
     environments: EnvironmentDesk
     models: ModelDesk
+    labels: LabelDesk
     approvals: ApprovalRoutes
     clearances: ClearanceDesk
     policies: PolicyDesk
@@ -76,6 +78,7 @@ class Operators:
         app.router.add_post("/models/{name}/pull", self._pull)
         app.router.add_post("/models-add", self._add)
         app.router.add_post("/models-alias", self._alias)
+        app.router.add_get("/labels/{agency}", self._plain(self._labels))
         self.approvals.add_to(app, self.executor)
         app.router.add_get("/clearances/{agency}", self._plain(self._clearances))
         app.router.add_post("/clearances/{agency}/grant", self._grant)
@@ -136,6 +139,9 @@ class Operators:
 
     def _receipt(self, request: web.Request) -> Any:
         return {"receipt": self.receipts.receipt(request.match_info["id"]).text()}
+
+    def _labels(self, request: web.Request) -> Any:
+        return self.labels.graph(request.match_info["agency"], request.query.get("arn", ""))
 
     def _keys(self, request: web.Request) -> Any:
         return self.keys.rows(request.query.get("agency", ""))

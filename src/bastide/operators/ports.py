@@ -46,6 +46,12 @@ class ReceiptDesk(Protocol):
     def receipt(self, event_id: str) -> Receipt: ...
 
 
+class LabelDesk(Protocol):
+    def graph(self, agency: str, arn: str) -> Row:
+        """What an agency's thing is marked and was made of."""
+        ...
+
+
 class KeyDesk(Protocol):
     """`chosen` answers the keys that the others are about."""
 

@@ -65,6 +65,17 @@ def now(connection: Connection, bucket: Bucket) -> Bucket | None:
     return _bucket(row, bucket.view) if seen else None
 
 
+def labels_of(connection: Connection, account: str, name: str, key: bytes | None) -> list[str]:
+    """Of the buckets of a name, or of the objects of a key in them, whoever may see them."""
+    mine = (buckets.c.account == account) & (buckets.c.name == name)
+    asked = select(buckets.c.label).where(mine)
+    if key is not None:
+        v = records.versions.c
+        inside = (v.bucket_id == buckets.c.id) & (v.key == key) & (v.marker == 0)
+        asked = select(v.label).where(mine, inside)
+    return list(connection.execute(asked.distinct()).scalars())
+
+
 def of_account(connection: Connection, account: str, view: View, prefix: str) -> list[Bucket]:
     """By name. Names are ASCII; the collation of PostgreSQL must not reorder them."""
     query = select(buckets).where(buckets.c.account == account, buckets.c.label.in_(view.seen))

@@ -2,7 +2,7 @@
 policy, but that of a KMS key which an object is sealed under: the caller did, for the role that
 the job runs under."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -96,6 +96,13 @@ class ObjectSpace:
         """The label of a bucket or of a version of an object, for the authorizer."""
         found = self._named(who, arn, version)
         return self.shelf.labelling.scheme.parse(found.label) if found else None
+
+    def marked(self, account: str, arn: str) -> Sequence[str]:
+        """The markings of all buckets or objects that have an ARN, for operators."""
+        name, slash, key = arn.partition(":::")[2].partition("/")
+        inside = key.encode(errors="replace") if slash else None
+        labels_of = bucket_records.labels_of
+        return self.shelf.database.read(lambda c: labels_of(c, account, name, inside))
 
     def _named(self, who: Principal, arn: str, version: str | None) -> Bucket | Version | None:
         name, slash, key = arn.partition(":::")[2].partition("/")

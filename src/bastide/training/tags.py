@@ -51,8 +51,7 @@ class Things:
 
     def marking(self, who: Principal, arn: str) -> str | None:
         """None: it finds nothing."""
-        parsed = arns.parse(arn)
-        table = self.nouns.get(parsed.resource.partition("/")[0]) if parsed else None
+        table = self._table(arn)
         if table is None:
             return None
         view = self.marks.view(who)
@@ -67,6 +66,17 @@ class Things:
         if label is None:
             return {}
         return self.database.read(lambda c: records.tags_of(c, who.account, arn, label))
+
+    def marked(self, account: str, arn: str) -> Sequence[str]:
+        """The markings of all that has that ARN, for operators."""
+        table = self._table(arn)
+        if table is None:
+            return ()
+        return self.database.read(lambda c: named.labels_of(c, table, account, arn))
+
+    def _table(self, arn: str) -> Table | None:
+        parsed = arns.parse(arn)
+        return self.nouns.get(parsed.resource.partition("/")[0]) if parsed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
