@@ -28,7 +28,7 @@ from bastide.models.aliases import Aliases
 from bastide.models.catalogue import Models
 from bastide.models.model import Entry, Source
 from bastide.models.shelf import Shelf
-from tests.labels_kit import UNCLASSIFIED
+from tests.labels_kit import UNCLASSIFIED, labelling
 from tests.receipts_kit import RECEIPTS
 
 GOV = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
@@ -92,7 +92,9 @@ def wheel(folder: Path, name: str, members: dict[str, bytes]) -> Path:
 def models_at(folder: Path, entries: dict[str, Entry] | None = None, **kept: Any) -> Models:
     shelf = Shelf(folder=folder / "models", clock=SystemClock())
     aliases = Aliases(folder / "aliases.json", kept.pop("site_aliases", {}))
-    return Models(shelf=shelf, entries=entries or {}, aliases=aliases, **kept)
+    return Models(
+        shelf=shelf, entries=entries or {}, aliases=aliases, labelling=labelling(), **kept
+    )
 
 
 def turn(text: str = "hello", role: str = "user") -> dict[str, Any]:

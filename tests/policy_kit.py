@@ -74,7 +74,7 @@ class Held:
     def key_policies(self, account, key_id, encryption):
         return self.keys.get(key_id)
 
-    def models(self, region, account, identifier):
+    def models(self, region, principal, identifier):
         plain = arns.regional(region, "bedrock", "", f"foundation-model/{identifier}")
         return self.profiles.get(identifier, ("", (plain,)))
 

@@ -43,6 +43,7 @@ def open_bedrock(core: Core, workshop: Workshop, receipts: Receipts) -> Bedrock:
         shelf=ModelShelf(folder=folder, clock=core.clock),
         entries=packaged(),
         aliases=aliases,
+        labelling=core.labelling,
         remote_ids=tuple(wanted.urls),
     )
     task = EngineTask(

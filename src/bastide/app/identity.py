@@ -95,9 +95,11 @@ class ResourceSources:
         assert self.keys is not None
         return self.keys
 
-    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+    def models(
+        self, region: Region, principal: Principal, identifier: str
+    ) -> tuple[str, tuple[str, ...]]:
         assert self.catalogue is not None
-        return self.catalogue.arns(region, account, identifier)
+        return self.catalogue.arns(region, principal, identifier)
 
 
 @dataclass(frozen=True, slots=True)

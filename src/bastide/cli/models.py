@@ -12,7 +12,7 @@ from bastide.cli.options import JsonOption, RegionOption, control
 app = typer.Typer(
     help="Language models: the catalogue, and what is admitted.", no_args_is_help=True
 )
-COLUMNS = ("name", "model_id", "admitted", "size_mib", "licence", "aliases")
+COLUMNS = ("name", "model_id", "admitted", "size_mib", "licence", "label", "aliases")
 
 
 @app.command("list")
@@ -35,6 +35,7 @@ def add(
     sha256: Annotated[str, typer.Option(help="The digest that the file must have.")],
     licence: Annotated[str, typer.Option(help="Its licence, for the card.")],
     context: Annotated[int, typer.Option(help="Its context length, in tokens.")] = 4096,
+    label: Annotated[str, typer.Option(help="Its marking; without one it is for all.")] = "",
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -45,6 +46,7 @@ def add(
         "sha256": sha256,
         "licence": licence,
         "context_tokens": context,
+        "label": label,
     }
     made = show.follow(control(region).steps("/models-add", body), f"reading {file.name}")
     _print(made, json_=json_)

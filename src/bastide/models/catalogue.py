@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models.aliases import Aliases
@@ -44,7 +46,8 @@ def remote_card(model_id: str) -> ModelCard:
 
 
 class Models:
-    """`remote_ids` are the models of engines that bastide.toml names by URL."""
+    """`remote_ids` are the models of engines that bastide.toml names by URL. One that a session
+    does not dominate is not there for it, nor is an alias of it."""
 
     def __init__(
         self,
@@ -52,11 +55,13 @@ class Models:
         shelf: Shelf,
         entries: Mapping[str, Entry],
         aliases: Aliases,
+        labelling: Labelling,
         remote_ids: tuple[str, ...] = (),
     ) -> None:
         self._shelf = shelf
         self._entries = entries
         self._aliases = aliases
+        self._labelling = labelling
         self._remote = {model_id: remote_card(model_id) for model_id in remote_ids}
         self._by_id: dict[str, ModelCard] = {}
         self.refresh()
@@ -70,52 +75,50 @@ class Models:
         """What can be called now, by id."""
         return [card for _, card in sorted(self._by_id.items())]
 
-    def served(self) -> dict[str, ModelCard]:
-        """Every id that answers: the models' own first, then the aliases."""
+    def served(self, session: Label) -> dict[str, ModelCard]:
+        """Every id that answers a session: the models' own first, then the aliases."""
         found = {card.model_id: card for card in self.cards()}
         for alias, target in sorted(self._aliases.all().items()):
             card = self._named(target)
             if card is not None and alias not in found:
                 found[alias] = card
-        return found
+        return {name: card for name, card in found.items() if card.seen_at(session)}
 
-    def resolve(self, identifier: str) -> ModelCard | None:
-        """The model behind an id, an alias, or either with an inference profile's prefix."""
-        found = self._exactly(identifier)
+    def resolve(self, identifier: str, session: Label) -> ModelCard | None:
+        """The model behind an id, an alias, or either with an inference profile's prefix, as a
+        session sees it."""
+        found = self._exactly(identifier, session)
         if found is None:
             rest = naming.without_profile(identifier)
-            found = self._exactly(rest) if rest is not None else None
+            found = self._exactly(rest, session) if rest is not None else None
         return found
 
     def called(self, call: Call, identifier: str) -> ModelCard:
         """The model that a call names by id or ARN. Raises ValidationException."""
         name = naming.bare(identifier, call.region, call.account)
-        card = self.resolve(name) if name is not None else None
+        card = self.resolve(name, call.principal.session) if name is not None else None
         if card is None:
             raise ServiceError("ValidationException", INVALID_MODEL)
         return card
 
-    def arns(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+    def arns(self, region: Region, who: Principal, identifier: str) -> tuple[str, tuple[str, ...]]:
         """What policies must allow for an identifier, read as `called` reads it: the inference
         profile, "" if it names none, and the models: the id inside, and that of the true one."""
-        name = naming.bare(identifier, region, account)
+        name = naming.bare(identifier, region, who.account)
         if name is None:
             return "", (identifier,)
         inside = naming.without_profile(name)
-        profile = naming.profile_arn(region, account, name) if inside is not None else ""
-        card = self.resolve(name)
+        profile = naming.profile_arn(region, who.account, name) if inside is not None else ""
+        card = self.resolve(name, who.session)
         ids = {inside or name: None} | ({card.model_id: None} if card else {})
         return profile, tuple(naming.model_arn(region, each) for each in ids)
 
     def rows(self) -> list[dict[str, Any]]:
         """What `bastide models list` shows: the catalogue, then what else is here."""
         admitted = {card.name: card for card in self.cards()}
-        rows = [
-            self._row(name, entry.model_id, entry.size, entry.licence, name in admitted)
-            for name, entry in self._entries.items()
-        ]
+        rows = [self._row(name, entry, name in admitted) for name, entry in self._entries.items()]
         return rows + [
-            self._row(card.name, card.model_id, card.size, card.licence, True)
+            self._row(card.name, card, True)
             for name, card in admitted.items()
             if name not in self._entries
         ]
@@ -129,7 +132,7 @@ class Models:
         yield from self._admitting(name, entry)
 
     def add(self, request: Mapping[str, Any]) -> Iterator[Step]:
-        """Admit a local file: file, model_id, sha256, licence, context_tokens."""
+        """Admit a local file: file, model_id, sha256, licence, context_tokens, label."""
         card = self._vouched(request)
         try:
             entry = local_entry(Path(str(request["file"])), card)
@@ -155,7 +158,7 @@ class Models:
         except OSError as error:
             raise Unavailable(f"{name} is not admitted: {error.strerror}") from error
         self.refresh()
-        yield {"result": self._row(name, entry.model_id, entry.size, entry.licence, True)}
+        yield {"result": self._row(name, entry, True)}
 
     def _vouched(self, request: Mapping[str, Any]) -> ModelCard:
         """The card of a file to add. Its id may not stand for anything else yet."""
@@ -178,27 +181,30 @@ class Models:
             sha256=digest,
             licence=str(request["licence"]),
             context_tokens=context,
+            label=self._label_of_new(str(request.get("label") or "")),
         )
 
-    def _row(
-        self, name: str, model_id: str, size: int, licence: str, admitted: bool
-    ) -> dict[str, Any]:
-        targets = (name, model_id)
+    def _label_of_new(self, marking: str) -> str:
+        return self._labelling.parse(marking, "ValidationException").text if marking else ""
+
+    def _row(self, name: str, model: Entry | ModelCard, admitted: bool) -> dict[str, Any]:
+        targets = (name, model.model_id)
         aliases = [alias for alias, to in sorted(self._aliases.all().items()) if to in targets]
         return {
             "name": name,
-            "model_id": model_id,
+            "model_id": model.model_id,
             "admitted": admitted,
-            "size_mib": size >> 20,
-            "licence": licence,
+            "size_mib": model.size >> 20,
+            "licence": model.licence,
+            "label": model.label,
             "aliases": ", ".join(aliases),
         }
 
-    def _exactly(self, identifier: str) -> ModelCard | None:
+    def _exactly(self, identifier: str, session: Label) -> ModelCard | None:
         card = self._by_id.get(identifier)
         if card is None and (target := self._aliases.all().get(identifier)) is not None:
             card = self._named(target)
-        return card
+        return card if card is not None and card.seen_at(session) else None
 
     def _named(self, target: str) -> ModelCard | None:
         """A model by its id, or by its name in the catalogue. Aliases do not chain."""

@@ -35,7 +35,7 @@ class FoundationModels:
         return {
             "modelSummaries": [
                 _summary(call, model_id, card)
-                for model_id, card in self.models.served().items()
+                for model_id, card in self.models.served(call.principal.session).items()
                 if not provider or card.provider.lower() == provider
             ]
         }
@@ -45,7 +45,7 @@ class FoundationModels:
         name = naming.bare(req["modelIdentifier"], call.region, call.account)
         if name is None or not naming.is_model_id(name):
             raise ServiceError("ValidationException", INVALID_MODEL)
-        card = self.models.served().get(name)
+        card = self.models.served(call.principal.session).get(name)
         if card is None:
             raise ServiceError("ResourceNotFoundException", NOT_FOUND)
         return {"modelDetails": _summary(call, name, card)}

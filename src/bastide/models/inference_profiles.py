@@ -45,7 +45,7 @@ class InferenceProfiles:
     def get_inference_profile(self, call: Call, req: Params) -> Params:
         name = naming.bare(req["inferenceProfileIdentifier"], call.region, call.account)
         if name is not None and naming.without_profile(name) is not None:
-            card = self.models.resolve(name)
+            card = self.models.resolve(name, call.principal.session)
             if card is not None:
                 return _profile(call, name, card)
         raise ServiceError("ResourceNotFoundException", NOT_FOUND)
@@ -53,7 +53,7 @@ class InferenceProfiles:
     def _profiles(self, call: Call) -> list[tuple[str, ModelCard]]:
         prefix = naming.profile_prefix(call.region)
         found = {}
-        for model_id, card in self.models.served().items():
+        for model_id, card in self.models.served(call.principal.session).items():
             inside = naming.without_profile(model_id)
             found[model_id if inside is not None else f"{prefix}.{model_id}"] = card
         return sorted(found.items(), key=lambda item: item[0])

@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.scheme import MarkingError
+
 Step = dict[str, Any]  # {"step", "done", "total"} …, the last one {"result"}
 Steps = Iterator[Step]
 
@@ -62,6 +65,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     context_tokens: int
     chat_template: str = ""
     languages: list[str] = []
+    label: str = ""  # a site's own; "" is for everybody
     note: str = ""
     sources: list[Source] = []
 
@@ -80,10 +84,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kv_bytes_per_token: int
     admitted_ms: int
     languages: list[str] = []
+    label: str = ""
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be called. `path` is None when another server runs it (`remote`)."""
+    """A model that can be called. `path` is None when another server runs it (`remote`); `label`
+    is the marking of what it was trained on, "" of what is public."""
 
     name: str
     model_id: str
@@ -96,10 +102,19 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     kv_bytes_per_token: int = 0
     admitted_ms: int | None = None
     path: Path | None = None
+    label: str = ""
 
     @property
     def remote(self) -> bool:
         return self.path is None
+
+    def seen_at(self, session: Label) -> bool:
+        """Whether it is there for a session. A marking of another region's scheme, where regions
+        share a shelf, is for nobody here."""
+        try:
+            return not self.label or session.dominates(session.scheme.parse(self.label))
+        except MarkingError:
+            return False
 
 
 class NotAdmitted(Exception):

@@ -97,4 +97,5 @@ def local_entry(file: Path, card: ModelCard) -> Entry:
         licence=card.licence,
         context_tokens=min(limits, default=0),
         sources=[LocalFile(path=str(file))],
+        label=card.label,
     )

@@ -66,6 +66,7 @@ class Shelf:
             kv_bytes_per_token=header.kv_bytes_per_token,
             admitted_ms=epoch_ms(self.clock.now()),
             languages=entry.languages,
+            label=entry.label,
         )
         self._publish(facts, file)
 

@@ -165,7 +165,7 @@ def encryption_keys(encryption: Mapping[str, str]) -> Context:
 
 
 def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
-    profile, _ = stored.resources.models(call.region, call.account, params.get("modelId", ""))
+    profile, _ = stored.resources.models(call.region, call.principal, params.get("modelId", ""))
     if profile:
         context["bedrock:inferenceprofilearn"] = profile
 

@@ -58,9 +58,12 @@ class ResourceFacts(KeyFacts, Protocol):
         """The policy of a bucket of the principal's account, if it sees one that has one."""
         ...
 
-    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
-        """What a Bedrock model identifier names: the ARN of its inference profile, "" if it names
-        none, and the ARNs of the models behind it: the one named and, of an alias, the true one."""
+    def models(
+        self, region: Region, principal: Principal, identifier: str
+    ) -> tuple[str, tuple[str, ...]]:
+        """What a Bedrock model identifier names, as a principal sees it: the ARN of its inference
+        profile, "" if it names none, and the ARNs of the models behind it: the one named and, of
+        an alias, the true one."""
         ...
 
     def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
@@ -100,7 +103,9 @@ class NoResourceFacts:
     def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
         return None
 
-    def models(self, region: Region, account: str, identifier: str) -> tuple[str, tuple[str, ...]]:
+    def models(
+        self, region: Region, principal: Principal, identifier: str
+    ) -> tuple[str, tuple[str, ...]]:
         return "", (arns.regional(region, "bedrock", "", f"foundation-model/{identifier}"),)
 
     def alias_target(self, principal: Principal, alias: str) -> str | None:

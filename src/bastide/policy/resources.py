@@ -75,13 +75,13 @@ def _model(call: Call, params: Params, stored: Stored) -> Found:
     """Through a profile: the profile and the models behind it must both be allowed. Source:
     https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html"""
     name = _text(params, "modelId") or _text(params, "modelIdentifier")
-    profile, models = stored.resources.models(call.region, call.account, name)
+    profile, models = stored.resources.models(call.region, call.principal, name)
     return [profile, *models] if profile else list(models)
 
 
 def _inference_profile(call: Call, params: Params, stored: Stored) -> Found:
     name = _text(params, "inferenceProfileIdentifier")
-    profile, models = stored.resources.models(call.region, call.account, name)
+    profile, models = stored.resources.models(call.region, call.principal, name)
     return [profile] if profile else list(models)
 
 

@@ -1,6 +1,7 @@
 """Real weights: fetched once, by the product's own pull, into the cache of the test suite."""
 
 import pytest
+from tests.labels_kit import labelling
 from tests.live import cache_home
 
 from bastide.kernel.clock import SystemClock
@@ -14,7 +15,7 @@ def smol(tmp_path_factory):
     """Models with SmolLM2 admitted."""
     shelf = Shelf(folder=cache_home() / "models", clock=SystemClock())
     aliases = Aliases(tmp_path_factory.mktemp("aliases") / "aliases.json", {})
-    models = Models(shelf=shelf, entries=packaged(), aliases=aliases)
+    models = Models(shelf=shelf, entries=packaged(), aliases=aliases, labelling=labelling())
     for _ in models.pull("smollm2-135m"):
         pass
     return models

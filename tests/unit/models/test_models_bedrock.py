@@ -1,13 +1,18 @@
 """bedrock's answers about models: lists, filters, profiles, aliases, and who may ask."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call, entry, gguf, models_at
+from tests.labels_kit import US
 
 from bastide.kernel.errors import ServiceError
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.model import LocalFile
 
+TINY = "test.tiny-v1:0"
 CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 ARN = "arn:aws-us-gov:bedrock:us-gov-west-1:"
 
@@ -114,11 +119,11 @@ def test_get_profile(models):
 
 
 def test_resolve(models):
-    tiny = models.resolve("test.tiny-v1:0")
+    tiny = models.resolve("test.tiny-v1:0", US.lowest)
     for name in (CLAUDE, f"us.{CLAUDE}", "us-gov.test.tiny-v1:0"):
-        assert models.resolve(name) is tiny
+        assert models.resolve(name, US.lowest) is tiny
     for name in ("tiny", "a.lost-v1:0", "test.absent-v1:0", "us-gov.us-gov.test.tiny-v1:0", ""):
-        assert models.resolve(name) is None
+        assert models.resolve(name, US.lowest) is None
     with pytest.raises(ServiceError, match="provided model identifier is invalid"):
         models.called(call(), "no.such-v1:0")
 
@@ -127,7 +132,7 @@ def test_aliases_are_kept(models, tmp_path):
     made = models.alias("meta.llama3-8b-instruct-v1:0", "tiny")
     assert made == {"alias": "meta.llama3-8b-instruct-v1:0", "model": "test.tiny-v1:0"}
     again = models_at(tmp_path)
-    assert again.resolve("meta.llama3-8b-instruct-v1:0").name == "tiny"
+    assert again.resolve("meta.llama3-8b-instruct-v1:0", US.lowest).name == "tiny"
     rows = {row["name"]: row for row in models.rows()}
     assert "meta.llama3" in rows["tiny"]["aliases"]
     assert rows["absent"]["admitted"] is False
@@ -157,7 +162,7 @@ def test_aliases_refused(models, alias, model):
     ],
 )
 def test_policies_see_a_profile_and_what_is_behind_it(models, identifier):
-    profile, behind = models.arns(call().region, ACCOUNT, identifier)
+    profile, behind = models.arns(call().region, call().principal, identifier)
     assert profile == f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}"
     assert behind == (f"{ARN}:foundation-model/{CLAUDE}", f"{ARN}:foundation-model/test.tiny-v1:0")
 
@@ -175,4 +180,40 @@ def test_policies_see_a_profile_and_what_is_behind_it(models, identifier):
     ],
 )
 def test_policies_see_the_model_that_answers(models, identifier, behind):
-    assert models.arns(call().region, ACCOUNT, identifier) == ("", tuple(behind))
+    assert models.arns(call().region, call().principal, identifier) == ("", tuple(behind))
+
+
+def at(marking):
+    plain = call()
+    return replace(plain, principal=replace(plain.principal, session=US.parse(marking)))
+
+
+def asked(models, who):
+    """All that a session can learn of `test.tiny-v1:0` and its alias."""
+    found = []
+    for ask, request in (
+        (FoundationModels(models=models).list_foundation_models, {}),
+        (InferenceProfiles(models=models).list_inference_profiles, {}),
+        (FoundationModels(models=models).get_foundation_model, {"modelIdentifier": CLAUDE}),
+        (FoundationModels(models=models).get_foundation_model, {"modelIdentifier": TINY}),
+        (InferenceProfiles(models=models).get_inference_profile,
+         {"inferenceProfileIdentifier": f"us-gov.{TINY}"}),
+        (lambda who, name: models.called(who, name), TINY),
+        (lambda who, name: models.called(who, name), f"us-gov.{CLAUDE}"),
+        (lambda who, name: models.arns(who.region, who.principal, name), CLAUDE),
+    ):  # fmt: skip
+        try:
+            found.append(ask(who, request))
+        except ServiceError as error:
+            found.append((error.code, error.message))
+    return found
+
+
+def test_a_model_above_a_session_is_like_one_that_is_not_there(models):
+    everybody = asked(models, at("U"))
+    for card in list(models._by_id.values()):
+        models._by_id[card.model_id] = msgspec.structs.replace(card, label="S")
+    hidden = asked(models, at("U"))
+    assert asked(models, at("S")) != hidden
+    models._by_id.clear()
+    assert asked(models, at("U")) == hidden != everybody
