@@ -75,6 +75,8 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     release_automatically_from: list[str] = []
     dirty_words: str = ""
     uid_first: Positive = 270_000
+
+
 class MasterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the region's master key is: in a file, or in a PKCS #11 token."""
 

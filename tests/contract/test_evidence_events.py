@@ -57,13 +57,9 @@ class World:
         self.trail = AuditTrail(self.log, self.clock, SeededIds(), self.labels.use)
         self.events = Events(
             database=database, labels=self.labels, labelling=labelling(),
-            sealer=Keyring(folder / "keys"), clock=self.clock,
+            sealer=open_keyring(folder / "keys"), clock=self.clock,
             proofs=Proofs(database=database, log=self.log),
         )  # fmt: skip
-        self.trail = AuditTrail(self.log, self.clock, SeededIds())
-        self.events = Events(
-            database=database, sealer=open_keyring(folder / "keys"), clock=self.clock
-        )
 
     def record(self, made, params=None, code=""):
         self.clock.advance(1)
@@ -232,8 +228,8 @@ def test_the_log_verifies_and_shows(world, database_url):
 def test_its_owner_gets_a_receipt_by_the_events_id(database, tmp_path, operation):
     ledger = Ledger(database, tmp_path)
     events = Events(
-        database=database, sealer=Keyring(tmp_path / "keys"), clock=ledger.clock,
-        proofs=ledger.proofs,
+        database=database, labels=in_use(database), labelling=labelling(),
+        sealer=open_keyring(tmp_path / "keys"), clock=ledger.clock, proofs=ledger.proofs,
     )  # fmt: skip
     made = ledger.infer(call(operation=operation))
     attribute = {"AttributeKey": "EventId", "AttributeValue": made.notes.event_id}

@@ -62,10 +62,8 @@ def run_and_kill(url, root, start, lines):
 def check(url, root, known):
     database = Database(url)
     database.start(create=True)
-    store = Store(database, root / "objects", Keyring(root / "keys"))
-    keys = [each.key for each in store.space.listing(a_principal(), "bucket", "")]
     store = Store(database, root / "objects", open_keyring(root / "keys"))
-    keys = [each.key for each in store.space.listing("111111111111", "bucket", "")]
+    keys = [each.key for each in store.space.listing(a_principal(), "bucket", "")]
     for word, number in known:
         if word == "put" and ("deleted", number) not in known:
             got = store.get(f"k{number % 7}/{number}") if f"k{number % 7}/{number}" in keys else b""
