@@ -228,7 +228,7 @@ def test_the_log_verifies_and_shows(world, database_url):
 def test_its_owner_gets_a_receipt_by_the_events_id(database, tmp_path, operation):
     ledger = Ledger(database, tmp_path)
     events = Events(
-        database=database, labels=in_use(database), labelling=labelling(),
+        database=database, labels=ledger.labels, labelling=labelling(),
         sealer=open_keyring(tmp_path / "keys"), clock=ledger.clock, proofs=ledger.proofs,
     )  # fmt: skip
     made = ledger.infer(call(operation=operation))
