@@ -18,7 +18,7 @@ def audited(region, *operations):
 def lab(own_region):
     """A region that destroys keys without waiting, and its officers."""
     own_region.stop()
-    own_region.toml = own_region.toml + LAB
+    own_region.toml = own_region.toml.replace("port = 0", 'port = 0\nceiling = "S"') + LAB
     desk = Desk(own_region.start(), own_region.home / "officers")
     desk.enrol("ann", "security-officer")
     desk.enrol("bob", "security-officer", "key-custodian")
@@ -61,3 +61,36 @@ def test_a_key_is_destroyed_by_two_custodians_and_by_nobody_alone(lab):
         ("bob", "SelfApproval"), ("eve", ""), ("ann", "WrongRole"), ("kim", ""),
         ("kim", "AlreadyUsed"),
     ]  # fmt: skip
+
+
+def test_a_clearance_by_two_or_by_broken_glass_that_all_can_see(lab):
+    region = lab.region
+    region.client("iam").create_user(UserName="carol")
+    grant = ("clearance", "grant", "user/carol", "S", "--agency", "demo")
+    request = lab.waits(*grant)
+    assert json.loads(region.cli("clearance", "list", "--agency", "demo", "--json").stdout) == []
+    region.kill()
+    region.start()
+    lab.say(request, Verdict.APPROVE, "ann")
+    told = region.cli(
+        "approvals", "break-glass", request, *lab.me("bob"), "--reason", "fire [bold]in[/] hall 2",
+        "--yes", "--json",
+    )  # fmt: skip
+    assert json.loads(told.stdout)["standing"] == "approved"
+    (granted,) = json.loads(region.cli(*grant, "--json").stdout)
+    assert granted["principal"] == "user/carol"
+    assert granted["granted"] == "S"
+
+    told = region.cli("status").stdout
+    assert "BREAK GLASS" in told
+    assert "bob" in told
+    (left,) = region.control.get("/status")["break_glass"]
+    assert left["reason"] == "fire [bold]in[/] hall 2"
+    (broken,) = audited(region, "BreakGlass")
+    assert broken["facts"]["officer"] == "bob"
+    lab.say(left["id"], Verdict.APPROVE, "ann")
+    assert region.control.get("/status")["break_glass"] == []
+    (back,) = json.loads(
+        region.cli("clearance", "revoke", "user/carol", "--agency", "demo", "--json").stdout
+    )
+    assert back["granted"] == ""
