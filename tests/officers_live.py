@@ -1,9 +1,12 @@
 """Officers at a live region, for tests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from bastide.cli.control import NotYetApproved
 from bastide.cli.signing import say
@@ -63,9 +66,20 @@ class Desk:
     def destroy_keys(self, *words: str) -> str:
         """What `bastide keys destroy … --json` prints once two custodians, enrolled here if they
         are not yet, have signed for it."""
+        command = ("keys", "destroy", *words, "--json")
+        self.sign_as_custodians(self.waits(*command))
+        return self.region.cli(*command).stdout
+
+    def agreed(self, method: Callable[..., Any], **request: Any) -> Any:
+        """What AWS's API answers to a call that two custodians have signed for."""
+        with pytest.raises(ClientError, match="Request ") as waits:
+            method(**request)
+        assert waits.value.response["Error"]["Code"] == "AccessDeniedException"
+        self.sign_as_custodians(str(waits.value).split("Request ")[1].split(":")[0])
+        return method(**request)
+
+    def sign_as_custodians(self, request: str) -> None:
         if not self.people:
             for name in ("ann", "bob"):
                 self.enrol(name, Role.SECURITY_OFFICER, Role.KEY_CUSTODIAN)
-        command = ("keys", "destroy", *words, "--json")
-        self.say(self.waits(*command), Verdict.APPROVE, "ann", "bob")
-        return self.region.cli(*command).stdout
+        self.say(request, Verdict.APPROVE, "ann", "bob")

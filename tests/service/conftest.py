@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.clients import client_python
 from tests.live import NAME, LiveRegion, data_home, toml_for
+from tests.officers_live import Desk
 from tests.postgres import PostgresServer
 
 
@@ -31,6 +32,12 @@ def region(tmp_path_factory, new_toml):
     live = LiveRegion(tmp_path_factory.mktemp("site"), toml=new_toml()).start()
     yield live
     live.stop()
+
+
+@pytest.fixture(scope="session")
+def desk(region):
+    """The region's officers: `desk.agreed(call)` is what it answers once they have signed."""
+    return Desk(region, region.home / "officers")
 
 
 @pytest.fixture(scope="session")

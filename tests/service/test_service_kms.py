@@ -167,7 +167,7 @@ def test_codes_of_messages(kms):
     refused("UnsupportedOperationException", kms.get_public_key, KeyId=key)
 
 
-def test_a_key_that_is_disabled_or_will_go_does_nothing(kms, key):
+def test_a_key_that_is_disabled_or_will_go_does_nothing(kms, key, desk):
     blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     kms.disable_key(KeyId=key)
     refused("DisabledException", kms.encrypt, KeyId=key, Plaintext=b"x")
@@ -176,7 +176,7 @@ def test_a_key_that_is_disabled_or_will_go_does_nothing(kms, key):
     assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
     refused("ValidationException", kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=6)
     refused("KMSInvalidStateException", kms.cancel_key_deletion, KeyId=key)
-    asked = kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    asked = desk.agreed(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=7)
     assert asked["KeyState"] == "PendingDeletion"
     refused("KMSInvalidStateException", kms.decrypt, CiphertextBlob=blob)
     refused("KMSInvalidStateException", kms.enable_key, KeyId=key)

@@ -32,7 +32,7 @@ def read(s3, name):
     return s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()
 
 
-def test_an_object_is_read_while_its_key_is(s3, kms, key):
+def test_an_object_is_read_while_its_key_is(s3, kms, key, desk):
     put = s3.put_object(Key="a", Body=BODY, **under(key))
     assert put["SSEKMSKeyId"] == key
     got = s3.get_object(Bucket=BUCKET, Key="a")
@@ -43,7 +43,7 @@ def test_an_object_is_read_while_its_key_is(s3, kms, key):
     refused("KMS.DisabledException", s3.put_object, Key="b", Body=b"x", **under(key))
     kms.enable_key(KeyId=key)
     assert read(s3, "a") == BODY
-    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    desk.agreed(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=7)
     refused("KMS.KMSInvalidStateException", s3.get_object, Bucket=BUCKET, Key="a")
 
 

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from bastide.app.core import Core
 from bastide.app.identity import Identity
+from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.call import Call, Principal
 from bastide.kms.aliases import Aliases, alias_target
 from bastide.kms.clockwork import Clockwork
-from bastide.kms.deletion import Calendar, Deletion
+from bastide.kms.deletion import WINDOW_MIN_DAYS, Calendar, Deletion
 from bastide.kms.encryption import Encryption
 from bastide.kms.grants import Grants
 from bastide.kms.key_policies import KeyPolicies, KeyRules
@@ -22,11 +23,21 @@ from bastide.kms.vault import Vault
 from bastide.policy.checks import PolicyChecks
 
 
-class NoApprovals:
-    """The one place where a second person will be asked before a key may go: nobody is yet."""
+@dataclass(frozen=True, slots=True)
+class TwoCustodians:
+    """`kms.ports.Approvals`: a key goes when two custodians of the region have signed for it. Its
+    own pending window is the waiting time then."""
+
+    approvals: Approvals
 
     def check(self, call: Call, action: str, key_arn: str) -> None:
-        return
+        deletion = {
+            "action": action,
+            "account": call.account,
+            "key": key_arn,
+            "pending_window_days": WINDOW_MIN_DAYS,  # at the least
+        }
+        self.approvals.require(Kind.KEY_DELETION, deletion, call.principal.arn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def _nothing(connection: Connection) -> None:
     return
 
 
-def open_kms(core: Core, identity: Identity) -> KeyService:
+def open_kms(core: Core, identity: Identity, approvals: Approvals) -> KeyService:
     vault = Vault(
         region=core.region,
         database=core.keyring.database,
@@ -90,7 +101,7 @@ def open_kms(core: Core, identity: Identity) -> KeyService:
         Encryption(vault=vault),
         Signing(vault=vault),
         Rotation(vault=vault),
-        Deletion(vault=vault, approvals=NoApprovals()),
+        Deletion(vault=vault, approvals=TwoCustodians(approvals)),
         Grants(vault=vault, names=identity.names, access=access),
         Tags(vault=vault),
     ]

@@ -80,7 +80,7 @@ class RegionProcess:
         self.catalogue = Catalogue()
         self.identity = open_identity(core)
         resources = self.identity.resources
-        self.kms = open_kms(core, self.identity)
+        self.kms = open_kms(core, self.identity, self.approvals.book)
         self.store = store = open_store(core, self.identity, self.kms.vault)
         resources.space = store.space
         self.workshop = open_workshop(core)

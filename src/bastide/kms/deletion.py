@@ -35,9 +35,9 @@ class Deletion:
             raise errors.invalid(
                 f"PendingWindowInDays must be from {WINDOW_MIN_DAYS} to {WINDOW_MAX_DAYS}."
             )
-        self.approvals.check(
-            call, "kms:ScheduleKeyDeletion", self.vault.arn(self.vault.key(call, req["KeyId"]))
-        )
+        found = self.vault.key(call, req["KeyId"])
+        self.vault.check_not_pending(found)
+        self.approvals.check(call, "kms:ScheduleKeyDeletion", self.vault.arn(found))
 
         def work(key: Key) -> Key:
             self.vault.check_not_pending(key)
