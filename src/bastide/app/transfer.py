@@ -12,6 +12,7 @@ from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
 from bastide.kernel.approvals import Kind
 from bastide.kernel.labels.scheme import PACKAGED
+from bastide.kernel.statements import Verdict
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
 from bastide.policy.approvals import ApprovalBook
@@ -24,6 +25,7 @@ from bastide.transfer.ports import Approvals, Deed, NotApproved
 from bastide.transfer.shelving import Shelving
 
 MIB = 1 << 20
+UP = 2  # who must agree to a transfer that goes up
 OPERATOR = "operator"  # who owns the socket asks; officers agree
 
 
@@ -52,14 +54,15 @@ class AskedOfficers:
             request_id = self.book.require(*_asked(deed), OPERATOR)
         except kernel_approvals.NotApproved as error:
             raise NotApproved(error.message) from error
-        return [one.officer for one in self.book.find(request_id).signatures]
+        signatures = self.book.find(request_id).signatures
+        return [one.officer for one in signatures if one.verdict is Verdict.APPROVE]
 
 
 def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
     action = {"deed": deed.name, "digest": deed.digest, "account": deed.account, **deed.facts}
     if deed.name == "TrustRegion":
         return Kind.TRUST_ANCHOR_CHANGE, action
-    direction = "down" if deed.name == "SendTransferDown" else "up"
+    direction = "up" if deed.people <= UP else "down"  # down: a reviewer too
     return Kind.TRANSFER_RELEASE, action | {"direction": direction}
 
 

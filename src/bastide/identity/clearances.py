@@ -75,11 +75,19 @@ class Clearances:
         self.directory.memory.forget(account)
 
     def revoke(self, account: str, who: str) -> dict[str, Any]:
-        """Take it back: what is left is the agency's default."""
+        """Take it back: what is left is the agency's default, if that is no more than it was."""
         entity = self._named(account, who)
+        left = self.labelling.clearance(account, "")
+        if not self.of(entity).dominates(left):
+            message = f"Without it {who} may see up to {left}: grant that instead."
+            raise ServiceError("ValidationException", message)
         self.directory.database.write(lambda c: records.remove(c, account, entity.id))
         self.changed(account)
         return self._row(entity, None)
+
+    def now(self, account: str, who: str) -> Label:
+        """The clearance of `user/NAME` or `role/NAME`."""
+        return self.of(self._named(account, who))
 
     def rows(self, account: str) -> list[dict[str, Any]]:
         """What was granted to those who are still there."""

@@ -30,6 +30,7 @@ class ClearanceRoom:
             "principal": who,
             "principal_id": offered.entity_id,
             "clearance": offered.label,
+            "before": self.clearances.now(account, who).text,
         }
         self.approvals.carry_out(
             Kind.CLEARANCE_GRANT, action, requester, lambda c: clearance_records.put(c, offered)
