@@ -4,6 +4,7 @@ A thing that is not there yet, or that the session sees none of, is asked about 
 own label: that is the least that it can get, and the store looks again when it knows.
 """
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -17,6 +18,7 @@ from bastide.policy.evaluator import Reason
 from bastide.policy.questions import Mode, Question, Subject, Target, Verdict
 
 ACCOUNT_DIGITS = 12
+_S3 = re.compile(r"arn:[^:]+:s3:::[^/]+(/)?")
 _NAMES_ONLY = ("Tag", "Untag", "Add", "Attach", "Detach", "Remove", "Set")
 _POLICY_WORDS = ("Policy", "Tagging", "Encryption", "Versioning", "PublicAccessBlock")
 
@@ -95,13 +97,13 @@ class Asker:
     def _account_and_kind(self, action: str, resource: str) -> tuple[str, str]:
         """What names no account (a bucket, a foundation model, `*`) is asked about as the
         caller's."""
+        stored = _S3.match(resource)
+        if stored is not None:
+            return self.subject.account, "s3/object" if stored[1] else "s3/bucket"
         arn = arns.parse(resource)
         if arn is None:
             return self.subject.account, f"{action.partition(':')[0]}/*"
-        if arn.service == "s3":
-            kind = "object" if "/" in arn.resource else "bucket"
-        else:
-            kind = arn.resource.replace(":", "/").partition("/")[0]
+        kind = arn.resource.replace(":", "/").partition("/")[0]
         own = len(arn.account) != ACCOUNT_DIGITS
         return self.subject.account if own else arn.account, f"{arn.service}/{kind}"
 

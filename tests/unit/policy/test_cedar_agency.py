@@ -6,8 +6,9 @@ import threading
 from dataclasses import replace
 
 import pytest
-from tests.cedar_kit import ALONE, DHS, FBI, Worlds, ask, engine, person, thing
+from tests.cedar_kit import ALONE, DHS, FBI, Worlds, ask, engine, person, second_engine, thing
 from tests.labels_kit import US
+from tests.policy_kit import ME, principal
 
 from bastide.kernel.errors import ServiceError
 from bastide.policy.cedar.checking import BRACKETS_MAX, TEXT_MAX, check
@@ -288,3 +289,35 @@ def test_an_agency_may_permit_its_own_roles():
     check("p", f"permit (principal in {ROLE}, action, resource);", FBI, SHIPPED.schema)
     text = f"permit (principal is Bastide::Principal in {ROLE}, action, resource);"
     check("p", text, FBI, SHIPPED.schema)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "account", "kind"),
+    [
+        ("s3:GetObject", "arn:aws-us-gov:s3:::b/k/a", ME, "s3/object"),
+        ("s3:ListBucket", "arn:aws-us-gov:s3:::b", ME, "s3/bucket"),
+        ("s3:ListAllMyBuckets", "*", ME, "s3/*"),
+        ("sagemaker:DescribeModel", f"arn:aws:sagemaker:r:{DHS}:model/m", DHS, "sagemaker/model"),
+        ("logs:GetLogEvents", f"arn:aws:logs:r:{ME}:log-group:g:*", ME, "logs/log-group"),
+        ("bedrock:InvokeModel", "arn:aws:bedrock:r::model/m", ME, "bedrock/model"),
+        ("iam:PassRole", f"arn:aws:iam::{DHS}:role/a:s3:::b/k", DHS, "iam/role"),
+    ],
+)  # fmt: skip
+def test_what_an_arn_is_asked_about_as(action, resource, account, kind):
+    target = second_engine().about(principal()).question(action, resource, None).target
+    assert (target.account, target.kind) == (account, kind)
+
+
+@pytest.mark.parametrize(
+    ("action", "mode"),
+    [
+        ("s3:GetObject", Mode.READ),
+        ("s3:ListBucket", Mode.LIST),
+        ("s3:PutObject", Mode.CREATE),
+        ("s3:PutBucketPolicy", Mode.MANAGE),
+        ("iam:CreateUser", Mode.MANAGE),
+        ("sagemaker:DeleteModel", Mode.OVERWRITE),
+    ],
+)
+def test_how_an_action_touches_what_it_names(action, mode):
+    assert second_engine().about(principal()).question(action, "*", None).mode is mode
