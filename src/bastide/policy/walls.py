@@ -25,7 +25,8 @@ class Mode(StrEnum):
 # By the first word of an action. An action with none of them is a mistake at start-up.
 VERBS = {
     **dict.fromkeys(
-        ("Get", "List", "Describe", "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call",
+        ("Get", "List", "Count", "Describe",
+         "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call",
          "Encrypt", "Decrypt", "ReEncrypt", "Generate", "Sign", "Verify"),
         Mode.READ,
     ),
