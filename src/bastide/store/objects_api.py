@@ -57,8 +57,8 @@ class ObjectSpace:
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectInfo:
         where = self._bucket(who, bucket)
-        facts = Facts(headers={"ContentType": content_type}, metadata=metadata or {})
-        facts = Facts(headers={"ContentType": content_type}, kms_key=where.kms_key)
+        headers = {"ContentType": content_type}
+        facts = Facts(headers=headers, metadata=metadata or {}, kms_key=where.kms_key)
         self.shelf.check_writes(who, where, key_bytes(key), where.kms_key)
         new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
         return self._info(self.shelf.put(new, Pieces(chunks)))
