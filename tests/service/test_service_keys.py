@@ -96,3 +96,20 @@ def test_commands_that_cannot_be(region):
         assert done.returncode == 1
         assert "There is no agency nobody" in done.stderr
     assert region.cli("keys", "rotate", check=False).returncode == 2
+
+
+def test_all_keys_are_renewed_at_once(own_region, s3):
+    datas = {f"small-{number}": b"%d" % number for number in range(5)}
+    put(s3, datas)
+    other = own_region.s3("of-beta", "beta")
+    other.put_object(Bucket="of-beta", Key="k", Body=BIG)
+    (done,) = keys(own_region, "rotate", "--all")
+    assert (done["keys"], done["data_keys"]) == (2, len(datas) + 1)
+    assert [(row["versions"], row["behind"]) for row in keys(own_region, "list")] == [(2, 0)] * 2
+    own_region.stop()
+    own_region.start()
+    assert own_region.client("s3").get_object(Bucket="kept", Key="small-1")["Body"].read() == b"1"
+    got = own_region.client("s3", "beta").get_object(Bucket="of-beta", Key="k")
+    assert got["Body"].read() == BIG
+    refused = own_region.cli("keys", "rotate", check=False)
+    assert refused.returncode == 2

@@ -33,12 +33,21 @@ def list_(
 
 @app.command()
 def rotate(
-    agency: str,
+    agency: Annotated[str, typer.Argument(help="Whose; none with --all.")] = "",
+    all_: Annotated[
+        bool, typer.Option("--all", help="The region's key, and every agency's.")
+    ] = False,
     label: LabelOption = None,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Make a new version, and move the data keys under it. Objects are not written again."""
+    if bool(agency) == all_ or (all_ and label is not None):
+        raise typer.BadParameter("Name an agency, or say --all.")
+    if all_:
+        done = show.follow(control(region).steps("/keys-all/rotate"), "rotating keys")
+        show.rows(done, ("keys", "data_keys"), "", json_=json_)
+        return
     steps = control(region).steps(path_of("keys", agency, "rotate"), {"label": label})
     found: list[dict[str, Any]] = show.follow(steps, "rotating keys")
     show.rows(found, COLUMNS, "", json_=json_)

@@ -121,6 +121,9 @@ class Keyring:
             after = batch[-1].stem
             yield len(batch)
 
+    def count(self) -> int:
+        return self.database.read(records.count)
+
     def destroy(self, account: str, label: str) -> list[str]:
         """Forget every version: what they wrapped can never be read again. Answers their ids."""
         stem = _stem(account, label)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    func,
     insert,
     select,
     update,
@@ -93,6 +94,10 @@ def replace(c: Connection, had: Sequence[Sealed], sealed: Sequence[bytes]) -> in
         for old, new in zip(had, sealed, strict=True)
     ]
     return sum(c.execute(_REPLACE, row).rowcount for row in rows)
+
+
+def count(c: Connection) -> int:
+    return c.execute(select(func.count()).select_from(families)).scalar_one()
 
 
 def page(c: Connection, prefix: str, after: str, limit: int) -> list[Sealed]:

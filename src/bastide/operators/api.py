@@ -69,6 +69,7 @@ class Operators:
         app.router.add_post("/agencies-many", self._create_agencies)
         app.router.add_post("/agencies/{name}/client-env", self._client_env)
         app.router.add_get("/keys", self._plain(self._keys))
+        app.router.add_post("/keys-all/rotate", self._rotate_all)
         app.router.add_post("/keys/{agency}/rotate", self._rotate)
         app.router.add_post("/keys/{agency}/destroy", self._destroy)
         app.router.add_get("/environments", self._plain(lambda request: self.environments.rows()))
@@ -153,6 +154,10 @@ class Operators:
         for state in keys:
             await self._audited("RotateKey", _facts(state))
         return await progress.stream(request, self.executor, lambda: self.keys.rotate(keys))
+
+    async def _rotate_all(self, request: web.Request) -> web.StreamResponse:
+        await self._audited("RotateAllKeys", {})
+        return await progress.stream(request, self.executor, self.keys.rotate_all)
 
     async def _destroy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]

@@ -73,6 +73,30 @@ class KeyRoom:
                     yield {"step": "moving data keys", "done": done, "total": max(total, done)}
             yield {"result": self._rows(keys)}
 
+    def rotate_all(self) -> Iterator[dict[str, Any]]:
+        """A new region key, and a new version of every agency's keys; then the data keys of what
+        is stored move under them. As `rotate`, it may end half-way."""
+        with self._alone():
+            total, done = self.keyring.count(), 0
+            for renewed in self.keyring.rotate_all():
+                done += renewed
+                yield {"step": "renewing keys", "done": done, "total": max(total, done)}
+            moved = 0
+            for state, older in self._behind():
+                for some in self.upkeep.rewrap(state.account, state.label, older):
+                    moved += some
+                    yield {"step": "moving data keys", "done": moved, "total": moved}
+            yield {"result": [{"keys": done, "data_keys": moved}]}
+
+    def _behind(self) -> Iterator[tuple[KeyState, list[str]]]:
+        """The keys under whose older versions something is stored, and these versions."""
+        held = self.upkeep.held()
+        for account in sorted({kek_id.partition("-")[0] for kek_id in held}):
+            for state in self.keyring.states(account):
+                older = [one for one in state.living[:-1] if one in held]
+                if older:
+                    yield state, older
+
     def destroy(
         self, keys: Sequence[KeyState], requester: str, recorded: Callable[[], None]
     ) -> list[dict[str, Any]]:
