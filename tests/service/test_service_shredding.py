@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.officers_live import LAB, Desk
 
 BODY = b"what must not come back" * 5_000
 
@@ -27,6 +28,9 @@ def restored(live, source):
 
 @pytest.mark.usefixtures("sqlite_only")
 def test_a_backup_of_the_data_does_not_bring_back_what_was_shredded(own_region, tmp_path):
+    own_region.stop()
+    own_region.toml += LAB
+    own_region.start()
     s3 = own_region.s3("secrets", "alpha")
     kept = own_region.s3("kept", "beta")
     s3.put_object(Bucket="secrets", Key="large", Body=BODY)
@@ -36,7 +40,7 @@ def test_a_backup_of_the_data_does_not_bring_back_what_was_shredded(own_region, 
     backup_of(own_region, tmp_path / "backup")
     own_region.start()
     account = own_region.account("alpha")["account_id"]
-    own_region.cli("keys", "destroy", "alpha", "--confirm", account)
+    Desk(own_region, tmp_path / "officers").destroy_keys("alpha", "--confirm", account)
     restored(own_region, tmp_path / "backup")
     s3, kept = own_region.client("s3", "alpha"), own_region.client("s3", "beta")
     names = [each["Key"] for each in s3.list_objects_v2(Bucket="secrets")["Contents"]]
