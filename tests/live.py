@@ -53,7 +53,6 @@ class LiveRegion:
     home: Path
     toml: str = ""
     name: str = NAME
-    module: str = "bastide.app"
     process: subprocess.Popen[bytes] | None = None
     status: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -80,8 +79,8 @@ class LiveRegion:
         (self.home / "bastide.toml").write_text(self.toml or toml_for(name=self.name))
         log = (self.folder / "region.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module, "--region", self.name],
-            env=self.environ(), stdout=log, stderr=log, cwd=ROOT,
+            [sys.executable, "-m", "bastide.app", "--region", self.name],
+            env=self.environ(), stdout=log, stderr=log,
         )  # fmt: skip
         log.close()
         self._wait_ready()

@@ -1,13 +1,16 @@
 """`bastide transfer …` on live regions."""
 
 import json
+import re
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from tests.approving_region import approve
 from tests.live import LiveRegion, toml_for
+from tests.officers_live import Desk
 
 from bastide.cli.control import CommandFailed
+from bastide.kernel.statements import Verdict
 
 BIG = bytes(range(256)) * 40_000  # two chunks
 
@@ -77,34 +80,50 @@ def create(region, to, agency, bucket, prefix=""):
     return ask(region, "", to=to, agency=agency, bucket=bucket, prefix=prefix, model="", base="")
 
 
-def gated(folder, name, ceiling):
-    """A region whose approvals are files."""
+@dataclass(frozen=True)
+class Side:
+    """A region of the test's own, and its officers: ann and bob release, eve reviews."""
+
+    region: LiveRegion
+    desk: Desk
+
+    def approve(self, refusal, *names):
+        """Sign what a refusal says was asked for."""
+        request = re.search(r"asked for: ([^)]+)", refusal).group(1)
+        self.desk.say(request, Verdict.APPROVE, *names)
+
+    def trust(self, other):
+        body = {"anchor": json.dumps(other.region.control.get("/transfers-anchor"))}
+        with pytest.raises(CommandFailed) as refused:
+            self.region.control.post("/transfers-trust", body)
+        self.approve(str(refused.value), "ann", "bob")
+        trusted = self.region.control.post("/transfers-trust", body)
+        assert trusted["region"] == other.region.name
+
+
+def side(folder, name, ceiling):
     toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
-    return LiveRegion(folder / name, toml=toml, name=name, module="tests.approving_region").start()
-
-
-def trusting(region, other):
-    """Carry the other's anchor here: refused once, approved by two, then taken."""
-    body = {"anchor": json.dumps(other.control.get("/transfers-anchor"))}
-    with pytest.raises(CommandFailed, match="2 people must approve TrustRegion"):
-        region.control.post("/transfers-trust", body)
-    approve(region.folder / "approvals", "ann", "bob")
-    assert region.control.post("/transfers-trust", body)["region"] == other.name
+    made = LiveRegion(folder / name, toml=toml, name=name).start()
+    desk = Desk(made, folder / f"{name}-officers")
+    desk.enrol("ann", "security-officer", "releaser")
+    desk.enrol("bob", "security-officer", "releaser")
+    desk.enrol("eve", "reviewer", by=("ann", "bob"))
+    return Side(made, desk)
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    low, high = gated(folder, LOW, "U"), gated(folder, HIGH, "S")
-    trusting(low, high)
-    trusting(high, low)
+    low, high = side(folder, LOW, "U"), side(folder, HIGH, "S")
+    low.trust(high)
+    high.trust(low)
     yield low, high, folder / "spool"
-    low.stop()
-    high.stop()
+    low.region.stop()
+    high.region.stop()
 
 
 def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
-    low, high, spool = two
+    low, high, spool = two[0].region, two[1].region, two[2]
     low.s3("long", "sender").put_object(Bucket="long", Key="k.txt", Body=BIG * 3)
     made = create(low, HIGH, "sender", "long")
     ask(low, f"/{made['bundle']}/send", spool=str(spool))
@@ -147,7 +166,7 @@ def get(s3, bucket, key):
 
 
 def test_objects_arrive_only_once_two_people_released_them(two):
-    low, high, spool = two
+    low, high, spool = two[0].region, two[1].region, two[2]
     ours = low.s3("reports", "sender")
     for key, body in FILES.items():
         ours.put_object(
@@ -160,12 +179,10 @@ def test_objects_arrive_only_once_two_people_released_them(two):
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     where = {"agency": "reader", "bucket": "arrivals", "prefix": "low/"}
     release = partial(ask, high, f"/{bundle}/release", **where)
-    assert "2 people must approve ReleaseTransfer" in release()
-    approve(high.folder / "approvals", "ann")
-    assert "2 people must approve ReleaseTransfer" in release()
+    two[1].approve(release(), "ann")
+    refusal = release()
     assert theirs.list_objects_v2(Bucket="arrivals")["KeyCount"] == 0
-    (deed,) = approve(high.folder / "approvals", "ann", "bob")
-    assert deed["facts"]["bundle"] == bundle
+    two[1].approve(refusal, "bob")
     words = ("--agency", "reader", "--bucket", "arrivals", "--prefix", "low/")
     assert transfer(high, "release", bundle, *words)["released_by"] == ["ann", "bob"]
     assert "released before" in release()
@@ -185,28 +202,29 @@ def test_objects_arrive_only_once_two_people_released_them(two):
 
 
 def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_path):
-    low, high, spool = two
-    theirs = high.s3("answers", "reader")
-    theirs.put_object(Bucket="answers", Key="above.txt", Body=b"x", Tagging="bastide:label=S")
-    above = create(high, LOW, "reader", "answers")["bundle"]
+    low, high, spool = two[0].region, two[1].region, two[2]
+    s3 = high.s3("answers", "writer")
+    s3.put_object(Bucket="answers", Key="above/a.txt", Body=b"x", Tagging="bastide:label=S")
+    s3.put_object(Bucket="answers", Key="fit/config.json", Body=b'{ "a": 1 }')
+    above = create(high, LOW, "writer", "answers", "above/")["bundle"]
     assert "above what a region may hold" in ask(high, f"/{above}/filter")
-    items = create(high, LOW, "reader", "arrivals", "low/")
-    bundle = ask(high, f"/{items['bundle']}/filter")["bundle"]
-    assert bundle == items["bundle"]  # the filters wrote it so when it came up
+    assert "label refused it" in ask(high, f"/{above}/send", spool=str(spool))
+    padded = create(high, LOW, "writer", "answers", "fit/")["bundle"]
+    bundle = ask(high, f"/{padded}/filter")["bundle"]
+    assert "send the clean copy" in ask(high, f"/{padded}/send", spool=str(spool))
     send = partial(ask, high, f"/{bundle}/send", spool=str(spool))
-    assert "no reviewer has seen items 0, 1, 2" in send()
-    for number, item in enumerate(items["contents"]):
-        out = tmp_path / str(number)
-        transfer(high, "review", bundle, "--item", str(number), "--out", str(out))
-        assert out.read_bytes() == get(theirs, "arrivals", item["name"])["Body"].read()
-    assert "3 people must approve SendTransferDown" in send()
+    assert "no reviewer has seen items 0" in send()
+    out = tmp_path / "item"
+    transfer(high, "review", bundle, "--item", "0", "--out", str(out))
+    assert out.read_bytes() == b'{"a":1}'
+    two[1].approve(send(), "ann", "bob")
+    two[1].approve(send(), "eve")
     assert not (spool / LOW).exists()
-    approve(high.folder / "approvals", "ann", "bob", "eve")
     assert send()["bundle"] == bundle
     assert received(low, spool) == [("received", ""), ("filtered", "")]
 
 
-def test_a_region_without_approvals_releases_nothing(region, tmp_path):
+def test_a_region_without_officers_trusts_nobody(region, tmp_path):
     file = tmp_path / "anchor.json"
     file.write_text(region.cli("transfer", "anchor").stdout.replace(region.name, HIGH))
-    assert "nobody can approve it" in transfer(region, "trust", str(file), check=False)
+    assert "asked for" in transfer(region, "trust", str(file), check=False)

@@ -15,7 +15,14 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models.aliases import Aliases
-from bastide.models.model import Entry, FetchFailed, ModelCard, NotAdmitted, Step
+from bastide.models.model import (
+    Entry,
+    FetchFailed,
+    LocalFile,
+    ModelCard,
+    NotAdmitted,
+    Step,
+)
 from bastide.models.pull import Puller, local_entry
 from bastide.models.shelf import Shelf
 
@@ -139,6 +146,17 @@ class Models:
         except NotAdmitted as error:
             raise ServiceError("ValidationException", str(error)) from error
         yield from self._admitting(card.name, entry)
+
+    def arrived(self, request: Mapping[str, Any]) -> Iterator[Step]:
+        """Admit a file that came from another region, as `add` does; weights that the catalogue
+        pins become the catalogue's own."""
+        pinned = (request["model_id"], request["sha256"])
+        for name, entry in self._entries.items():
+            if (entry.model_id, entry.sha256) == pinned:
+                here = LocalFile(path=str(request["file"]))
+                yield from self._admitting(name, msgspec.structs.replace(entry, sources=[here]))
+                return
+        yield from self.add(request)
 
     def alias(self, alias: str, model: str) -> dict[str, str]:
         """Serve `model` (a name or an id) as `alias` too."""

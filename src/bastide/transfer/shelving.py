@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.db import durable
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
@@ -74,9 +74,9 @@ class Shelving:
             "context_tokens": int(item.provenance["context_tokens"]),
         }
         try:
-            for _ in self.models.add(body):
+            for _ in self.models.arrived(body):
                 pass
-        except (ServiceError, NotAdmitted) as error:
+        except (ServiceError, Unavailable, NotAdmitted) as error:
             raise Refused(f"the shelf does not take {item.name}: {error}") from error
         finally:
             path.unlink(missing_ok=True)
