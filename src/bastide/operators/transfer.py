@@ -66,7 +66,8 @@ class TransferRoom:
             return {"region": anchor.region, "ceiling": anchor.ceiling}
 
     def send(self, name: str, spool: str) -> Steps:
-        with told():
+        """One at a time: what goes down is counted against a day's budget."""
+        with self._alone(), told():
             for step in self.gate.send(name, Path(spool)):
                 if "sent" not in step:
                     yield step
