@@ -177,9 +177,6 @@ def operators_router():
     parts["approvals"] = ApprovalRoutes(desk=None)
     parts["transfers"] = Transfers(desk=None, trail=None)
     return Operators(**parts).application().router
-    asked = {each.name: None for each in fields(Operators)}
-    routes = {"approvals": ApprovalRoutes(None), "transfers": Transfers(desk=None, trail=None)}
-    return Operators(**{**asked, **routes}).application().router
 
 
 def legend() -> str:
