@@ -1,0 +1,95 @@
+"""Two histories that differ only above an observer's label: does it see the same?
+
+Source: J. A. Goguen and J. Meseguer, Security Policies and Security Models, IEEE Symposium on
+Security and Privacy (1982).
+"""
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from random import Random
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.ni.doings import EVERYTHING, Doings, Memory, Step
+from tests.ni.seen import Seen
+from tests.ni.stage import HIGH, Agency, Stage
+
+HIGH_MAX = 4
+QUIET = 0.5  # of the seeds hold what is done above against nothing
+
+
+@dataclass
+class Run:
+    """One of two histories. `name` seeds what is done above, `seed` what is done below."""
+
+    seed: str
+    name: str
+    agency: Agency
+    memory: Memory
+    seen: Seen
+    is_quiet: bool = False  # whether nothing at all is done above
+    above: dict[str, Memory] = field(default_factory=dict)
+
+    def round(self, number: int) -> list[Any]:
+        """What is done above, then what the observer does and sees."""
+        self._above(number)
+        low = Doings(f"{self.seed}/{number}", self.memory)
+        return [self._step(step) for step in (*low.changes(1), *low.looks(1))]
+
+    def everything(self) -> list[Any]:
+        return [self._step(step) for step in EVERYTHING]
+
+    def _above(self, number: int) -> None:
+        for label in () if self.is_quiet else HIGH:
+            memory = self.above.setdefault(label, Memory(began=self.memory.began))
+            high = Doings(f"{self.seed}/{number}/{self.name}/{label}", memory)
+            for service, operation, request in high.changes(high.random.randint(0, HIGH_MAX)):
+                try:
+                    answer = getattr(self.agency.high[label][service], operation)(**request)
+                    memory.keep(request, answer)
+                except ClientError:
+                    continue
+
+    def _step(self, step: Step) -> Any:
+        service, operation, request = step
+        answer, told = self.seen.of(self.agency.low[service], operation, request)
+        self.memory.keep(request, answer)
+        return [f"{service}.{operation}", sorted(request), told]
+
+
+def difference(stage: Stage, seed: str, rounds: int) -> str:
+    """The first thing that an observer saw in one of two histories and not in the other; "" for
+    none. Each round is one more pair: the same below, another draw above."""
+    began = Memory().began
+    runs = []
+    for name in ("one", "other"):
+        agency = stage.agency()
+        memory = Memory(began=began)
+        runs.append(Run(seed, name, agency, memory, Seen(agency.account)))
+    runs[1].is_quiet = Random(seed).random() < QUIET
+    for number in range(rounds):
+        first, second = (run.round(number) for run in runs)
+        if first != second:
+            return _told(seed, number, first, second)
+    first, second = (run.everything() for run in runs)
+    return _told(seed, rounds, first, second) if first != second else ""
+
+
+def _told(seed: str, number: int, first: list[Any], second: list[Any]) -> str:
+    step, place, one, other = next(
+        (a[0], *_apart(a, b, ())) for a, b in zip(first, second, strict=True) if a != b
+    )
+    return f"seed {seed}, round {number}, {step}, at {place}: {one!r} and {other!r}"
+
+
+def _apart(one: Any, other: Any, place: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    """Where two answers first differ, and how."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        name = next(name for name in one if one[name] != other[name])
+        return _apart(one[name], other[name], (*place, name))
+    if isinstance(one, list) and isinstance(other, list):
+        both = enumerate(zip_longest(one, other))
+        index, (a, b) = next((n, pair) for n, pair in both if pair[0] != pair[1])
+        return _apart(a, b, (*place, f"{index} of {len(one)} and {len(other)}"))
+    return place, one, other

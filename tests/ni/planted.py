@@ -1,0 +1,113 @@
+"""A region that leaks on purpose: `python -m tests.ni.planted --region NAME`.
+
+The file `leak` in the site's folder names the leak that is open now, so that one region serves for
+all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from bastide.app import __main__
+from bastide.kernel.labels.view import View
+from bastide.logs import records as log_records
+from bastide.settings import load
+from bastide.store import buckets, errors, objects, records
+from bastide.store.shelf import Shelf
+from tests.ni.stage import HIGH
+
+LEAKS = (
+    "stored bytes count hidden lines",
+    "a bucket with hidden objects is not empty",
+    "a hidden bucket takes its name",
+    "a token counts hidden lines",
+    "a hidden key is denied, not absent",
+    "a header names a hidden label",
+    "the latest version is a hidden one",
+)
+Work = Callable[..., Any]
+
+
+def _all(view: View) -> View:
+    scheme = view.session.scheme
+    hidden = (scheme.parse(label).text for label in HIGH)
+    return View(view.session, (*{*view.seen, *hidden},))
+
+
+def _stored_bytes(real: Work) -> Work:
+    return lambda c, ids, view: real(c, ids, _all(view))
+
+
+def _in_bucket(real: Work) -> Work:
+    return lambda c, bucket, *rest: real(c, replace(bucket, view=_all(bucket.view)), *rest)
+
+
+def _token(real: Work) -> Work:
+    def add(c: Any, group: Any, stream: Any, now: int, lines: Any) -> None:
+        last = c.execute(select(func.count()).select_from(log_records.events)).scalar_one()
+        mine = log_records.streams.c.id == stream.id
+        c.execute(update(log_records.streams).where(mine).values(next_seq=last + 1))
+        real(c, group, stream, now, lines)
+
+    return add
+
+
+def _denied(real: Work) -> Work:
+    def find(shelf: Shelf, bucket: Any, key: bytes, version_id: str | None) -> Any:
+        found = real(shelf, bucket, key, version_id)
+        hidden = real(shelf, replace(bucket, view=_all(bucket.view)), key, version_id)
+        if found is None and hidden is not None:
+            raise errors.access_denied()
+        return found
+
+    return find
+
+
+def _header(real: Work) -> Work:
+    def found(shelf: Shelf, doors: Any, call: Any, wanted: Any, method: str) -> Any:
+        version = real(shelf, doors, call, wanted, method)
+        view = wanted.bucket.view
+        wide = replace(wanted.bucket, view=View(view.session, tuple(_above(view))))
+        hidden = shelf.find(wide, version.key, None)
+        call.notes.label = hidden.label if hidden else version.label
+        return version
+
+    return found
+
+
+def _above(view: View) -> set[str]:
+    return {*_all(view).seen} - {*view.seen}
+
+
+PLANTS: tuple[tuple[str, Any, str, Callable[[Work], Work]], ...] = (
+    (LEAKS[0], log_records, "_stored_bytes", _stored_bytes),
+    (LEAKS[1], records, "is_empty", _in_bucket),
+    (LEAKS[2], buckets, "_create", _in_bucket),
+    (LEAKS[3], log_records, "add_events", _token),
+    (LEAKS[4], Shelf, "find", _denied),
+    (LEAKS[5], objects, "found", _header),
+    (LEAKS[6], records, "_is_latest", _in_bucket),
+)
+
+
+def plant(file: Path) -> None:
+    """Wrap each function, so that it leaks while the file names its leak."""
+    for name, owner, function, leaky in PLANTS:
+        setattr(owner, function, _switched(file, name, getattr(owner, function), leaky))
+
+
+def _switched(file: Path, name: str, real: Work, leaky: Callable[[Work], Work]) -> Work:
+    planted = leaky(real)
+
+    def either(*args: Any) -> Any:
+        return (planted if file.read_text() == name else real)(*args)
+
+    return either
+
+
+if __name__ == "__main__":
+    plant(load().home / "leak")
+    __main__.main()
