@@ -77,6 +77,12 @@ class Doings:
     def stream(self) -> dict[str, Any]:
         return {**self.group(), "logStreamName": self.random.choice(STREAMS)}
 
+    def lines(self, stream: str) -> list[Step]:
+        """One in each group, and then all of them again."""
+        where = [{"logGroupName": group, "logStreamName": stream} for group in GROUPS]
+        put: list[Step] = [("logs", "put_log_events", {**at, **self.line()}) for at in where]
+        return [*put, *[("logs", "get_log_events", at) for at in where]]
+
     def page(self, name: str, most: int = 3) -> dict[str, Any]:
         return {name: self.random.randint(1, most)}
 
@@ -188,6 +194,29 @@ EVERYTHING: tuple[Step, ...] = (
     *[
         ("logs", name, {"logGroupName": group})
         for name in ("delete_log_group", "create_log_group")
+        for group in GROUPS
+    ],
+)
+# Before: what there is to look at. Above: as much as can be put over and beside it.
+BEGINNING: tuple[Step, ...] = (
+    ("s3", "create_bucket", {"Bucket": BUCKETS[0], "CreateBucketConfiguration": PLACE}),
+    ("s3", "put_object", {"Bucket": BUCKETS[0], "Key": KEYS[0], "Body": b"low"}),
+    ("logs", "create_log_group", {"logGroupName": GROUPS[0]}),
+    ("logs", "create_log_stream", {"logGroupName": GROUPS[0], "logStreamName": STREAMS[0]}),
+)
+FLOOD: tuple[Step, ...] = (
+    *[
+        ("s3", "create_bucket", {"Bucket": bucket, "CreateBucketConfiguration": PLACE})
+        for bucket in BUCKETS
+    ],
+    *[
+        ("s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b"high"})
+        for bucket in BUCKETS
+        for key in KEYS
+    ],
+    *[("logs", "create_log_group", {"logGroupName": group}) for group in GROUPS],
+    *[
+        ("logs", "create_log_stream", {"logGroupName": group, "logStreamName": "above"})
         for group in GROUPS
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.ni.doings import EVERYTHING, Doings, Memory, Step
+from tests.ni.doings import BEGINNING, EVERYTHING, FLOOD, STREAMS, Doings, Memory, Step
 from tests.ni.seen import Seen
 from tests.ni.stage import HIGH, Agency, Stage
 
@@ -37,19 +37,32 @@ class Run:
         low = Doings(f"{self.seed}/{number}", self.memory)
         return [self._step(step) for step in (*low.changes(1), *low.looks(1))]
 
+    def begin(self) -> None:
+        for step in BEGINNING:
+            self._step(step)
+
     def everything(self) -> list[Any]:
-        return [self._step(step) for step in EVERYTHING]
+        """All that there is to see, after as much as can be was put above it, or nothing was."""
+        if self.name == "one":
+            for label in HIGH:
+                high = Doings(self.seed, self.above.setdefault(label, Memory(self.memory.began)))
+                self._try(label, [*FLOOD, *high.lines("above")])
+        low = Doings(self.seed, self.memory)
+        return [self._step(step) for step in (*low.lines(STREAMS[0]), *EVERYTHING)]
 
     def _above(self, number: int) -> None:
         for label in () if self.is_quiet else HIGH:
             memory = self.above.setdefault(label, Memory(began=self.memory.began))
             high = Doings(f"{self.seed}/{number}/{self.name}/{label}", memory)
-            for service, operation, request in high.changes(high.random.randint(0, HIGH_MAX)):
-                try:
-                    answer = getattr(self.agency.high[label][service], operation)(**request)
-                    memory.keep(request, answer)
-                except ClientError:
-                    continue
+            self._try(label, list(high.changes(high.random.randint(0, HIGH_MAX))))
+
+    def _try(self, label: str, steps: list[Step]) -> None:
+        for service, operation, request in steps:
+            try:
+                answer = getattr(self.agency.high[label][service], operation)(**request)
+                self.above[label].keep(request, answer)
+            except ClientError:
+                continue
 
     def _step(self, step: Step) -> Any:
         service, operation, request = step
@@ -68,6 +81,8 @@ def difference(stage: Stage, seed: str, rounds: int) -> str:
         memory = Memory(began=began)
         runs.append(Run(seed, name, agency, memory, Seen(agency.account)))
     runs[1].is_quiet = Random(seed).random() < QUIET
+    for run in runs:
+        run.begin()
     for number in range(rounds):
         first, second = (run.round(number) for run in runs)
         if first != second:

@@ -8,7 +8,7 @@ from tests.ni.stage import Stage
 from tests.walls_live import walled
 
 ROUNDS = 40
-SEEDS_MAX = 10
+SEEDS_MAX, LEAK_ROUNDS = 10, 3
 
 
 @pytest.fixture(scope="module")
@@ -45,4 +45,4 @@ def test_a_planted_leak_is_found(leaky, leak):
     stage, file = leaky
     file.write_text(leak)
     seeds = (f"{leak}-{number}" for number in range(SEEDS_MAX))
-    assert any(difference(stage, seed, ROUNDS) for seed in seeds)
+    assert any(difference(stage, seed, LEAK_ROUNDS) for seed in seeds)
