@@ -36,7 +36,7 @@ def test_the_aws_cli_reads_the_control_planes(region):
     assert "Events" in aws(region, "cloudtrail", "lookup-events")
 
 
-def test_the_aws_cli_keeps_secrets_and_signs(region, tmp_path):
+def test_the_aws_cli_keeps_secrets_and_signs(region, desk, tmp_path):
     def said(*words):
         return json.loads(aws(region, "kms", *words) or "{}")
 
@@ -52,8 +52,10 @@ def test_the_aws_cli_keeps_secrets_and_signs(region, tmp_path):
     opened = said("decrypt", "--ciphertext-blob", f"fileb://{blob}", *with_context)
     assert base64.b64decode(opened["Plaintext"]) == b"secret"
     assert said("list-aliases", "--key-id", key)["Aliases"][0]["AliasName"] == "alias/cli"
-    gone = said("schedule-key-deletion", "--key-id", key, "--pending-window-in-days", "7")
-    assert gone["KeyState"] == "PendingDeletion"
+    gone = desk.agreed(region.client("kms").schedule_key_deletion, KeyId=key)
+    assert said("describe-key", "--key-id", gone["KeyId"])["KeyMetadata"]["KeyState"] == (
+        "PendingDeletion"
+    )
 
 
 def test_the_aws_cli_talks(trained_region):

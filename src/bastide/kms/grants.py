@@ -74,7 +74,7 @@ class Grants:
     @operation("RetiringPrincipal", "Limit", "Marker")
     def list_retirable_grants(self, call: Call, req: Params) -> Params:
         limit = pages.limit_of(req, GRANTS_LIMIT_DEFAULT)
-        retiring = self._unique_id(call, req["RetiringPrincipal"])
+        retiring = self._unique_id(call, _required(req, "RetiringPrincipal"))
         labels = self.vault.labels_seen(call.principal)
         found = self.vault.database.read(
             lambda c: records.grants_retired_by(
@@ -115,6 +115,8 @@ class Grants:
         return {}
 
     def _asked(self, call: Call, key: Key, req: Params) -> Grant:
+        if not req["Operations"]:
+            raise errors.invalid("A grant permits at least one operation.")
         for name in req["Operations"]:
             if name not in OPERATIONS:
                 raise unsupported(call.operation, f"The grant operation {name}")
@@ -128,7 +130,7 @@ class Grants:
             id=self.vault.ids.token(32).hex(),
             account=call.account,
             key_id=key.id,
-            grantee=self._unique_id(call, req["GranteePrincipal"]),
+            grantee=self._unique_id(call, _required(req, "GranteePrincipal")),
             retiring=self._unique_id(call, retiring) if retiring else "",
             operations=sorted(set(req["Operations"])),
             created_ms=self.vault.now_ms(),
@@ -199,6 +201,14 @@ class Grants:
 
 
 _TOKEN = "grant-"  # noqa: S105 - it names a grant, and opens nothing by itself
+
+
+def _required(req: Params, member: str) -> str:
+    """AWS's services, whose principals another member names, are none of this region's."""
+    value = req.get(member)
+    if not value:
+        raise errors.invalid(f"{member} is required.")
+    return str(value)
 
 
 def _no_grant(grant_id: str) -> ServiceError:

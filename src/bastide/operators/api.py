@@ -210,7 +210,9 @@ class Operators:
         return await progress.stream(request, self.executor, lambda: self.models.pull(name))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, "file", "model_id", "sha256", "licence", "context_tokens")
+        body = await _fields(
+            request, "file", "model_id", "sha256", "licence", "context_tokens", "label"
+        )
         await self._audited("AddModel", {"model_id": str(body["model_id"])})
         return await progress.stream(request, self.executor, lambda: self.models.add(body))
 

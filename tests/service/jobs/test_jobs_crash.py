@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.jobs_kit import Site, local_executor
+from tests.labels_kit import US, in_use
 from tests.service.jobs.control_plane import GROUP, Collecting
 from tests.waiting import eventually
 
@@ -42,8 +43,10 @@ def attempts(folder, phase):
 
 
 def told(site, name):
+    view = in_use(site.database).view(US.lowest)
+
     def look(connection):
-        group = records.find_group(connection, "111122223333", GROUP)
+        group = records.find_group(connection, "111122223333", GROUP, view)
         stream = records.find_stream(connection, group, f"plain/111122223333/{name}")
         return records.read_events(connection, [stream.id], EVERYTHING)
 
