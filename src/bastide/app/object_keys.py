@@ -35,6 +35,10 @@ class KmsObjectKeys:
         region = self.vault.region
         via = f"s3.{region.name}.{region.dns_suffix}"
         self.access.require_key(who, action, key_arn, self._context(bucket, key), via)
+        key_id = key_arn.rpartition("/")[2]
+        with _in_words_of_s3():
+            if self.vault.seen(who, key_id) is None:  # what is above is not there, and no object's
+                raise errors.no_key(key_id)
 
     def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes:
         with _in_words_of_s3():
