@@ -112,7 +112,7 @@ class Multipart:
                 connection, bucket, new.key, req["UploadId"], (bucket.view.own,)
             )
             if upload is None:
-                return _completed_before(connection, fresh), []
+                return _completed_before(connection, bucket, fresh), []
             parts = records.parts_of(connection, upload.id, 0, PARTS_MAX)
             version, dropped = assembly.assembled(req, asked, upload, parts, fresh)
             placed, doomed = self.shelf.add(connection, new, version)
@@ -276,10 +276,11 @@ def own_upload(connection: Connection, bucket: Bucket, req: Params) -> Upload:
     return upload_of(connection, bucket, req, (bucket.view.own,))
 
 
-def _completed_before(connection: Connection, fresh: Version) -> Version:
-    """A Complete that is sent again, its answer having been lost, is answered again."""
+def _completed_before(connection: Connection, bucket: Bucket, fresh: Version) -> Version:
+    """A Complete that is sent again, its answer having been lost, is answered again: to whom sees
+    what it made."""
     found = records.version_of_object(connection, fresh.bucket_id, fresh.key, fresh.object_id)
-    if found is None:
+    if found is None or found.label not in bucket.view.seen:
         raise errors.no_such_upload(fresh.object_id)
     return found
 
