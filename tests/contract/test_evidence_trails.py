@@ -210,9 +210,27 @@ def test_a_trail_tells_what_the_session_that_made_it_may_read(world):
     world.did("DeleteUser")
     world.bucket.held.clear()
     world.bucket.label = "S"
-    high = world.database.read(lambda c: records.find(c, ACCOUNT, "high"))
+    view = world.labels.view(US.parse("S"))
+    high = world.database.read(lambda c: records.find(c, ACCOUNT, "high", view))
     world.delivery.deliver_one(high)
     assert sorted(world.bucket.names()) == ["CreateRole", "DeleteUser"]
+
+
+def test_what_is_above_takes_neither_a_name_nor_a_place(world):
+    made = call("cloudtrail.CreateTrail")
+    high = replace(made, principal=replace(made.principal, **at("S")))
+    for number in range(5):
+        world.trails.create_trail(high, {**REQ, "Name": f"trail-{number}"})
+    with pytest.raises(ServiceError, match="already has 5 trails"):
+        world.trails.create_trail(high, {**REQ, "Name": "too-many"})
+    for number in range(5):
+        world.ask("create_trail", **{**REQ, "Name": f"trail-{number}"})
+    world.ask("start_logging", Name="trail-0")
+    world.ask("delete_trail", Name="trail-1")
+    theirs = world.trails.get_trail_status(high, {"Name": "trail-0"})
+    assert not theirs["IsLogging"]
+    listed = world.trails.describe_trails(high, {})["trailList"]
+    assert [each["Name"] for each in listed].count("trail-1") == 1
 
 
 def test_what_is_refused(world):
@@ -238,4 +256,9 @@ def test_what_is_refused(world):
     with pytest.raises(ServiceError, match="TrailNotFound"):
         world.ask("get_trail", OTHER)
     world.ask("delete_trail")
-    assert world.database.read(lambda c: records.find(c, ACCOUNT, "evidence")) is None
+    assert (
+        world.database.read(
+            lambda c: records.find(c, ACCOUNT, "evidence", world.labels.view(US.lowest))
+        )
+        is None
+    )

@@ -90,7 +90,7 @@ class Delivery:
 
     def deliver_one(self, trail: Trail, *, to_the_end: bool = False) -> Trail:
         with self._lock:
-            now = self.database.read(lambda c: records.find(c, trail.account, trail.name))
+            now = self.database.read(lambda c: records.now(c, trail))
             if now is None or not now.logging:
                 return trail
             now = self._log_files(now, to_the_end=to_the_end)
@@ -98,14 +98,13 @@ class Delivery:
 
     def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
         """The label of a trail, for the authorizer; None where the principal sees none."""
-        name = arn.rpartition(":trail/")[2]
-        found = self.database.read(lambda c: records.find(c, who.account, name))
-        if found is None or not self.is_seen(who, found):
-            return None
-        return self.labelling.scheme.parse(found.label)
+        found = self.find(who, arn.rpartition(":trail/")[2])
+        return None if found is None else self.labelling.scheme.parse(found.label)
 
-    def is_seen(self, who: Principal, trail: Trail) -> bool:
-        return who.session.dominates(self.labelling.scheme.parse(trail.label))
+    def find(self, who: Principal, name: str) -> Trail | None:
+        """The trail of that name, as a principal sees it."""
+        view = self.labels.view(who.session)
+        return self.database.read(lambda c: records.find(c, who.account, name, view))
 
     def check(self, trail: Trail) -> None:
         """ServiceError where the bucket is not there, or does not let the trail write."""

@@ -1,4 +1,7 @@
-"""Trails and the files that wait for a digest. All SQL about them."""
+"""Trails and the files that wait for a digest. All SQL about them.
+
+Names are each label's own, as those of buckets are (`store/bucket_records.py`).
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -20,13 +23,14 @@ from sqlalchemy import (
 
 from bastide.db import metadata
 from bastide.evidence.model import Link, LogFile, Trail
+from bastide.kernel.labels.view import View
 
 trails = Table(
     "trails",
     metadata,
     Column("account", String(12), primary_key=True),
     Column("name", String(128), primary_key=True),
-    Column("label", Text, nullable=False),
+    Column("label", String(1024), primary_key=True),
     Column("bucket", String(63), nullable=False),
     Column("prefix", String(200), nullable=False),
     Column("has_digests", Boolean, nullable=False),
@@ -48,6 +52,7 @@ files = Table(
     metadata,
     Column("account", String(12), primary_key=True),
     Column("trail", String(128), primary_key=True),
+    Column("label", String(1024), primary_key=True),
     Column("key", String(1024), primary_key=True),
     Column("hash", String(64), nullable=False),
     Column("oldest_ms", BigInteger, nullable=False),
@@ -55,14 +60,24 @@ files = Table(
 )
 
 
-def find(c: Connection, account: str, name: str) -> Trail | None:
-    row = c.execute(select(trails).where(_is(account, name))).first()
+def find(c: Connection, account: str, name: str, view: View) -> Trail | None:
+    """Of the trails of that name that a session sees, that of its own label first."""
+    named = (trails.c.account == account) & (trails.c.name == name)
+    query = select(trails).where(named, trails.c.label.in_(view.seen))
+    found = [_trail(row) for row in c.execute(query)]
+    return max(found, key=lambda trail: (trail.label == view.own, trail.label), default=None)
+
+
+def now(c: Connection, trail: Trail) -> Trail | None:
+    """The trail as it is now, if it is still there."""
+    row = c.execute(select(trails).where(_is(trail))).first()
     return None if row is None else _trail(row)
 
 
-def of_account(c: Connection, account: str) -> list[Trail]:
-    query = select(trails).where(trails.c.account == account).order_by(trails.c.name)
-    return [_trail(row) for row in c.execute(query)]
+def of_account(c: Connection, account: str, view: View) -> list[Trail]:
+    """Those that a session sees."""
+    query = select(trails).where(trails.c.account == account, trails.c.label.in_(view.seen))
+    return [_trail(row) for row in c.execute(query.order_by(trails.c.name, trails.c.label))]
 
 
 def that_log(c: Connection) -> list[Trail]:
@@ -72,24 +87,24 @@ def that_log(c: Connection) -> list[Trail]:
 
 def add(c: Connection, trail: Trail) -> bool:
     """False if the name is taken."""
-    if find(c, trail.account, trail.name) is not None:
+    if now(c, trail) is not None:
         return False
     c.execute(insert(trails).values(**_values(trail)))
     return True
 
 
 def save(c: Connection, trail: Trail) -> None:
-    c.execute(update(trails).where(_is(trail.account, trail.name)).values(**_values(trail)))
+    c.execute(update(trails).where(_is(trail)).values(**_values(trail)))
 
 
 def drop(c: Connection, trail: Trail) -> None:
-    c.execute(delete(trails).where(_is(trail.account, trail.name)))
+    c.execute(delete(trails).where(_is(trail)))
     c.execute(delete(files).where(_of(trail)))
 
 
 def add_file(c: Connection, trail: Trail, file: LogFile) -> None:
-    values = {"account": trail.account, "trail": trail.name, **asdict(file)}
-    c.execute(insert(files).values(**values))
+    of = {"account": trail.account, "trail": trail.name, "label": trail.label}
+    c.execute(insert(files).values(**of, **asdict(file)))
 
 
 def waiting(c: Connection, trail: Trail) -> list[LogFile]:
@@ -105,12 +120,14 @@ def digested(c: Connection, trail: Trail, done: list[LogFile]) -> None:
         c.execute(delete(files).where(_of(trail), files.c.key == file.key))
 
 
-def _is(account: str, name: str) -> Any:
-    return (trails.c.account == account) & (trails.c.name == name)
+def _is(trail: Trail) -> Any:
+    t = trails.c
+    return (t.account == trail.account) & (t.name == trail.name) & (t.label == trail.label)
 
 
 def _of(trail: Trail) -> Any:
-    return (files.c.account == trail.account) & (files.c.trail == trail.name)
+    f = files.c
+    return (f.account == trail.account) & (f.trail == trail.name) & (f.label == trail.label)
 
 
 def _values(trail: Trail) -> dict[str, Any]:

@@ -50,19 +50,20 @@ class Trails:
         trail = Trail(
             account=call.account,
             name=_name(req["Name"]),
-            label=call.principal.session.text,
+            label=self.delivery.labels.use(call.principal.session),
             bucket=req["S3BucketName"],
             prefix=_prefix(req.get("S3KeyPrefix") or ""),
             has_digests=bool(req.get("EnableLogFileValidation")),
         )
         self.delivery.check(trail)
-        known = self.database.read(lambda c: records.of_account(c, call.account))
+        known = self._seen(call)
         if len(known) >= TRAILS_MAX and trail.name not in {each.name for each in known}:
             raise ServiceError(
                 "MaximumNumberOfTrailsExceededException",
                 f"User: {call.account} already has {TRAILS_MAX} trails in {call.region.name}.",
             )
-        if not self.database.write(lambda c: records.add(c, trail)):
+        taken = trail.name in {each.name for each in known}
+        if taken or not self.database.write(lambda c: records.add(c, trail)):
             raise ServiceError(
                 "TrailAlreadyExistsException",
                 f"Trail {trail.name} already exists for customer: {call.account}",
@@ -71,8 +72,7 @@ class Trails:
 
     @operation("trailNameList", accepted={"includeShadowTrails": "no trail is of another region"})
     def describe_trails(self, call: Call, req: Params) -> Params:
-        mine = self.database.read(lambda c: records.of_account(c, call.account))
-        found = [trail for trail in mine if self.delivery.is_seen(call.principal, trail)]
+        found = self._seen(call)
         if wanted := req.get("trailNameList"):
             names = {_own_name(call, each) for each in wanted}
             found = [trail for trail in found if trail.name in names]
@@ -156,10 +156,14 @@ class Trails:
         }
         return {"PublicKeyList": [key]}
 
+    def _seen(self, call: Call) -> list[Trail]:
+        """What is above takes neither a name nor one of the few places."""
+        view = self.delivery.labels.view(call.principal.session)
+        return self.database.read(lambda c: records.of_account(c, call.account, view))
+
     def _trail(self, call: Call, req: Params) -> Trail:
-        name = _own_name(call, req["Name"])
-        found = self.database.read(lambda c: records.find(c, call.account, name))
-        if found is None or not self.delivery.is_seen(call.principal, found):
+        found = self.delivery.find(call.principal, _own_name(call, req["Name"]))
+        if found is None:
             raise ServiceError(
                 "TrailNotFoundException",
                 f"Unknown trail: {req['Name']} for the user: {call.account}",
