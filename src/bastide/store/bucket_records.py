@@ -1,7 +1,8 @@
 """Buckets in the database.
 
 Names are each label's own (polyinstantiation): what a session cannot see takes no name from it.
-Where it sees several of one name it finds that of its own label, else the newest. Source: D. E.
+Where it sees several of one name it finds that of its own label, else the newest; of its own label,
+as lower ones can be raised to it, the oldest. Source: D. E.
 Denning et al., A Multilevel Relational Data Model, IEEE Symposium on Security and Privacy (1987).
 """
 
@@ -86,7 +87,11 @@ def of_account(connection: Connection, account: str, view: View, prefix: str) ->
 
 
 def _preferred(found: Sequence[Bucket]) -> Bucket | None:
-    return max(found, key=lambda b: (b.label == b.view.own, b.created_ms), default=None)
+    """Who raises a bucket to a label takes no name from one that is there."""
+    own = [bucket for bucket in found if bucket.label == bucket.view.own]
+    if own:
+        return min(own, key=lambda bucket: bucket.created_ms)
+    return max(found, key=lambda bucket: bucket.created_ms, default=None)
 
 
 def add(connection: Connection, bucket: Bucket) -> None:
