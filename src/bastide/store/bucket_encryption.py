@@ -42,7 +42,7 @@ class BucketEncryption:
         f"{_DEFAULT}.KMSMasterKeyID", f"{_RULE}.BucketKeyEnabled",
     )  # fmt: skip
     def put_bucket_encryption(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         rules = req["ServerSideEncryptionConfiguration"]["Rules"]
         if len(rules) != 1:
             raise errors.malformed_xml()
@@ -59,7 +59,7 @@ class BucketEncryption:
     @operation(*_READ)
     def delete_bucket_encryption(self, call: Call, req: Params) -> Params:
         """Back to S3's default, which it always has."""
-        self._set(self.doors.bucket(call, req), "", False)
+        self._set(self.doors.own(call, req), "", False)
         return {}
 
     def _set(self, bucket: Bucket, kms_key: str, bucket_key: bool) -> None:

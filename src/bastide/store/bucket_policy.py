@@ -41,7 +41,7 @@ class BucketPolicies:
             parsed = None
         if not isinstance(parsed, dict):
             raise _malformed("Policies must be valid JSON and the first byte must be '{'")
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         arn = s3(call.region, bucket.name)
         kept = self.documents.checked(call.account, arn, document)
         self.database.write(lambda c: bucket_records.change(c, bucket.id, policy=kept))
@@ -58,7 +58,7 @@ class BucketPolicies:
 
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket_policy(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         self.database.write(lambda c: bucket_records.change(c, bucket.id, policy=None))
         self.documents.changed(call.account, bucket.name)
         return {}

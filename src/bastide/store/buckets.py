@@ -82,7 +82,7 @@ class Buckets:
 
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
 
         def work(connection: Connection) -> list[Doomed]:
             if not records.is_empty(connection, bucket):

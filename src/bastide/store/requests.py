@@ -54,6 +54,14 @@ class Doors:
     def bucket(self, call: Call, req: Params) -> Bucket:
         return self.named(call, req["Bucket"], req.get("ExpectedBucketOwner"))
 
+    def own(self, call: Call, req: Params) -> Bucket:
+        """The bucket, to change it: one of the session's own label. The authorizer has looked,
+        but since then that one may have gone, and a lower one be found."""
+        found = self.bucket(call, req)
+        if found.label != found.view.own:
+            raise errors.access_denied()
+        return found
+
     def named(self, call: Call, name: str, owner: str | None) -> Bucket:
         view = self.labels.view(call.principal.session)
         found = self.database.read(lambda c: bucket_records.find(c, call.account, name, view))

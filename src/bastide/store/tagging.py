@@ -54,7 +54,7 @@ class Tagging:
     @operation(*_WRITE)
     def put_bucket_tagging(self, call: Call, req: Params) -> Params:
         tags = checked_tags(req["Tagging"].get("TagSet") or [], BUCKET_TAGS_MAX)
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         label = self._raised(bucket.label, tags)
         self.shelf.database.write(
             lambda c: bucket_records.change(c, bucket.id, tags=tags, label=label)
@@ -76,7 +76,7 @@ class Tagging:
 
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket_tagging(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         self.shelf.database.write(lambda c: bucket_records.change(c, bucket.id, tags={}))
         return {}
 
@@ -101,6 +101,8 @@ class Tagging:
 
         def work(connection: Connection) -> Version | None:
             now = records.version(connection, bucket, version.key, version.version_id)
+            if now is not None and now.label != bucket.view.own:  # a lower one of the same name
+                now = None
             if now is not None:
                 records.set_tags(connection, now, replace(now.facts, tags=tags))
             return now

@@ -25,7 +25,7 @@ class Versioning:
         status = req["VersioningConfiguration"].get("Status")
         if status not in ("Enabled", "Suspended"):
             raise errors.malformed_xml()
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.own(call, req)
         self.database.write(lambda c: bucket_records.change(c, bucket.id, versioning=status))
         return {}
 

@@ -195,3 +195,63 @@ def test_a_bucket_above_its_session_is_refused(at):
     refused("UnsupportedOperation", at("U").call, "create_bucket", **make)
     at("S").call("create_bucket", **make)
     assert at("S").call("get_bucket_tagging", Bucket="inner")["TagSet"] == where["Tags"]
+
+
+def test_who_raises_a_bucket_takes_no_name_from_one_that_is_there(at):
+    at(HIGH).bucket("kept")
+    at(HIGH).put("k", b"kept", bucket="kept")
+    at("U").clock.advance(1)
+    at("U").bucket("kept")
+    tags = {"TagSet": [{"Key": "bastide:label", "Value": HIGH}]}
+    at("U").call("put_bucket_tagging", Bucket="kept", Tagging=tags)
+    assert at(HIGH).get("k", bucket="kept") == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("put_bucket_tagging", {"Tagging": {"TagSet": [{"Key": "told", "Value": "you"}]}}),
+        ("delete_bucket_tagging", {}),
+        ("put_bucket_policy", {"Policy": "{}"}),
+        ("delete_bucket_policy", {}),
+        ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}),
+        ("delete_bucket_encryption", {}),
+        ("delete_bucket", {}),
+    ],
+)
+def test_a_bucket_below_is_not_changed_where_ones_own_went_since_the_policies_were_asked(
+    at, method, asked
+):
+    """The authorizer saw one of the session's own label; it was deleted; a lower one is found."""
+    at("U").bucket()
+    refused("AccessDenied", at(HIGH).call, method, Bucket="bucket", **asked)
+    at("U").call(method, Bucket="bucket", **asked)
+
+
+def test_an_object_below_is_not_tagged_where_ones_own_goes_while_it_is_tagged(at):
+    at("U").bucket()
+    at("U").put("k", b"low")
+    high = at(HIGH)
+    high.put("k", b"high")
+    write = high.database.write
+
+    def late(work):
+        high.database.write = write
+        at(HIGH).call("delete_object", Bucket="bucket", Key="k")
+        return write(work)
+
+    high.database.write = late
+    tags = {"TagSet": [{"Key": "told", "Value": "you"}]}
+    refused("NoSuchKey", high.call, "put_object_tagging", Bucket="bucket", Key="k", Tagging=tags)
+    assert at("U").call("get_object_tagging", Bucket="bucket", Key="k")["TagSet"] == []
+
+
+def test_an_upload_that_was_completed_above_is_not_answered_again_below(at):
+    at("U").bucket()
+    upload = {"Bucket": "bucket", "Key": "k"}
+    upload["UploadId"] = at(HIGH).call("create_multipart_upload", **upload)["UploadId"]
+    part = at(HIGH).call("upload_part", body=b"secret", PartNumber=1, **upload)
+    done = upload | {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}}
+    answer = at(HIGH).call("complete_multipart_upload", **done)
+    assert at(HIGH).call("complete_multipart_upload", **done) == answer
+    refused("NoSuchUpload", at("U").call, "complete_multipart_upload", **done)
