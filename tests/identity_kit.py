@@ -13,6 +13,7 @@ from bastide.identity.credentials import KnownCredentials
 from bastide.identity.directory import Directory
 from bastide.identity.entities import Entities
 from bastide.identity.groups import Groups
+from bastide.identity.model import Agency
 from bastide.identity.policies import ManagedPolicies
 from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
@@ -146,3 +147,17 @@ def site_at(database, folder):
         maker=KeyMaker(sealer=keyring, clock=clock, ids=ids, known=KnownKeys(database)),
         tokens=SessionTokens(sealer=keyring, clock=clock, ids=ids),
     )
+
+
+class FewAgencies(Agencies):
+    """Agencies of which nobody asks more than their names and accounts."""
+
+    def __init__(self, accounts):
+        object.__setattr__(self, "accounts", accounts)
+
+    def list(self):
+        return [Agency(name=name, account_id=n, created_ms=0) for name, n in self.accounts.items()]
+
+    def find(self, name):
+        found = [one for one in self.list() if name in (one.name, one.account_id)]
+        return found[0] if found else None

@@ -1,8 +1,7 @@
 """What operators see of labels: what was made of what, down to what nothing is known of."""
 
-from types import SimpleNamespace
-
 import pytest
+from tests.identity_kit import FewAgencies
 
 from bastide.db import derivation_records as records
 from bastide.db.derivations import Thing
@@ -23,10 +22,8 @@ def room(database):
     put(OUTPUT, JOB)
     put(JOB, DATA)
     put(Thing("arn:e", "U"), account=OTHER)
-    named = SimpleNamespace(a=ONE, b=OTHER)
-    find = lambda name: SimpleNamespace(account_id=getattr(named, name)) if name in "ab" else None  # noqa: E731
     marked = lambda account, arn: ["S"] if (account, arn) == (ONE, "arn:e") else []  # noqa: E731
-    return LabelRoom(agencies=SimpleNamespace(find=find), database=database, marked=marked)
+    return LabelRoom(agencies=FewAgencies({"a": ONE, "b": OTHER}), database=database, marked=marked)
 
 
 def test_a_thing_is_followed_to_what_it_was_made_of(room):

@@ -19,8 +19,6 @@ from bastide.kms.model import Key, Params, Usage
 from bastide.kms.specs import SPECS, SYMMETRIC
 from bastide.kms.vault import Vault
 
-RANDOM_MAX = 1024
-PLAIN_MAX = 4096
 DATA_KEY_SIZES = {"AES_256": 32, "AES_128": 16}
 _OAEP = {"RSAES_OAEP_SHA_1": hashes.SHA1, "RSAES_OAEP_SHA_256": hashes.SHA256}
 

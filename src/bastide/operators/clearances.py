@@ -7,7 +7,6 @@ from bastide.identity import clearance_records
 from bastide.identity.agencies import Agencies
 from bastide.identity.clearances import Clearances
 from bastide.kernel.approvals import Approvals, Kind
-from bastide.kernel.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +18,10 @@ class ClearanceRoom:
     approvals: Approvals
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
-        return self.clearances.rows(self._account(agency))
+        return self.clearances.rows(self.agencies.account_of(agency))
 
     def grant(self, agency: str, who: str, label: str, requester: str) -> list[dict[str, Any]]:
-        account = self._account(agency)
+        account = self.agencies.account_of(agency)
         offered = self.clearances.offer(account, who, label)
         action = {
             "change": "grant clearance",
@@ -39,10 +38,4 @@ class ClearanceRoom:
         return self.clearances.rows(account)
 
     def revoke(self, agency: str, who: str) -> dict[str, Any]:
-        return self.clearances.revoke(self._account(agency), who)
-
-    def _account(self, agency: str) -> str:
-        found = self.agencies.find(agency)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
-        return found.account_id
+        return self.clearances.revoke(self.agencies.account_of(agency), who)

@@ -27,7 +27,7 @@ class KeyRoom:
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
         """The keys of `agency`, or of all of them when it is empty."""
-        account = self._account(agency) if agency else ""
+        account = self.agencies.account_of(agency) if agency else ""
         names = {one.account_id: one.name for one in self.agencies.list()}
         held = self.upkeep.held(account)
         return [
@@ -39,7 +39,7 @@ class KeyRoom:
         """The keys of `agency`, or only that for `label`, that can be changed."""
         found = [
             state
-            for state in self.keyring.states(self._account(agency))
+            for state in self.keyring.states(self.agencies.account_of(agency))
             if state.living and label in (None, state.label)
         ]
         if not found:
@@ -131,12 +131,6 @@ class KeyRoom:
     def _opened(self, keys: Sequence[KeyState]) -> Held:
         held = self.upkeep.held(keys[0].account)
         return _sum(held, [one for state in keys for one in state.living])
-
-    def _account(self, agency: str) -> str:
-        found = self.agencies.find(agency)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
-        return found.account_id
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

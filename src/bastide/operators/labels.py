@@ -27,10 +27,7 @@ class LabelRoom:
 
     def graph(self, agency: str, arn: str) -> dict[str, Any]:
         """The things of that ARN, and all that they were made of, as far as it is known."""
-        found = self.agencies.find(agency)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
-        account = found.account_id
+        account = self.agencies.account_of(agency)
         edges, markings = self.database.read(lambda c: _edges(c, account, arn))
         markings |= dict.fromkeys(self.marked(account, arn))
         if not markings:

@@ -34,21 +34,21 @@ class PolicyRoom:
     explainer: Explainer
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
-        return [_row(each) for each in self.policies.rows(self._account(agency))]
+        return [_row(each) for each in self.policies.rows(self.agencies.account_of(agency))]
 
     def put(self, agency: str, name: str, text: str) -> dict[str, Any]:
-        return _row(self.policies.put(self._account(agency), name, text))
+        return _row(self.policies.put(self.agencies.account_of(agency), name, text))
 
     def remove(self, agency: str, name: str) -> None:
-        self.policies.remove(self._account(agency), name)
+        self.policies.remove(self.agencies.account_of(agency), name)
 
     def why(self, agency: str, asked: Fields) -> dict[str, Any]:
         """One decision, with what is stored."""
-        return self._explained(self._account(agency), asked)
+        return self._explained(self.agencies.account_of(agency), asked)
 
     def test(self, agency: str, name: str, text: str, cases: Any) -> list[dict[str, Any]]:
         """Cases, decided as if the text were stored. Without a case the text is checked."""
-        account = self._account(agency)
+        account = self.agencies.account_of(agency)
         candidate = self.policies.candidate(account, name, text)
         if not isinstance(cases, list) or len(cases) > CASES_MAX:
             raise _invalid(f"Cases are a list of at most {CASES_MAX}.")
@@ -108,12 +108,6 @@ class PolicyRoom:
 
     def _label(self, marking: str) -> Label:
         return self.clearances.labelling.parse(marking, "ValidationException")
-
-    def _account(self, agency: str) -> str:
-        found = self.agencies.find(agency)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
-        return found.account_id
 
 
 def _row(policy: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class TransferRoom:
         with self._alone(), told():
             agency = str(body["agency"])
             target = Target(
-                account=self._account(agency) if agency else "",
+                account=self.agencies.account_of(agency) if agency else "",
                 bucket=str(body["bucket"]),
                 prefix=str(body["prefix"]),
             )
@@ -153,7 +153,7 @@ class TransferRoom:
         if body["model"]:
             return self._weights(str(body["model"]))
         name, bucket, prefix = (str(body[key]) for key in ("agency", "bucket", "prefix"))
-        account = self._account(name)
+        account = self.agencies.account_of(name)
         origin = Origin(
             region=self.gate.region, agency=name, account=account, bucket=bucket, prefix=prefix
         )
@@ -169,12 +169,6 @@ class TransferRoom:
             raise Refused(f"no model {name} is admitted here")
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
         return origin, [ModelSource(card=cards[name], label=self.default_label)]
-
-    def _account(self, name: str) -> str:
-        found = self.agencies.find(name)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {name}.")
-        return found.account_id
 
     def _record(self, action: str, bundle: Bundle, **more: str) -> None:
         """Both regions' logs name the bundle by its digest."""

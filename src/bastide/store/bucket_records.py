@@ -119,11 +119,6 @@ def remove(connection: Connection, bucket: Bucket) -> list[Doomed]:
     return doomed
 
 
-def is_there(connection: Connection, bucket_id: str) -> bool:
-    query = select(buckets.c.id).where(buckets.c.id == bucket_id)
-    return connection.execute(query).first() is not None
-
-
 def _bucket(row: Any, view: View) -> Bucket:
     fields = dict(row._mapping)
     return Bucket(**fields | {"tags": json.loads(fields["tags"]), "view": view})

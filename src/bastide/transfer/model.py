@@ -15,8 +15,6 @@ CHUNK_BYTES = 8 << 20
 ITEMS_MAX = 100_000
 BUNDLE_BYTES_MAX = 256 << 30
 ENVELOPE_BYTES_MAX = 128 << 20
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:bastide:transfer:1"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -3,10 +3,10 @@
 import os
 
 import pytest
+from tests.identity_kit import FewAgencies
 from tests.officers_kit import Agreed
 from tests.stores import ALICE, BOB, Store
 
-from bastide.identity.model import Agency
 from bastide.kernel.approvals import Kind, NotApproved
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.opening import open_keyring
@@ -16,15 +16,6 @@ from bastide.store.sealed import Tampered
 
 MIB = 1024 * 1024
 NAMES = {"alice": ALICE, "bob": BOB}
-
-
-class TwoAgencies:
-    def list(self):
-        return [Agency(name=name, account_id=one, created_ms=0) for name, one in NAMES.items()]
-
-    def find(self, name):
-        found = [one for one in self.list() if name in (one.name, one.account_id)]
-        return found[0] if found else None
 
 
 @pytest.fixture
@@ -39,7 +30,7 @@ def store(database, tmp_path):
 @pytest.fixture
 def room(store):
     return KeyRoom(
-        agencies=TwoAgencies(), keyring=store.keyring, upkeep=store.upkeep, approvals=Agreed()
+        agencies=FewAgencies(NAMES), keyring=store.keyring, upkeep=store.upkeep, approvals=Agreed()
     )
 
 

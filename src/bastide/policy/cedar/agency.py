@@ -16,7 +16,6 @@ from bastide.policy.cedar.slices import Named, Slice, Slices, packaged
 from bastide.policy.cedar_records import StoredPolicy
 
 NAMES_MAX = 32
-LIST_MAX = 1_000
 
 
 @dataclass(slots=True)
