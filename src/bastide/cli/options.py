@@ -13,6 +13,7 @@ RegionOption = Annotated[
 RegionsOption = Annotated[
     str | None, typer.Option("--region", help="Only this region; all of the site's if not given.")
 ]
+AgencyOption = Annotated[str, typer.Option("--agency", help="The agency's name or account.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

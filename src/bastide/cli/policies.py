@@ -8,13 +8,12 @@ import typer
 
 from bastide.cli import show
 from bastide.cli.control import CommandFailed, path_of
-from bastide.cli.options import JsonOption, RegionOption, control
+from bastide.cli.options import AgencyOption, JsonOption, RegionOption, control
 
 app = typer.Typer(
     help="Agencies' own Cedar policies: they narrow what IAM allows, and widen nothing.",
     no_args_is_help=True,
 )
-AgencyOption = Annotated[str, typer.Option("--agency", help="The agency's name or account.")]
 FileArgument = Annotated[Path, typer.Argument(help="A text of Cedar policies.")]
 NameOption = Annotated[
     str, typer.Option("--name", help="What it is stored as; the file's own name if not given.")
