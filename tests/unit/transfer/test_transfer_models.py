@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
+from tests.labels_kit import labelling
 from tests.unsafe_models import GOOD
 
 from bastide.kernel.clock import ManualClock
@@ -27,7 +28,8 @@ ENTRY = Entry(
 
 def models(folder, entries):
     shelf = Shelf(folder=folder / "models", clock=ManualClock())
-    return Models(shelf=shelf, entries=entries, aliases=Aliases(folder / "aliases.json", {}))
+    aliases = Aliases(folder / "aliases.json", {})
+    return Models(shelf=shelf, entries=entries, aliases=aliases, labelling=labelling())
 
 
 def shelving(folder, entries):
