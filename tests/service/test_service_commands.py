@@ -21,7 +21,13 @@ DONE = {
     "models alias": "site.small-v1:0 smollm2-135m",
     "keys list": "",
     "keys rotate": "second",
-    "keys destroy": "second --confirm {account}",
+    "clearance list": "--agency second",
+    "clearance revoke": "user/administrator --agency second",
+    "policy list": "--agency second",
+    "officer list": "",
+    "approvals list": "",
+    "transfer list": "",
+    "transfer anchor": "",
     "audit show": "",
     "audit verify": "",
     "down": "",
@@ -30,6 +36,16 @@ ELSEWHERE = {
     "tour",  # test_service_tour.py
     "env import-oci",  # prints what `env build` does; what it leaves would stay in the cache
     "models add",  # prints what `models pull` does; as above
+    "keys destroy",  # test_service_keys.py
+    *(f"officer {each}" for each in ("keygen", "enrol", "suspend", "reinstate")),
+    *(f"approvals {each}" for each in ("show", "approve", "reject", "break-glass")),
+    "clearance grant",  # these and the two lines above: test_service_approvals.py
+    *(f"policy {each}" for each in ("put", "remove", "test", "why")),  # test_service_policy.py
+    "label show",  # test_service_walls_learning.py
+    *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),
+    *(f"transfer {each}" for each in ("filter", "release", "review")),  # test_service_transfer.py
+    *("audit deliver", "audit export"),  # test_service_trails.py
+    *("receipt get", "receipt verify"),  # test_service_receipts.py
 }
 
 

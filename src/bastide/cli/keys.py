@@ -33,7 +33,7 @@ def list_(
 
 @app.command()
 def rotate(
-    agency: Annotated[str, typer.Argument(help="Whose; none with --all.")] = "",
+    agency: Annotated[str | None, typer.Argument(help="Whose; none with --all.")] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="The region's key, and every agency's.")
     ] = False,
@@ -42,9 +42,9 @@ def rotate(
     json_: JsonOption = False,
 ) -> None:
     """Make a new version, and move the data keys under it. Objects are not written again."""
-    if bool(agency) == all_ or (all_ and label is not None):
+    if (agency is not None) == all_ or (all_ and label is not None):
         raise typer.BadParameter("Name an agency, or say --all.")
-    if all_:
+    if agency is None:
         done = show.follow(control(region).steps("/keys-all/rotate"), "rotating keys")
         show.rows(done, ("keys", "data_keys"), "", json_=json_)
         return
