@@ -60,7 +60,7 @@ class Conversations:
         card = self._card(call, req)
         prompt = prompt_of(call.operation, req, card.context_tokens)
         draft = self._draft(call, req, card)
-        async with await self.engines.acquire(card, call.account) as lease:
+        async with await self.engines.acquire(card, *_whose(call)) as lease:
             body = prompt.body(lease.endpoint, stream=False)
             found = await self.client.complete(lease.endpoint, body)
             lease.confirm()
@@ -86,7 +86,7 @@ class Conversations:
         started = self.clock.monotonic_s()
         card = self._card(call, req)
         prompt = prompt_of(call.operation, req, card.context_tokens)
-        lease = await self.engines.acquire(card, call.account)
+        lease = await self.engines.acquire(card, *_whose(call))
         with ExitStack() as undo:
             undo.callback(lease.release)  # also when the caller goes away: the place is free again
             body = prompt.body(lease.endpoint, stream=True)
@@ -112,7 +112,7 @@ class Conversations:
         card = self._card(call, req)
         messages = messages_of(call.operation, req["input"]["converse"])
         try:
-            async with await self.engines.visit(card, call.account) as lease:
+            async with await self.engines.visit(card, *_whose(call)) as lease:
                 return {"inputTokens": await self.client.count(lease.endpoint, messages)}
         except ServiceError as error:
             if error.code in MODEL_FAILURES:  # CountTokens has no name for them
@@ -197,6 +197,11 @@ async def _events(
         yield {"contentBlockStop": {"contentBlockIndex": 0}}
     yield {"messageStop": _stopped(end, prompt, card, "ModelStreamErrorException")}
     yield {"metadata": last(end)}
+
+
+def _whose(call: Call) -> tuple[str, str]:
+    """Who finds an engine warm after this call: nobody of another agency or label."""
+    return call.account, call.principal.session.text
 
 
 def _stopped(end: End, prompt: Prompt, card: ModelCard, failure: str) -> Params:

@@ -119,21 +119,22 @@ class Engines:
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
     _closed: bool = False
 
-    async def acquire(self, card: ModelCard, owner: str) -> Lease:
-        """A place for one request of agency `owner`. Raises ServiceError."""
+    async def acquire(self, card: ModelCard, owner: str, label: str) -> Lease:
+        """A place for one request of agency `owner` in a session at `label`. Raises
+        ServiceError."""
         try:
             if card.remote:
                 return await self._remote_lease(card, owner)
-            return await self._local_lease(card, owner)
+            return await self._local_lease(card, owner, label)
         except (SlotsFull, TimeoutError):
             raise ServiceError("ThrottlingException", BUSY) from None
         except SlotsClosed:
             raise not_ready() from None
 
-    async def visit(self, card: ModelCard, owner: str) -> Lease:
+    async def visit(self, card: ModelCard, owner: str, label: str) -> Lease:
         """For a request that generates nothing: one of our own engines needs no place for it."""
         if card.remote:
-            return await self.acquire(card, owner)
+            return await self.acquire(card, owner, label)
         one = await self._entered(card)
         return Lease(self._endpoint(one), lambda: self._leave(one))
 
@@ -170,17 +171,17 @@ class Engines:
     async def _remote_lease(self, card: ModelCard, owner: str) -> Lease:
         server = self.remote[card.model_id]
         slots = self._remote_slots.setdefault(card.model_id, Slots(REMOTE_REQUESTS_MAX))
-        slot, _ = await self._place(slots, owner)
+        slot, _ = await self._place(slots, owner, "")
         endpoint = Endpoint(
             url=server.url, key=server.key, model=server.model, ca_file=server.ca_file
         )
         return Lease(endpoint, lambda: slots.give_back(slot))
 
-    async def _local_lease(self, card: ModelCard, owner: str) -> Lease:
+    async def _local_lease(self, card: ModelCard, owner: str, label: str) -> Lease:
         one = await self._entered(card)
         with ExitStack() as undo:
             undo.callback(self._leave, one)
-            slot, warm = await self._place(one.slots, owner)
+            slot, warm = await self._place(one.slots, owner, label)
             undo.pop_all()
 
         def back() -> None:
@@ -188,11 +189,11 @@ class Engines:
             self._leave(one)
 
         endpoint = replace(self._endpoint(one), slot=slot, warm=warm)
-        return Lease(endpoint, back, lambda: one.slots.remember(slot, owner))
+        return Lease(endpoint, back, lambda: one.slots.remember(slot, owner, label))
 
-    async def _place(self, slots: Slots, owner: str) -> tuple[int, bool]:
+    async def _place(self, slots: Slots, owner: str, label: str) -> tuple[int, bool]:
         async with asyncio.timeout(self.task.queue_timeout_s):
-            return await slots.take(owner)
+            return await slots.take(owner, label)
 
     async def _entered(self, card: ModelCard) -> _Running:
         """The loaded engine, which stays while its user does. Call `_leave` afterwards."""

@@ -1,7 +1,8 @@
 """The places of one engine, each remembering for whom it last worked.
 
-An engine keeps the last prompt of a place to save work on the next one. Across agencies that
-would tell by its speed what another has asked, so only the same agency finds its place warm.
+An engine keeps the last prompt of a place to save work on the next one. Across agencies, and across
+the labels of one agency, that would tell by its speed what another has asked: only a session of the
+same agency at the same label finds its place warm.
 Who waits is served by shares: the next place goes to the agency that holds the fewest.
 """
 
@@ -21,29 +22,29 @@ class SlotsClosed(Exception):
 
 class Slots:
     def __init__(self, count: int) -> None:
-        self._owners: list[str | None] = [None] * count
+        self._prompts: list[tuple[str, str] | None] = [None] * count  # whose: agency, label
         self._holders: list[str | None] = [None] * count
         self._free: deque[int] = deque(range(count))  # the most recently used on the right
         self._waiting: dict[str, deque[asyncio.Future[int]]] = {}  # who was served last is last
         self._waiting_max = count * WAITING_PER_SLOT_MAX
         self._closed = False
 
-    async def take(self, owner: str) -> tuple[int, bool]:
+    async def take(self, owner: str, label: str = "") -> tuple[int, bool]:
         """A place, and whether it is warm."""
         if self._closed:
             raise SlotsClosed
         if self._free:
-            slot = self._best(owner)
+            slot = self._best((owner, label))
             self._holders[slot] = owner
         else:
             slot = await self._queue(owner)
-        warm = self._owners[slot] == owner
-        self._owners[slot] = None  # until it is certain what the place remembers
+        warm = self._prompts[slot] == (owner, label)
+        self._prompts[slot] = None  # until it is certain what the place remembers
         return slot, warm
 
-    def remember(self, slot: int, owner: str) -> None:
-        """The place holds nothing but a prompt of `owner` now."""
-        self._owners[slot] = owner
+    def remember(self, slot: int, owner: str, label: str = "") -> None:
+        """The place holds nothing but a prompt of `owner` at that label now."""
+        self._prompts[slot] = (owner, label)
 
     def give_back(self, slot: int) -> None:
         self._holders[slot] = None
@@ -66,13 +67,13 @@ class Slots:
                 one.set_exception(SlotsClosed())
         self._waiting.clear()
 
-    def _best(self, owner: str) -> int:
-        """The owner's own latest place, else one of nobody, else the longest unused."""
+    def _best(self, whose: tuple[str, str]) -> int:
+        """Their own latest place, else one of nobody, else the longest unused."""
         slot: int | None = None
-        if owner in self._owners:
-            slot = next((one for one in reversed(self._free) if self._owners[one] == owner), None)
+        if whose in self._prompts:
+            slot = next((one for one in reversed(self._free) if self._prompts[one] == whose), None)
         if slot is None:
-            unused = (one for one in self._free if self._owners[one] is None)
+            unused = (one for one in self._free if self._prompts[one] is None)
             slot = next(unused, self._free[0])
         self._free.remove(slot)
         return slot

@@ -222,9 +222,10 @@ async def test_who_waits_too_long_for_a_place_is_throttled(smol):
 async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
     """As the engine itself counts it; how long an answer took would tell it, too."""
 
-    async def cached(account):
+    async def cached(account, label="U"):
         asked = prompt_of("bedrock-runtime.Converse", {**COUNT, **config(maxTokens=1)}, 2048)
-        async with await talk.engines.acquire(smol.resolve(SMOL, US.lowest), account) as lease:
+        card = smol.resolve(SMOL, US.lowest)
+        async with await talk.engines.acquire(card, account, label) as lease:
             body = asked.body(lease.endpoint, stream=False)
             raw = await talk.client._post(lease.endpoint, "/chat/completions", body)
             lease.confirm()
@@ -232,6 +233,8 @@ async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
 
     async with room(smol, slots=2, context_tokens=2048) as talk:
         assert await cached(ACCOUNT) == 0
+        assert await cached(ACCOUNT) > 20
+        assert await cached(ACCOUNT, "S") == 0
         assert await cached(ACCOUNT) > 20
         assert await cached(OTHER) == 0
         assert await cached("333333333333") == 0
@@ -415,7 +418,7 @@ async def test_a_killed_wall_takes_its_engine_along(smol):
 async def test_strangers_are_refused(smol):
     async with room(smol) as talk:
         await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
-        lease = await talk.engines.visit(smol.resolve(SMOL, US.lowest), ACCOUNT)
+        lease = await talk.engines.visit(smol.resolve(SMOL, US.lowest), ACCOUNT, "U")
         pid = talk.engines.rows()[0]["pid"]
         assert lease.endpoint.key.encode() not in told_to(pid)
         stranger = replace(lease.endpoint, key="guess")

@@ -25,6 +25,15 @@ async def test_warm_only_for_the_same_owner():
     assert await used(slots, "a") == (1, False)
 
 
+async def test_cold_for_the_same_owner_at_another_label():
+    slots = Slots(1)
+    for label, warm in (("S", False), ("S", True), ("U", False), ("S", False)):
+        slot, was_warm = await slots.take("a", label)
+        assert was_warm is warm
+        slots.remember(slot, "a", label)
+        slots.give_back(slot)
+
+
 async def test_a_request_that_failed_leaves_its_place_cold():
     slots = Slots(1)
     await used(slots, "a")

@@ -72,7 +72,7 @@ class World:
         )  # fmt: skip
 
     def ask(self, name, owner) -> asyncio.Task:
-        return asyncio.create_task(self.engines.acquire(self.card(name), owner))
+        return asyncio.create_task(self.engines.acquire(self.card(name), owner, "U"))
 
     async def settle(self):
         """Until nothing moves: a load reads its weights in a thread."""
