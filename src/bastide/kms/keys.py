@@ -18,7 +18,7 @@ from bastide.kms.specs import SPECS, SYMMETRIC
 from bastide.kms.tags import checked_tags
 from bastide.kms.vault import Vault
 
-KEYS_MAX = 100_000
+KEYS_MAX = 100_000  # of each label: what is above takes no place from what is below
 GRANT_TOKENS = {"GrantTokens": "a grant holds as soon as CreateGrant has answered"}
 
 
@@ -52,7 +52,7 @@ class Keys:
         material, _ = vault.material(key, key.version)
 
         def work(c: Connection) -> None:
-            if records.count(c, call.account) >= KEYS_MAX:
+            if records.count(c, call.account, key.label) >= KEYS_MAX:
                 raise ServiceError("LimitExceededException", f"An account has {KEYS_MAX} keys.")
             records.add(c, key, material)
 

@@ -99,9 +99,11 @@ def labels_of(c: Connection, account: str) -> list[str]:
     )
 
 
-def count(c: Connection, account: str) -> int:
+def count(c: Connection, account: str, label: str) -> int:
     return c.execute(
-        select(func.count()).select_from(keys).where(keys.c.account == account)
+        select(func.count())
+        .select_from(keys)
+        .where(keys.c.account == account, keys.c.label == label)
     ).scalar_one()
 
 

@@ -11,7 +11,7 @@ from tests.policy_kit import ME, OTHER, REGION, a_call, principal
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
 from bastide.keys.opening import open_keyring
-from bastide.kms import records
+from bastide.kms import keys, records
 from bastide.kms.aliases import Aliases, alias_target
 from bastide.kms.deletion import Calendar, Deletion
 from bastide.kms.encryption import Encryption
@@ -190,3 +190,11 @@ def test_a_key_keeps_the_label_that_it_was_made_with(site):
         "TagException", site.call, "untag_resource", OTHER, "S",
         KeyId=made, TagKeys=["bastide:label"],
     )  # fmt: skip
+
+
+def test_keys_above_take_no_place_from_those_below(site, monkeypatch):
+    monkeypatch.setattr(keys, "KEYS_MAX", 1)
+    site.key(marking="S")
+    refused("LimitExceededException", site.key, marking="S")
+    site.key()
+    refused("LimitExceededException", site.key)
