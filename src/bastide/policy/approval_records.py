@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
+from bastide.kernel import arns
 from bastide.kernel.approvals import Kind
 from bastide.kernel.statements import Verdict
 from bastide.policy.approval_model import Officer, Request, Role, Signed
@@ -154,9 +155,14 @@ def find_open(c: Connection, like: Request) -> Request | None:
     return found[0] if found else None
 
 
-def count_open(c: Connection, now_ms: int) -> int:
-    still = (requests.c.ended == "") & (requests.c.expires_ms > now_ms)
-    return int(c.execute(select(func.count()).select_from(requests).where(still)).scalar_one())
+def count_open(c: Connection, like: Request) -> int:
+    """Of the agency that asks for `like`, or of the region's own people: what is open then."""
+    t = requests.c
+    still = (t.ended == "") & (t.expires_ms > like.created_ms)
+    arn = arns.parse(like.requester)
+    theirs = t.requester.like(f"arn:%::{arn.account}:%") if arn else t.requester.not_like("arn:%")
+    query = select(func.count()).select_from(requests).where(still, theirs)
+    return int(c.execute(query).scalar_one())
 
 
 def listed(c: Connection, region: str, wanted: Wanted) -> list[Request]:

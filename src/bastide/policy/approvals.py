@@ -25,7 +25,7 @@ from bastide.policy import two_persons
 from bastide.policy.approval_model import Officers, Refusal, Refused, Request, Standing, Terms
 from bastide.policy.ports import Trail
 
-OPEN_MAX = 1000
+OPEN_MAX = 1000  # of one agency: none can fill the book for the others
 LISTED_MAX = 1000
 DONE = {
     Verdict.ASK: "SignRequest",
@@ -149,7 +149,7 @@ class ApprovalBook:
             there = records.find_open(c, new)
             if there is not None:
                 return there
-            if records.count_open(c, new.created_ms) >= OPEN_MAX:
+            if records.count_open(c, new) >= OPEN_MAX:
                 raise Unavailable("Too many requests wait for approval: bastide approvals list")
             records.add_request(c, new)
             return new

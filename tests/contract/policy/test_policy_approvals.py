@@ -347,6 +347,18 @@ def test_requests_are_bounded(office, monkeypatch):
     assert len(office.book.listed(all_=True)) == 5
 
 
+def test_an_agency_fills_the_book_for_nobody_else(office, monkeypatch):
+    monkeypatch.setattr(approvals, "OPEN_MAX", 1)
+    mallory = "arn:aws-us-gov:sts::210987654321:assumed-role/r/mallory"
+    waits(office, requester=mallory)
+    with pytest.raises(Unavailable):
+        office.book.require(Kind.CLEARANCE_GRANT, {"a": 1}, f"{mallory}-again")
+    waits(office, requester=CAROL)
+    waits(office)
+    with pytest.raises(Unavailable):
+        office.book.require(Kind.CLEARANCE_GRANT, {"a": 1}, "officer/ann")
+
+
 def test_break_glass_is_at_once_loud_and_open_until_countersigned(office, caplog):
     request = waits(office)
     refused(office, "WrongRole", lambda: office.say(request, "rob", Verdict.BREAK_GLASS, "fire"))
