@@ -148,13 +148,15 @@ class Models:
         yield from self._admitting(card.name, entry)
 
     def arrived(self, request: Mapping[str, Any]) -> Iterator[Step]:
-        """Admit a file that came from another region, as `add` does; weights that the catalogue
-        pins become the catalogue's own."""
+        """Admit a file that came from another region, as `add` does, at the label that it came
+        with; weights that the catalogue pins become the catalogue's own."""
         pinned = (request["model_id"], request["sha256"])
         for name, entry in self._entries.items():
             if (entry.model_id, entry.sha256) == pinned:
                 here = LocalFile(path=str(request["file"]))
-                yield from self._admitting(name, msgspec.structs.replace(entry, sources=[here]))
+                label = self._label_of_new(str(request["label"]))
+                known = msgspec.structs.replace(entry, sources=[here], label=label)
+                yield from self._admitting(name, known)
                 return
         yield from self.add(request)
 

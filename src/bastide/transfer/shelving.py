@@ -72,6 +72,7 @@ class Shelving:
             "sha256": item.sha256,
             "licence": item.provenance["licence"],
             "context_tokens": int(item.provenance["context_tokens"]),
+            "label": item.label,
         }
         try:
             for _ in self.models.arrived(body):

@@ -45,8 +45,8 @@ class ObjectSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """Weights of the region's shelf, with what their card says. They have no agency, so `label`
-    is that of the region's other unlabelled things."""
+    """Weights of the region's shelf, with what their card says. `label`: of those
+    that have none of their own, that of the region's other unlabelled things."""
 
     card: ModelCard
     label: str
@@ -62,7 +62,7 @@ class ModelSource:
             name=f"{card.name}.gguf",
             size=card.size,
             sha256=UNKNOWN,
-            label=self.label,
+            label=self.card.label or self.label,
             provenance={
                 "name": card.name,
                 "model_id": card.model_id,

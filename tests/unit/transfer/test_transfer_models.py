@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
-from tests.labels_kit import labelling
+from tests.labels_kit import US, labelling
 from tests.unsafe_models import GOOD
 
 from bastide.kernel.clock import ManualClock
@@ -59,6 +59,17 @@ def test_released_weights_are_served_with_their_licence(tmp_path, entries):
     assert b"".join(pieces) == DATA
     assert again.provenance["sha256"] == DIGEST
     assert again.provenance["licence"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("entries", [{}, {"tiny": ENTRY}], ids=["a_sites_own", "of_the_catalogue"])
+def test_weights_keep_their_label_on_both_sides_of_the_gate(tmp_path, entries):
+    found, shelves = shelving(tmp_path, entries)
+    shelves.put(NOWHERE, item(label="S//SI"), iter([DATA]))
+    (card,) = found.cards()
+    assert card.seen_at(US.parse("S//SI"))
+    assert not card.seen_at(US.parse("U"))
+    again, _ = ModelSource(card=card, label="U").open()
+    assert again.label == "S//SI"
 
 
 def test_other_weights_than_those_that_were_passed_are_not_admitted(tmp_path):
