@@ -1,18 +1,21 @@
 """Every label that a row of the region carries, so that a query can name those that a session sees.
 
 They are few (some dozens), kept in memory and in a table; one is never taken back, as more names
-in a query change no answer.
+in a query change no answer. They are bounded, as each is a word in the queries of all who see it,
+and anybody may write up to one that nobody uses.
 """
 
 import threading
 
 from bastide.db import label_records as records
 from bastide.db.database import Database
+from bastide.kernel.errors import Unavailable
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.scheme import Scheme
 from bastide.kernel.labels.view import View
 
 _VIEWS_MAX = 4_096
+LABELS_MAX = 8_192  # SQLite takes 32,766 words in one query
 
 
 class LabelsInUse:
@@ -30,6 +33,8 @@ class LabelsInUse:
         """Its marking, durable before a row may carry it."""
         text = label.text
         if text not in self._used:
+            if len(self._used) >= LABELS_MAX:
+                raise Unavailable(f"This region works with {LABELS_MAX} labels already.")
             self._database.write(lambda c: records.keep(c, text))
             with self._lock:
                 self._used[text] = label

@@ -3,7 +3,8 @@
 import pytest
 from tests.stores import REGION
 
-from bastide.kernel.errors import ServiceError
+from bastide.db import labels_in_use
+from bastide.kernel.errors import ServiceError, Unavailable
 
 HIGH = "S//SI"
 
@@ -244,6 +245,17 @@ def test_an_object_below_is_not_tagged_where_ones_own_goes_while_it_is_tagged(at
     tags = {"TagSet": [{"Key": "told", "Value": "you"}]}
     refused("NoSuchKey", high.call, "put_object_tagging", Bucket="bucket", Key="k", Tagging=tags)
     assert at("U").call("get_object_tagging", Bucket="bucket", Key="k")["TagSet"] == []
+
+
+def test_nobody_fills_the_region_with_labels(at, monkeypatch):
+    """Each is a word in every query of those above."""
+    at("U").bucket()
+    at("U").put("k", b"x", Tagging=f"bastide:label={HIGH}")
+    monkeypatch.setattr(labels_in_use, "LABELS_MAX", 2)
+    with pytest.raises(Unavailable, match="labels already"):
+        at("U").put("k", b"x", Tagging="bastide:label=TS")
+    at("U").put("k", b"x", Tagging=f"bastide:label={HIGH}")
+    at("U").put("k", b"x")
 
 
 def test_an_upload_that_was_completed_above_is_not_answered_again_below(at):
