@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from bastide.kernel.clock import SystemClock, epoch_ms
+from bastide.kernel.clock import epoch_ms
 from tests.live import NAME
 
 Step = tuple[str, str, dict[str, Any]]  # service, operation, request
 BUCKETS, KEYS = ("alpha-box", "beta-box"), ("a", "b/1", "b/2", "c")
 GROUPS, STREAMS, METRICS = ("/one", "/two"), ("s1", "s2"), ("m1", "m2")
+JOBS = ("job-1", "job-2")
+IMAGE = "414596584902.dkr.ecr.us-gov-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+ALIASES, NO_KEY = ("alias/one", "alias/two"), "00000000-0000-4000-8000-000000000000"
 # A look-up may be done before its own record is durable: it is a read, so it asks for none.
 WRITES = {"LookupAttributes": [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]}
 PLACE = {"LocationConstraint": NAME}
@@ -21,13 +24,20 @@ PLACE = {"LocationConstraint": NAME}
 class Memory:
     """What a session was given and can name again."""
 
-    began: datetime = field(default_factory=lambda: SystemClock().now().replace(microsecond=0))
+    role_arn: str  # of the agency, for its jobs
+    began: datetime
     versions: list[tuple[str, str, str]] = field(default_factory=list)
     uploads: list[tuple[str, str, str]] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)  # the ETag of an upload's only part
+    keys: list[str] = field(default_factory=list)
     lines: int = 0
 
     def keep(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         where = (request.get("Bucket", ""), request.get("Key", ""))
+        if "PartNumber" in request and "ETag" in answer:
+            self.parts[request["UploadId"]] = answer["ETag"]
+        if "KeyMetadata" in answer and "KeyId" not in request:
+            self.keys.append(answer["KeyMetadata"]["KeyId"])
         if answer.get("VersionId") not in (None, "null"):
             self.versions.append((*where, answer["VersionId"]))
         if "UploadId" in answer and "UploadId" not in request:
@@ -44,6 +54,12 @@ class Doings:
     def changes(self, count: int) -> Iterator[Step]:
         for _ in range(count):
             yield self.random.choice(CHANGES)(self)
+
+    def hidden_changes(self, count: int) -> Iterator[Step]:
+        """Those that only ever come from above: how far a job is depends on the moment, so that
+        an observer may look for one of others, and not at its own."""
+        for _ in range(count):
+            yield self.random.choice((*CHANGES, Doings.job))(self)
 
     def looks(self, count: int) -> Iterator[Step]:
         for _ in range(count):
@@ -68,6 +84,27 @@ class Doings:
         bucket, key, upload = self.random.choice(self.memory.uploads)
         return {"Bucket": bucket, "Key": key, "UploadId": upload}
 
+    def completed(self) -> dict[str, Any]:
+        upload = self.upload()
+        part = {"PartNumber": 1, "ETag": self.memory.parts.get(upload["UploadId"], "none")}
+        return {**upload, "MultipartUpload": {"Parts": [part]}}
+
+    def sealed(self) -> dict[str, Any]:
+        """An object under a KMS key."""
+        key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key()}
+        return {**self.object(), **self.body(), **key}
+
+    def kms_key(self) -> str:
+        """By an alias, or by the id of one that was made before."""
+        made = self.random.choice(self.memory.keys) if self.memory.keys else NO_KEY
+        return self.random.choice((*ALIASES, made))
+
+    def alias(self) -> dict[str, Any]:
+        return {"AliasName": self.random.choice(ALIASES)}
+
+    def job(self) -> Step:
+        return training(self.random.choice(JOBS), self.memory.role_arn)
+
     def body(self) -> dict[str, Any]:
         return {"Body": self.random.randbytes(self.random.choice((0, 3, 900)))}
 
@@ -76,12 +113,6 @@ class Doings:
 
     def stream(self) -> dict[str, Any]:
         return {**self.group(), "logStreamName": self.random.choice(STREAMS)}
-
-    def lines(self, stream: str) -> list[Step]:
-        """One in each group, and then all of them again."""
-        where = [{"logGroupName": group, "logStreamName": stream} for group in GROUPS]
-        put: list[Step] = [("logs", "put_log_events", {**at, **self.line()}) for at in where]
-        return [*put, *[("logs", "get_log_events", at) for at in where]]
 
     def page(self, name: str, most: int = 3) -> dict[str, Any]:
         return {name: self.random.randint(1, most)}
@@ -110,8 +141,35 @@ def _logs(name: str, request: Callable[[Doings], dict[str, Any]]) -> Callable[[D
     return lambda it: ("logs", name, request(it))
 
 
+def _kms(name: str, request: Callable[[Doings], dict[str, Any]]) -> Callable[[Doings], Step]:
+    return lambda it: ("kms", name, request(it))
+
+
 def _tag(it: Doings) -> dict[str, Any]:
     return {"TagSet": [{"Key": "colour", "Value": it.random.choice(("red", "blue"))}]}
+
+
+# Refused before anything is loaded: the model is absent.
+CONVERSE: Step = ("bedrock-runtime", "converse", {
+    "modelId": "absent.model", "messages": [{"role": "user", "content": [{"text": "?"}]}],
+})  # fmt: skip
+
+
+def training(name: str, role_arn: str) -> Step:
+    """A job that is made, and fails before it runs: there is nothing where its data should be."""
+    return "sagemaker", "create_training_job", {
+        "TrainingJobName": name,
+        "RoleArn": role_arn,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {
+            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://no-such-box/"},
+        }}],
+        "OutputDataConfig": {"S3OutputPath": "s3://no-such-box/"},
+        "ResourceConfig": {
+            "InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }  # fmt: skip
 
 
 CHANGES = (
@@ -130,7 +188,9 @@ CHANGES = (
     _s3("put_bucket_tagging", lambda it: {**it.bucket(), "Tagging": _tag(it)}),
     _s3("create_multipart_upload", lambda it: it.object()),
     _s3("upload_part", lambda it: {**it.upload(), **it.body(), "PartNumber": 1}),
+    _s3("complete_multipart_upload", lambda it: it.completed()),
     _s3("abort_multipart_upload", lambda it: it.upload()),
+    _s3("put_object", lambda it: it.sealed()),
     _s3("copy_object", lambda it: {**it.object(), "CopySource": it.object()}),
     _logs("create_log_group", lambda it: it.group()),
     _logs("create_log_stream", lambda it: it.stream()),
@@ -140,7 +200,12 @@ CHANGES = (
     _logs("delete_log_stream", lambda it: it.stream()),
     _logs("delete_log_group", lambda it: it.group()),
     *[lambda it: ("cloudwatch", "put_metric_data", it.datum())] * 2,
+    _kms("create_key", lambda it: {}),
+    _kms("create_alias", lambda it: {**it.alias(), "TargetKeyId": it.kms_key()}),
+    _kms("delete_alias", lambda it: it.alias()),
+    _kms("disable_key", lambda it: {"KeyId": it.kms_key()}),
     lambda it: ("iam", "get_role", {"RoleName": "none"}),
+    lambda it: CONVERSE,
 )  # fmt: skip
 LOOKS = (
     _s3("list_buckets", lambda it: it.page("MaxBuckets")),
@@ -162,6 +227,13 @@ LOOKS = (
     _logs("get_log_events", lambda it: {**it.stream(), **it.page("limit")}),
     _logs("filter_log_events", lambda it: {**it.group(), **it.page("limit")}),
     _logs("list_tags_log_group", lambda it: it.group()),
+    lambda it: ("sagemaker", "list_training_jobs", it.page("MaxResults")),
+    lambda it: ("sagemaker", "describe_training_job", {"TrainingJobName": it.random.choice(JOBS)}),
+    lambda it: CONVERSE,
+    _kms("list_aliases", lambda it: it.page("Limit", 2)),
+    _kms("list_keys", lambda it: {}),  # whole: a page of random names holds others each time
+    _kms("describe_key", lambda it: {"KeyId": it.kms_key()}),
+    _kms("encrypt", lambda it: {"KeyId": it.kms_key(), "Plaintext": b"said"}),
     lambda it: ("cloudwatch", "list_metrics", {}),
     lambda it: ("cloudwatch", "get_metric_statistics", {
         **it.span(), "Namespace": "Site", "MetricName": it.random.choice(METRICS), "Period": 60,
@@ -169,54 +241,3 @@ LOOKS = (
     }),
     lambda it: ("cloudtrail", "lookup_events", {**it.page("MaxResults", 4), **WRITES}),
 )  # fmt: skip
-EVERYTHING: tuple[Step, ...] = (
-    *[
-        ("s3", name, {"Bucket": bucket})
-        for bucket in BUCKETS
-        for name in ("list_objects_v2", "list_object_versions", "list_multipart_uploads")
-    ],
-    ("s3", "list_buckets", {}),
-    ("logs", "describe_log_groups", {}),
-    *[("logs", "filter_log_events", {"logGroupName": group}) for group in GROUPS],
-    ("cloudwatch", "list_metrics", {}),
-    ("cloudtrail", "lookup_events", WRITES),
-    *[
-        ("s3", name, {"Bucket": bucket, "Key": key})
-        for name in ("get_object", "delete_object")
-        for bucket in BUCKETS
-        for key in KEYS
-    ],
-    *[("s3", "delete_bucket", {"Bucket": bucket}) for bucket in BUCKETS],
-    *[
-        ("s3", "create_bucket", {"Bucket": bucket, "CreateBucketConfiguration": PLACE})
-        for bucket in BUCKETS
-    ],
-    *[
-        ("logs", name, {"logGroupName": group})
-        for name in ("delete_log_group", "create_log_group")
-        for group in GROUPS
-    ],
-)
-# Before: what there is to look at. Above: as much as can be put over and beside it.
-BEGINNING: tuple[Step, ...] = (
-    ("s3", "create_bucket", {"Bucket": BUCKETS[0], "CreateBucketConfiguration": PLACE}),
-    ("s3", "put_object", {"Bucket": BUCKETS[0], "Key": KEYS[0], "Body": b"low"}),
-    ("logs", "create_log_group", {"logGroupName": GROUPS[0]}),
-    ("logs", "create_log_stream", {"logGroupName": GROUPS[0], "logStreamName": STREAMS[0]}),
-)
-FLOOD: tuple[Step, ...] = (
-    *[
-        ("s3", "create_bucket", {"Bucket": bucket, "CreateBucketConfiguration": PLACE})
-        for bucket in BUCKETS
-    ],
-    *[
-        ("s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b"high"})
-        for bucket in BUCKETS
-        for key in KEYS
-    ],
-    *[("logs", "create_log_group", {"logGroupName": group}) for group in GROUPS],
-    *[
-        ("logs", "create_log_stream", {"logGroupName": group, "logStreamName": "above"})
-        for group in GROUPS
-    ],
-)

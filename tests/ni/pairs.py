@@ -4,6 +4,7 @@ Source: J. A. Goguen and J. Meseguer, Security Policies and Security Models, IEE
 Security and Privacy (1982).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import Random
@@ -11,7 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.ni.doings import BEGINNING, EVERYTHING, FLOOD, STREAMS, Doings, Memory, Step
+from bastide.kernel.clock import SystemClock
+from tests.ni import ending
+from tests.ni.doings import BUCKETS, GROUPS, Doings, Memory, Step
 from tests.ni.seen import Seen
 from tests.ni.stage import HIGH, Agency, Stage
 
@@ -38,25 +41,29 @@ class Run:
         return [self._step(step) for step in (*low.changes(1), *low.looks(1))]
 
     def begin(self) -> None:
-        for step in BEGINNING:
+        for step in ending.beginning(BUCKETS[0], GROUPS[0]):
             self._step(step)
 
-    def everything(self) -> list[Any]:
+    def end(self) -> list[Any]:
         """All that there is to see, after as much as can be was put above it, or nothing was."""
-        if self.name == "one":
-            for label in HIGH:
-                high = Doings(self.seed, self.above.setdefault(label, Memory(self.memory.began)))
-                self._try(label, [*FLOOD, *high.lines("above")])
-        low = Doings(self.seed, self.memory)
-        return [self._step(step) for step in (*low.lines(STREAMS[0]), *EVERYTHING)]
+        beginning = ending.beginning(ending.BELOW, ending.GROUP_BELOW)
+        first = [self._step(step) for step in beginning]
+        for label in HIGH if self.name == "other" else ():
+            high = Doings(f"{self.seed}/end/{label}", self._memory(label))
+            self._try(label, ending.flood(label, high))
+        low = Doings(f"{self.seed}/end", self.memory)
+        return [*first, *[self._step(step) for step in ending.looks(low)]]
+
+    def _memory(self, label: str) -> Memory:
+        new = Memory(self.memory.role_arn, self.memory.began)
+        return self.above.setdefault(label, new)
 
     def _above(self, number: int) -> None:
         for label in () if self.is_quiet else HIGH:
-            memory = self.above.setdefault(label, Memory(began=self.memory.began))
-            high = Doings(f"{self.seed}/{number}/{self.name}/{label}", memory)
-            self._try(label, list(high.changes(high.random.randint(0, HIGH_MAX))))
+            high = Doings(f"{self.seed}/{number}/{self.name}/{label}", self._memory(label))
+            self._try(label, high.hidden_changes(high.random.randint(0, HIGH_MAX)))
 
-    def _try(self, label: str, steps: list[Step]) -> None:
+    def _try(self, label: str, steps: Iterable[Step]) -> None:
         for service, operation, request in steps:
             try:
                 answer = getattr(self.agency.high[label][service], operation)(**request)
@@ -73,21 +80,24 @@ class Run:
 
 def difference(stage: Stage, seed: str, rounds: int) -> str:
     """The first thing that an observer saw in one of two histories and not in the other; "" for
-    none. Each round is one more pair: the same below, another draw above."""
-    began = Memory().began
+    none. Each round is one more pair: the same below, another draw above.
+
+    Both are of one region, and the one with less above is first in all: it would not see what the
+    other did before it, in whatever the region counts over all agencies."""
+    began = SystemClock().now().replace(microsecond=0)
     runs = []
     for name in ("one", "other"):
         agency = stage.agency()
-        memory = Memory(began=began)
+        memory = Memory(agency.role_arn, began)
         runs.append(Run(seed, name, agency, memory, Seen(agency.account)))
-    runs[1].is_quiet = Random(seed).random() < QUIET
+    runs[0].is_quiet = Random(seed).random() < QUIET
     for run in runs:
         run.begin()
     for number in range(rounds):
         first, second = (run.round(number) for run in runs)
         if first != second:
             return _told(seed, number, first, second)
-    first, second = (run.everything() for run in runs)
+    first, second = (run.end() for run in runs)
     return _told(seed, rounds, first, second) if first != second else ""
 
 

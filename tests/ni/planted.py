@@ -28,6 +28,7 @@ LEAKS = (
     "a header names a hidden label",
     "the latest version is a hidden one",
 )
+CLOSED = "none"
 Work = Callable[..., Any]
 
 
@@ -46,10 +47,16 @@ def _in_bucket(real: Work) -> Work:
 
 
 def _token(real: Work) -> Work:
+    """Lines of the agency alone: a count of the region's is as high in both histories."""
+
     def add(c: Any, group: Any, stream: Any, now: int, lines: Any) -> None:
-        last = c.execute(select(func.count()).select_from(log_records.events)).scalar_one()
-        mine = log_records.streams.c.id == stream.id
-        c.execute(update(log_records.streams).where(mine).values(next_seq=last + 1))
+        groups, streams, events = log_records.groups, log_records.streams, log_records.events
+        account = select(groups.c.account).where(groups.c.id == group.id).scalar_subquery()
+        mine = select(groups.c.id).where(groups.c.account == account)
+        inside = select(streams.c.id).where(streams.c.group_id.in_(mine))
+        counted = select(func.count()).where(events.c.stream_id.in_(inside))
+        last = c.execute(counted).scalar_one()
+        c.execute(update(streams).where(streams.c.id == stream.id).values(next_seq=last + 1))
         real(c, group, stream, now, lines)
 
     return add
@@ -78,6 +85,18 @@ def _header(real: Work) -> Work:
     return found
 
 
+def _latest(real: Work) -> Work:
+    def listed(c: Any, bucket: Any, *rest: Any) -> Any:
+        wide = replace(bucket, view=View(bucket.view.session, tuple(_above(bucket.view))))
+        shown = [(each, records.latest(c, wide, each.key)) for each in real(c, bucket, *rest)]
+        return [
+            replace(each, is_latest=False) if hidden and hidden.rank < each.rank else each
+            for each, hidden in shown
+        ]
+
+    return listed
+
+
 def _above(view: View) -> set[str]:
     return {*_all(view).seen} - {*view.seen}
 
@@ -89,7 +108,7 @@ PLANTS: tuple[tuple[str, Any, str, Callable[[Work], Work]], ...] = (
     (LEAKS[3], log_records, "add_events", _token),
     (LEAKS[4], Shelf, "find", _denied),
     (LEAKS[5], objects, "found", _header),
-    (LEAKS[6], records, "_is_latest", _in_bucket),
+    (LEAKS[6], records, "listed_versions", _latest),
 )
 
 

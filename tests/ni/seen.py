@@ -63,6 +63,8 @@ class Seen:
                 return sorted((self.told(each, key) for each in value), key=str)
             case list():
                 return [self.told(each, key) for each in value]
+            case bytes():  # what is sealed is sealed under a nonce that is drawn anew
+                return f"<{len(value)} bytes>"
             case datetime():
                 return "<time>"
             case _ if key in _TIMES:

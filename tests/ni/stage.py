@@ -12,7 +12,9 @@ from tests.live import LiveRegion
 from tests.walls_live import CEILING, PATH
 
 HIGH = ("S", "TS//SI")
-SERVICES = ("s3", "logs", "cloudwatch", "cloudtrail", "iam")
+SERVICES = (
+    "s3", "logs", "cloudwatch", "cloudtrail", "iam", "kms", "sagemaker", "bedrock-runtime",
+)  # fmt: skip
 _ANYBODY = {"Effect": "Allow", "Action": "*", "Principal": {"AWS": "*"}}
 TRUST = {"Version": "2012-10-17", "Statement": [_ANYBODY]}
 
@@ -22,6 +24,7 @@ class Agency:
     """`low` and `high[label]` are clients by service."""
 
     account: str
+    role_arn: str  # its jobs work as this
     low: dict[str, Any]
     high: dict[str, dict[str, Any]]
 
@@ -45,7 +48,7 @@ class Stage:
         iam.put_role_policy(RoleName="High", PolicyName="all", PolicyDocument=json.dumps(PATH))
         self._clear(account)
         high = {label: self._session(sts, role["Arn"], label) for label in HIGH}
-        return Agency(account, self._clients(keys), high)
+        return Agency(account, row["role_arn"], self._clients(keys), high)
 
     def _clear(self, account: str) -> None:
         """All of an agency's people may see all that the region holds. Straight into the database:

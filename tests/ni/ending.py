@@ -1,0 +1,90 @@
+"""How each pair of histories ends: something lies below, as much as can be is put above and beside
+it in one of the two, and then everything is looked at, taken away, and made again."""
+
+from collections.abc import Iterator
+
+from tests.ni.doings import (
+    ALIASES,
+    BUCKETS,
+    CONVERSE,
+    GROUPS,
+    JOBS,
+    KEYS,
+    PLACE,
+    STREAMS,
+    WRITES,
+    Doings,
+    Step,
+    training,
+)
+
+# Of names that nothing drawn has: so what lies there is the same whatever was drawn.
+BELOW, ABOVE = "gamma-box", "delta-box"
+GROUP_BELOW, GROUP_ABOVE = "/three", "/four"
+ALL_BUCKETS, ALL_GROUPS = (*BUCKETS, BELOW, ABOVE), (*GROUPS, GROUP_BELOW, GROUP_ABOVE)
+
+
+def beginning(bucket: str, group: str) -> tuple[Step, ...]:
+    """What there is to look at."""
+    return (
+        _bucket(bucket),
+        ("s3", "put_object", {"Bucket": bucket, "Key": KEYS[0], "Body": b"low"}),
+        ("logs", "create_log_group", {"logGroupName": group}),
+        ("logs", "create_log_stream", {"logGroupName": group, "logStreamName": STREAMS[0]}),
+    )
+
+
+def flood(label: str, high: Doings) -> Iterator[Step]:
+    """Over and beside all that is there. Streams are named by their label: into one that is found
+    below it, a session cannot write."""
+    for bucket in ALL_BUCKETS:
+        yield _bucket(bucket)
+        for key in KEYS:
+            yield "s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b"high"}
+    for group in ALL_GROUPS:
+        stream = {"logGroupName": group, "logStreamName": label.replace("/", "-")}
+        yield "logs", "create_log_group", {"logGroupName": group}
+        yield "logs", "create_log_stream", stream
+        yield "logs", "put_log_events", {**stream, **high.line()}
+    yield CONVERSE
+    yield high.job()
+
+
+def looks(low: Doings) -> Iterator[Step]:
+    for group in ALL_GROUPS:
+        stream = {"logGroupName": group, "logStreamName": STREAMS[0]}
+        yield "logs", "put_log_events", {**stream, **low.line()}
+        yield "logs", "get_log_events", stream
+        yield "logs", "filter_log_events", {"logGroupName": group}
+    yield from _lists()
+    for name in ("get_object", "delete_object"):
+        for bucket in ALL_BUCKETS:
+            for key in KEYS:
+                yield "s3", name, {"Bucket": bucket, "Key": key}
+    for bucket in ALL_BUCKETS:
+        yield "s3", "delete_bucket", {"Bucket": bucket}
+        yield _bucket(bucket)
+    for group in ALL_GROUPS:
+        for name in ("delete_log_group", "create_log_group"):
+            yield "logs", name, {"logGroupName": group}
+    yield from (training(name, low.memory.role_arn) for name in JOBS)
+
+
+def _bucket(name: str) -> Step:
+    return "s3", "create_bucket", {"Bucket": name, "CreateBucketConfiguration": PLACE}
+
+
+def _lists() -> Iterator[Step]:
+    for bucket in ALL_BUCKETS:
+        for name in ("list_objects_v2", "list_object_versions", "list_multipart_uploads"):
+            yield "s3", name, {"Bucket": bucket}
+    yield "s3", "list_buckets", {}
+    yield "logs", "describe_log_groups", {}
+    yield "cloudwatch", "list_metrics", {}
+    yield "cloudtrail", "lookup_events", WRITES
+    yield "kms", "list_aliases", {}
+    yield "kms", "list_keys", {}
+    yield from (("kms", "describe_key", {"KeyId": alias}) for alias in ALIASES)
+    yield "sagemaker", "list_training_jobs", {}
+    yield from (("sagemaker", "describe_training_job", {"TrainingJobName": name}) for name in JOBS)
+    yield CONVERSE
