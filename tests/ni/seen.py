@@ -11,21 +11,26 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _LEFT_OUT = frozenset(
-    {"date", "x-amzn-requestid", "x-amz-request-id", "x-amz-id-2", "RequestId", "HostId",
-     "RetryAttempts", "userAgent", "requestID", "server-timing"}
-    # Whether a body that nobody wants was read in time; and how a call ended is written after its
-    # answer, so that the event may come without it.
-    | {"connection", "errorCode", "errorMessage"}
+    {"date",  # the moment of the answer
+     # Drawn anew for each request, and never given to another.
+     "x-amzn-requestid", "x-amz-request-id", "x-amz-id-2", "RequestId", "HostId", "requestID",
+     # Whether a body that nobody wants was read in time.
+     "connection",
+     # How a call ended is written after its answer, so that the event may come without it; the
+     # observer was told it by the answer.
+     "errorCode", "errorMessage"}
 )  # fmt: skip
+# Drawn anew, and named again: told by the order in which they were first seen.
 _RANDOM = frozenset(
     {"VersionId", "UploadId", "EventId", "eventID", "x-amz-version-id", "VersionIdMarker",
      "NextVersionIdMarker", "NextUploadIdMarker", "UploadIdMarker", "x-amz-meta-id"}
 )  # fmt: skip
+# Moments in digits, where a type does not tell them.
 _TIMES = frozenset(
     {"creationTime", "ingestionTime", "lastIngestionTime", "nextSequenceToken", "eventTime",
      "last-modified", "creationDate", "CreationDate"}
 )  # fmt: skip
-_UNSIZED = frozenset({"lookup_events"})  # its moments are decimal fractions of any length
+_BY_NAME = frozenset({"Uploads", "Keys"})  # told in the order of their names, which are random
 _TOKENS = re.compile(r"token|marker", re.IGNORECASE)
 _KEYS = re.compile(r"\bA(?:KIA|SIA|IDA|ROA)[A-Z0-9]{12,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,7 +52,8 @@ class Seen:
             answer = getattr(client, operation)(**request)
         except ClientError as error:
             answer = error.response
-        if operation in _UNSIZED:
+        # In JSON a moment is a number of seconds, with as many decimals as it happens to need.
+        if client.meta.service_model.metadata["protocol"] == "json" and _has_moment(answer):
             del answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]
         for name, part in answer.items():
             if hasattr(part, "read"):
@@ -59,7 +65,7 @@ class Seen:
             case dict():
                 kept = value.keys() - _LEFT_OUT
                 return {name: self.told(value[name], name) for name in value if name in kept}
-            case list() if key == "Uploads":  # of one key in the order of their random names
+            case list() if key in _BY_NAME:
                 return sorted((self.told(each, key) for each in value), key=str)
             case list():
                 return [self.told(each, key) for each in value]
@@ -89,6 +95,15 @@ class Seen:
 
     def _number(self, name: str) -> str:
         return f"<{self.numbers.setdefault(name, len(self.numbers))} of {len(name)}>"
+
+
+def _has_moment(value: Any) -> bool:
+    match value:
+        case dict():
+            return any(_has_moment(each) for each in value.values())
+        case list():
+            return any(_has_moment(each) for each in value)
+    return isinstance(value, datetime)
 
 
 def _opened(token: str) -> Any:
