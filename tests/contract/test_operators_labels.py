@@ -24,6 +24,9 @@ def room(database):
     put(Thing("arn:e", "U"), account=OTHER)
     marked = lambda account, arn: ["S"] if (account, arn) == (ONE, "arn:e") else []  # noqa: E731
     return LabelRoom(agencies=FewAgencies({"a": ONE, "b": OTHER}), database=database, marked=marked)
+    return LabelRoom(
+        agencies=SimpleNamespace(find=find), database=database, marked=marked, downgrades=None
+    )
 
 
 def test_a_thing_is_followed_to_what_it_was_made_of(room):

@@ -212,4 +212,5 @@ def label_room(core: Core, identity: Identity, store: Store, things: Things) -> 
             *things.marked(account, arn),
             *store.space.marked(account, arn),
         ],
+        downgrades=store.downgrades,
     )

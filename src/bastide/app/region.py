@@ -81,7 +81,7 @@ class RegionProcess:
         self.identity = open_identity(core)
         resources = self.identity.resources
         self.kms = open_kms(core, self.identity, self.approvals.book)
-        self.store = store = open_store(core, self.identity, self.kms.vault)
+        self.store = store = open_store(core, self.identity, self.kms.vault, self.approvals.book)
         resources.space = store.space
         self.workshop = open_workshop(core)
         receipts = Receipts(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bastide.app.core import Core
 from bastide.app.identity import BucketPolicyCheck, Identity
 from bastide.app.object_keys import KmsObjectKeys
+from bastide.kernel.approvals import Approvals
 from bastide.kms.vault import Vault
 from bastide.store.attributes import Attributes
 from bastide.store.blobs import Blobs
@@ -15,6 +16,7 @@ from bastide.store.bucket_policy import BucketPolicies
 from bastide.store.buckets import Buckets
 from bastide.store.content import Buffers, Content
 from bastide.store.copies import Copies
+from bastide.store.downgrades import Downgrades
 from bastide.store.listing import Listing
 from bastide.store.multipart import Multipart
 from bastide.store.objects import Objects
@@ -32,10 +34,11 @@ STORE_HASHERS = 8
 class Store:
     space: ObjectSpace
     upkeep: Upkeep
+    downgrades: Downgrades
     handlers: dict[str, list[object]]
 
 
-def open_store(core: Core, identity: Identity, vault: Vault) -> Store:
+def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approvals) -> Store:
     blobs = Blobs(core.home / "objects")
     upkeep = Upkeep(database=core.database, blobs=blobs, keyring=core.keyring)
     upkeep.start()
@@ -81,4 +84,12 @@ def open_store(core: Core, identity: Identity, vault: Vault) -> Store:
         BucketFacts(shelf=shelf, doors=doors),
         Versioning(database=database, doors=doors),
     ]
-    return Store(space=ObjectSpace(shelf=shelf), upkeep=upkeep, handlers={"s3": handlers})
+    downgrades = Downgrades(
+        shelf=shelf, approvals=approvals, forget_buckets=identity.resources.forget_buckets
+    )
+    return Store(
+        space=ObjectSpace(shelf=shelf),
+        upkeep=upkeep,
+        downgrades=downgrades,
+        handlers={"s3": handlers},
+    )

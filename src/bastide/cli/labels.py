@@ -1,4 +1,4 @@
-"""`bastide label show`: what a thing is marked, and what it was made of."""
+"""`bastide label show|lower`."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -7,16 +7,15 @@ import typer
 
 from bastide.cli import graph, show
 from bastide.cli.control import path_of
-from bastide.cli.options import RegionOption, control
+from bastide.cli.options import JsonOption, RegionOption, control
+from bastide.cli.signing import KeyOption, OfficerOption, asked
 
 app = typer.Typer(
-    help="Labels: what a thing is marked, and what it was made of.", no_args_is_help=True
+    help="Labels: what a thing is marked, what it was made of; lower ones, by two officers.",
+    no_args_is_help=True,
 )
-
-
-@app.callback()
-def labels() -> None:
-    """Keeps `show` a word of its own while it is the only one."""
+S3 = "s3://"
+COLUMNS = ("bucket", "key", "version", "from", "to", "size", "sha256")
 
 
 @app.command("show")
@@ -44,3 +43,29 @@ def show_(
         typer.echo(graph.tree(drawn))
     if not found["whole"]:
         show.err.print("There is more: only the first edges are shown.")
+
+
+@app.command()
+def lower(
+    uri: Annotated[str, typer.Argument(metavar="s3://BUCKET[/KEY]")],
+    agency: Annotated[str, typer.Option(help="Whose it is.")],
+    from_: Annotated[str, typer.Option("--from", help="The label that it has.")],
+    to: Annotated[str, typer.Option("--to", help="A label below.")],
+    version: Annotated[str, typer.Option(help="Of an object; its latest if not given.")] = "",
+    officer: OfficerOption = "",
+    key: KeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Ask for a lower label, which a reviewer and a releaser must sign for; then the same command
+    lowers it. An object goes from above; of a bucket only its own label changes."""
+    bucket, _, inside = uri.removeprefix(S3).partition("/")
+    if not uri.startswith(S3) or not bucket or (version and not inside):
+        raise typer.BadParameter("Name s3://BUCKET/KEY, or s3://BUCKET without a version.")
+    body = {
+        "bucket": bucket, "key": inside, "version": version, "from": from_, "to": to,
+        "officer": officer,
+    }  # fmt: skip
+    door, path = control(region), path_of("labels", agency, "lower")
+    lowered = asked(door, officer, key, lambda: door.post(path, body))
+    show.rows([lowered], COLUMNS, "", json_=json_)

@@ -80,6 +80,7 @@ class Operators:
         app.router.add_post("/models-add", self._add)
         app.router.add_post("/models-alias", self._alias)
         app.router.add_get("/labels/{agency}", self._plain(self._labels))
+        app.router.add_post("/labels/{agency}/lower", self._lower)
         self.approvals.add_to(app, self.executor)
         app.router.add_get("/clearances/{agency}", self._plain(self._clearances))
         app.router.add_post("/clearances/{agency}/grant", self._grant)
@@ -143,6 +144,16 @@ class Operators:
 
     def _labels(self, request: web.Request) -> Any:
         return self.labels.graph(request.match_info["agency"], request.query.get("arn", ""))
+
+    async def _lower(self, request: web.Request) -> web.StreamResponse:
+        agency = request.match_info["agency"]
+        body = await _fields(request, "bucket", "key", "version", "from", "to", "officer")
+        asks = requester(str(body.pop("officer")))
+        thing = {name: str(text) for name, text in body.items()}
+        await self._audited("LowerLabel", {"agency": agency, **thing})
+        return web.json_response(
+            await self._off_loop(lambda: self.labels.lower(agency, thing, asks))
+        )
 
     def _keys(self, request: web.Request) -> Any:
         return self.keys.rows(request.query.get("agency", ""))

@@ -1,7 +1,7 @@
-"""Labels, as operators see them: what a thing is marked, and what it was made of. Labels, ARNs and
-edges; never what is in them."""
+"""Labels, as operators see them: what a thing is marked, what it was made of, and lower ones, with
+two officers' signatures. Labels, ARNs and edges; never what is in them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,22 +12,25 @@ from bastide.db.database import Database
 from bastide.db.derivations import Thing
 from bastide.identity.agencies import Agencies
 from bastide.kernel.errors import ServiceError
+from bastide.store.downgrades import Asked, Downgrades
 
 THINGS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRoom:
-    """What `bastide label show` asks for. `marked`: the markings at which an account has something
+    """What `bastide label …` asks for. `marked`: the markings at which an account has something
     of an ARN, whoever may see it."""
 
     agencies: Agencies
     database: Database
     marked: Callable[[str, str], Sequence[str]]
+    downgrades: Downgrades
 
     def graph(self, agency: str, arn: str) -> dict[str, Any]:
         """The things of that ARN, and all that they were made of, as far as it is known."""
         account = self.agencies.account_of(agency)
+        account = self._account(agency)
         edges, markings = self.database.read(lambda c: _edges(c, account, arn))
         markings |= dict.fromkeys(self.marked(account, arn))
         if not markings:
@@ -41,6 +44,24 @@ class LabelRoom:
             ],
             "whole": len(edges) < THINGS_MAX,
         }
+
+    def lower(self, agency: str, thing: Mapping[str, str], requester: str) -> dict[str, Any]:
+        asked = Asked(
+            account=self._account(agency),
+            bucket=thing["bucket"],
+            key=thing["key"],
+            version_id=thing["version"] or None,
+            above=thing["from"],
+            below=thing["to"],
+            requester=requester,
+        )
+        return self.downgrades.lower(asked)
+
+    def _account(self, agency: str) -> str:
+        found = self.agencies.find(agency)
+        if found is None:
+            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
+        return found.account_id
 
 
 def _edges(

@@ -51,6 +51,10 @@ class LabelDesk(Protocol):
         """What an agency's thing is marked and was made of."""
         ...
 
+    def lower(self, agency: str, thing: Mapping[str, str], requester: str) -> Row:
+        """NotApproved until a reviewer and a releaser have signed for exactly this."""
+        ...
+
 
 class KeyDesk(Protocol):
     """`chosen` answers the keys that the others are about."""
