@@ -152,17 +152,58 @@ def test_what_changed_since_it_was_signed_is_another_action(desk, change):
     absent(desk.at("U"))
 
 
-def test_what_changes_while_it_is_lowered_stays_above_and_the_approval_unused(desk):
+def new_bytes(desk):
+    desk.at(HIGH).put("k", b"new")
+
+
+def new_tags(desk):
+    tags = {"TagSet": [{"Key": "secret", "Value": "here"}]}
+    desk.at(HIGH).call("put_object_tagging", Bucket="bucket", Key="k", Tagging=tags)
+
+
+def new_below(desk):
+    desk.at("U").put("k", b"theirs")
+
+
+@pytest.mark.parametrize("change", [new_bytes, new_tags, new_below])
+def test_what_changes_while_it_is_lowered_stays_above_and_the_approval_unused(desk, change):
     desk.at(HIGH).put("k", b"old")
     desk.signed()
-    request = desk.office.book.find(desk.requests()[0])
+    (request,) = desk.requests()
     files = desk.store.files()
-    desk.book.between = lambda: desk.at(HIGH).put("k", b"new")
-    desk.refused("changed meanwhile")
-    absent(desk.at("U"))
-    assert desk.at(HIGH).get("k") == b"new"
-    assert desk.office.book.find(request.id).ended == ""
+    desk.book.between = lambda: change(desk)
+    desk.refused("Another object" if change is new_below else "changed meanwhile")
+    if change is not new_below:
+        absent(desk.at("U"))
+    assert desk.at(HIGH).get("k") == (b"new" if change is new_bytes else b"old")
+    assert desk.office.book.find(request).ended == ""
     assert desk.store.files() == files
+
+
+def test_a_bucket_that_changes_while_it_is_lowered_stays_above(desk):
+    desk.at("S").bucket("inner")
+    inner = {"key": "", "bucket": "inner", "above": "S"}
+    desk.signed(**inner)
+    tags = {"TagSet": [{"Key": "secret", "Value": "here"}]}
+    put_tags = {"Bucket": "inner", "Tagging": tags}
+    desk.book.between = lambda: desk.at("S").call("put_bucket_tagging", **put_tags)
+    desk.refused("changed meanwhile", **inner)
+    absent(desk.at("U"), bucket="inner")
+
+
+def test_a_key_of_kms_goes_on_to_seal_it(desk):
+    under = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "mine"}
+    desk.at(HIGH).put("k", b"x" * LONG, **under)
+    keys = desk.store.content.object_keys
+    keys.gone.add("mine")
+    desk.refused("disabled")
+    keys.gone.clear()
+    desk.signed()
+    desk.lower()
+    assert desk.at("U").get("k") == b"x" * LONG
+    keys.gone.add("mine")
+    with pytest.raises(ServiceError, match="disabled"):
+        desk.at("U").get("k")
 
 
 def test_a_label_that_is_not_below_or_not_of_the_region_is_refused(desk):
