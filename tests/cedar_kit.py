@@ -155,8 +155,8 @@ OFFICERS = {
     Mode.LOOSEN_GUARDRAIL: "security-officer",
     Mode.GRANT_CLEARANCE: "security-officer",
     Mode.BREAK_GLASS: "security-officer",
-    Mode.DESTROY_KEY: "crypto-officer",
-    Mode.CHANGE_TRUST_ANCHOR: "crypto-officer",
+    Mode.DESTROY_KEY: "key-custodian",
+    Mode.CHANGE_TRUST_ANCHOR: "security-officer",
     Mode.RETIRE_AUDIT: "auditor",
     Mode.RELEASE: "releaser",
 }
@@ -269,7 +269,7 @@ class Worlds:
     def _person(self, name, session):
         chance = self.chance
         clearance = self._most() if chance.random() < 0.6 else self._near(session)
-        region = ("operator", "auditor", "releaser", "reviewer", "crypto-officer")
+        region = ("operator", "auditor", "releaser", "reviewer", "key-custodian")
         roles = {role for role in (*region, "security-officer") if chance.random() < 0.15}
         roles |= {f"{FBI}/{role}" for role in ("analyst", "contractor") if chance.random() < 0.5}
         return replace(

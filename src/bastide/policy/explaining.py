@@ -29,7 +29,7 @@ WORDS = {
     "two-person.approved": "another person has not agreed to exactly this, or not lately enough",
     "two-person.approver-is-fit": "who agreed is suspended, of another agency, or not cleared",
     "two-person.security-officer": "a security officer has to agree",
-    "two-person.crypto-officer": "a crypto officer has to agree",
+    "two-person.key-custodian": "a key custodian has to agree",
     "two-person.auditor": "an auditor has to agree",
     "release.two-releasers": "two releasers, neither of them the author, release these very bytes",
     "release.down-is-reviewed": "what goes down is reviewed by a third person",

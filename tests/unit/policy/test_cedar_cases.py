@@ -87,13 +87,13 @@ def test_a_gap_of_the_sketch_4_a_session_claims_no_nation_beyond_its_clearance()
     assert refused_by(ask(READ, british)) == {"mac.session-within-clearance"}
 
 
-def test_a_gap_of_the_sketch_5_a_key_is_destroyed_at_its_label_with_a_crypto_officer():
+def test_a_gap_of_the_sketch_5_a_key_is_destroyed_at_its_label_with_a_key_custodian():
     high = thing("TS//SI", digest="sha256:aa")
     assert refused_by(agreed(Mode.DESTROY_KEY, what=high)) == {"mac.no-read-up"}
     low = thing("U", digest="sha256:aa")
     assert refused_by(agreed(Mode.DESTROY_KEY, what=low)) == {"mac.no-write-down"}
     anybody = approval(role="analyst")
-    assert refused_by(agreed(Mode.DESTROY_KEY, approval=anybody)) == {"two-person.crypto-officer"}
+    assert refused_by(agreed(Mode.DESTROY_KEY, approval=anybody)) == {"two-person.key-custodian"}
 
 
 @pytest.mark.parametrize("mode", sorted(TWO_PERSON - {Mode.RELEASE}))
@@ -107,7 +107,7 @@ def test_a_gap_of_the_sketch_7_no_action_turns_audit_off():
     is about what a log writes."""
     assert not any("disable" in mode.lower() for mode in Mode)
     assert ENGINE.decide(agreed(Mode.RETIRE_AUDIT)).allowed
-    by = approval(role="crypto-officer")
+    by = approval(role="key-custodian")
     assert refused_by(agreed(Mode.RETIRE_AUDIT, approval=by)) == {"two-person.auditor"}
     foreign = thing(account=DHS)
     assert "agency.isolation" in refused_by(agreed(Mode.RETIRE_AUDIT, what=foreign))

@@ -28,8 +28,14 @@ RELEASE = P.does("release")
 SAME_AGENCY = WHO["agency"].term == WHAT["agency"].term
 SHARED = z3.IsMember(WHO["agency"].term, WHAT["sharedWith"].term)
 OFFICERS = {
-    "security-officer": ("downgrade", "loosenGuardrail", "grantClearance", "breakGlass"),
-    "crypto-officer": ("destroyKey", "changeTrustAnchor"),
+    "security-officer": (
+        "downgrade",
+        "loosenGuardrail",
+        "grantClearance",
+        "breakGlass",
+        "changeTrustAnchor",
+    ),
+    "key-custodian": ("destroyKey",),
     "auditor": ("retireAudit",),
     "releaser": ("release",),
 }
