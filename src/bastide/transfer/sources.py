@@ -47,6 +47,8 @@ class ObjectSource:
 class ModelSource:
     """Weights of the region's shelf, with what their card says. `label`: of those
     that have none of their own, that of the region's other unlabelled things."""
+    """Weights of the region's shelf, with what their card says. `label`: of weights that have
+    none of their own, as of the region's other unlabelled things."""
 
     card: ModelCard
     label: str
@@ -63,6 +65,7 @@ class ModelSource:
             size=card.size,
             sha256=UNKNOWN,
             label=self.card.label or self.label,
+            label=card.label or self.label,
             provenance={
                 "name": card.name,
                 "model_id": card.model_id,
