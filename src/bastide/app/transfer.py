@@ -10,7 +10,7 @@ from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
-from bastide.kernel.approvals import Kind
+from bastide.kernel.approvals import OPERATOR, Kind
 from bastide.kernel.labels.scheme import PACKAGED
 from bastide.kernel.statements import Verdict
 from bastide.models.catalogue import Models
@@ -26,7 +26,6 @@ from bastide.transfer.shelving import Shelving
 
 MIB = 1 << 20
 UP = 2  # who must agree to a transfer that goes up
-OPERATOR = "operator"  # who owns the socket asks; officers agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

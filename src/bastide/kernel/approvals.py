@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from bastide.kernel.errors import ServiceError
 
 ACTION_SIZE_MAX = 64 * 1024
+OPERATOR = "operator"  # a requester who owns the operators' socket, and is no person
 OFFICER = "officer/"  # a requester who is an officer, and who signs the request itself
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bastide.kernel.approvals import OFFICER
+from bastide.kernel.approvals import OFFICER, OPERATOR
 from bastide.kernel.errors import ServiceError
 from bastide.operators.ports import ApprovalDesk
 from bastide.policy.officers import NewOfficer
@@ -76,7 +76,7 @@ class _Routes:
 
 def requester(officer: str) -> str:
     """Who asks: an officer, who then signs that they do, or whoever owns the socket."""
-    return OFFICER + officer if officer else "operator"
+    return OFFICER + officer if officer else OPERATOR
 
 
 async def _fields(request: web.Request, **types: type) -> dict[str, Any]:
