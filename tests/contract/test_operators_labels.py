@@ -23,10 +23,8 @@ def room(database):
     put(JOB, DATA)
     put(Thing("arn:e", "U"), account=OTHER)
     marked = lambda account, arn: ["S"] if (account, arn) == (ONE, "arn:e") else []  # noqa: E731
-    return LabelRoom(agencies=FewAgencies({"a": ONE, "b": OTHER}), database=database, marked=marked)
-    return LabelRoom(
-        agencies=SimpleNamespace(find=find), database=database, marked=marked, downgrades=None
-    )
+    agencies = FewAgencies({"a": ONE, "b": OTHER})
+    return LabelRoom(agencies=agencies, database=database, marked=marked, downgrades=None)
 
 
 def test_a_thing_is_followed_to_what_it_was_made_of(room):

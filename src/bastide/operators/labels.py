@@ -30,7 +30,6 @@ class LabelRoom:
     def graph(self, agency: str, arn: str) -> dict[str, Any]:
         """The things of that ARN, and all that they were made of, as far as it is known."""
         account = self.agencies.account_of(agency)
-        account = self._account(agency)
         edges, markings = self.database.read(lambda c: _edges(c, account, arn))
         markings |= dict.fromkeys(self.marked(account, arn))
         if not markings:
@@ -47,7 +46,7 @@ class LabelRoom:
 
     def lower(self, agency: str, thing: Mapping[str, str], requester: str) -> dict[str, Any]:
         asked = Asked(
-            account=self._account(agency),
+            account=self.agencies.account_of(agency),
             bucket=thing["bucket"],
             key=thing["key"],
             version_id=thing["version"] or None,
@@ -56,12 +55,6 @@ class LabelRoom:
             requester=requester,
         )
         return self.downgrades.lower(asked)
-
-    def _account(self, agency: str) -> str:
-        found = self.agencies.find(agency)
-        if found is None:
-            raise ServiceError("NoSuchEntity", f"There is no agency {agency}.")
-        return found.account_id
 
 
 def _edges(

@@ -45,8 +45,6 @@ class ObjectSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """Weights of the region's shelf, with what their card says. `label`: of those
-    that have none of their own, that of the region's other unlabelled things."""
     """Weights of the region's shelf, with what their card says. `label`: of weights that have
     none of their own, as of the region's other unlabelled things."""
 
@@ -64,7 +62,6 @@ class ModelSource:
             name=f"{card.name}.gguf",
             size=card.size,
             sha256=UNKNOWN,
-            label=self.card.label or self.label,
             label=card.label or self.label,
             provenance={
                 "name": card.name,

@@ -70,6 +70,8 @@ def test_weights_keep_their_label_on_both_sides_of_the_gate(tmp_path, entries):
     assert not card.seen_at(US.parse("U"))
     again, _ = ModelSource(card=card, label="U").open()
     assert again.label == "S//SI"
+
+
 def test_weights_keep_their_label_on_their_way_in_and_out(tmp_path):
     found, shelves = shelving(tmp_path, {})
     shelves.put(NOWHERE, item(label="S//SI"), iter([DATA]))
