@@ -156,6 +156,10 @@ def new_bytes(desk):
     desk.at(HIGH).put("k", b"new")
 
 
+def same_bytes(desk):
+    desk.at(HIGH).put("k", b"old")
+
+
 def new_tags(desk):
     tags = {"TagSet": [{"Key": "secret", "Value": "here"}]}
     desk.at(HIGH).call("put_object_tagging", Bucket="bucket", Key="k", Tagging=tags)
@@ -165,7 +169,7 @@ def new_below(desk):
     desk.at("U").put("k", b"theirs")
 
 
-@pytest.mark.parametrize("change", [new_bytes, new_tags, new_below])
+@pytest.mark.parametrize("change", [new_bytes, same_bytes, new_tags, new_below])
 def test_what_changes_while_it_is_lowered_stays_above_and_the_approval_unused(desk, change):
     desk.at(HIGH).put("k", b"old")
     desk.signed()
