@@ -25,8 +25,6 @@ def room(database):
     marked = lambda account, arn: ["S"] if (account, arn) == (ONE, "arn:e") else []  # noqa: E731
     agencies = FewAgencies({"a": ONE, "b": OTHER})
     return LabelRoom(agencies=agencies, database=database, marked=marked, downgrades=None)
-    two = FewAgencies({"a": ONE, "b": OTHER})
-    return LabelRoom(agencies=two, database=database, marked=marked, downgrades=None)
 
 
 def test_a_thing_is_followed_to_what_it_was_made_of(room):

@@ -162,7 +162,7 @@ def test_a_presigned_url_opens_one_object(site):
 
 
 def test_what_is_not_there_says_so(site):
-    refused(site.client("kms", "who").create_key, "UnsupportedOperation")
+    refused(site.client("kms", "who").describe_custom_key_stores, "UnsupportedOperation")
     refused(site.client("bedrock-agent", "who").list_agents, "UnsupportedOperation")
     refused(
         site.client("sagemaker", "who").list_pipelines,
