@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
+from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.view import View
 from bastide.store import records
 from bastide.store.model import Bucket, Doomed
@@ -108,15 +109,22 @@ def change(connection: Connection, bucket_id: str, **changes: Any) -> None:
 
 def remove(connection: Connection, bucket: Bucket) -> list[Doomed]:
     """Forget a bucket that is empty to its viewer, with the uploads that it sees under way. Where
-    others see objects in it, it goes on for them, at the least of their labels."""
+    others see objects in it, it goes on for them, at the least of their labels; never below its
+    own, as what was said of it there would go down with it."""
     doomed = records.end_uploads(connection, bucket.id, bucket.view.seen)
-    hidden = records.labels_in(connection, bucket.id)
-    if hidden:
-        least = bucket.view.session.scheme.least(hidden)
-        change(connection, bucket.id, label=least.text)
+    label = label_left(connection, bucket)
+    if label is not None:
+        change(connection, bucket.id, label=label.text)
     else:
         connection.execute(delete(buckets).where(buckets.c.id == bucket.id))
     return doomed
+
+
+def label_left(connection: Connection, bucket: Bucket) -> Label | None:
+    """At which label a bucket goes on when its viewer, who sees nothing in it, deletes it."""
+    seen, scheme = bucket.view.seen, bucket.view.session.scheme
+    hidden = [text for text in records.labels_in(connection, bucket.id) if text not in seen]
+    return scheme.least(hidden).join(scheme.parse(bucket.label)) if hidden else None
 
 
 def _bucket(row: Any, view: View) -> Bucket:

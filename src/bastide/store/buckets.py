@@ -83,6 +83,9 @@ class Buckets:
     @operation("Bucket", "ExpectedBucketOwner")
     def delete_bucket(self, call: Call, req: Params) -> Params:
         bucket = self.doors.own(call, req)
+        left = self.database.read(lambda c: bucket_records.label_left(c, bucket))
+        if left is not None:
+            self.shelf.labels.use(left)
 
         def work(connection: Connection) -> list[Doomed]:
             if not records.is_empty(connection, bucket):

@@ -247,6 +247,20 @@ def test_an_object_below_is_not_tagged_where_ones_own_goes_while_it_is_tagged(at
     assert at("U").call("get_object_tagging", Bucket="bucket", Key="k")["TagSet"] == []
 
 
+def test_a_bucket_that_is_deleted_goes_to_nobody_below(at):
+    """It goes on for those who see what is hidden in it, but not below what it was raised to."""
+    at("U").bucket()
+    at("U").put("k", b"x", Tagging="bastide:label=U//NOFORN")
+    tags = {"TagSet": [{"Key": "bastide:label", "Value": "CUI"}]}
+    at("U").call("put_bucket_tagging", Bucket="bucket", Tagging=tags)
+    told = {"TagSet": [*tags["TagSet"], {"Key": "told", "Value": "you"}]}
+    at("CUI").call("put_bucket_tagging", Bucket="bucket", Tagging=told)
+    at("CUI").call("delete_bucket", Bucket="bucket")
+    for below in ("U", "U//NOFORN", "CUI"):
+        refused("NoSuchBucket", at(below).call, "get_bucket_tagging", Bucket="bucket")
+    assert at("CUI//NOFORN").get("k") == b"x"
+
+
 def test_nobody_fills_the_region_with_labels(at, monkeypatch):
     """Each is a word in every query of those above."""
     at("U").bucket()
