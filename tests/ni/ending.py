@@ -21,6 +21,12 @@ from tests.ni.doings import (
 # Of names that nothing drawn has: so what lies there is the same whatever was drawn.
 BELOW, ABOVE = "gamma-box", "delta-box"
 GROUP_BELOW, GROUP_ABOVE = "/three", "/four"
+ALIAS_ABOVE, JOB_ABOVE, KEY_ABOVE = "alias/above", "job-above", "whole"
+# What a flood that counts has done, at one label at least: a refusal leaves nothing to be seen.
+FLOODED = frozenset({
+    "create_bucket", "put_object", "create_log_group", "put_log_events", "create_key",
+    "create_alias", "complete_multipart_upload", "create_training_job",
+})  # fmt: skip
 ALL_BUCKETS, ALL_GROUPS = (*BUCKETS, BELOW, ABOVE), (*GROUPS, GROUP_BELOW, GROUP_ABOVE)
 
 
@@ -46,8 +52,22 @@ def flood(label: str, high: Doings) -> Iterator[Step]:
         yield "logs", "create_log_group", {"logGroupName": group}
         yield "logs", "create_log_stream", stream
         yield "logs", "put_log_events", {**stream, **high.line()}
+    yield from _sealed(high)
+    whole = {"Bucket": BELOW, "Key": KEY_ABOVE}
+    yield "s3", "create_multipart_upload", whole
+    whole = {**whole, "UploadId": high.memory.uploads[-1][2]}
+    yield "s3", "upload_part", {**whole, "PartNumber": 1, "Body": b"high"}
+    part = {"PartNumber": 1, "ETag": high.memory.parts[whole["UploadId"]]}
+    yield "s3", "complete_multipart_upload", {**whole, "MultipartUpload": {"Parts": [part]}}
     yield CONVERSE
-    yield high.job()
+    yield training(JOB_ABOVE, high.memory.role_arn)
+
+
+def _sealed(high: Doings) -> Iterator[Step]:
+    yield "kms", "create_key", {}
+    yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": high.memory.keys[-1]}
+    sealed = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": ALIAS_ABOVE}
+    yield "s3", "put_object", {"Bucket": BELOW, "Key": KEY_ABOVE, "Body": b"high", **sealed}
 
 
 def looks(low: Doings) -> Iterator[Step]:
@@ -67,7 +87,9 @@ def looks(low: Doings) -> Iterator[Step]:
     for group in ALL_GROUPS:
         for name in ("delete_log_group", "create_log_group"):
             yield "logs", name, {"logGroupName": group}
-    yield from (training(name, low.memory.role_arn) for name in JOBS)
+    yield "kms", "create_key", {}
+    yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": low.memory.keys[-1]}
+    yield training(JOB_ABOVE, low.memory.role_arn)
 
 
 def _bucket(name: str) -> Step:
@@ -84,7 +106,7 @@ def _lists() -> Iterator[Step]:
     yield "cloudtrail", "lookup_events", WRITES
     yield "kms", "list_aliases", {}
     yield "kms", "list_keys", {}
-    yield from (("kms", "describe_key", {"KeyId": alias}) for alias in ALIASES)
+    yield from (("kms", "describe_key", {"KeyId": alias}) for alias in (*ALIASES, ALIAS_ABOVE))
     yield "sagemaker", "list_training_jobs", {}
     yield from (("sagemaker", "describe_training_job", {"TrainingJobName": name}) for name in JOBS)
     yield CONVERSE

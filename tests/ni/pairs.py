@@ -48,11 +48,17 @@ class Run:
         """All that there is to see, after as much as can be was put above it, or nothing was."""
         beginning = ending.beginning(ending.BELOW, ending.GROUP_BELOW)
         first = [self._step(step) for step in beginning]
-        for label in HIGH if self.name == "other" else ():
-            high = Doings(f"{self.seed}/end/{label}", self._memory(label))
-            self._try(label, ending.flood(label, high))
+        if self.name == "other":
+            self._flood()
         low = Doings(f"{self.seed}/end", self.memory)
         return [*first, *[self._step(step) for step in ending.looks(low)]]
+
+    def _flood(self) -> None:
+        done = set[str]()
+        for label in HIGH:
+            high = Doings(f"{self.seed}/end/{label}", self._memory(label))
+            done |= self._try(label, ending.flood(label, high))
+        assert done >= ending.FLOODED, ending.FLOODED - done
 
     def _memory(self, label: str) -> Memory:
         new = Memory(self.memory.role_arn, self.memory.began)
@@ -63,13 +69,17 @@ class Run:
             high = Doings(f"{self.seed}/{number}/{self.name}/{label}", self._memory(label))
             self._try(label, high.hidden_changes(high.random.randint(0, HIGH_MAX)))
 
-    def _try(self, label: str, steps: Iterable[Step]) -> None:
+    def _try(self, label: str, steps: Iterable[Step]) -> set[str]:
+        """The operations that were not refused."""
+        done = set()
         for service, operation, request in steps:
             try:
                 answer = getattr(self.agency.high[label][service], operation)(**request)
-                self.above[label].keep(request, answer)
             except ClientError:
                 continue
+            self.above[label].keep(request, answer)
+            done.add(operation)
+        return done
 
     def _step(self, step: Step) -> Any:
         service, operation, request = step
