@@ -22,7 +22,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
-    false,
     insert,
     select,
     update,
@@ -46,7 +45,7 @@ buckets = Table(
     Column("policy", Text),
     Column("tags", Text, nullable=False),
     Column("kms_key", Text, nullable=False, server_default=""),
-    Column("bucket_key", Boolean, nullable=False, server_default=false()),
+    Column("bucket_key", Boolean, nullable=False),
     Index("ix_s3_buckets_name", "account", "name"),
 )
 # Built once: building a statement costs more than SQLite takes to run it.
@@ -96,7 +95,10 @@ def _preferred(found: Sequence[Bucket]) -> Bucket | None:
 
 
 def add(connection: Connection, bucket: Bucket) -> None:
-    names = ("account", "name", "id", "label", "created_ms", "versioning", "policy")
+    names = (
+        "account", "name", "id", "label", "created_ms", "versioning", "policy", "kms_key",
+        "bucket_key",
+    )  # fmt: skip
     row = {name: getattr(bucket, name) for name in names}
     connection.execute(insert(buckets).values(**row, tags=json.dumps(dict(bucket.tags))))
 
