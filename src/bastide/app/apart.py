@@ -109,11 +109,25 @@ def _closed_above(path: Path) -> list[Path]:
 def _bind(fd: int, target: Path) -> None:
     source = f"/proc/self/fd/{fd}"
     if os.path.isdir(source):
-        target.mkdir(parents=True, exist_ok=True)
+        _make(target)
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make(target.parent)
         target.touch()
+        _give_as_above(target)
     namespaces.mount(source, str(target), "", namespaces.MS_BIND | namespaces.MS_REC)
+
+
+def _make(folder: Path) -> None:
+    """A folder to mount on, and those above it. In the region's own /tmp they are the region's."""
+    if not folder.exists():
+        _make(folder.parent)
+        folder.mkdir()
+        _give_as_above(folder)
+
+
+def _give_as_above(path: Path) -> None:
+    above = path.parent.stat()
+    os.chown(path, above.st_uid, above.st_gid)
 
 
 def _take_ids(uid: int, ranges: Sequence[range]) -> None:
