@@ -95,9 +95,14 @@ def _see_only(shown: Sequence[Path], hidden: Iterable[Path], tmp: Path) -> None:
             namespaces.mount("tmpfs", str(folder), "tmpfs", flags, "mode=755,size=1m")
             covered.append(folder)
     for path, fd in held:
-        if any(path.is_relative_to(above) for above in covered) and not path.exists():
+        if not _is_there(path, fd):
             _bind(fd, path)
         os.close(fd)
+
+
+def _is_there(path: Path, fd: int) -> bool:
+    """Whether a path leads to what it led to; what an earlier start mounted on is a folder too."""
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(fd))
 
 
 def _closed_above(path: Path) -> list[Path]:
