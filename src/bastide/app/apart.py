@@ -83,12 +83,14 @@ def _see_only(shown: Sequence[Path], hidden: Iterable[Path], tmp: Path) -> None:
     namespaces.unshare(namespaces.CLONE_NEWNS)
     namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_PRIVATE)
     held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in shown]
+    own = os.open(tmp, os.O_PATH | os.O_CLOEXEC)  # a home below /tmp is hidden by the first mount
     closed = [above for path in shown for above in _closed_above(path)]
     covered: list[Path] = []
     for place in OWN_TMP:
         if Path(place).is_dir():
-            namespaces.mount(str(tmp), place, "", namespaces.MS_BIND)
+            namespaces.mount(f"/proc/self/fd/{own}", place, "", namespaces.MS_BIND)
             covered.append(Path(place))
+    os.close(own)
     for folder in sorted({*hidden, *closed}):
         if not any(folder.is_relative_to(above) for above in covered):
             flags = namespaces.MS_NOSUID | namespaces.MS_NODEV
