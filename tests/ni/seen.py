@@ -23,7 +23,8 @@ _LEFT_OUT = frozenset(
 # Drawn anew, and named again: told by the order in which they were first seen.
 _RANDOM = frozenset(
     {"VersionId", "UploadId", "EventId", "eventID", "x-amz-version-id", "VersionIdMarker",
-     "NextVersionIdMarker", "NextUploadIdMarker", "UploadIdMarker", "x-amz-meta-id"}
+     "NextVersionIdMarker", "NextUploadIdMarker", "UploadIdMarker", "x-amz-meta-id",
+     "CopySourceVersionId", "x-amz-copy-source-version-id"}
 )  # fmt: skip
 # Moments in digits, where a type does not tell them.
 _TIMES = frozenset(
