@@ -20,6 +20,7 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import KeyState
 from bastide.operators import progress
 from bastide.operators.approval_routes import ApprovalRoutes, requester
+from bastide.operators.fields import fields
 from bastide.operators.keys import family
 from bastide.operators.ports import (
     AgencyDesk,
@@ -114,7 +115,7 @@ class Operators:
         return web.json_response({"stopping": True})
 
     async def _create_agency(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, "name", "account_id")
+        body = await fields(request, "name", "account_id")
         await self._audited("CreateAgency", {"name": str(body["name"])})
         made = await self._off_loop(
             lambda: self.agencies.create(str(body["name"]), body["account_id"])
@@ -122,20 +123,20 @@ class Operators:
         return web.json_response(made)
 
     async def _create_agencies(self, request: web.Request) -> web.StreamResponse:
-        names = [str(name) for name in (await _fields(request, "names"))["names"]]
+        names = [str(name) for name in (await fields(request, "names"))["names"]]
         await self._audited("CreateAgencies", {"count": str(len(names))})
         made = await self._off_loop(lambda: self.agencies.create_many(names))
         return web.json_response({"created": made})
 
     async def _client_env(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        bearer = bool((await _fields(request, "bearer"))["bearer"])
+        bearer = bool((await fields(request, "bearer"))["bearer"])
         await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
         found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
         return web.json_response(found)
 
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
-        account = str((await _fields(request, "account"))["account"])
+        account = str((await fields(request, "account"))["account"])
         await self._audited("DeliverTrails", {"account": account})
         return web.json_response(await self._off_loop(lambda: self.deliver(account)))
 
@@ -147,7 +148,7 @@ class Operators:
 
     async def _lower(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        body = await _fields(request, "bucket", "key", "version", "from", "to", "officer")
+        body = await fields(request, "bucket", "key", "version", "from", "to", "officer")
         asks = requester(str(body.pop("officer")))
         thing = {name: str(text) for name, text in body.items()}
         await self._audited("LowerLabel", {"agency": agency, **thing})
@@ -160,7 +161,7 @@ class Operators:
 
     async def _rotate(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        label = (await _fields(request, "label"))["label"]
+        label = (await fields(request, "label"))["label"]
         keys = await self._off_loop(lambda: self.keys.chosen(agency, label))
         for state in keys:
             await self._audited("RotateKey", _facts(state))
@@ -172,7 +173,7 @@ class Operators:
 
     async def _destroy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        body = await _fields(request, "label", "confirm", "officer")
+        body = await fields(request, "label", "confirm", "officer")
         keys = await self._off_loop(lambda: self.keys.chosen(agency, body["label"]))
         confirm = str(body["confirm"])
         await self._off_loop(lambda: self.keys.check_confirmed(agency, keys, confirm))
@@ -189,14 +190,14 @@ class Operators:
 
     async def _grant(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        body = await _fields(request, "who", "label", "officer")
+        body = await fields(request, "who", "label", "officer")
         who, label, asks = str(body["who"]), str(body["label"]), requester(str(body["officer"]))
         await self._audited("GrantClearance", {"agency": agency, "who": who, "label": label})
         granted = await self._off_loop(lambda: self.clearances.grant(agency, who, label, asks))
         return web.json_response(granted)
 
     async def _revoke(self, request: web.Request) -> web.StreamResponse:
-        agency, who = request.match_info["agency"], (await _fields(request, "who"))["who"]
+        agency, who = request.match_info["agency"], (await fields(request, "who"))["who"]
         await self._audited("RevokeClearance", {"agency": agency, "who": str(who)})
         left = await self._off_loop(lambda: self.clearances.revoke(agency, str(who)))
         return web.json_response(left)
@@ -207,7 +208,7 @@ class Operators:
         return await progress.stream(request, self.executor, lambda: self.environments.build(name))
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, "tar", "name")
+        body = await fields(request, "tar", "name")
         await self._audited("ImportEnvironment", {"name": str(body["name"])})
         return await progress.stream(
             request,
@@ -221,14 +222,14 @@ class Operators:
         return await progress.stream(request, self.executor, lambda: self.models.pull(name))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(
+        body = await fields(
             request, "file", "model_id", "sha256", "licence", "context_tokens", "label"
         )
         await self._audited("AddModel", {"model_id": str(body["model_id"])})
         return await progress.stream(request, self.executor, lambda: self.models.add(body))
 
     async def _alias(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, "alias", "model")
+        body = await fields(request, "alias", "model")
         alias, model = str(body["alias"]), str(body["model"])
         await self._audited("AliasModel", {"alias": alias, "model": model})
         return web.json_response(await self._off_loop(lambda: self.models.alias(alias, model)))
@@ -237,7 +238,7 @@ class Operators:
         return self.policies.rows(request.match_info["agency"])
 
     async def _put_policy(self, request: web.Request) -> web.StreamResponse:
-        agency, body = request.match_info["agency"], await _fields(request, "name", "text")
+        agency, body = request.match_info["agency"], await fields(request, "name", "text")
         name, text = str(body["name"]), str(body["text"])
         digest = hashlib.sha256(text.encode()).hexdigest()
         await self._audited("PutPolicy", {"agency": agency, "name": name, "sha256": digest})
@@ -246,33 +247,25 @@ class Operators:
 
     async def _remove_policy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        name = str((await _fields(request, "name"))["name"])
+        name = str((await fields(request, "name"))["name"])
         await self._audited("RemovePolicy", {"agency": agency, "name": name})
         await self._off_loop(lambda: self.policies.remove(agency, name))
         return web.json_response({"removed": name})
 
     async def _test_policy(self, request: web.Request) -> web.StreamResponse:
-        agency, body = request.match_info["agency"], await _fields(request, "name", "text", "cases")
+        agency, body = request.match_info["agency"], await fields(request, "name", "text", "cases")
         name, text, cases = str(body["name"]), str(body["text"]), body["cases"]
         found = await self._off_loop(lambda: self.policies.test(agency, name, text, cases))
         return web.json_response(found)
 
     async def _why(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        asked = await _fields(request, "principal", "action", "resource", "session", "label")
+        asked = await fields(request, "principal", "action", "resource", "session", "label")
         return web.json_response(await self._off_loop(lambda: self.policies.why(agency, asked)))
 
 
 def _facts(state: KeyState) -> dict[str, str]:
     return {"account": state.account, "family": family(state)}
-
-
-async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
-    """The JSON object of a request, which must hold exactly `names`."""
-    body = await request.json()
-    if not isinstance(body, dict) or set(body) != set(names):
-        raise ServiceError("ValidationException", f"Send an object with {', '.join(names)}.")
-    return body
 
 
 @web.middleware

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from bastide.kernel.approvals import OFFICER, OPERATOR
-from bastide.kernel.errors import ServiceError
+from bastide.operators.fields import fields
 from bastide.operators.ports import ApprovalDesk
 from bastide.policy.officers import NewOfficer
 
@@ -43,14 +43,14 @@ class _Routes:
         return await self._answered(lambda: self.desk.show(request.match_info["id"]))
 
     async def sign(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, statement=dict, signature=str)
+        body = await fields(request, statement=dict, signature=str)
         return await self._answered(lambda: self.desk.sign(body["statement"], body["signature"]))
 
     async def officers(self, request: web.Request) -> web.StreamResponse:
         return await self._answered(self.desk.officer_rows)
 
     async def enrol(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(
+        body = await fields(
             request, name=str, roles=list, public_key=str, known_as=list, officer=str
         )
         new = NewOfficer(
@@ -65,7 +65,7 @@ class _Routes:
         return await self._answered(lambda: self.desk.suspend(request.match_info["name"]))
 
     async def reinstate(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, officer=str)
+        body = await fields(request, officer=str)
         name = request.match_info["name"]
         return await self._answered(lambda: self.desk.reinstate(name, requester(body["officer"])))
 
@@ -77,12 +77,3 @@ class _Routes:
 def requester(officer: str) -> str:
     """Who asks: an officer, who then signs that they do, or whoever owns the socket."""
     return OFFICER + officer if officer else OPERATOR
-
-
-async def _fields(request: web.Request, **types: type) -> dict[str, Any]:
-    """The JSON object of a request, which must hold exactly these."""
-    body = await request.json()
-    good = isinstance(body, dict) and set(body) == set(types)
-    if not good or not all(isinstance(body[name], each) for name, each in types.items()):
-        raise ServiceError("ValidationException", f"Send an object with {', '.join(types)}.")
-    return dict(body)

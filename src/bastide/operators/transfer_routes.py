@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from bastide.kernel.errors import ServiceError
 from bastide.operators import progress
+from bastide.operators.fields import fields
 from bastide.operators.ports import Trail, TransferDesk
 
 
@@ -46,17 +46,17 @@ class _Routes:
         return web.json_response(await self._off_loop(self.desk.anchor))
 
     async def trust(self, request: web.Request) -> web.StreamResponse:
-        text = (await _fields(request, "anchor"))["anchor"]
+        text = (await fields(request, anchor=str))["anchor"]
         await self._audited("TrustRegion", {})
         return web.json_response(await self._off_loop(lambda: self.desk.trust(text)))
 
     async def send(self, request: web.Request) -> web.StreamResponse:
-        name, spool = request.match_info["name"], (await _fields(request, "spool"))["spool"]
+        name, spool = request.match_info["name"], (await fields(request, spool=str))["spool"]
         await self._audited("SendTransfer", {"bundle": name, "spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.send(name, spool))
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
-        spool = (await _fields(request, "spool"))["spool"]
+        spool = (await fields(request, spool=str))["spool"]
         await self._audited("ReceiveTransfers", {"spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.receive(spool))
 
@@ -71,7 +71,7 @@ class _Routes:
 
     async def release(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        body = await _fields(request, "agency", "bucket", "prefix")
+        body = await fields(request, agency=str, bucket=str, prefix=str)
         await self._audited("ReleaseTransfer", {"bundle": name, **body})
         return await progress.stream(request, self.executor, lambda: self.desk.release(name, body))
 
@@ -79,7 +79,9 @@ class _Routes:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        body = await _fields(request, "to", "agency", "bucket", "prefix", "model", "base")
+        body = await fields(
+            request, to=str, agency=str, bucket=str, prefix=str, model=str, base=str
+        )
         await self._audited("CreateTransfer", body)
         return await progress.stream(request, self.executor, lambda: self.desk.create(body))
 
@@ -90,12 +92,3 @@ class _Routes:
     async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
         """The record is durable before the effect."""
         await asyncio.wrap_future(self.trail.operator(action, facts))
-
-
-async def _fields(request: web.Request, *names: str) -> dict[str, Any]:
-    """The JSON object of a request, which must hold exactly `names`, all of them texts."""
-    body = await request.json()
-    good = isinstance(body, dict) and set(body) == set(names)
-    if not good or not all(isinstance(value, str) for value in body.values()):
-        raise ServiceError("ValidationException", f"Send an object with {', '.join(names)}.")
-    return dict(body)
