@@ -5,11 +5,12 @@ Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-ev
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bastide.audit.model import Record
 from bastide.audit.resources import type_of
+from bastide.kernel.clock import moment
 from bastide.kernel.regions import Region
 
 EVENT_VERSION = "1.11"
@@ -74,7 +75,7 @@ class Event:
 
     @property
     def time(self) -> datetime:
-        return datetime.fromtimestamp(self.call.time / 1000, UTC)
+        return moment(self.call.time)
 
     @property
     def resources(self) -> list[dict[str, str]]:

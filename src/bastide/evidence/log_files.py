@@ -6,12 +6,13 @@ Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-lo
 import gzip
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from bastide.evidence.model import LogFile, Trail
 from bastide.kernel import arns
+from bastide.kernel.clock import moment
 from bastide.kernel.regions import Region
 
 ALGORITHM = "SHA256withRSA"
@@ -31,7 +32,7 @@ def packed(document: Any) -> tuple[bytes, str]:
 def log_key(region: Region, trail: Trail, oldest_ms: int) -> str:
     """Of the file that begins with the record `next_index`: one that was put twice, because a
     crash came before it was noted, is put where it was."""
-    at = _moment(oldest_ms)
+    at = moment(oldest_ms)
     seed = f"{arn_of(region, trail.account, trail.name)}|{trail.started_ms}|{trail.next_index}"
     unique = sha256(seed.encode()).hexdigest()[:16].upper()
     name = f"{trail.account}_CloudTrail_{region.name}_{at:%Y%m%dT%H%MZ}_{unique}.json.gz"
@@ -39,7 +40,7 @@ def log_key(region: Region, trail: Trail, oldest_ms: int) -> str:
 
 
 def digest_key(region: Region, trail: Trail, end_ms: int) -> str:
-    at = _moment(end_ms)
+    at = moment(end_ms)
     name = (
         f"{trail.account}_CloudTrail-Digest_{region.name}_{trail.name}_{region.name}_"
         f"{at:%Y%m%dT%H%M%SZ}.json.gz"
@@ -98,8 +99,4 @@ def _folder(region: Region, trail: Trail, kind: str, at: datetime) -> str:
 
 
 def _shown(at_ms: int) -> str:
-    return f"{_moment(at_ms):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"{moment(at_ms):%Y-%m-%dT%H:%M:%SZ}"

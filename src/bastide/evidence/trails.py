@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.ht
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from bastide.audit.log import MerkleLog
@@ -18,7 +18,7 @@ from bastide.evidence.log_files import arn_of
 from bastide.evidence.model import Trail
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 
@@ -97,7 +97,7 @@ class Trails:
         }
         return {
             "IsLogging": trail.logging,
-            **{name: _moment(at) for name, at in times.items() if at is not None},
+            **{name: moment(at) for name, at in times.items() if at is not None},
             **{name: text for name, text in errors.items() if text},
         }
 
@@ -218,7 +218,3 @@ def _described(call: Call, trail: Trail) -> Params:
         "HasCustomEventSelectors": False,
         "HasInsightSelectors": False,
     }
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from bastide.db import Database
 from bastide.identity import records
 from bastide.identity.entities import Entities, limit, not_found
-from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey, moment
+from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
 from bastide.identity.pages import page
 from bastide.identity.ports import Sealer
 from bastide.identity.users import own_name
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
 from bastide.kernel.operation import operation

@@ -11,9 +11,9 @@ from typing import Any
 
 from bastide.identity import clearance_records as records
 from bastide.identity.directory import Directory
-from bastide.identity.model import Clearance, Entity, Kind, moment
+from bastide.identity.model import Clearance, Entity, Kind
 from bastide.kernel.call import Principal
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import TAG, Labelling

@@ -8,11 +8,11 @@ from bastide.identity import records
 from bastide.identity.access_keys import KeyMaker, digest_of
 from bastide.identity.clearances import Clearances
 from bastide.identity.directory import Directory
-from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey, moment
+from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
 from bastide.identity.sessions import session_arn
 from bastide.identity.tokens import Session, SessionTokens
 from bastide.kernel.call import Credential, Principal, PrincipalKind
-from bastide.kernel.clock import epoch_ms
+from bastide.kernel.clock import epoch_ms, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

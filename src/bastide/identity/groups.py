@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 from bastide.identity import group_records
 from bastide.identity.directory import read_entity
 from bastide.identity.entities import Entities, limit, not_found
-from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.model import Entity, Kind
 from bastide.identity.pages import page
 from bastide.identity.users import shown as shown_user
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.operation import operation
 
 Params = dict[str, Any]

@@ -22,11 +22,11 @@ from bastide.identity.entities import (
     tags_of,
     untagged,
 )
-from bastide.identity.model import Kind, ManagedPolicy, PolicyVersion, moment
+from bastide.identity.model import Kind, ManagedPolicy, PolicyVersion
 from bastide.identity.pages import page
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import epoch_ms
+from bastide.kernel.clock import epoch_ms, moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.kernel.regions import Region

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from bastide.identity import records
 from bastide.identity.entities import Entities, boundary_shown, document_size, limit, tag_list
-from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.model import Entity, Kind
 from bastide.identity.principals import PrincipalNames
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.operation import operation
 
 Params = dict[str, Any]

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.model import Entity, Kind
 from bastide.identity.ports import Sealer
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.ids import Ids
 
 PURPOSE = "session-token"

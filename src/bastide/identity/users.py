@@ -5,8 +5,9 @@ from typing import Any
 
 from bastide.identity import records
 from bastide.identity.entities import Entities, boundary_shown, tag_list
-from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.model import Entity, Kind
 from bastide.kernel.call import Call, PrincipalKind
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ from sqlalchemy import (
 from bastide.db.schema import metadata
 from bastide.jobs import machine
 from bastide.jobs.model import FINISHED, Job, JobSpec, Status, Transition
-from bastide.kernel.clock import epoch_ms
+from bastide.kernel.clock import epoch_ms, moment
 
 jobs = Table(
     "jobs",
@@ -122,7 +122,7 @@ def history(connection: Connection, job_id: str) -> list[Transition]:
             job_id=row.job_id,
             rev=row.rev,
             status=Status(row.status),
-            at=datetime.fromtimestamp(row.at_ms / 1000, UTC),
+            at=moment(row.at_ms),
             message=row.message,
         )
         for row in connection.execute(found)

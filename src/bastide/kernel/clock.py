@@ -46,6 +46,11 @@ class ManualClock:
         self.elapsed_s += seconds
 
 
-def epoch_ms(moment: datetime) -> int:
+def epoch_ms(at: datetime) -> int:
     """Milliseconds since 1970-01-01T00:00:00Z, as CloudWatch Logs counts them."""
-    return int(moment.timestamp() * 1000)
+    return int(at.timestamp() * 1000)
+
+
+def moment(at_ms: int) -> datetime:
+    """The time that is `at_ms` milliseconds after 1970-01-01T00:00:00Z, in UTC: `epoch_ms` back."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.kms import errors, pages, records
-from bastide.kms.keys import moment
 from bastide.kms.model import Alias, Key, Params, State
 from bastide.kms.vault import Vault
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.operation import operation
 from bastide.kms import errors, records
-from bastide.kms.keys import moment
 from bastide.kms.model import Key, Params, State
 from bastide.kms.ports import Approvals
 from bastide.kms.rotation import AUTOMATIC, DAY_MS, rotate

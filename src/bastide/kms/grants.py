@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.kms import errors, pages, records
-from bastide.kms.keys import GRANT_TOKENS, moment
+from bastide.kms.keys import GRANT_TOKENS
 from bastide.kms.model import Grant, Key, Params
 from bastide.kms.ports import Access, Names
 from bastide.kms.vault import Vault

@@ -4,11 +4,11 @@ https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.kms import errors, pages, records
@@ -126,10 +126,6 @@ class Keys:
         if key.deletion_ms is not None:
             described["DeletionDate"] = moment(key.deletion_ms)
         return described
-
-
-def moment(epoch_ms: int) -> datetime:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
 def _kind_of(call: Call, req: Params) -> tuple[str, Usage]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.kms import pages, records
-from bastide.kms.keys import moment
 from bastide.kms.model import Key, Material, Params
 from bastide.kms.specs import SYMMETRIC
 from bastide.kms.vault import Vault

@@ -9,13 +9,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.logs import metric_records, tokens
@@ -108,7 +108,7 @@ class Metrics:
         buckets = self._buckets(call, req, req, req["Period"], req.get("Unit"))
         points = [
             {
-                "Timestamp": _moment(at),
+                "Timestamp": moment(at),
                 "Unit": unit,
                 **{name: _statistic(samples, name) for name in statistics},
             }
@@ -156,7 +156,7 @@ class Metrics:
         return {
             "Id": query["Id"],
             "Label": query.get("Label") or metric["MetricName"],
-            "Timestamps": [_moment(at) for at in order[:left]],
+            "Timestamps": [moment(at) for at in order[:left]],
             "Values": [_statistic(merged[at], stat["Stat"]) for at in order[:left]],
             "StatusCode": "Complete" if len(order) <= left else "PartialData",
         }
@@ -265,10 +265,6 @@ def _has(dimensions: Params, filters: Sequence[Params]) -> bool:
         and ("Value" not in each or dimensions[each["Name"]] == each["Value"])
         for each in filters
     )
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _clash(message: str) -> ServiceError:

@@ -4,10 +4,10 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundati
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.models import naming
@@ -54,7 +54,7 @@ class FoundationModels:
 def _summary(call: Call, model_id: str, card: ModelCard) -> Params:
     lifecycle: Params = {"status": "ACTIVE"}
     if card.admitted_ms is not None:
-        lifecycle["startOfLifeTime"] = datetime.fromtimestamp(card.admitted_ms / 1000, UTC)
+        lifecycle["startOfLifeTime"] = moment(card.admitted_ms)
     return {
         "modelArn": naming.model_arn(call.region, model_id),
         "modelId": model_id,

@@ -8,10 +8,10 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.models import naming
@@ -81,6 +81,6 @@ def _profile(call: Call, name: str, card: ModelCard) -> Params:
         "type": "SYSTEM_DEFINED",
     }
     if card.admitted_ms is not None:
-        moment = datetime.fromtimestamp(card.admitted_ms / 1000, UTC)
-        made |= {"createdAt": moment, "updatedAt": moment}
+        admitted = moment(card.admitted_ms)
+        made |= {"createdAt": admitted, "updatedAt": admitted}
     return made

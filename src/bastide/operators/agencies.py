@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.identity.agencies import EXECUTION_ROLE, Agencies
-from bastide.identity.model import Agency, moment
+from bastide.identity.model import Agency
 from bastide.kernel import arns
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
 

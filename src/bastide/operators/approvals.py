@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.identity.model import moment
+from bastide.kernel.clock import moment
 from bastide.kernel.statements import fingerprint, parse_public
 from bastide.policy.approval_model import Officer, Officers, Request
 from bastide.policy.approvals import ApprovalBook

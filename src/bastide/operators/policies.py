@@ -7,9 +7,10 @@ from typing import Any
 from bastide.identity.agencies import Agencies
 from bastide.identity.clearances import Clearances
 from bastide.identity.directory import Directory
-from bastide.identity.model import Entity, Kind, moment
+from bastide.identity.model import Entity, Kind
 from bastide.identity.sessions import session_arn
 from bastide.kernel.call import Principal, PrincipalKind
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.policy.cedar.agency import AgencyPolicies

@@ -10,11 +10,11 @@ from typing import Any
 from bastide.db.derivations import Thing
 from bastide.kernel import arns
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.serving import models
 from bastide.serving.model import Resource
-from bastide.serving.paging import moment
 from bastide.serving.ports import Sizes
 from bastide.serving.shelf import Shelf
 

@@ -18,12 +18,12 @@ from bastide.db.marks import Marks
 from bastide.jobs.ports import Jobs
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.operation import operation
 from bastide.serving import records
 from bastide.serving.model import Deployment, Endpoint, EndpointStatus, Resource, Variant
-from bastide.serving.paging import moment, page_of
+from bastide.serving.paging import page_of
 from bastide.serving.planning import POLICY, Planner, policy_of, retained
 from bastide.serving.ports import Tagging
 from bastide.serving.settling import Settler

@@ -11,9 +11,9 @@ from bastide.db.derivations import Thing
 from bastide.kernel import arns
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.serving.paging import moment
 from bastide.serving.ports import Environments, ObjectLabels, Roles
 from bastide.serving.shelf import Shelf
 

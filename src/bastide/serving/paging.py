@@ -1,7 +1,6 @@
 """Lists as all of SageMaker's List operations take and answer them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Table
@@ -46,7 +45,3 @@ def page_of(
         return rows, None
     last = rows[limit - 1]
     return rows[:limit], tokens.dump(getattr(last, order), last.name)
-
-
-def moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)

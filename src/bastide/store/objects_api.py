@@ -4,9 +4,10 @@ the job runs under."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bastide.kernel.call import Principal
+from bastide.kernel.clock import moment
 from bastide.kernel.labels.label import Label
 from bastide.store import bucket_records, errors, records, shelf
 from bastide.store.content import Pieces
@@ -127,6 +128,6 @@ class ObjectSpace:
             key=version.key.decode(),
             size=version.size,
             etag=version.etag,
-            modified=datetime.fromtimestamp(version.modified_ms / 1000, UTC),
+            modified=moment(version.modified_ms),
             label=self.shelf.labelling.scheme.parse(version.label),
         )

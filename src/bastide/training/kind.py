@@ -5,7 +5,6 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from bastide.db.derivations import Thing
 from bastide.jobs import outputs
 from bastide.jobs.model import Exit, Job, Launch
 from bastide.jobs.ports import Beside, JobFailed, Logs
-from bastide.kernel.clock import epoch_ms
+from bastide.kernel.clock import epoch_ms, moment
 from bastide.kernel.labels.label import Label, joined
 from bastide.kernel.regions import Region
 from bastide.training import contract, lineage, records
@@ -168,7 +167,7 @@ class TrainingKind:
         ]
 
     def _publish(self, job: Job, name: str, value: float, at_ms: int) -> None:
-        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        at = moment(at_ms)
         for host in ({}, {"Host": contract.HOST}):
             dimensions = {"TrainingJobName": _name(job), **host}
             self.metrics.put(job.spec.account, _marking(job), GROUP, name, dimensions, value, at)

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +20,7 @@ from bastide.jobs.model import FINISHED, Job, JobSpec, Limits
 from bastide.jobs.ports import JobFailed, Jobs
 from bastide.kernel import arns
 from bastide.kernel.call import Call
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 from bastide.logs import tokens
@@ -163,7 +162,7 @@ class TrainingJobs:
                 {
                     "MetricName": name,
                     "Value": value,
-                    "Timestamp": datetime.fromtimestamp(at_ms / 1000, UTC),
+                    "Timestamp": moment(at_ms),
                 }
                 for name, value, at_ms in metrics
             ]
@@ -220,8 +219,8 @@ class TrainingJobs:
         summary: Params = {
             "TrainingJobName": row.name,
             "TrainingJobArn": row.arn,
-            "CreationTime": datetime.fromtimestamp(row.created_ms / 1000, UTC),
-            "LastModifiedTime": datetime.fromtimestamp(row.changed_ms / 1000, UTC),
+            "CreationTime": moment(row.created_ms),
+            "LastModifiedTime": moment(row.changed_ms),
             "TrainingJobStatus": row.status,
         }
         job = self.jobs.find(row.job_id)
