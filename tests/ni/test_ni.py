@@ -18,6 +18,7 @@ def leaky(tmp_path_factory):
     file = home / "leak"
     file.write_text(CLOSED)
     live = walled(home, module="tests.ni.planted")
+    live.cli("env", "build", "sklearn")
     yield Stage(live), file
     live.stop()
 
