@@ -29,10 +29,12 @@ from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
 from bastide.operators.agencies import AgencyRoom
+from bastide.operators.agency_labels import AgencyLabelRoom
 from bastide.operators.api import Operators
 from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.approvals import ApprovalRoom
 from bastide.operators.clearances import ClearanceRoom
+from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
@@ -233,6 +235,7 @@ class RegionProcess:
             environments=EnvironmentRoom(self.workshop.environments),
             models=self.bedrock.models,
             labels=label_room(self.core, self.identity, self.store, self.learning.things),
+            defaults=self._defaults(),
             approvals=ApprovalRoutes(self.approval_room),
             clearances=ClearanceRoom(
                 agencies=self.identity.agencies,
@@ -260,6 +263,15 @@ class RegionProcess:
         door = _door_at(self._site.control_socket(self.core.region.name))
         await web.SockSite(runner, door).start()
         return runner
+
+    def _defaults(self) -> DefaultRoutes:
+        agencies = AgencyLabelRoom(
+            agencies=self.identity.agencies,
+            labelling=self.identity.labelling,
+            approvals=self.approvals.book,
+            changed=self.identity.clearances.changed,
+        )
+        return DefaultRoutes(agencies=agencies, trail=self.core.trail)
 
     async def close(self) -> None:
         self.gateway.rejections.close()

@@ -81,7 +81,7 @@ class Span:
     since_ms: int
     until_ms: int
     labels: Sequence[str]
-    unlabelled: bool  # whether what is older than labels is seen
+    unlabelled: bool  # whether what is older than labels is seen: all of it lay at the default
     before: tuple[int, int] | None = None
 
 

@@ -1,16 +1,19 @@
-"""`bastide agency create|list`."""
+"""`bastide agency create|list|label`."""
 
 from typing import Annotated
 
 import typer
 
 from bastide.cli import show
+from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
+from bastide.cli.signing import KeyOption, OfficerOption, asked
 
 app = typer.Typer(
     help="Agencies: the tenants of a region, one AWS account each.", no_args_is_help=True
 )
 COLUMNS = ("name", "account_id", "created")
+LABEL_COLUMNS = ("agency", "account", "label", "own", "ungranted")
 
 
 @app.command()
@@ -37,3 +40,24 @@ def create(
 def list_(region: RegionOption = None, json_: JsonOption = False) -> None:
     """The agencies of a region."""
     show.rows(control(region).get("/agencies"), COLUMNS, "No agency yet.", json_=json_)
+
+
+@app.command("label")
+def label_(
+    name: str,
+    label: Annotated[str | None, typer.Argument(help="The new one; e.g. CUI.")] = None,
+    officer: OfficerOption = "",
+    key: KeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """The label of what an agency keeps without one, up to which everybody there sees who was
+    granted nothing. With LABEL, ask for another: two security officers sign for a higher one, a
+    reviewer and a releaser for a lower one; then the same command sets it."""
+    door, path = control(region), path_of("agencies", name, "label")
+    if label is None:
+        found = door.get(path)
+    else:
+        body = {"label": label, "officer": officer}
+        found = asked(door, officer, key, lambda: door.post(path, body))
+    show.rows([found], LABEL_COLUMNS, "", json_=json_)

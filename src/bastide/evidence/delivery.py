@@ -167,7 +167,7 @@ class Delivery:
             since_ms=0,
             until_ms=0,
             labels=self.labels.view(session).seen,
-            unlabelled=session.dominates(self.labelling.of_account(trail.account)),
+            unlabelled=session.dominates(self.labelling.default),
         )
 
     def _log_file(self, trail: Trail, batch: _Batch, now_ms: int) -> Trail:

@@ -129,7 +129,7 @@ class Events:
             since_ms=since,
             until_ms=until,
             labels=self.labels.view(session).seen,
-            unlabelled=session.dominates(self.labelling.of_account(call.account)),
+            unlabelled=session.dominates(self.labelling.default),
             before=before,
         )
 

@@ -102,12 +102,15 @@ class Agencies:
     def find(self, name_or_account: str) -> Agency | None:
         return self.entities.database.read(lambda c: records.find_agency(c, name_or_account))
 
-    def account_of(self, name_or_account: str) -> str:
-        """The account of an agency. Raises ServiceError where there is none of that name."""
+    def get(self, name_or_account: str) -> Agency:
+        """Raises ServiceError where there is none of that name."""
         found = self.find(name_or_account)
         if found is None:
             raise ServiceError("NoSuchEntity", f"There is no agency {name_or_account}.")
-        return found.account_id
+        return found
+
+    def account_of(self, name_or_account: str) -> str:
+        return self.get(name_or_account).account_id
 
     def administrator_keys(self, agency: Agency) -> tuple[str, str]:
         """The administrator's oldest active access key id, and its secret; a new one if none."""

@@ -199,6 +199,12 @@ def find_agency(connection: Connection, name_or_account: str) -> Agency | None:
     return Agency(**row) if row else None
 
 
+def set_label(connection: Connection, agency: Agency, label: str) -> bool:
+    """Give an agency another default label, if it still has the one that is known of it."""
+    same = (agencies.c.account_id == agency.account_id) & (agencies.c.label == agency.label)
+    return connection.execute(update(agencies).where(same).values(label=label)).rowcount == 1
+
+
 def _is(table: Table, account: str, kind: Kind, name: str) -> ColumnElement[bool]:
     same = (table.c.account == account) & (table.c.kind == kind.value)
     column = table.c.name_key if "name_key" in table.c else table.c.owner

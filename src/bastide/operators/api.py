@@ -20,6 +20,7 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import KeyState
 from bastide.operators import progress
 from bastide.operators.approval_routes import ApprovalRoutes, requester
+from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.fields import fields
 from bastide.operators.keys import family
 from bastide.operators.ports import (
@@ -48,6 +49,7 @@ class Operators:
     environments: EnvironmentDesk
     models: ModelDesk
     labels: LabelDesk
+    defaults: DefaultRoutes
     approvals: ApprovalRoutes
     clearances: ClearanceDesk
     policies: PolicyDesk
@@ -82,6 +84,7 @@ class Operators:
         app.router.add_post("/models-alias", self._alias)
         app.router.add_get("/labels/{agency}", self._plain(self._labels))
         app.router.add_post("/labels/{agency}/lower", self._lower)
+        self.defaults.add_to(app, self.executor)
         self.approvals.add_to(app, self.executor)
         app.router.add_get("/clearances/{agency}", self._plain(self._clearances))
         app.router.add_post("/clearances/{agency}/grant", self._grant)

@@ -24,6 +24,14 @@ class AgencyDesk(Protocol):
         ...
 
 
+class AgencyLabelDesk(Protocol):
+    def row(self, name: str) -> Row: ...
+
+    def put(self, name: str, marking: str, requester: str) -> Row:
+        """NotApproved until two officers have signed for exactly this."""
+        ...
+
+
 class EnvironmentDesk(Protocol):
     def rows(self) -> list[Row]: ...
 
