@@ -6,18 +6,22 @@ from pathlib import Path
 from bastide.audit.log import MerkleLog
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
-from bastide.db import Database, durable
+from bastide.db import Database, durable, label_records
+from bastide.db.label_settings import Held, LabelSettings, OtherMeaning
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.db.migrate import migrate
+from bastide.identity import clearance_records
+from bastide.identity import records as identity_records
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels import scheme as schemes
-from bastide.kernel.labels.labelling import Labelling
+from bastide.kernel.labels.labelling import Labelling, of_region
 from bastide.kernel.labels.scheme import MarkingError, SchemeError
 from bastide.kernel.regions import Region
 from bastide.keys.keyring import Keyring
 from bastide.keys.opening import open_keyring
 from bastide.keys.pkcs11_master import Pkcs11Master
+from bastide.kms import records as kms_records
 from bastide.settings import RegionSettings, SettingsError, Site
 from bastide.wire.model import region as region_named
 
@@ -35,6 +39,7 @@ class Core:
     keyring: Keyring
     labelling: Labelling
     labels: LabelsInUse
+    label_settings: LabelSettings
     log: MerkleLog
     trail: AuditTrail
 
@@ -55,11 +60,22 @@ def open_core(site: Site, name: str) -> Core:
     database = Database(url)
     database.start()
     keyring = _open_keys(home, name, settings)
+    label_settings = LabelSettings(
+        database=database, held=lambda: _held(database, keyring.database)
+    )
+    try:
+        first_time = label_settings.is_new(labelling)
+    except OtherMeaning as error:
+        raise SettingsError(str(error)) from error
     clock, ids = SystemClock(), SystemIds()
     signer = load_signer(home / "audit", f"bastide/{name}")
     log = MerkleLog(database, signer, clock, held=home / "audit" / "held.checkpoint")
     log.start()
     labels = LabelsInUse(database, labelling.scheme)
+    trail = AuditTrail(log, clock, ids, labels.use)
+    if first_time:
+        trail.operator("BeginLabelSettings", {"sha256": labelling.digest}).result()
+        label_settings.begin(labelling)
     return Core(
         region=region_named(name),
         home=home,
@@ -70,8 +86,9 @@ def open_core(site: Site, name: str) -> Core:
         keyring=keyring,
         labelling=labelling,
         labels=labels,
+        label_settings=label_settings,
         log=log,
-        trail=AuditTrail(log, clock, ids, labels.use),
+        trail=trail,
     )
 
 
@@ -81,13 +98,21 @@ def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
     own = None if settings.scheme in schemes.PACKAGED else site.home / settings.scheme
     try:
         scheme = schemes.load(settings.scheme, own)
-        default = scheme.parse(settings.default_label)
-        ceiling = scheme.clearance(settings.ceiling or settings.default_label)
+        return of_region(scheme, settings.default_label, settings.ceiling)
     except (SchemeError, MarkingError, OSError) as error:
         raise SettingsError(f"The region's labels: {error}") from error
-    if not ceiling.dominates(default):
-        raise SettingsError(f"default_label {default} is above the region's ceiling {ceiling}.")
-    return Labelling(scheme=scheme, ceiling=ceiling, default=default)
+
+
+def _held(database: Database, key_database: Database) -> Held:
+    """All that carries a label, or gets one by default: a KMS key may be above what is in use."""
+    agencies = database.read(identity_records.all_agencies)
+    markings = {
+        *database.read(label_records.all_of),
+        *(agency.label for agency in agencies if agency.label),
+        *database.read(clearance_records.labels),
+        *key_database.read(kms_records.labels),
+    }
+    return Held(markings=frozenset(markings), anything=bool(agencies or markings))
 
 
 def _open_keys(home: Path, name: str, settings: RegionSettings) -> Keyring:

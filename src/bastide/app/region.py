@@ -38,6 +38,7 @@ from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
+from bastide.operators.region_labels import RegionLabelRoom
 from bastide.operators.transfer_routes import Transfers
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
@@ -271,7 +272,12 @@ class RegionProcess:
             approvals=self.approvals.book,
             changed=self.identity.clearances.changed,
         )
-        return DefaultRoutes(agencies=agencies, trail=self.core.trail)
+        region = RegionLabelRoom(
+            settings=self.core.label_settings,
+            now=self.core.labelling,
+            approvals=self.approvals.book,
+        )
+        return DefaultRoutes(agencies=agencies, region=region, trail=self.core.trail)
 
     async def close(self) -> None:
         self.gateway.rejections.close()

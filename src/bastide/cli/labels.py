@@ -1,4 +1,4 @@
-"""`bastide label show|lower`."""
+"""`bastide label show|lower|adopt`."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -6,9 +6,11 @@ from urllib.parse import quote
 import typer
 
 from bastide.cli import graph, show
-from bastide.cli.control import path_of
-from bastide.cli.options import JsonOption, RegionOption, control
+from bastide.cli.control import CommandFailed, Control, path_of
+from bastide.cli.options import JsonOption, RegionOption, control, site_and_region
 from bastide.cli.signing import KeyOption, OfficerOption, asked
+from bastide.kernel.labels import scheme as schemes
+from bastide.kernel.labels.scheme import SchemeError
 
 app = typer.Typer(
     help="Labels: what a thing is marked, what it was made of; lower ones, by two officers.",
@@ -16,6 +18,7 @@ app = typer.Typer(
 )
 S3 = "s3://"
 COLUMNS = ("bucket", "key", "version", "from", "to", "size", "sha256")
+ADOPTED = ("scheme", "default_label", "ceiling", "sha256")
 
 
 @app.command("show")
@@ -69,3 +72,31 @@ def lower(
     door, path = control(region), path_of("labels", agency, "lower")
     lowered = asked(door, officer, key, lambda: door.post(path, body))
     show.rows([lowered], COLUMNS, "", json_=json_)
+
+
+@app.command()
+def adopt(
+    officer: OfficerOption = "",
+    key: KeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Ask that the region may begin with the scheme, default_label and ceiling that bastide.toml
+    says now, while it runs with those it had. Two security officers must sign for it; then the
+    same command adopts them, and the region works with them once it is started anew."""
+    site, name = site_and_region(region)
+    wanted = site.settings.region(name)
+    own = None if wanted.scheme in schemes.PACKAGED else site.home / wanted.scheme
+    try:
+        text = schemes.text_of(wanted.scheme, own)
+    except (SchemeError, OSError) as error:
+        raise CommandFailed(f"The scheme {wanted.scheme}: {error}") from error
+    body = {
+        "scheme": text, "default_label": wanted.default_label, "ceiling": wanted.ceiling,
+        "officer": officer,
+    }  # fmt: skip
+    door = Control(site, name)
+    found = asked(door, officer, key, lambda: door.post("/labels-adopt", body))
+    show.rows([found], ADOPTED, "", json_=json_)
+    if not json_:
+        show.out.print("Now start the region anew: bastide down, bastide up.", highlight=False)

@@ -27,6 +27,11 @@ def of_account(c: Connection, account: str) -> list[Clearance]:
     return [Clearance(**row) for row in c.execute(query).mappings()]
 
 
+def labels(c: Connection) -> list[str]:
+    """Every marking that was granted."""
+    return list(c.execute(select(clearances.c.label).distinct()).scalars())
+
+
 def put(c: Connection, granted: Clearance) -> None:
     remove(c, granted.account, granted.entity_id)
     values = {column.name: getattr(granted, column.name) for column in clearances.c}

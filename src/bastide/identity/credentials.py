@@ -13,6 +13,7 @@ from bastide.identity.sessions import session_arn
 from bastide.identity.tokens import Session, SessionTokens
 from bastide.kernel.call import Credential, Principal, PrincipalKind
 from bastide.kernel.clock import epoch_ms, moment
+from bastide.kernel.labels.scheme import MarkingError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,10 @@ class KnownCredentials:
         entity = self.directory.by_id(held.account, held.entity_id)
         if entity is None:
             return None
-        return Credential(held.secret, self._session_principal(held, entity))
+        try:
+            return Credential(held.secret, self._session_principal(held, entity))
+        except MarkingError:  # the region's scheme is another since
+            return None
 
     def _long_term(self, access_key_id: str) -> Credential | None:
         if access_key_id not in self.maker.known:

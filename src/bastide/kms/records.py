@@ -99,6 +99,11 @@ def labels_of(c: Connection, account: str) -> list[str]:
     )
 
 
+def labels(c: Connection) -> list[str]:
+    """The markings that keys carry, of all accounts."""
+    return list(c.execute(select(keys.c.label).distinct()).scalars())
+
+
 def count(c: Connection, account: str, label: str) -> int:
     return c.execute(
         select(func.count())

@@ -1,46 +1,62 @@
-"""The routes of `bastide agency label`. What changes something is audited before it does."""
+"""The routes of `bastide agency label` and `bastide label adopt`. What changes something is audited
+before it does."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
 from aiohttp import web
 
 from bastide.operators.approval_routes import requester
 from bastide.operators.fields import fields
-from bastide.operators.ports import AgencyLabelDesk, Trail
+from bastide.operators.ports import AgencyLabelDesk, RegionLabelDesk, Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultRoutes:
     agencies: AgencyLabelDesk
+    region: RegionLabelDesk
     trail: Trail
 
     def add_to(self, app: web.Application, executor: Executor) -> None:
-        routes = _Routes(self.agencies, self.trail, executor)
+        routes = _Routes(self.agencies, self.region, self.trail, executor)
         app.router.add_get("/agencies/{name}/label", routes.of_agency)
         app.router.add_post("/agencies/{name}/label", routes.put_of_agency)
+        app.router.add_post("/labels-adopt", routes.adopt)
 
 
 @dataclass(frozen=True, slots=True)
 class _Routes:
     agencies: AgencyLabelDesk
+    region: RegionLabelDesk
     trail: Trail
     executor: Executor
 
     async def of_agency(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.executor, lambda: self.agencies.row(name))
-        return web.json_response(found)
+        return await self._answered(lambda: self.agencies.row(name))
 
     async def put_of_agency(self, request: web.Request) -> web.StreamResponse:
         name, body = request.match_info["name"], await fields(request, label=str, officer=str)
         label, asks = body["label"], requester(body["officer"])
-        facts = {"agency": name, "label": label}
-        await asyncio.wrap_future(self.trail.operator("SetAgencyLabel", facts))
-        loop = asyncio.get_running_loop()
-        put = await loop.run_in_executor(
-            self.executor, lambda: self.agencies.put(name, label, asks)
-        )
-        return web.json_response(put)
+        await self._audited("SetAgencyLabel", {"agency": name, "label": label})
+        return await self._answered(lambda: self.agencies.put(name, label, asks))
+
+    async def adopt(self, request: web.Request) -> web.StreamResponse:
+        body = await fields(request, scheme=str, default_label=str, ceiling=str, officer=str)
+        scheme, default, ceiling = body["scheme"], body["default_label"], body["ceiling"]
+        asks, digest = requester(body["officer"]), sha256(scheme.encode()).hexdigest()
+        facts = {"scheme_file_sha256": digest, "default_label": default, "ceiling": ceiling}
+        await self._audited("AdoptLabelSettings", facts)
+        return await self._answered(lambda: self.region.adopt(scheme, default, ceiling, asks))
+
+    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
+        """The record is durable before the effect."""
+        await asyncio.wrap_future(self.trail.operator(action, facts))
+
+    async def _answered(self, work: Callable[[], Any]) -> web.StreamResponse:
+        answer = await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        return web.json_response(answer)

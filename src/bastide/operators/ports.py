@@ -32,6 +32,12 @@ class AgencyLabelDesk(Protocol):
         ...
 
 
+class RegionLabelDesk(Protocol):
+    def adopt(self, scheme: str, default_label: str, ceiling: str, requester: str) -> Row:
+        """NotApproved until two officers have signed for exactly this."""
+        ...
+
+
 class EnvironmentDesk(Protocol):
     def rows(self) -> list[Row]: ...
 

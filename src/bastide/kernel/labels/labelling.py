@@ -2,8 +2,10 @@
 default, and never less than the session that makes it (no write down; Bell and LaPadula's
 *-property), never more than the region may hold."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
@@ -20,6 +22,34 @@ class Labelling:
     ceiling: Label
     default: Label
     default_of: Callable[[str], str] = lambda account: ""
+
+    @property
+    def said(self) -> str:
+        """All that decides what a marking means here, in one spelling."""
+        said = {
+            "scheme": json.loads(self.scheme.said),
+            "default_label": self.default.text,
+            "ceiling": self.ceiling.text,
+        }
+        return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.said.encode()).hexdigest()
+
+    def faults(self, markings: Iterable[str]) -> Iterator[str]:
+        """Why what is stored under these markings could not stay what it is here. A row is found
+        by its marking's text, so that another spelling is another label."""
+        for text in sorted(markings):
+            try:
+                label = self.scheme.parse(text)
+            except MarkingError as error:
+                yield f"{text} is in use: {error}"
+                continue
+            if label.text != text:
+                yield f"{text} is in use, and would be written {label}."
+            elif not self.ceiling.dominates(label):
+                yield f"{text} is in use, and above the ceiling {self.ceiling}."
 
     def of_account(self, account: str) -> Label:
         """The label of what an agency keeps without one."""
@@ -54,3 +84,11 @@ class Labelling:
             message = f"A session at {session} cannot write to {label}."
             raise ServiceError("AccessDenied", message, status=403)
         return label
+
+
+def of_region(scheme: Scheme, default_label: str, ceiling: str) -> Labelling:
+    """The labels of a region. Raises MarkingError where its settings do not go together."""
+    default, most = scheme.parse(default_label), scheme.clearance(ceiling or default_label)
+    if not most.dominates(default):
+        raise MarkingError(f"default_label {default} is above the region's ceiling {most}.")
+    return Labelling(scheme=scheme, ceiling=most, default=default)

@@ -32,14 +32,14 @@ class MarkingError(ValueError):
     """A text is no marking of its scheme; the text says why."""
 
 
-class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Level(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """`mark` is how it is written; `names` are also read."""
 
     mark: str
     names: list[str] = []
 
 
-class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Category(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A compartment, programme or control. `least`: the lowest level that it goes with. `within`:
     the category that it implies. `own_only`: nobody but the scheme's own nation may see it."""
 
@@ -51,7 +51,7 @@ class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own_only: bool = False
 
 
-class SchemeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SchemeFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a scheme file says. Levels are from low to high. From the level `withheld_from` on,
     what names no nations is for `own` alone; below it, for all."""
 
@@ -73,9 +73,10 @@ def _folded(word: str) -> str:
 
 
 class Scheme:
-    """Labels from markings and markings from labels."""
+    """Labels from markings and markings from labels. `said`: the file, in one spelling."""
 
     def __init__(self, file: SchemeFile) -> None:
+        self.said = msgspec.json.encode(file, order="deterministic").decode()
         self.name = file.name
         self.own = file.own
         self.levels = tuple(level.mark for level in file.level)
@@ -252,16 +253,24 @@ def _index(words: Iterable[tuple[str, Sequence[str]]]) -> Mapping[str, str]:
 PACKAGED = ("us", "nato", "france")
 
 
-def load(name: str, site_file: Path | None = None) -> Scheme:
-    """The scheme `us`, `nato` or `france`, or the one in a site's own file. Raises SchemeError."""
+def text_of(name: str, site_file: Path | None = None) -> str:
+    """What the file of the scheme `us`, `nato` or `france` says, or a site's own. Raises
+    SchemeError."""
     if site_file is not None:
-        text = site_file.read_text()
-    elif name in PACKAGED:
-        folder = importlib.resources.files("bastide.kernel.labels").joinpath("schemes")
-        text = folder.joinpath(f"{name}.toml").read_text()
-    else:
+        return site_file.read_text()
+    if name not in PACKAGED:
         raise SchemeError(f"{name!r} is no scheme: {', '.join(PACKAGED)}, or a site's own file.")
+    folder = importlib.resources.files("bastide.kernel.labels").joinpath("schemes")
+    return folder.joinpath(f"{name}.toml").read_text()
+
+
+def read(text: str, source: object) -> Scheme:
+    """The scheme that a file says. Raises SchemeError."""
     try:
         return Scheme(msgspec.convert(tomllib.loads(text), SchemeFile))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, MarkingError) as error:
-        raise SchemeError(f"The scheme {site_file or name}: {error}") from error
+        raise SchemeError(f"The scheme {source}: {error}") from error
+
+
+def load(name: str, site_file: Path | None = None) -> Scheme:
+    return read(text_of(name, site_file), site_file or name)

@@ -1,0 +1,65 @@
+"""A region whose label settings were changed under its data, by its real start and command."""
+
+import json
+
+import pytest
+from tests.live import NAME, LiveRegion, toml_for
+from tests.officers_live import Desk
+
+from bastide.kernel.statements import Verdict
+
+ADOPT = ("label", "adopt")
+
+
+@pytest.fixture
+def live(tmp_path):
+    region = LiveRegion(tmp_path / "site", toml=toml("U", "S"))
+    yield region.start()
+    region.stop()
+
+
+def toml(default, ceiling):
+    lines = f'port = 0\ndefault_label = "{default}"\nceiling = "{ceiling}"\n'
+    return toml_for(name=NAME).replace("port = 0\n", lines, 1)
+
+
+def label_of(answer):
+    return answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-label"]
+
+
+def test_other_settings_come_in_only_once_two_officers_signed_for_them(live, tmp_path):
+    desk = Desk(live, tmp_path / "officers")
+    for name in ("olga", "oscar"):
+        desk.enrol(name, "security-officer")
+    live.s3("kept").put_object(Bucket="kept", Key="k", Body=b"kept")
+    live.stop()
+    live.toml = toml("C", "S")
+    with pytest.raises(AssertionError, match=r"default_label was U, and is C.*label adopt"):
+        live.start()
+
+    live.toml = toml("U", "S")
+    live.start()
+    again = live.cli(*ADOPT, check=False)
+    assert (again.returncode, "exactly these settings" in again.stderr) == (1, True)
+    (live.home / "bastide.toml").write_text(toml("C", "S"))
+    request = desk.waits(*ADOPT)
+    assert live.control.get(f"/approvals/{request}")["kind"] == "trust-anchor-change"
+    desk.say(request, Verdict.APPROVE, "olga")
+    assert desk.waits(*ADOPT) == request
+    desk.say(request, Verdict.APPROVE, "oscar")
+    (adopted,) = json.loads(live.cli(*ADOPT, "--json").stdout)
+    assert adopted["default_label"] == "C"
+    live.kill()
+    live.toml = toml("C", "S")
+    live.start()
+    s3 = live.s3("newer")
+    assert label_of(s3.head_bucket(Bucket="newer")) == "C"
+    assert label_of(s3.get_object(Bucket="kept", Key="k")) == "U"
+    told = json.loads(live.cli("audit", "show", "--last", "5000", "--json").stdout)
+    begun = [one for one in told if one.get("operation") == "BeginLabelSettings"]
+    assert len(begun) == 2
+    assert adopted["sha256"] in json.dumps(begun)
+
+    (live.home / "bastide.toml").write_text(toml("U", "U"))
+    done = live.cli(*ADOPT, check=False)
+    assert (done.returncode, "C is in use, and above the ceiling U" in done.stderr) == (1, True)
