@@ -50,7 +50,7 @@ class Clearances:
         """The clearance and the label of a session of `role`; AccessDenied where the label asked
         for is below the caller's own, or above what both of them may see."""
         clearance = self.of(role).meet(caller.clearance)
-        asked = tags.get(TAG)
+        asked = next((text for key, text in tags.items() if key.lower() == TAG), None)
         label = caller.session if asked is None else self.labelling.parse(asked, "ValidationError")
         if not clearance.dominates(label) or not label.dominates(caller.session):
             message = (

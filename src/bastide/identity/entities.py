@@ -18,6 +18,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
+from bastide.kernel.labels.labelling import TAG
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
@@ -28,6 +29,11 @@ INLINE_SIZE_MAX = {Kind.USER: 2_048, Kind.ROLE: 10_240, Kind.GROUP: 5_120}
 ATTACHED_MAX = 10
 TAGS_MAX = 50
 ID_PREFIX = {Kind.USER: "AIDA", Kind.ROLE: "AROA", Kind.GROUP: "AGPA"}
+NO_LABEL = (
+    f"{TAG} cannot be given to a user, role or policy: all of them lie at the agency's default "
+    "label (bastide agency label). Up to where a user or role may see is its clearance (bastide "
+    "clearance grant), and a session's label is a tag of AssumeRole."
+)
 _SPACE = str.maketrans("", "", " \t\r\n")
 
 
@@ -49,8 +55,9 @@ def conflict(message: str) -> ServiceError:
 
 
 def tags_of(req: Params) -> dict[str, str]:
+    """Of a user, role or policy. A label on one would change nothing, so none is taken."""
     tags = tags_in(req)
-    fault = fault_of_tags(req)
+    fault = fault_of_tags(req) or (NO_LABEL if any(key.lower() == TAG for key in tags) else "")
     if fault:
         raise ServiceError("InvalidInput", fault, status=400)
     if len(tags) > TAGS_MAX:

@@ -6,6 +6,8 @@ from urllib.parse import unquote
 import pytest
 from tests.identity_kit import policy, refused, trust
 
+from bastide.identity.model import Kind
+
 AWS = "arn:aws-us-gov:iam::aws:policy"
 
 
@@ -268,3 +270,25 @@ def test_an_alias_is_an_account_s_own(site, admin):
     site.account.delete_account_alias(call, {"AccountAlias": "bureau"})
     assert site.account.list_account_aliases(call, {})["AccountAliases"] == []
     assert site.account.list_account_aliases(other, {})["AccountAliases"] == ["bureau"]
+
+
+def test_a_label_is_not_taken_where_it_would_change_nothing(site, admin):
+    """IAM's things lie at the agency's default; the words say where labels are given instead."""
+    call, label = site.call(admin), [{"Key": "Bastide:Label", "Value": "S"}]
+    site.users.create_user(call, {"UserName": "bob"})
+    role = {"RoleName": "R", "AssumeRolePolicyDocument": trust({"AWS": admin.account})}
+    site.roles.create_role(call, role)
+    made = {"PolicyName": "P", "PolicyDocument": policy()}
+    arn = site.policies.create_policy(call, made)["Policy"]["Arn"]
+    for work, asked in (
+        (site.users.create_user, {"UserName": "eve"}),
+        (site.users.tag_user, {"UserName": "bob"}),
+        (site.roles.create_role, {**role, "RoleName": "Q"}),
+        (site.roles.tag_role, {"RoleName": "R"}),
+        (site.policies.create_policy, {**made, "PolicyName": "Q"}),
+        (site.policies.tag_policy, {"PolicyArn": arn}),
+    ):
+        error = refused("InvalidInput", work, call, {**asked, "Tags": label})
+        assert "bastide clearance grant" in error.message
+    assert site.directory.find(admin.account, Kind.USER, "eve") is None
+    assert site.users.list_user_tags(call, {"UserName": "bob"})["Tags"] == []

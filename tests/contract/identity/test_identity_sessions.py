@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 from tests.identity_kit import JOB, REGION, SERVICE, policy, refused, trust
 
+from bastide.identity import clearance_records
 from bastide.kernel.errors import ServiceError
 
 
@@ -345,3 +346,18 @@ def test_packed_sizes(site, admin):
     assert "PackedPolicySize" not in site.sessions.assume_role(call, asked)
     large = {"Tags": tags(**{f"k{n}": "1" * 250 for n in range(9)})}
     refused("PackedPolicyTooLarge", site.sessions.assume_role, call, asked | large)
+
+
+def test_a_session_s_label_is_its_tag_s_in_any_case_and_a_user_s_is_the_default(site, admin):
+    account, arn = admin.account, role_of(site, admin, "High", policy())
+    for who in ("role/High", "user/administrator"):
+        granted = site.clearances.offer(account, who, "S")
+        site.directory.database.write(lambda c, one=granted: clearance_records.put(c, one))
+    site.clearances.changed(account)
+    cleared = site.administrator("alpha")
+    for key in ("bastide:label", "Bastide:Label"):
+        high = assumed(site, cleared, arn, Tags=tags(**{key: "S"}))
+        assert high.session.text == "S"
+    assert assumed(site, cleared, arn).session.text == "U"
+    plain = site.sessions.get_session_token(site.call(cleared), {})
+    assert site.session(plain).principal.session.text == "U"
