@@ -89,6 +89,9 @@ class FakeObjectKeys:
     def arn(self, who, name):
         return f"arn:key/{name}"
 
+    def could_be(self, who, key_arn):
+        return "foreign" not in key_arn
+
     def check(self, who, action, key_arn, bucket, key):
         self.asked.append((action, key_arn, bucket, key))
 
@@ -115,7 +118,10 @@ class FakeAccess:
         return action not in self.refused and (action, resource) not in self.refused
 
 
+@dataclass
 class FakeDocuments:
+    forgotten: list = field(default_factory=list)
+
     def checked(self, account, bucket_arn, document):
         return document
 
@@ -123,7 +129,7 @@ class FakeDocuments:
         return document
 
     def changed(self, account, bucket):
-        pass
+        self.forgotten.append((account, bucket))
 
 
 def a_principal(account=ALICE, marking="U"):

@@ -76,6 +76,34 @@ def test_a_buckets_default_key(s3, kms, key):
     assert read(s3, "default") == BODY
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        "nonsense",
+        "arn:aws-us-gov:kms:us-gov-west-1:{account}:key/nonsense",
+        "arn:aws-us-gov:kms:us-gov-west-1:999999999999:key/{id}",
+        "arn:aws-us-gov:kms:us-gov-east-1:{account}:key/{id}",
+        "arn:aws:kms:us-gov-west-1:{account}:key/{id}",
+        "arn:aws-us-gov:s3:::{id}",
+        "alias/absent",
+        "{id}/{id}",
+    ],
+)
+def test_what_can_be_no_key_here_is_no_buckets_default(s3, key, named):
+    _, _, _, _, account, name = key.split(":")
+    default = {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": named.format(account=account, id=name.removeprefix("key/")),
+    }
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+    error = refused(
+        "InvalidArgument", s3.put_bucket_encryption,
+        Bucket=BUCKET, ServerSideEncryptionConfiguration=rules,
+    )  # fmt: skip
+    assert error.response["Error"]["ArgumentName"] == "KMSMasterKeyID"
+    assert s3.put_object(Bucket=BUCKET, Key="k", Body=b"x")["ServerSideEncryption"] == "AES256"
+
+
 def test_who_may_read_the_object_needs_the_key_too(region, s3, kms, key):
     iam = region.client("iam", "alpha")
     arn = iam.create_user(UserName="reader")["User"]["Arn"]

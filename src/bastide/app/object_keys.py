@@ -1,5 +1,6 @@
 """KMS keys for S3: what SSE-KMS asks of them, and what S3 says when they cannot be used."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from bastide.kms.model import Key
 from bastide.kms.specs import SYMMETRIC
 from bastide.kms.vault import Vault
 from bastide.policy.authorizer import PolicyAuthorizer
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,10 @@ class KmsObjectKeys:
         if local.startswith("arn:"):
             return local  # another account's: nobody here may use it
         return own + (local if local.startswith("key/") else f"key/{local}")
+
+    def could_be(self, who: Principal, key_arn: str) -> bool:
+        own = arns.regional(self.vault.region, "kms", who.account, "key/")
+        return key_arn.startswith(own) and bool(_ID.fullmatch(key_arn, len(own)))
 
     def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
         region = self.vault.region

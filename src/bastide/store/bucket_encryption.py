@@ -52,7 +52,7 @@ class BucketEncryption:
             raise errors.malformed_xml()
         if algorithm == "aws:kms" and not named:
             raise errors.invalid_request("There is no key aws/s3 here: name one of your own.")
-        kms_key = self.shelf.content.object_keys.arn(call.principal, named) if named else ""
+        kms_key = self._key(call, named) if named else ""
         self._set(bucket, kms_key, bool(rules[0].get("BucketKeyEnabled")))
         return {}
 
@@ -61,6 +61,16 @@ class BucketEncryption:
         """Back to S3's default, which it always has."""
         self._set(self.doors.own(call, req), "", False)
         return {}
+
+    def _key(self, call: Call, named: str) -> str:
+        """As on AWS, not whether the key is there, which an upload hears. But what can name none of
+        the agency's keys here would refuse every upload from now on."""
+        keys = self.shelf.content.object_keys
+        arn = keys.arn(call.principal, named)
+        if not keys.could_be(call.principal, arn):
+            message = "It names no key of this account in this region."
+            raise errors.invalid_argument(message, "KMSMasterKeyID", named)
+        return arn
 
     def _set(self, bucket: Bucket, kms_key: str, bucket_key: bool) -> None:
         def work(connection: Connection) -> None:

@@ -40,6 +40,10 @@ class ObjectKeys(Protocol):
         """Of a key by its id, an alias or its ARN."""
         ...
 
+    def could_be(self, who: Principal, key_arn: str) -> bool:
+        """Whether a key of that ARN could be theirs, be it there or not."""
+        ...
+
     def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
         """Whether who reads or writes that object may use the key for it."""
         ...
