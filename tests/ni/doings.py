@@ -1,47 +1,23 @@
 """What sessions do: calls drawn from a seed, over few names, so that levels meet in all of them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from bastide.kernel.clock import epoch_ms
 from tests.live import NAME
+from tests.ni import models
+from tests.ni.memory import Memory, Step
+from tests.ni.models import IMAGE
 
-Step = tuple[str, str, dict[str, Any]]  # service, operation, request
 BUCKETS, KEYS = ("alpha-box", "beta-box"), ("a", "b/1", "b/2", "c")
 GROUPS, STREAMS, METRICS = ("/one", "/two"), ("s1", "s2"), ("m1", "m2")
 JOBS = ("job-1", "job-2")
-IMAGE = "414596584902.dkr.ecr.us-gov-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 ALIASES, NO_KEY = ("alias/one", "alias/two"), "00000000-0000-4000-8000-000000000000"
 # A look-up may be done before its own record is durable: it is a read, so it asks for none.
 WRITES = {"LookupAttributes": [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]}
 PLACE = {"LocationConstraint": NAME}
-
-
-@dataclass
-class Memory:
-    """What a session was given and can name again."""
-
-    role_arn: str  # of the agency, for its jobs
-    began: datetime
-    versions: list[tuple[str, str, str]] = field(default_factory=list)
-    uploads: list[tuple[str, str, str]] = field(default_factory=list)
-    parts: dict[str, str] = field(default_factory=dict)  # the ETag of an upload's only part
-    keys: list[str] = field(default_factory=list)
-    lines: int = 0
-
-    def keep(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        where = (request.get("Bucket", ""), request.get("Key", ""))
-        if "PartNumber" in request and "ETag" in answer:
-            self.parts[request["UploadId"]] = answer["ETag"]
-        if "KeyMetadata" in answer and "KeyId" not in request:
-            self.keys.append(answer["KeyMetadata"]["KeyId"])
-        if answer.get("VersionId") not in (None, "null"):
-            self.versions.append((*where, answer["VersionId"]))
-        if "UploadId" in answer and "UploadId" not in request:
-            self.uploads.append((*where, answer["UploadId"]))
 
 
 class Doings:
@@ -59,7 +35,7 @@ class Doings:
         """Those that only ever come from above: how far a job is depends on the moment, so that
         an observer may look for one of others, and not at its own."""
         for _ in range(count):
-            yield self.random.choice((*CHANGES, Doings.job))(self)
+            yield self.random.choice((*CHANGES, Doings.job, Doings.endpoint, Doings.secret))(self)
 
     def looks(self, count: int) -> Iterator[Step]:
         for _ in range(count):
@@ -104,6 +80,14 @@ class Doings:
 
     def job(self) -> Step:
         return training(self.random.choice(JOBS), self.memory.role_arn)
+
+    def endpoint(self) -> Step:
+        return models.endpoint(
+            self.random.choice(models.ENDPOINTS), self.random.choice(models.KINDS)
+        )
+
+    def secret(self) -> Step:
+        return models.asked(models.SECRET)
 
     def body(self) -> dict[str, Any]:
         return {"Body": self.random.randbytes(self.random.choice((0, 3, 900)))}
@@ -206,6 +190,7 @@ CHANGES = (
     _kms("disable_key", lambda it: {"KeyId": it.kms_key()}),
     lambda it: ("iam", "get_role", {"RoleName": "none"}),
     lambda it: CONVERSE,
+    *models.changes(),
 )  # fmt: skip
 LOOKS = (
     _s3("list_buckets", lambda it: it.page("MaxBuckets")),
@@ -240,4 +225,5 @@ LOOKS = (
         "Statistics": ["Sum", "SampleCount"],
     }),
     lambda it: ("cloudtrail", "lookup_events", {**it.page("MaxResults", 4), **WRITES}),
+    *models.looks(),
 )  # fmt: skip

@@ -3,6 +3,7 @@ it in one of the two, and then everything is looked at, taken away, and made aga
 
 from collections.abc import Iterator
 
+from tests.ni import models
 from tests.ni.doings import (
     ALIASES,
     BUCKETS,
@@ -14,18 +15,23 @@ from tests.ni.doings import (
     STREAMS,
     WRITES,
     Doings,
-    Step,
     training,
 )
+from tests.ni.memory import Memory, Step
 
 # Of names that nothing drawn has: so what lies there is the same whatever was drawn.
 BELOW, ABOVE = "gamma-box", "delta-box"
 GROUP_BELOW, GROUP_ABOVE = "/three", "/four"
 ALIAS_ABOVE, JOB_ABOVE, KEY_ABOVE = "alias/above", "job-above", "whole"
+SERVED_BELOW, SERVED_ABOVE, ANSWERS = "served-below", "served-above", "answers"
+SECOND_BELOW = "second-below"  # so that a page of one is followed by another
+SERVED = (SERVED_BELOW, SERVED_ABOVE, ANSWERS)
+ARTIFACT = "model.tar.gz"
 # What a flood that counts has done, at one label at least: a refusal leaves nothing to be seen.
 FLOODED = frozenset({
     "create_bucket", "put_object", "create_log_group", "put_log_events", "create_key",
-    "create_alias", "complete_multipart_upload", "create_training_job",
+    "create_alias", "complete_multipart_upload", "create_training_job", "create_model",
+    "create_endpoint_config", "create_endpoint", "converse",
 })  # fmt: skip
 ALL_BUCKETS, ALL_GROUPS = (*BUCKETS, BELOW, ABOVE), (*GROUPS, GROUP_BELOW, GROUP_ABOVE)
 
@@ -37,6 +43,15 @@ def beginning(bucket: str, group: str) -> tuple[Step, ...]:
         ("s3", "put_object", {"Bucket": bucket, "Key": KEYS[0], "Body": b"low"}),
         ("logs", "create_log_group", {"logGroupName": group}),
         ("logs", "create_log_stream", {"logGroupName": group, "logStreamName": STREAMS[0]}),
+    )
+
+
+def served_below(memory: Memory) -> tuple[Step, ...]:
+    """Endpoints that fail: when they have, they do not change any more."""
+    return (
+        models.asked(models.PROMPTS[0]),
+        *models.whole(SERVED_BELOW, memory.role_arn),
+        models.endpoint(SECOND_BELOW, SERVED_BELOW),
     )
 
 
@@ -61,6 +76,16 @@ def flood(label: str, high: Doings) -> Iterator[Step]:
     yield "s3", "complete_multipart_upload", {**whole, "MultipartUpload": {"Parts": [part]}}
     yield CONVERSE
     yield training(JOB_ABOVE, high.memory.role_arn)
+    for name in (SERVED_BELOW, SERVED_ABOVE):
+        yield from models.whole(name, high.memory.role_arn)
+    yield models.asked(models.SECRET)
+
+
+def answering(high: Doings) -> Iterator[Step]:
+    """An endpoint that is going to answer."""
+    artifact = {"Bucket": ABOVE, "Key": ARTIFACT, "Body": models.artifact()}
+    yield "s3", "put_object", artifact
+    yield from models.whole(ANSWERS, high.memory.role_arn, f"s3://{ABOVE}/{ARTIFACT}")
 
 
 def _sealed(high: Doings) -> Iterator[Step]:
@@ -77,6 +102,7 @@ def looks(low: Doings) -> Iterator[Step]:
         yield "logs", "get_log_events", stream
         yield "logs", "filter_log_events", {"logGroupName": group}
     yield from _lists()
+    yield from _served(low)
     for name in ("get_object", "delete_object"):
         for bucket in ALL_BUCKETS:
             for key in KEYS:
@@ -90,6 +116,21 @@ def looks(low: Doings) -> Iterator[Step]:
     yield "kms", "create_key", {}
     yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": low.memory.keys[-1]}
     yield training(JOB_ABOVE, low.memory.role_arn)
+    for name in SERVED:
+        yield from models.whole(name, low.memory.role_arn)
+
+
+def _served(low: Doings) -> Iterator[Step]:
+    yield from models.lists(low.memory)
+    for name in SERVED:
+        yield "sagemaker", "describe_model", {"ModelName": name}
+        yield "sagemaker", "describe_endpoint_config", {"EndpointConfigName": name}
+        yield models.described(name)
+        yield models.invoked(name)
+        for noun in ("model", "endpoint-config", "endpoint"):
+            yield models.tags(low.memory.role_arn, noun, name)
+    yield models.asked(models.ASKED_BELOW)
+    yield models.counted(models.ASKED_BELOW)
 
 
 def _bucket(name: str) -> Step:

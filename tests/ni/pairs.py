@@ -13,10 +13,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from bastide.kernel.clock import SystemClock
-from tests.ni import ending
-from tests.ni.doings import BUCKETS, GROUPS, Doings, Memory, Step
+from tests.ni import ending, models
+from tests.ni.doings import BUCKETS, GROUPS, Doings
+from tests.ni.memory import Memory, Step
 from tests.ni.seen import Seen
 from tests.ni.stage import HIGH, Agency, Stage
+from tests.waiting import wait_for
 
 HIGH_MAX = 4
 QUIET = 0.5  # of the seeds hold what is done above against nothing
@@ -32,6 +34,7 @@ class Run:
     memory: Memory
     seen: Seen
     is_quiet: bool = False  # whether nothing at all is done above
+    serves: bool = False  # whether a container answers above, at the end
     above: dict[str, Memory] = field(default_factory=dict)
 
     def round(self, number: int) -> list[Any]:
@@ -47,18 +50,35 @@ class Run:
     def end(self) -> list[Any]:
         """All that there is to see, after as much as can be was put above it, or nothing was."""
         beginning = ending.beginning(ending.BELOW, ending.GROUP_BELOW)
-        first = [self._step(step) for step in beginning]
+        below = (*beginning, *ending.served_below(self.memory))
+        first = [self._step(step) for step in below]
+        for name in (ending.SERVED_BELOW, ending.SECOND_BELOW):
+            _until(self.agency.low, name, "Failed")
         if self.name == "other":
             self._flood()
         low = Doings(f"{self.seed}/end", self.memory)
-        return [*first, *[self._step(step) for step in ending.looks(low)]]
+        seen = [*first, *[self._step(step) for step in ending.looks(low)]]
+        if self.name == "other" and self.serves:  # its room is for the next
+            self.agency.high[HIGH[0]]["sagemaker"].delete_endpoint(EndpointName=ending.ANSWERS)
+        return seen
 
     def _flood(self) -> None:
-        done = set[str]()
+        done, refused = set[str](), list[str]()
         for label in HIGH:
             high = Doings(f"{self.seed}/end/{label}", self._memory(label))
-            done |= self._try(label, ending.flood(label, high))
-        assert done >= ending.FLOODED, ending.FLOODED - done
+            done |= self._try(label, ending.flood(label, high), refused)
+        assert done >= ending.FLOODED, f"{ending.FLOODED - done}; refused: {refused}"
+        if self.serves:
+            self._answer()
+
+    def _answer(self) -> None:
+        high, clients = Doings(self.seed, self._memory(HIGH[0])), self.agency.high[HIGH[0]]
+        for service, operation, request in ending.answering(high):
+            getattr(clients[service], operation)(**request)
+        _until(clients, ending.ANSWERS, "InService")
+        service, operation, request = models.invoked(ending.ANSWERS)
+        answer = getattr(clients[service], operation)(**request)
+        assert answer["Body"].read() == request["Body"]
 
     def _memory(self, label: str) -> Memory:
         new = Memory(self.memory.role_arn, self.memory.began)
@@ -69,13 +89,15 @@ class Run:
             high = Doings(f"{self.seed}/{number}/{self.name}/{label}", self._memory(label))
             self._try(label, high.hidden_changes(high.random.randint(0, HIGH_MAX)))
 
-    def _try(self, label: str, steps: Iterable[Step]) -> set[str]:
-        """The operations that were not refused."""
+    def _try(self, label: str, steps: Iterable[Step], refused: list[str] | None = None) -> set[str]:
+        """The operations that were not refused. Why others were goes into `refused`."""
         done = set()
         for service, operation, request in steps:
             try:
                 answer = getattr(self.agency.high[label][service], operation)(**request)
-            except ClientError:
+            except ClientError as error:
+                if refused is not None:
+                    refused.append(f"{label}: {error}")
                 continue
             self.above[label].keep(request, answer)
             done.add(operation)
@@ -88,7 +110,7 @@ class Run:
         return [f"{service}.{operation}", sorted(request), told]
 
 
-def difference(stage: Stage, seed: str, rounds: int) -> str:
+def difference(stage: Stage, seed: str, rounds: int, serves: bool = False) -> str:
     """The first thing that an observer saw in one of two histories and not in the other; "" for
     none. Each round is one more pair: the same below, another draw above.
 
@@ -100,7 +122,7 @@ def difference(stage: Stage, seed: str, rounds: int) -> str:
         agency = stage.agency()
         memory = Memory(agency.role_arn, began)
         runs.append(Run(seed, name, agency, memory, Seen(agency.account)))
-    runs[0].is_quiet = Random(seed).random() < QUIET
+    runs[0].is_quiet, runs[1].serves = Random(seed).random() < QUIET, serves
     for run in runs:
         run.begin()
     for number in range(rounds):
@@ -109,6 +131,12 @@ def difference(stage: Stage, seed: str, rounds: int) -> str:
             return _told(seed, number, first, second)
     first, second = (run.end() for run in runs)
     return _told(seed, rounds, first, second) if first != second else ""
+
+
+def _until(clients: dict[str, Any], name: str, status: str) -> None:
+    describe = clients["sagemaker"].describe_endpoint
+    found = wait_for(lambda: describe(EndpointName=name), "EndpointStatus", {"InService", "Failed"})
+    assert found["EndpointStatus"] == status, found
 
 
 def _told(seed: str, number: int, first: list[Any], second: list[Any]) -> str:

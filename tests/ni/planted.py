@@ -4,16 +4,24 @@ The file `leak` in the site's folder names the leak that is open now, so that on
 all of them.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import func, select, update
 
 from bastide.app import __main__
+from bastide.inference.engine_client import EngineClient
+from bastide.inference.replies import Completion, Usage
+from bastide.inference.slots import Slots
 from bastide.kernel.labels.view import View
 from bastide.logs import records as log_records
+from bastide.serving import paging
+from bastide.serving import records as serving_records
+from bastide.serving.routes import Routes
 from bastide.settings import load
 from bastide.store import buckets, errors, objects, records
 from bastide.store.shelf import Shelf
@@ -27,6 +35,10 @@ LEAKS = (
     "a hidden key is denied, not absent",
     "a header names a hidden label",
     "the latest version is a hidden one",
+    "a hidden endpoint takes its name",
+    "a prompt cache tells of a prompt above",
+    "a list of endpoints counts hidden ones",
+    "a hidden endpoint is not in service, instead of absent",
 )
 CLOSED = "none"
 Work = Callable[..., Any]
@@ -97,6 +109,54 @@ def _latest(real: Work) -> Work:
     return listed
 
 
+def _endpoint_name(real: Work) -> Work:
+    def add(c: Any, new: Any) -> bool:
+        table = serving_records.endpoints
+        mine = table.c.account == new.account, table.c.arn == new.arn
+        taken = c.execute(select(table.c.name).where(*mine)).first() is not None
+        return False if taken else real(c, new)
+
+    return add
+
+
+def _any_label(real: Work) -> Work:
+    """A place is warm for all of an agency's labels."""
+    return lambda slots, *whose: real(slots, *whose[:-1], "")
+
+
+def _cached(_: Work) -> Work:
+    """Only what was not in the place's memory counts as input."""
+
+    async def complete(client: EngineClient, endpoint: Any, body: Any) -> Completion:
+        raw = await client._post(endpoint, "/chat/completions", body)
+        found = msgspec.json.decode(raw, type=Completion)
+        kept = json.loads(raw)["usage"]["prompt_tokens_details"]["cached_tokens"]
+        left = found.usage.prompt_tokens - kept
+        usage = Usage(prompt_tokens=left, completion_tokens=found.usage.completion_tokens)
+        return msgspec.structs.replace(found, usage=usage)
+
+    return complete
+
+
+def _counted(real: Work) -> Work:
+    """A page is filled before what is hidden is taken out of it."""
+
+    def listed(c: Any, table: Any, account: str, page: Any, view: View) -> list[Any]:
+        rows = real(c, table, account, page, _all(view))
+        return [row for row in rows if row.label in view.seen]
+
+    return listed
+
+
+def _route(real: Work) -> Work:
+    def load(routes: Routes, key: Any) -> Any:
+        account, name, label = key
+        found = (real(routes, (account, name, each)) for each in (label, *HIGH))
+        return next((each for each in found if each is not None), None)
+
+    return load
+
+
 def _above(view: View) -> set[str]:
     return {*_all(view).seen} - {*view.seen}
 
@@ -109,6 +169,12 @@ PLANTS: tuple[tuple[str, Any, str, Callable[[Work], Work]], ...] = (
     (LEAKS[4], Shelf, "find", _denied),
     (LEAKS[5], objects, "found", _header),
     (LEAKS[6], records, "listed_versions", _latest),
+    (LEAKS[7], serving_records, "add_endpoint", _endpoint_name),
+    (LEAKS[8], Slots, "take", _any_label),
+    (LEAKS[8], Slots, "remember", _any_label),
+    (LEAKS[8], EngineClient, "complete", _cached),
+    (LEAKS[9], paging, "listed", _counted),
+    (LEAKS[10], Routes, "load", _route),
 )
 
 

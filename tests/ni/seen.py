@@ -14,6 +14,8 @@ _LEFT_OUT = frozenset(
     {"date",  # the moment of the answer
      # Drawn anew for each request, and never given to another.
      "x-amzn-requestid", "x-amz-request-id", "x-amz-id-2", "RequestId", "HostId", "requestID",
+     "x-bastide-receipt", "x-bastide-receipt-salt",
+     "latencyMs",  # how long an answer took
      # Whether a body that nobody wants was read in time.
      "connection",
      # How a call ended is written after its answer, so that the event may come without it; the
@@ -54,7 +56,8 @@ class Seen:
         except ClientError as error:
             answer = error.response
         # In JSON a moment is a number of seconds, with as many decimals as it happens to need.
-        if client.meta.service_model.metadata["protocol"] == "json" and _has_moment(answer):
+        in_json = client.meta.service_model.metadata["protocol"] == "json"
+        if (in_json and _has_moment(answer)) or "metrics" in answer:
             del answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]
         for name, part in answer.items():
             if hasattr(part, "read"):

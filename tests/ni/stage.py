@@ -13,7 +13,8 @@ from tests.walls_live import CEILING, PATH
 
 HIGH = ("S", "TS//SI")
 SERVICES = (
-    "s3", "logs", "cloudwatch", "cloudtrail", "iam", "kms", "sagemaker", "bedrock-runtime",
+    "s3", "logs", "cloudwatch", "cloudtrail", "iam", "kms", "sagemaker", "sagemaker-runtime",
+    "bedrock", "bedrock-runtime",
 )  # fmt: skip
 _ANYBODY = {"Effect": "Allow", "Action": "*", "Principal": {"AWS": "*"}}
 TRUST = {"Version": "2012-10-17", "Statement": [_ANYBODY]}

@@ -19,6 +19,7 @@ def leaky(tmp_path_factory):
     file.write_text(CLOSED)
     live = walled(home, module="tests.ni.planted")
     live.cli("env", "build", "sklearn")
+    live.cli("models", "pull", "smollm2-135m")
     yield Stage(live), file
     live.stop()
 
@@ -35,10 +36,14 @@ def test_what_is_above_is_not_seen_below(stage, seed):
     assert difference(stage, f"few-{seed}", FEW_ROUNDS) == ""
 
 
+def test_an_endpoint_that_answers_above_is_not_seen_below(stage):
+    assert difference(stage, "answers", LEAK_ROUNDS, serves=True) == ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2_000 // ROUNDS))
 def test_two_thousand_pairs(stage, seed):
-    assert difference(stage, f"many-{seed}", ROUNDS) == ""
+    assert difference(stage, f"many-{seed}", ROUNDS, serves=True) == ""
 
 
 @pytest.mark.parametrize("leak", LEAKS)
