@@ -74,6 +74,7 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     send_down_mib_per_day: Annotated[int, msgspec.Meta(ge=0)] = 100
     release_automatically_from: list[str] = []
     dirty_words: str = ""
+    udp: Annotated[str, msgspec.Meta(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
     uid_first: Positive = 270_000
 
 
@@ -180,6 +181,8 @@ def _shared(site: SiteSettings) -> str:
     for (name, one), (other, two) in combinations(site.regions.items(), 2):
         if one.port and (one.host, one.port) == (two.host, two.port):
             return f"{name} and {other} both want port {one.port} of {one.host}."
+        if one.transfer.udp and one.transfer.udp == two.transfer.udp:
+            return f"{name} and {other} both want datagrams at {one.transfer.udp}."
         if one.database and one.database == two.database:
             return f"{name} and {other} both want the database {one.database}."
         for own, others in product(one.uids(), two.uids()):

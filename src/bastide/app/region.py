@@ -23,7 +23,7 @@ from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
 from bastide.app.learning import label_room, open_machine_learning, tell_authorizer
 from bastide.app.store import Store, open_store
-from bastide.app.transfer import AskedOfficers, Joined, open_transfer
+from bastide.app.transfer import AskedOfficers, Joined, open_listener, open_transfer
 from bastide.app.workshop import open_workshop
 from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
@@ -105,6 +105,7 @@ class RegionProcess:
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)
+        self.datagrams = open_listener(core, self.transfers)
         tell_authorizer(self.learning, store, resources)
         self.threads = Pool(core.settings.handler_threads, "handler")
         self.upload_threads = Pool(core.settings.upload_threads, "upload")
@@ -178,6 +179,7 @@ class RegionProcess:
             "uid": own_uid(),
             "own_uid": own_uid() == core.settings.uid,
             "endpoint": self.endpoint,
+            "datagrams": self.datagrams.told() if self.datagrams else {},
             "ca_bundle": str(self.certificates.ca) if self.certificates else "",
             "agencies": len(self.identity.agencies.list()),
             "audit_records": core.log.size,
@@ -201,6 +203,8 @@ class RegionProcess:
         self.learning.settler.start()
         self.learning.checkpoints.start()
         self.evidence.delivery.start()
+        if self.datagrams is not None:
+            self.datagrams.start()
         certificates = self.certificates
         server = make_server(
             self.gateway,
@@ -287,6 +291,8 @@ class RegionProcess:
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
+        if self.datagrams is not None:
+            self.datagrams.close()
         self.evidence.delivery.close()
         self.kms.clockwork.close()
         self.learning.settler.close()

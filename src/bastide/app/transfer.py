@@ -8,6 +8,8 @@ from typing import Any
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
+from bastide.db import durable
+from bastide.jobs import seccomp
 from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
 from bastide.kernel.approvals import OPERATOR, Kind
@@ -18,6 +20,7 @@ from bastide.operators.transfer import TransferRoom
 from bastide.policy.approvals import ApprovalBook
 from bastide.settings import SettingsError
 from bastide.store.carrying import Carrying
+from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
@@ -98,6 +101,32 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         models=joined.models,
         default_label=labelling.default.text,
         trail=core.trail,
+        clock=core.clock,
+    )
+
+
+def open_listener(core: Core, room: TransferRoom) -> Listener | None:
+    """What takes bundles in as datagrams, where the site wants that. Its cage has to be whole."""
+    settings, gate = core.settings.transfer, room.gate
+    if not settings.udp:
+        return None
+    host, _, port = settings.udp.rpartition(":")
+    mute = core.home / "transfer" / "mute.bpf"
+    try:
+        if gate.line.walls.bwrap is None:
+            raise RuntimeError("bubblewrap is not installed")
+        durable.folder(mute.parent)
+        seccomp.write_filter(mute, mute=True)
+        door = bound((host.strip("[]"), int(port)))
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SettingsError(f"transfer.udp = {settings.udp}: {error}") from error
+    return Listener(
+        door=door,
+        folder=gate.incoming.folder,
+        region=gate.region,
+        bytes_max=gate.site.receive_bytes_max,
+        walls=gate.line.walls,
+        mute=mute,
     )
 
 

@@ -19,7 +19,6 @@ COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels
 LISTED = (*COLUMNS, "state")
 CONTENTS = ("name", "kind", "bytes", "label", "sha256")
 OUTCOMES = ("bundle", "outcome", "why")
-SpoolOption = Annotated[Path, typer.Option(help="The spool's folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's digest, or how it begins.")]
 
 
@@ -86,20 +85,37 @@ def trust(
 @app.command()
 def send(
     bundle: BundleArgument,
-    spool: SpoolOption,
+    spool: Annotated[Path | None, typer.Option(help="The spool's folder.")] = None,
+    udp: Annotated[str, typer.Option(help="Instead: HOST:PORT, through a diode.")] = "",
+    rate: Annotated[int, typer.Option(help="With --udp: Mbit/s.")] = 80,
+    parity: Annotated[int, typer.Option(help="With --udp: how many may be lost per 32.")] = 8,
+    passes: Annotated[int, typer.Option(help="With --udp: how often to send all of it.")] = 1,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Lay a bundle into a spool folder. Begun again, it goes on where it was."""
-    body = {"spool": str(spool.absolute())}
-    steps = control(region).steps(path_of("transfers", bundle, "send"), body)
+    """Lay a bundle into a spool folder, where it goes on if begun again; or send it as datagrams:
+    nobody answers them, and sent again they fill the gaps that the other side lists."""
+    if (spool is None) == (not udp):
+        raise CommandFailed("Name --spool, or else --udp.")
+    path, body = "send", dict[str, Any](spool=str((spool or Path()).absolute()))
+    if udp:
+        path = "send-udp"
+        body = {"udp": udp, "rate_mbit": rate, "parity": parity, "passes": passes}
+    steps = control(region).steps(path_of("transfers", bundle, path), body)
     _print(show.follow(steps, "sending"), json_=json_)
 
 
 @app.command()
-def receive(spool: SpoolOption, region: RegionOption = None, json_: JsonOption = False) -> None:
+def receive(
+    spool: Annotated[
+        Path | None, typer.Option(help="The spool's folder. Without: what came as datagrams.")
+    ] = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
     """Take in the bundles that lie in a spool folder for this region, and filter them."""
-    steps = control(region).steps("/transfers-receive", {"spool": str(spool.absolute())})
+    body = {"spool": "" if spool is None else str(spool.absolute())}
+    steps = control(region).steps("/transfers-receive", body)
     found: list[dict[str, Any]] = show.follow(steps, "receiving")
     show.rows(found, OUTCOMES, "Nothing new lies there.", json_=json_)
 

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from bastide.identity.agencies import Agencies
+from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.operators.ports import Row, Steps, Trail
 from bastide.store.carrying import Carrying
 from bastide.transfer import model
 from bastide.transfer.bundles import Bundle, Source
+from bastide.transfer.diode.sending import Link, link_of
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.model import Origin, Refused
 from bastide.transfer.releases import Target
@@ -33,6 +35,7 @@ class TransferRoom:
     models: Models
     default_label: str
     trail: Trail
+    clock: Clock
     _turn: Lock = field(default_factory=Lock)
 
     def rows(self) -> list[Row]:
@@ -67,8 +70,16 @@ class TransferRoom:
 
     def send(self, name: str, spool: str) -> Steps:
         """One at a time: what goes down is counted against a day's budget."""
+        yield from self._sent(name, Path(spool))
+
+    def send_udp(self, name: str, way: Mapping[str, Any]) -> Steps:
+        with told():
+            link = link_of(way, self.clock)
+        yield from self._sent(name, link)
+
+    def _sent(self, name: str, way: Path | Link) -> Steps:
         with self._alone(), told():
-            for step in self.gate.send(name, Path(spool)):
+            for step in self.gate.send(name, way):
                 if "sent" not in step:
                     yield step
                     continue
@@ -79,10 +90,13 @@ class TransferRoom:
         """Take in what lies in a spool for this region, and send it through the line; what is
         refused is told, and the next is looked at."""
         with self._alone(), told():
-            place, receiver, outcomes = Path(spool), self.gate.receiver, []
+            incoming, receiver, outcomes = self.gate.incoming, self.gate.receiver, []
+            place = Path(spool) if spool else incoming.folder
             for digest in receiver.waiting(place):
                 steps = self._taken(place, digest)
                 outcomes.append((yield from self._outcome(digest, "received", steps)))
+                if not spool:
+                    incoming.clear(digest, is_taken=receiver.is_here(digest))
             for digest in receiver.arrived.digests():
                 if not self.gate.line.has_seen(digest):
                     steps = self._filtered(digest)

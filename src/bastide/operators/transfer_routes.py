@@ -25,6 +25,7 @@ class Transfers:
         app.router.add_post("/transfers", routes.create)
         app.router.add_post("/transfers/{name}/inspect", routes.inspect)
         app.router.add_post("/transfers/{name}/send", routes.send)
+        app.router.add_post("/transfers/{name}/send-udp", routes.send_udp)
         app.router.add_post("/transfers/{name}/filter", routes.filter)
         app.router.add_post("/transfers/{name}/items/{number:[0-9]{1,6}}", routes.review)
         app.router.add_post("/transfers/{name}/release", routes.release)
@@ -54,6 +55,12 @@ class _Routes:
         name, spool = request.match_info["name"], (await fields(request, spool=str))["spool"]
         await self._audited("SendTransfer", {"bundle": name, "spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.send(name, spool))
+
+    async def send_udp(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        way = await fields(request, udp=str, rate_mbit=int, parity=int, passes=int)
+        await self._audited("SendTransfer", {"bundle": name, "udp": way["udp"]})
+        return await progress.stream(request, self.executor, lambda: self.desk.send_udp(name, way))
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
         spool = (await fields(request, spool=str))["spool"]

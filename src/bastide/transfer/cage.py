@@ -1,8 +1,8 @@
-"""Starts one filter: `python -m bastide.transfer.cage SPEC`, SPEC a JSON object.
+"""Starts one process of the gate: `python -m bastide.transfer.cage SPEC`, SPEC a JSON object.
 
 As root it shows what bwrap needs to a uid that may not pass through its parents, takes that uid,
-and becomes bwrap. Inside is no network, no other process, nothing to write to but descriptors,
-and of the machine only Python and this package, read-only.
+and becomes bwrap. Inside is no network, no other process, nothing to write to but descriptors
+and what is named in `writes`, and of the machine only Python and this package, read-only.
 """
 
 import json
@@ -14,21 +14,20 @@ from typing import Any
 from bastide.jobs import namespaces
 
 MEMORY_BYTES = 8 << 30  # of address space: weights are mapped, not read
-CPU_S = 3600
 FILES_MAX = 64
 USR_LINKS = ("bin", "lib", "lib64", "sbin")
 
 
 def main(spec: dict[str, Any]) -> None:
     place, uid = "", spec["uid"]
-    shown = [spec["bwrap"], *spec["binds"]]
+    shown = [spec["bwrap"], *spec["binds"], *spec["writes"]]
     if uid is not None:
         place = namespaces.stage_place()
         namespaces.stage(place, shown)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    _limit(spec["out_bytes_max"], spec["data_bytes"])
+    _limit(spec["out_bytes_max"], spec["data_bytes"], spec["cpu_s"])
     seen = {path: f"{place}/{n}" if place else path for n, path in enumerate(shown)}
     os.execv(seen[spec["bwrap"]], _arguments(spec, seen))  # noqa: S606 - no shell is meant
 
@@ -44,6 +43,8 @@ def _arguments(spec: dict[str, Any], seen: dict[str, str]) -> list[str]:
     made += ["--proc", "/proc", "--dev", "/dev"]
     for path in spec["binds"]:
         made += ["--ro-bind", seen[path], path]
+    for path in spec["writes"]:
+        made += ["--bind", seen[path], path]
     for name, value in spec["env"].items():
         made += ["--setenv", name, value]
     if spec["seccomp_fd"] is not None:
@@ -51,9 +52,10 @@ def _arguments(spec: dict[str, Any], seen: dict[str, str]) -> list[str]:
     return [*made, "--chdir", "/", "--", *spec["argv"]]
 
 
-def _limit(out_bytes_max: int, data_bytes: int) -> None:
+def _limit(out_bytes_max: int, data_bytes: int, cpu_s: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES + 3 * data_bytes,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    if cpu_s is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_FSIZE, (out_bytes_max, out_bytes_max))
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -15,6 +15,8 @@ from bastide.kernel.labels.scheme import MarkingError, Scheme
 from bastide.transfer import bundles, chunks, model, spool
 from bastide.transfer.bundles import Bundle, Bundles, Order, Source, Steps
 from bastide.transfer.descents import Descents
+from bastide.transfer.diode.incoming import Incoming
+from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import Line, Passed, Rules, Walls
@@ -51,6 +53,7 @@ class Gate:
     line: Line
     releases: Releases
     descents: Descents
+    incoming: Incoming
 
     @property
     def region(self) -> str:
@@ -172,13 +175,13 @@ class Gate:
                 yield bytes(piece)
         self.descents.shown(bundle, number)
 
-    def send(self, name: str, place: Path) -> Steps:
-        """Lay a bundle into a spool; last `{"sent": Bundle}`."""
+    def send(self, name: str, way: Path | Link) -> Steps:
+        """Lay a bundle into a spool, or send it as datagrams; last `{"sent": Bundle}`."""
         bundle = self.mine(name)
         people: Sequence[str] = ()
         if self.is_downward(bundle.statement.predicate.to):
             people = self.descents.clear(bundle).people
-        yield from spool.send(bundle, place)
+        yield from way.send(bundle) if isinstance(way, Link) else spool.send(bundle, way)
         yield {"sent": bundle, "people": people}
 
     def release(self, name: str, target: Target) -> Steps:
@@ -197,8 +200,8 @@ class Gate:
         return 0 if from_below and sender in self.site.automatic_from else RELEASERS
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every bundle that this region made, or took in."""
-        return [
+        """Every bundle that this region made, or took in, and what arrives as datagrams."""
+        return self.incoming.rows() + [
             {**model.row(digest, folder.unchecked(digest).statement), "state": self._state(digest)}
             for folder in (self.made, self.receiver.arrived)
             for digest in folder.digests()
@@ -271,6 +274,7 @@ def open_gate(folder: Path, site: Site, around: Surroundings) -> Gate:
             agree=agree,
             bytes_per_day=site.down_bytes_per_day,
         ),
+        incoming=Incoming(folder / "incoming", site.region),
     )
 
 

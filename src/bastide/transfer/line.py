@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -40,6 +40,18 @@ OUT_BYTES_SPARE = 16 << 20
 STDERR_MAX = 2000
 ARRIVED, REFUSED = "arrived", "refused"
 CAGE, FILTERS = "bastide.transfer.cage", "bastide.transfer.filters"
+LISTENER = len(LINE)  # whose uid is the next after the filters': what reads datagrams
+CPU_S = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a process of the gate may take: the size of a file, the folders that it writes to."""
+
+    out_bytes_max: int
+    data_bytes: int = 0
+    writes: Sequence[str] = ()
+    cpu_s: int | None = CPU_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,30 @@ class Walls:
     bwrap: str | None
     seccomp: Path | None
     uid_first: int | None
+
+    def command(
+        self,
+        number: int,
+        argv: Sequence[str],
+        room: Room,
+        seccomp_fd: int | None,
+    ) -> list[str]:
+        """How `argv` is started in a cage, as the gate's user id `number`. Raises Refused."""
+        if self.bwrap is None:
+            raise Refused("this machine has no bubblewrap, and nothing of the gate runs without it")
+        spec = {
+            "bwrap": self.bwrap,
+            "binds": _binds(),
+            "writes": list(room.writes),
+            "uid": None if self.uid_first is None else self.uid_first + number,
+            "out_bytes_max": room.out_bytes_max,
+            "data_bytes": room.data_bytes,
+            "cpu_s": room.cpu_s,
+            "seccomp_fd": seccomp_fd,
+            "env": {"PATH": "/usr/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            "argv": list(argv),
+        }
+        return [sys.executable, "-I", "-m", CAGE, json.dumps(spec)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,24 +205,17 @@ class Line:
     def _shut_in(
         self, name: str, number: int, given: Mapping[str, int], size: int
     ) -> "subprocess.CompletedProcess[bytes]":
-        if self.walls.bwrap is None:
-            raise Refused("this machine has no bubblewrap, and no filter runs without it")
         passed = [given[one] for one in ("task", "says", "key")]
         seccomp = given.get("seccomp")
-        uid_first = self.walls.uid_first
-        spec = {
-            "bwrap": self.walls.bwrap,
-            "binds": _binds(),
-            "uid": None if uid_first is None else uid_first + number,
-            "out_bytes_max": 2 * size + OUT_BYTES_SPARE,
-            "data_bytes": size,
-            "seccomp_fd": seccomp,
-            "env": {"PATH": "/usr/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
-            "argv": [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)],
-        }
+        command = self.walls.command(
+            number,
+            [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)],
+            Room(out_bytes_max=2 * size + OUT_BYTES_SPARE, data_bytes=size),
+            seccomp,
+        )
         try:
             return subprocess.run(  # noqa: S603 - our own module
-                [sys.executable, "-I", "-m", CAGE, json.dumps(spec)],
+                command,
                 stdin=given["items"],
                 stdout=given["out"],
                 stderr=subprocess.PIPE,
