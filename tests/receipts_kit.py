@@ -13,7 +13,7 @@ from bastide.db import Database
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
-from bastide.kernel.receipts import conversation
+from bastide.kernel.receipts import Transfer, conversation
 from bastide.kernel.regions import Region
 from tests.labels_kit import UNCLASSIFIED, in_use
 
@@ -35,6 +35,14 @@ def call(operation: str = "bedrock-runtime.Converse", account: str = ACCOUNT) ->
         name="ann", access_key_id="AKIAEXAMPLE", **UNCLASSIFIED,
     )  # fmt: skip
     return Call(operation=operation, region=REGION, principal=principal, request_id="r", time=START)
+
+
+MOVED = Transfer(
+    bundle="5a" * 32, sender="us-gov-west-1", receiver="us-iso-east-1", direction="up",
+    agency="demo", label="U", items=2, size=7, filters=("types sha256:00",),
+    filter_versions=("00",), officers=("ann", "bob"), approval="11" * 32,
+    place="123456789012/kept/in/",
+)  # fmt: skip
 
 
 class Ledger:
@@ -64,6 +72,12 @@ class Ledger:
         self.trail.closed(made, status, "")
         self.settle()
         return made
+
+    def move(self, transfer: Transfer = MOVED) -> str:
+        """An act at the gate; the id of its receipt."""
+        receipt, done = self.trail.transfer("TransferReleased", {"account": ACCOUNT}, transfer)
+        done.result(30)
+        return receipt
 
     def settle(self) -> None:
         """Patient records go with the next that is waited for."""

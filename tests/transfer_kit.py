@@ -16,7 +16,7 @@ from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
 from bastide.transfer.model import Item, Origin
-from bastide.transfer.ports import Deed, NotApproved
+from bastide.transfer.ports import Consent, Deed, NotApproved
 
 SCHEME = load("us")
 UID_FIRST = 300_000 if os.getuid() == 0 else None
@@ -61,7 +61,7 @@ class Crowd:
         if len(self.people) < deed.people:
             raise NotApproved(f"{deed.people} people must approve it")
         self.used.append(deed)
-        return self.people[: deed.people]
+        return Consent(people=self.people[: deed.people], approval=deed.digest)
 
 
 @dataclass

@@ -5,6 +5,12 @@ from functools import partial
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, side, transfer
+from tests.live import LiveRegion, toml_for
+from tests.officers_live import Desk
+
+from bastide.cli.control import CommandFailed
+from bastide.evidence.receipts import verify_receipt
+from bastide.kernel.statements import Verdict
 
 BIG = bytes(range(256)) * 40_000  # two chunks
 
@@ -19,7 +25,8 @@ def test_a_bundle_is_made_listed_and_inspected(region):
     assert (made["items"], made["bytes"], made["labels"]) == (2, len(BIG) + 3, ["U"])
     assert [one["name"] for one in made["contents"]] == ["in/big.txt", "in/one.txt"]
     assert made["bundle"] in [row["bundle"] for row in transfer(region, "list")]
-    assert transfer(region, "inspect", made["bundle"][:16]) == made
+    shown = transfer(region, "inspect", made["bundle"][:16])
+    assert shown | {"receipt": made["receipt"]} == made
     s3.put_object(Bucket="outgoing", Key="in/one.txt", Body=b"two", ContentType="text/plain")
     delta = transfer(region, *words, "--prefix", "in/", "--base", made["bundle"])
     assert [one["name"] for one in delta["contents"]] == ["in/one.txt"]
@@ -50,6 +57,52 @@ def test_a_harmed_bundle_is_told_as_refused(region):
 def test_what_is_not_there_is_told(region, words, why):
     region.agency("sender")
     assert why in transfer(region, "create", "--to", "us-iso-east-1", *words, check=False)
+
+
+def ask(region, path, **body):
+    """What the command would do, without the second that a new process takes; the error's text
+    where it fails."""
+    try:
+        *_, last = region.control.steps(f"/transfers{path}", body)
+    except CommandFailed as error:
+        return str(error)
+    return last["result"]
+
+
+def create(region, to, agency, bucket, prefix=""):
+    body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix}
+    return ask(region, "", **body, model="", base="")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A region of the test's own, and its officers: ann and bob release, eve reviews."""
+
+    region: LiveRegion
+    desk: Desk
+
+    def approve(self, refusal, *names):
+        """Sign what a refusal says was asked for."""
+        request = re.search(r"asked for: ([^)]+)", refusal).group(1)
+        self.desk.say(request, Verdict.APPROVE, *names)
+
+    def trust(self, other):
+        body = {"anchor": json.dumps(other.region.control.get("/transfers-anchor"))}
+        with pytest.raises(CommandFailed) as refused:
+            self.region.control.post("/transfers-trust", body)
+        self.approve(str(refused.value), "ann", "bob")
+        trusted = self.region.control.post("/transfers-trust", body)
+        assert trusted["region"] == other.region.name
+
+
+def side(folder, name, ceiling):
+    toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
+    made = LiveRegion(folder / name, toml=toml, name=name).start()
+    desk = Desk(made, folder / f"{name}-officers")
+    desk.enrol("ann", "security-officer", "releaser")
+    desk.enrol("bob", "security-officer", "releaser")
+    desk.enrol("eve", "reviewer", by=("ann", "bob"))
+    return Side(made, desk)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +149,73 @@ FILES = {
     "in/table.csv": b"a,b\r\n1,2\r\n",
     "in/config.json": b'{ "a": 1 }',
 }
+
+
+def receipt(region, event_id):
+    """What a receipt says, by the region's public key alone."""
+    text = region.control.get(f"/receipts/{event_id}")["receipt"]
+    found = verify_receipt(text.encode(), (region.folder / "audit" / "audit.pub").read_text())
+    assert found.faults == []
+    return found.said
+
+
+def test_a_receipt_is_got_and_verified_offline(region, tmp_path):
+    region.s3("kept-receipt", "sender").put_object(Bucket="kept-receipt", Key="k", Body=b"body")
+    made = create(region, HIGH, "sender", "kept-receipt")
+    key, file = tmp_path / "audit.pub", tmp_path / "receipt"
+    key.write_bytes((region.folder / "audit" / "audit.pub").read_bytes())
+    region.cli("receipt", "get", made["receipt"], "--out", str(file))
+    verify = partial(
+        region.cli, "receipt", "verify", str(file), "--key", str(key), "--json", check=False
+    )
+    assert json.loads(verify().stdout)["receipt"]["bundle"] == made["bundle"]
+    content = bytearray(file.read_bytes())
+    content[content.index(made["bundle"].encode())] ^= 1
+    file.write_bytes(content)
+    assert (verify().returncode, json.loads(verify().stdout)["ok"]) == (1, False)
+
+
+def test_both_sides_have_receipts_of_one_transfer(two, tmp_path):
+    low, high, spool = two[0].region, two[1].region, tmp_path / "spool"
+    low.s3("proved", "sender").put_object(Bucket="proved", Key="a.txt", Body=b"proved")
+    high.s3("proven", "reader")
+    made = create(low, HIGH, "sender", "proved")
+    sent = ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    took, filtered = ask(high, "-receive", spool=str(spool))
+    release = partial(
+        ask, high, f"/{made['bundle']}/release", agency="reader", bucket="proven", prefix=""
+    )
+    two[1].approve(release(), "ann", "bob")
+    acts = [(low, made), (low, sent), (high, took), (high, filtered), (high, release())]
+    told = [receipt(region, row["receipt"]) for region, row in acts]
+    assert [one["operation"] for one in told] == [
+        "TransferCreated", "TransferSent", "TransferReceived", "TransferFiltered",
+        "TransferReleased",
+    ]  # fmt: skip
+    same = {"bundle": made["bundle"], "sender": LOW, "receiver": HIGH, "direction": "up"}
+    same |= {"agency": "sender", "label": "U", "items": 1, "size": 6}
+    assert [{name: one[name] for name in same} for one in told] == [same] * 5
+    last = told[-1]
+    assert (last["officers"], len(last["filters"])) == (["ann", "bob"], 7)
+    assert len(last["filter_versions"]) == 1
+    approvals = high.control.get("/approvals?all=yes")
+    assert last["approval"] in {one["digest"] for one in approvals}
+    assert told[0]["filters"] == ["absent: it went through no filter here"]
+
+
+def test_a_refusal_has_a_receipt_too(two, tmp_path):
+    low, high, spool = two[0].region, two[1].region, tmp_path / "spool"
+    low.s3("refused", "sender").put_object(Bucket="refused", Key="a.txt", Body=bytes(range(256)))
+    bundle = create(low, HIGH, "sender", "refused")["bundle"]
+    ask(low, f"/{bundle}/send", spool=str(spool))
+    said = receipt(high, ask(high, "-receive", spool=str(spool))[1]["receipt"])
+    assert (said["operation"], said["bundle"]) == ("TransferRefused", bundle)
+    assert said["refused"].startswith("filter types: item 0")
+    assert [one.partition(" ")[0] for one in said["filters"]] == ["types"]
+    place = spool / HIGH / bundle
+    place.rename(spool / HIGH / ("0" * 64))
+    said = receipt(high, ask(high, "-receive", spool=str(spool))[0]["receipt"])
+    assert (said["bundle"], said["label"]) == ("0" * 64, "absent: its sender is not believed")
 
 
 def received(region, spool):

@@ -24,7 +24,7 @@ from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
-from bastide.transfer.ports import Approvals, Deed, NotApproved
+from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.shelving import Shelving
 
 MIB = 1 << 20
@@ -51,13 +51,14 @@ class AskedOfficers:
     def request(self, deed: Deed) -> str:
         return self.book.request(*_asked(deed), OPERATOR)
 
-    def use(self, deed: Deed) -> list[str]:
+    def use(self, deed: Deed) -> Consent:
         try:
             request_id = self.book.require(*_asked(deed), OPERATOR)
         except kernel_approvals.NotApproved as error:
             raise NotApproved(error.message) from error
-        signatures = self.book.find(request_id).signatures
-        return [one.officer for one in signatures if one.verdict is Verdict.APPROVE]
+        request = self.book.find(request_id)
+        people = [one.officer for one in request.signatures if one.verdict is Verdict.APPROVE]
+        return Consent(people=people, approval=request.digest)
 
 
 def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:

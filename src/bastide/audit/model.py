@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bastide.kernel.receipts import Inference
+from bastide.kernel.receipts import Inference, Transfer
 
 TEXT_MAX = 1024
 RESOURCES_MAX = 32
@@ -46,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     opened: int | None = None  # CLOSED: the index of the CALL that it closes
     facts: dict[str, str] = {}
     inference: Inference | None = None  # CLOSED: what its receipt says
+    transfer: Transfer | None = None  # OPERATOR: what the receipt of an act at the gate says
     label: str = ""  # the session's marking; "" in what is nobody's session, or older than labels
 
 

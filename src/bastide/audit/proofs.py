@@ -30,12 +30,13 @@ class Proofs:
     log: MerkleLog
 
     def receipt(self, event_id: str) -> Receipt:
-        """The receipt of the call with this id, under a checkpoint that is signed now if none
-        covers it yet. ServiceError where there is none."""
-        opened = self.database.read(lambda c: _opened(c, event_id))
-        if opened is None:
+        """The receipt of the call, or of the act at the gate, with this id, under a checkpoint
+        that is signed now if none covers it yet. ServiceError where there is none."""
+        begun = self.database.read(lambda c: _begun(c, event_id))
+        if begun is None:
             raise _none(f"No call {event_id} is in the log.")
-        end = self._end(opened)
+        index, record = begun
+        opened, end = (index, self._end(index)) if record.kind == Kind.CALL else (None, index)
         self.log.vouch(end + 1)
         found = self.database.read(lambda c: self._proved(c, opened, end))
         if found is None:
@@ -57,23 +58,20 @@ class Proofs:
             raise _none("The call was no inference that succeeded.")
         return ended[0]
 
-    def _proved(self, connection: Connection, opened: int, end: int) -> Receipt | None:
+    def _proved(self, connection: Connection, opened: int | None, end: int) -> Receipt | None:
         goal = records.next_checkpoint(connection, end + 1)
         if goal is None:
             return None
-        base = records.last_checkpoint(connection, opened)
+        base = records.last_checkpoint(connection, end if opened is None else opened)
         before = frontier(base, self.log.verifier) if base is not None else CompactRange()
         leaves = _leaves(connection, before.size, goal.size)
         hashes = [leaf for _, leaf in leaves]
-        call, ended = (
-            Proved(
-                index,
-                leaves[index - before.size][0],
-                tuple(inclusion_proof(hashes, index, before)),
-            )
-            for index in (opened, end)
-        )
-        return Receipt(call, ended, goal.note)
+
+        def proved(index: int) -> Proved:
+            body = leaves[index - before.size][0]
+            return Proved(index, body, tuple(inclusion_proof(hashes, index, before)))
+
+        return Receipt(None if opened is None else proved(opened), proved(end), goal.note)
 
 
 def _leaves(connection: Connection, first: int, size: int) -> list[tuple[bytes, bytes]]:
@@ -87,21 +85,21 @@ def _leaves(connection: Connection, first: int, size: int) -> list[tuple[bytes, 
     return found
 
 
-def _opened(connection: Connection, event_id: str) -> int | None:
-    """The index of the call with this id, looked for from the newest record on."""
+def _begun(connection: Connection, event_id: str) -> tuple[int, Record] | None:
+    """The call, or the act at the gate, with this id, looked for from the newest record on."""
     needle, before = b'"id":' + msgspec.json.encode(event_id), records.size(connection)
     while before > 0:
         first = max(0, before - _PAGE)
         page = records.leaves_from(connection, first, before - first)
         for index, body, _ in reversed(page):
-            if needle in body and _is_call(decode(body), event_id):
-                return index
+            if needle in body and _begins(record := decode(body), event_id):
+                return index, record
         before = first
     return None
 
 
-def _is_call(record: Record, event_id: str) -> bool:
-    return record.kind == Kind.CALL and record.id == event_id
+def _begins(record: Record, event_id: str) -> bool:
+    return record.id == event_id and (record.kind == Kind.CALL or record.transfer is not None)
 
 
 def _none(why: str) -> ServiceError:

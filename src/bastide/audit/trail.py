@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
 from bastide.kernel.ids import Ids
 from bastide.kernel.labels.label import Label
+from bastide.kernel.receipts import Transfer
 
 logger = logging.getLogger(__name__)
 AGENT_MAX = 256
@@ -120,17 +122,28 @@ class AuditTrail:
 
     def operator(self, action: str, facts: Mapping[str, Any], code: str = "") -> "Future[int]":
         """Record what an operator of the region does or, with `code`, was refused."""
-        return self._append(
-            Record(
-                account=_account(facts.get("account", "")),
-                time=self._now_ms(),
-                kind=Kind.OPERATOR,
-                id=self._ids.uuid(),
-                operation=bounded(action, 128),
-                decision="deny" if code else "allow",
-                code=bounded(code, 128),
-                facts=_bounded_facts(facts),
-            )
+        return self._append(self._of_operator(action, facts, code))
+
+    def transfer(
+        self, action: str, facts: Mapping[str, Any], transfer: Transfer
+    ) -> "tuple[str, Future[int]]":
+        """Record an act at the gate. Its receipt has the id that is answered."""
+        record = self._of_operator(action, facts, "", _bounded_transfer(transfer))
+        return record.id, self._append(record)
+
+    def _of_operator(
+        self, action: str, facts: Mapping[str, Any], code: str, transfer: Transfer | None = None
+    ) -> Record:
+        return Record(
+            account=_account(facts.get("account", "")),
+            time=self._now_ms(),
+            kind=Kind.OPERATOR,
+            id=self._ids.uuid(),
+            operation=bounded(action, 128),
+            decision="deny" if code else "allow",
+            code=bounded(code, 128),
+            facts=_bounded_facts(facts),
+            transfer=transfer,
         )
 
     def job(
@@ -200,6 +213,15 @@ def _index_of(written: "Future[int] | None") -> int | None:
 def _account(text: object) -> str:
     account = str(text)
     return account if len(account) == 12 and account.isascii() and account.isdigit() else ""
+
+
+def _bounded_transfer(transfer: Transfer) -> Transfer:
+    """A bundle's statement is a stranger's: what it says of itself is bounded like all else."""
+    said: dict[str, Any] = {
+        name: bounded(fact) if isinstance(fact, str) else fact
+        for name, fact in asdict(transfer).items()
+    }
+    return Transfer(**said)
 
 
 def _bounded_facts(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -14,13 +14,16 @@ from bastide.evidence.receipts import Finding, Opening, verify_receipt
 from bastide.kernel.notes import BadNote
 from bastide.kernel.receipts import SIZE_MAX
 
-app = typer.Typer(help="Receipts of inferences: what answered whom, signed.", no_args_is_help=True)
+app = typer.Typer(
+    help="Receipts of inferences and of transfers: what answered whom, what crossed; signed.",
+    no_args_is_help=True,
+)
 KeptOption = typer.Option(exists=True, dir_okay=False)
 
 
 @app.command()
 def get(
-    id: Annotated[str, typer.Argument(help="What the answer's header x-bastide-receipt said.")],
+    id: Annotated[str, typer.Argument(help="As x-bastide-receipt, or `bastide transfer`, said.")],
     out: Annotated[Path | None, typer.Option(help="A file for it; printed if not given.")] = None,
     region: RegionOption = None,
     json_: JsonOption = False,

@@ -19,6 +19,8 @@ COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels
 LISTED = (*COLUMNS, "state")
 CONTENTS = ("name", "kind", "bytes", "label", "sha256")
 OUTCOMES = ("bundle", "outcome", "why")
+OUTCOMES = ("bundle", "outcome", "why", "receipt")
+SpoolOption = Annotated[Path, typer.Option(help="The spool's folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's digest, or how it begins.")]
 
 
@@ -172,3 +174,5 @@ def _print(made: dict[str, Any], *, json_: bool) -> None:
         return
     show.table([made], COLUMNS, "")
     show.table(made["contents"], CONTENTS, "It is empty.")
+    if "receipt" in made:
+        show.out.print(f"Its receipt: bastide receipt get {made['receipt']}", highlight=False)

@@ -57,14 +57,19 @@ class Finding:
 
     def text(self) -> str:
         """For a person."""
-        lines = [f"{name}: {'absent' if value is None else value}" for name, value in
-                 self.said.items()]  # fmt: skip
+        lines = [f"{name}: {_told(value)}" for name, value in self.said.items()]
         lines += [f"the {name} is the one that was kept" for name in self.opened]
         lines += [f"FAULT {fault}" for fault in self.faults]
         if not self.ok:
             return "\n".join([*lines, "The receipt does NOT hold."])
         where = f"record {self.index} of {self.size} in the log of {self.origin}"
         return "\n".join([*lines, f"The receipt holds: {where}."])
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "absent" if value is None else str(value)
 
 
 def verify_receipt(content: bytes, public_key: str, opening: Opening | None = None) -> Finding:
@@ -79,7 +84,7 @@ def verify_receipt(content: bytes, public_key: str, opening: Opening | None = No
     if receipt.checkpoint.count("\n") != checkpoint.text().count("\n") + 2:
         found.faults.append("its checkpoint carries more than one signature")
     for name, proved in (("call", receipt.call), ("end", receipt.end)):
-        if not _included(proved, checkpoint):
+        if proved is not None and not _included(proved, checkpoint):
             found.faults.append(f"the record of its {name} is not in the log that was signed")
     if found.ok:
         _read(receipt, found)
@@ -94,9 +99,24 @@ def _included(proved: Proved, checkpoint: Checkpoint) -> bool:
 
 
 def _read(receipt: Receipt, found: Finding) -> None:
+    if receipt.call is None:
+        _read_transfer(json.loads(receipt.end.body), found)
+    else:
+        _read_inference(receipt, receipt.call, found)
+
+
+def _read_transfer(act: dict[str, Any], found: Finding) -> None:
+    if act.get("kind") != "operator" or not act.get("transfer"):
+        found.faults.append("its record is no act at the gate")
+        return
+    names = ("id", "operation")
+    found.said = {name: act[name] for name in names} | {"at_ms": act["time"]} | act["transfer"]
+
+
+def _read_inference(receipt: Receipt, opened: Proved, found: Finding) -> None:
     """The log vouches for both records; whether they are one inference's is seen here."""
-    call, end = json.loads(receipt.call.body), json.loads(receipt.end.body)
-    together = end.get("opened") == receipt.call.index and all(
+    call, end = json.loads(opened.body), json.loads(receipt.end.body)
+    together = end.get("opened") == opened.index and all(
         call.get(name) == end.get(name) for name in ("id", "request_id", "account", "operation")
     )
     if (call.get("kind"), end.get("kind")) != ("call", "closed") or not together:
@@ -116,6 +136,9 @@ def _read(receipt: Receipt, found: Finding) -> None:
 
 
 def _open(opening: Opening, found: Finding) -> None:
+    if "bundle" in found.said:
+        found.faults.append("a transfer has no prompt and no answer")
+        return
     is_talk = str(found.said["operation"]).rpartition(".")[2].startswith("Converse")
     for name, kept in (("prompt", opening.prompt), ("answer", opening.answer)):
         if kept is None:

@@ -1,8 +1,9 @@
-"""What a receipt of an inference holds, and its one form as text.
+"""What a receipt of an inference or of a transfer holds, and its one form as text.
 
-A receipt is two records of the audit log, the call and its end, each with its inclusion proof
-(RFC 9162) under one signed checkpoint (C2SP). Prompt and answer are in it as HMACs under a salt
-that only the caller was told: the region can prove nothing about them later, the caller can.
+It is records of the audit log, each with its inclusion proof (RFC 9162), under one signed
+checkpoint (C2SP): of an inference the call and its end, of a transfer the one of the act. Prompt
+and answer are in it as HMACs under a salt that only the caller was told: the region can prove
+nothing about them later, the caller can.
 """
 
 import base64
@@ -45,6 +46,27 @@ class Inference:
     energy: str  # how it is known, the model said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What an act at the gate was about. Both regions' receipts say the same `bundle`. What is
+    not known, or was not there, says `absent: why`."""
+
+    bundle: str
+    sender: str
+    receiver: str
+    direction: str  # up | down
+    agency: str
+    label: str  # of all that is in it, together
+    items: int | None
+    size: int | None  # bytes
+    filters: tuple[str, ...]  # in order: each one's name and the digest of what it signed
+    filter_versions: tuple[str, ...]  # of each filter's code, as it signed it
+    officers: tuple[str, ...]
+    approval: str  # the digest of the action that they signed
+    place: str = ""  # where a release put it
+    refused: str = ""  # why it was
+
+
 @dataclass(frozen=True, slots=True)
 class Proved:
     """A record of the log and the way from its leaf up to the tree head."""
@@ -56,7 +78,9 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    call: Proved
+    """`call` is None in the receipt of a transfer."""
+
+    call: Proved | None
     end: Proved
     checkpoint: str
 
@@ -64,7 +88,7 @@ class Receipt:
         """Canonical: `parse` takes no other spelling of the same receipt."""
         fields = {
             "format": FORMAT,
-            "call": _shown(self.call),
+            **({} if self.call is None else {"call": _shown(self.call)}),
             "end": _shown(self.end),
             "checkpoint": self.checkpoint,
         }
@@ -77,7 +101,8 @@ def parse(text: str) -> Receipt:
         raise BadReceipt("it is too long")
     try:
         fields = json.loads(text)
-        found = Receipt(_read(fields["call"]), _read(fields["end"]), fields["checkpoint"])
+        call = _read(fields["call"]) if "call" in fields else None
+        found = Receipt(call, _read(fields["end"]), fields["checkpoint"])
         whole = found.text()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadReceipt("it is not a receipt") from error

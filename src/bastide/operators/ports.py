@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from bastide.kernel.receipts import Receipt
+from bastide.kernel.receipts import Receipt, Transfer
 from bastide.keys.keyring import KeyState
 from bastide.policy.officers import NewOfficer
 
@@ -161,4 +161,10 @@ class ClearanceDesk(Protocol):
 class Trail(Protocol):
     def operator(self, action: str, facts: Mapping[str, str]) -> "Future[Any]":
         """Record what an operator is about to do."""
+        ...
+
+    def transfer(
+        self, action: str, facts: Mapping[str, str], transfer: Transfer
+    ) -> "tuple[str, Future[Any]]":
+        """Record an act at the gate; first the id of its receipt."""
         ...

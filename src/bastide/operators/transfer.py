@@ -13,14 +13,16 @@ import msgspec
 from bastide.identity.agencies import Agencies
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.receipts import Transfer
 from bastide.models.catalogue import Models
 from bastide.operators.ports import Row, Steps, Trail
 from bastide.store.carrying import Carrying
-from bastide.transfer import model
+from bastide.transfer import acts, model
 from bastide.transfer.bundles import Bundle, Source
 from bastide.transfer.diode.sending import Link, link_of
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.model import Origin, Refused
+from bastide.transfer.ports import Consent
 from bastide.transfer.releases import Target
 from bastide.transfer.sources import ModelSource, ObjectSource
 
@@ -51,8 +53,8 @@ class TransferRoom:
                     yield step
                     continue
                 bundle: Bundle = step["made"]
-                self._record("TransferCreated", bundle)
-                yield {"result": described(bundle)}
+                receipt = self._record("TransferCreated", bundle)
+                yield {"result": {**described(bundle), "receipt": receipt}}
 
     def inspect(self, name: str) -> Steps:
         with told():
@@ -83,8 +85,8 @@ class TransferRoom:
                 if "sent" not in step:
                     yield step
                     continue
-                self._record("TransferSent", step["sent"], people=", ".join(step["people"]))
-                yield {"result": described(step["sent"])}
+                receipt = self._record("TransferSent", step["sent"], step["consent"])
+                yield {"result": {**described(step["sent"]), "receipt": receipt}}
 
     def receive(self, spool: str) -> Steps:
         """Take in what lies in a spool for this region, and send it through the line; what is
@@ -106,23 +108,29 @@ class TransferRoom:
     def _taken(self, place: Path, digest: str) -> Steps:
         for step in self.gate.receiver.take(place, digest):
             if "made" in step:
-                self._record("TransferReceived", step["made"])
+                yield {"receipt": self._record("TransferReceived", step["made"])}
             else:
                 yield step
 
     def _filtered(self, digest: str) -> Steps:
         bundle = self.gate.named(digest)
         yield from self.gate.line.run(bundle, self.gate.rules(bundle))
-        self._record("TransferFiltered", bundle)
+        yield {"receipt": self._record("TransferFiltered", bundle)}
 
     def _outcome(self, digest: str, good: str, steps: Steps) -> Generator[Row, None, Row]:
+        receipt = ""
         try:
-            yield from steps
+            for step in steps:
+                receipt = step.get("receipt", "")
+                if not receipt:
+                    yield step
         except Refused as error:
-            facts = {"bundle": digest, "why": str(error)}
-            self.trail.operator("TransferRefused", facts).result()
-            return {"bundle": digest, "outcome": "refused", "why": str(error)}
-        return {"bundle": digest, "outcome": good, "why": ""}
+            why = str(error)
+            said = acts.refusal(self.gate, digest, why)
+            facts = {"bundle": digest, "why": why}
+            receipt = self._written("TransferRefused", facts, said)
+            return {"bundle": digest, "outcome": "refused", "why": why, "receipt": receipt}
+        return {"bundle": digest, "outcome": good, "why": "", "receipt": receipt}
 
     def filter(self, name: str) -> Steps:
         with self._alone(), told():
@@ -149,9 +157,10 @@ class TransferRoom:
                     yield step
                     continue
                 agreement, bundle = step["released"], step["bundle"]
-                people = ", ".join(agreement.people) or "nobody: the site's policy"
-                self._record("TransferReleased", bundle, people=people, account=target.account)
-                yield {"result": {**described(bundle), "released_by": agreement.people}}
+                consent = Consent(people=agreement.people, approval=agreement.approval)
+                receipt = self._record("TransferReleased", bundle, consent, target)
+                row = {**described(bundle), "released_by": agreement.people, "receipt": receipt}
+                yield {"result": row}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -184,12 +193,30 @@ class TransferRoom:
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
         return origin, [ModelSource(card=cards[name], label=self.default_label)]
 
-    def _record(self, action: str, bundle: Bundle, **more: str) -> None:
-        """Both regions' logs name the bundle by its digest."""
-        facts = {**model.facts(bundle.digest, bundle.statement), **more}
-        if self.gate.is_mine(bundle):
+    def _record(
+        self,
+        action: str,
+        bundle: Bundle,
+        consent: Consent = acts.NOBODY,
+        target: Target | None = None,
+    ) -> str:
+        """Both regions' logs name the bundle by its digest; the id of this side's receipt."""
+        facts = dict(model.facts(bundle.digest, bundle.statement))
+        if consent.people or target is not None:
+            facts["people"] = ", ".join(consent.people) or "nobody: the site's policy"
+        place = ""
+        if target is not None:
+            facts["account"] = target.account
+            place = f"{target.account}/{target.bucket}/{target.prefix}" if target.bucket else ""
+        elif self.gate.is_mine(bundle):
             facts["account"] = bundle.statement.predicate.origin.account
-        self.trail.operator(action, facts).result()
+        return self._written(action, facts, acts.act(self.gate, bundle, consent, place))
+
+    def _written(self, action: str, facts: Mapping[str, str], said: Transfer) -> str:
+        """The record is durable when its receipt is promised."""
+        receipt, written = self.trail.transfer(action, facts, said)
+        written.result()
+        return receipt
 
 
 def _bounded(listed: Iterator[Any]) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """From high to low: only what a reviewer saw byte for byte, what two more people then released,
 and no more in a day than the site allows. All of it before a byte is laid into a spool."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from bastide.kernel.clock import Clock
 from bastide.transfer.bundles import Bundle
 from bastide.transfer.line import Line
 from bastide.transfer.model import Refused
-from bastide.transfer.ports import Deed
+from bastide.transfer.ports import Consent, Deed
 
 REVIEWERS, RELEASERS = 1, 2
 
@@ -24,6 +24,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     day: str
     people: list[str]
+    approval: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Descents:
     folder: Path
     line: Line
     clock: Clock
-    agree: Callable[[Deed], Sequence[str]]
+    agree: Callable[[Deed], Consent]
     bytes_per_day: int
 
     def shown(self, bundle: Bundle, number: int) -> None:
@@ -45,7 +46,7 @@ class Descents:
     def clear(self, bundle: Bundle) -> Cleared:
         """Let a bundle go down; one that was let go may be sent on after a crash. Raises
         Refused."""
-        found = self._found(bundle.digest)
+        found = self.of(bundle.digest)
         if found is not None:
             return found
         passed = self.line.passed(bundle)
@@ -63,24 +64,29 @@ class Descents:
                 f"{spent} bytes went down today; with these {size} it would be more than "
                 f"{self.bytes_per_day}"
             )
-        people = self._agreed(bundle, passed.chain)
-        cleared = Cleared(bytes=size, day=day, people=people)
+        consent = self._agreed(bundle, passed.chain)
+        cleared = Cleared(
+            bytes=size, day=day, people=list(consent.people), approval=consent.approval
+        )
         durable.folder(self.folder / "cleared")
         durable.replace(self._path(bundle.digest), msgspec.json.encode(cleared))
         return cleared
 
-    def _agreed(self, bundle: Bundle, chain: str) -> list[str]:
+    def of(self, digest: str) -> Cleared | None:
+        """What let a bundle go down, if it was let."""
+        path = self._path(digest)
+        return msgspec.json.decode(path.read_bytes(), type=Cleared) if path.exists() else None
+
+    def _agreed(self, bundle: Bundle, chain: str) -> Consent:
         """Reviewer and releasers, all of them different people."""
         digest = sha256(msgspec.json.encode([bundle.digest, chain])).hexdigest()
-        return list(
-            self.agree(
-                Deed(
-                    name="SendTransferDown",
-                    digest=digest,
-                    people=REVIEWERS + RELEASERS,
-                    account=bundle.statement.predicate.origin.account,
-                    facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to},
-                )
+        return self.agree(
+            Deed(
+                name="SendTransferDown",
+                digest=digest,
+                people=REVIEWERS + RELEASERS,
+                account=bundle.statement.predicate.origin.account,
+                facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to},
             )
         )
 
@@ -88,10 +94,6 @@ class Descents:
         place = self.folder / "shown" / bundle.digest
         count = len(bundle.statement.predicate.items)
         return [number for number in range(count) if not (place / str(number)).exists()]
-
-    def _found(self, digest: str) -> Cleared | None:
-        path = self._path(digest)
-        return msgspec.json.decode(path.read_bytes(), type=Cleared) if path.exists() else None
 
     def _all(self) -> list[Cleared]:
         paths = (self.folder / "cleared").glob("*.json")

@@ -21,7 +21,7 @@ from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import Line, Passed, Rules, Walls
 from bastide.transfer.model import Origin, Refused
-from bastide.transfer.ports import Approvals, Deed, NotApproved
+from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Releases, Shelves, Target, rewritten
 from bastide.transfer.signing import Anchor, TrustStore, anchor_of, load_signer, read_anchor
 from bastide.transfer.spool import Ledger, Receiver
@@ -125,6 +125,16 @@ class Gate:
         own = self.site.scheme.clearance(self.site.ceiling)
         return not self._ceiling_of(self.trust.of(to)).dominates(own)
 
+    def goes_down(self, bundle: Bundle) -> bool:
+        """Whether it goes, or came, to where something of its sender may be too high."""
+        if self.is_mine(bundle):
+            return self.is_downward(bundle.statement.predicate.to)
+        return not self._is_from_below(bundle.statement.predicate.origin.region)
+
+    def _is_from_below(self, sender: str) -> bool:
+        own = self.site.scheme.clearance(self.site.ceiling)
+        return bool(own.dominates(self._ceiling_of(self.trust.of(sender))))
+
     def _ceiling_of(self, anchor: Anchor) -> Any:
         try:
             return self.site.scheme.clearance(anchor.ceiling)
@@ -178,11 +188,15 @@ class Gate:
     def send(self, name: str, way: Path | Link) -> Steps:
         """Lay a bundle into a spool, or send it as datagrams; last `{"sent": Bundle}`."""
         bundle = self.mine(name)
-        people: Sequence[str] = ()
+        consent = Consent(people=(), approval="")
         if self.is_downward(bundle.statement.predicate.to):
             people = self.descents.clear(bundle).people
         yield from way.send(bundle) if isinstance(way, Link) else spool.send(bundle, way)
         yield {"sent": bundle, "people": people}
+            cleared = self.descents.clear(bundle)
+            consent = Consent(people=cleared.people, approval=cleared.approval)
+        yield from spool.send(bundle, place)
+        yield {"sent": bundle, "consent": consent}
 
     def release(self, name: str, target: Target) -> Steps:
         """Put what a bundle carried where it is meant; last `{"released", "bundle"}`."""
@@ -195,9 +209,8 @@ class Gate:
     def _releasers(self, bundle: Bundle) -> int:
         """Nobody, where the site says so of a sending region that is not above this one."""
         sender = bundle.statement.predicate.origin.region
-        own = self.site.scheme.clearance(self.site.ceiling)
-        from_below = own.dominates(self._ceiling_of(self.trust.of(sender)))
-        return 0 if from_below and sender in self.site.automatic_from else RELEASERS
+        automatic = sender in self.site.automatic_from and self._is_from_below(sender)
+        return 0 if automatic else RELEASERS
 
     def rows(self) -> list[dict[str, Any]]:
         """Every bundle that this region made, or took in, and what arrives as datagrams."""
@@ -278,15 +291,15 @@ def open_gate(folder: Path, site: Site, around: Surroundings) -> Gate:
     )
 
 
-def agreed(approvals: Approvals, deed: Deed) -> Sequence[str]:
+def agreed(approvals: Approvals, deed: Deed) -> Consent:
     """Who approved exactly this. Raises Refused, and asks for it."""
     if deed.people == 0:
-        return ()
+        return Consent(people=(), approval="")
     try:
-        people = approvals.use(deed)
+        consent = approvals.use(deed)
     except NotApproved as error:
         asked = approvals.request(deed)
         raise Refused(f"{error}{f' (asked for: {asked})' if asked else ''}") from None
-    if len(set(people)) < deed.people:
+    if len(set(consent.people)) < deed.people:
         raise Refused(f"{deed.people} different people must approve it")
-    return people
+    return consent

@@ -107,6 +107,15 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """A filter that came to its end: the digest of its signed words, and its code's version."""
+
+    name: str
+    digest: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """The line of one region; its state is in `folder`."""
 
@@ -167,6 +176,14 @@ class Line:
         if not data.exists() or _digest(data) != told.emitted.data:
             raise Refused("what the line wrote is not what the filters passed")
         return Passed(first=first, told=told, data=data, chain=sha256(said[-1]).hexdigest())
+
+    def spoken(self, digest: str) -> list[Spoken]:
+        """The filters that have spoken of a bundle, in order, as far as the line came."""
+        keys, found = self._keys(), []
+        for name, said in zip(LINE, self._said(self.folder / digest), strict=False):
+            told = chain.opened(said, keys[name])
+            found.append(Spoken(name=name, digest=sha256(said).hexdigest(), version=told.version))
+        return found
 
     def forget(self, digest: str) -> None:
         shutil.rmtree(self.folder / digest, ignore_errors=True)

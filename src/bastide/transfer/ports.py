@@ -17,6 +17,15 @@ class Deed:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Who approved a deed, and the digest of the action that they signed; "" where nobody had to
+    be asked."""
+
+    people: Sequence[str]
+    approval: str
+
+
 class NotApproved(Exception):
     """Not enough people have approved exactly this; the text says what is missing."""
 
@@ -28,7 +37,7 @@ class Approvals(Protocol):
         """Ask for it, if that was not done yet; answers the request's id."""
         ...
 
-    def use(self, deed: Deed) -> Sequence[str]:
+    def use(self, deed: Deed) -> Consent:
         """Who approved exactly this: used up by it. Raises NotApproved, and asks for nothing."""
         ...
 
@@ -39,5 +48,5 @@ class Nobody:
     def request(self, deed: Deed) -> str:
         return ""
 
-    def use(self, deed: Deed) -> Sequence[str]:
+    def use(self, deed: Deed) -> Consent:
         raise NotApproved("nobody can approve it: this region has no approvals")

@@ -16,7 +16,7 @@ from bastide.db import durable
 from bastide.transfer.bundles import Bundle, Steps
 from bastide.transfer.line import Line, Passed
 from bastide.transfer.model import Item, Refused
-from bastide.transfer.ports import Deed
+from bastide.transfer.ports import Consent, Deed
 
 BLOCK_BYTES = 1 << 20
 RELEASERS = 2
@@ -35,6 +35,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 
     deed: str
     people: list[str]
+    approval: str = ""
     done: bool = False
 
 
@@ -55,7 +56,7 @@ class Releases:
     folder: Path
     line: Line
     shelves: Shelves
-    agree: Callable[[Deed], Sequence[str]]
+    agree: Callable[[Deed], Consent]
 
     def release(self, bundle: Bundle, target: Target, people: int) -> Steps:
         """Last `{"released": Agreement}`. Raises Refused."""
@@ -86,7 +87,10 @@ class Releases:
             return found  # a crash cut it short
         if found is not None:
             raise Refused("its release to another place has begun")
-        agreement = Agreement(deed=deed.digest, people=list(self.agree(deed)))
+        consent = self.agree(deed)
+        agreement = Agreement(
+            deed=deed.digest, people=list(consent.people), approval=consent.approval
+        )
         durable.folder(self.folder)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
         return agreement

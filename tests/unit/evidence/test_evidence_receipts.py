@@ -3,10 +3,10 @@
 import base64
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
-from tests.receipts_kit import ACCOUNT, ANSWER, ASKED, Ledger, call
+from tests.receipts_kit import ACCOUNT, ANSWER, ASKED, MOVED, Ledger, call
 
 from bastide.audit.signing import load_signer
 from bastide.db import Database
@@ -77,8 +77,14 @@ def test_the_salt_opens_it(ledger, made, text):
     assert opened(prompt=b"{").faults
 
 
-def test_every_mutated_byte_is_found(ledger, text):
-    content, chance = text.encode(), random.Random(11)
+@pytest.fixture(params=["inference", "transfer"])
+def any_text(request, ledger, made):
+    event_id = made.notes.event_id if request.param == "inference" else ledger.move()
+    return ledger.proofs.receipt(event_id).text()
+
+
+def test_every_mutated_byte_is_found(ledger, any_text):
+    content, chance = any_text.encode(), random.Random(11)
     for at in range(len(content)):
         for value in {content[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0x20}:
             if value != content[at]:
@@ -142,3 +148,27 @@ def test_the_very_first_and_the_newest(ledger):
         assert parse(text).text() == text
     with pytest.raises(BadReceipt):
         parse(text + "\n")
+
+
+def test_the_receipt_of_a_transfer_says_what_crossed(ledger, made):
+    found = verify_receipt(ledger.proofs.receipt(ledger.move()).text().encode(), ledger.key)
+    assert (found.ok, found.said["operation"]) == (True, "TransferReleased")
+    assert {name: found.said[name] for name in asdict(MOVED)} == {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(MOVED).items()
+    }
+    assert "officers: ann, bob" in found.text()
+
+
+def test_what_a_stranger_says_of_himself_is_bounded(ledger):
+    long = replace(MOVED, agency="x" * 100_000)
+    text = ledger.proofs.receipt(ledger.move(long)).text()
+    assert len(verify_receipt(text.encode(), ledger.key).said["agency"]) == 1024
+
+
+def test_neither_kind_of_receipt_passes_for_the_other(ledger, made):
+    moved, talked = (ledger.proofs.receipt(one) for one in (ledger.move(), made.notes.event_id))
+    for wrong in (replace(talked, call=None), replace(moved, call=moved.end)):
+        assert not verify_receipt(wrong.text().encode(), ledger.key).ok
+    opening = Opening(salt=bytes(16), answer=ANSWER)
+    assert verify_receipt(moved.text().encode(), ledger.key, opening).faults

@@ -25,6 +25,7 @@ from bastide.transfer.filters.model import (
     Seen,
     Task,
     Told,
+    code_version,
     table_digest,
 )
 from bastide.transfer.filters.scan import scan
@@ -65,6 +66,7 @@ def _looked(name: str, task: Task, data: memoryview) -> Told:
     return Told(
         filter=name, bundle=task.bundle, previous=task.previous, saw=seen, emitted=seen,
         items=task.items, verdict=_verdict(why), meanings=meanings, why=why[:WHY_MAX],
+        version=code_version(),
     )  # fmt: skip
 
 
@@ -81,6 +83,7 @@ def _rewritten(name: str, task: Task, data: memoryview) -> Told:
         filter=name, bundle=task.bundle, previous=task.previous,
         saw=_seen(task.items, sha256(data).hexdigest()), emitted=_seen(items, whole.hexdigest()),
         items=items, verdict=_verdict(why), meanings=meanings, why=why[:WHY_MAX],
+        version=code_version(),
     )  # fmt: skip
 
 

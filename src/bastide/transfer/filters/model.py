@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -55,6 +56,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     verdict: Literal["passed", "refused"]
     meanings: list[str] = []
     why: list[str] = []
+    version: str = ""  # of the filters' code: "" in what was said before there were versions
+
+
+def code_version() -> str:
+    """The digest of the filters' code, as the process that asks would run it."""
+    paths = sorted(Path(__file__).parent.glob("*.py"))
+    listed = [[path.name, sha256(path.read_bytes()).hexdigest()] for path in paths]
+    return sha256(msgspec.json.encode(listed)).hexdigest()
 
 
 def table_digest(items: list[Item]) -> str:
