@@ -153,7 +153,13 @@ CASES = [
         )
         for mode in (READ, LIST, CREATE, APPEND, OVERWRITE, MANAGE)
     ),
-    case("evidence for all", ask(EVIDENCE), "duty.evidence-for-auditors"),
+    case("evidence is for all of an agency", ask(EVIDENCE)),
+    case(
+        "evidence is not shared",
+        ask(EVIDENCE, what=thing(account=DHS, shared_with=frozenset({FBI}))),
+        "agency.isolation",
+    ),
+    case("an operator reads evidence", ask(EVIDENCE, role("operator"))),
     case("suspended", ask(READ, person(suspended=True)), "account.suspended"),
     *(case(f"agreed: {mode}", agreed(mode)) for mode in sorted(TWO_PERSON - {Mode.RELEASE})),
     *(

@@ -110,9 +110,9 @@ class Oracle:
         return who.account == what.account or shared
 
     def _has_the_duty(self, who, mode):
-        if "auditor" in who.roles or mode is Mode.EVIDENCE:
-            return "auditor" in who.roles and mode is Mode.EVIDENCE
-        plain = mode is Mode.MANAGE or mode in TWO_PERSON
+        if "auditor" in who.roles:
+            return mode is Mode.EVIDENCE
+        plain = mode in (Mode.MANAGE, Mode.EVIDENCE) or mode in TWO_PERSON
         return plain or "operator" not in who.roles
 
     def _agreed(self, question):

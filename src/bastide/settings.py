@@ -18,8 +18,9 @@ GATE_UIDS = 16  # more than the gate has filters
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Glass = Literal[
-    "clearance-grant", "downgrade", "guardrail-loosening", "key-deletion", "transfer-release"
-]
+    "administrator-keys", "clearance-grant", "downgrade", "guardrail-loosening", "key-deletion",
+    "transfer-release",
+]  # fmt: skip
 GLASS: tuple[Glass, ...] = ("clearance-grant", "guardrail-loosening")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from bastide.identity.builtin import arn_of
 from bastide.kernel import arns
 from bastide.kernel.call import Principal
+from bastide.operators.duties import DutyRoom
 from tests.golden.calls import ROLE, TARGET
 from tests.policy_kit import a_call, document, statement
 
@@ -16,10 +17,27 @@ NARROW = ["s3:Get*", "s3:List*", "sagemaker:*"]
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """Approvals where everybody has signed for everything."""
+
+    region: Any
+
+    def carry_out(self, kind, action, requester, effect):
+        return self.region.core.database.write(effect)
+
+
+@dataclass(frozen=True)
 class People:
     """`region` is one that is open."""
 
     region: Any
+
+    @property
+    def duties(self) -> DutyRoom:
+        identity = self.region.identity
+        return DutyRoom(
+            agencies=identity.agencies, directory=identity.directory, approvals=Agreed(self.region)
+        )
 
     def administrator(self, agency: str) -> Principal:
         agencies = self.region.identity.agencies
@@ -32,6 +50,13 @@ class People:
         for each in managed:
             arn = arn_of(self.region.core.region, each)
             self._do(admin, "iam.AttachUserPolicy", UserName=name, PolicyArn=arn)
+        made = self._do(admin, "iam.CreateAccessKey", UserName=name)
+        return self._found(made["AccessKey"]["AccessKeyId"])
+
+    def auditor(self, admin: Principal, name: str, *managed: str) -> Principal:
+        """A user whom two officers made an auditor after it got its policies."""
+        self.user(admin, name, *managed)
+        self.duties.grant(admin.account, f"user/{name}", "auditor", "")
         made = self._do(admin, "iam.CreateAccessKey", UserName=name)
         return self._found(made["AccessKey"]["AccessKeyId"])
 

@@ -50,6 +50,7 @@ OTHERS = {
     "exe": f"SageMaker with the agency's {ROLE}",
     "ses": f"a session of a role that may everything, with a session policy: {', '.join(NARROW)}",
     "bnd": f"a user with AdministratorAccess and {BOUNDARY} as its permissions boundary",
+    "aud": "an auditor, with AdministratorAccess",
     "non": "a user without any policy",
     "oth": f"another account's administrator: {OWN} it finds but what is its own account's",
     "ano": "a caller without credentials",
@@ -79,6 +80,7 @@ class Region:
             "exe": people.execution_role(admin.account),
             "ses": people.narrowed(admin),
             "bnd": people.bounded(admin),
+            "aud": people.auditor(admin, "auditor", "AdministratorAccess"),
             "non": people.user(admin, "none"),
             "oth": people.administrator("beta"),
         }

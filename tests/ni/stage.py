@@ -40,7 +40,9 @@ class Stage:
         self.made += 1
         name = f"agency-{self.made}"
         row = self.region.control.post("/agencies", {"name": name, "account_id": None})
-        env = self.region.control.post(f"/agencies/{name}/client-env", {"bearer": False})
+        env = self.region.control.post(
+            f"/agencies/{name}/client-env", {"keys": True, "bearer": False, "officer": ""}
+        )
         keys = (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], None)
         account = row["account_id"]
         self._clear(account)  # before its first call: what a user may see is kept in memory

@@ -49,12 +49,16 @@ def trained_region(region):
 
 
 @pytest.fixture(scope="session")
-def touring_region(trained_region):
-    """With the tour's clients in place too."""
-    clients = trained_region.home / "clients"
+def touring_region(tmp_path_factory, new_toml):
+    """One without officers, as at a first try, with the tour's clients in place too."""
+    live = LiveRegion(tmp_path_factory.mktemp("touring"), toml=new_toml()).start()
+    live.cli("env", "build", "sklearn")
+    live.cli("models", "pull", "smollm2-135m")
+    clients = live.home / "clients"
     clients.mkdir()
     (clients / "tour").symlink_to(client_python("sagemaker-v2").parents[1])
-    return trained_region
+    yield live
+    live.stop()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ DONE = {
     "keys rotate": "second",
     "clearance list": "--agency second",
     "clearance revoke": "user/administrator --agency second",
+    "duty list": "--agency second",
     "policy list": "--agency second",
     "officer list": "",
     "approvals list": "",
@@ -40,6 +41,7 @@ ELSEWHERE = {
     *(f"officer {each}" for each in ("keygen", "enrol", "suspend", "reinstate")),
     *(f"approvals {each}" for each in ("show", "approve", "reject", "break-glass")),
     "clearance grant",  # these and the two lines above: test_service_approvals.py
+    *("duty grant", "duty remove"),  # test_service_duties.py
     *(f"policy {each}" for each in ("put", "remove", "test", "why")),  # test_service_policy.py
     *("label show", "label lower"),  # test_service_walls_learning.py, test_service_downgrades.py
     *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),

@@ -11,8 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.golden.test_golden_authz import operators_router
+from tests.live import LiveRegion
+from tests.officers_live import Desk
 from tests.service.test_service_slice import IMAGE
 from tests.waiting import wait_for
+
+from bastide.cli.control import CommandFailed
 
 CANARY = "canary-b4f1"
 ENDED = {"Completed", "Failed", "Stopped"}
@@ -20,9 +25,17 @@ SMOL = "bastide.smollm2-135m-instruct-v1:0"
 
 
 @pytest.fixture(scope="module")
-def site(trained_region):
-    trained_region.s3("secretive", "secretive")
-    return trained_region
+def site(tmp_path_factory, new_toml):
+    """A region where an agency has worked, all of it with the canary inside."""
+    live = LiveRegion(tmp_path_factory.mktemp("secretive"), toml=new_toml()).start()
+    try:
+        live.cli("env", "build", "sklearn")
+        live.cli("models", "pull", "smollm2-135m")
+        live.s3("secretive", "secretive")
+        contents(live, live.account("secretive")["role_arn"])
+        yield live
+    finally:
+        live.stop()
 
 
 def contents(site, role):
@@ -102,8 +115,6 @@ def credentials(site):
 
 
 def test_no_content_and_no_secret_is_in_the_evidence(site):
-    role = site.account("secretive")["role_arn"]
-    contents(site, role)
     secrets = [CANARY, base64.b64encode(CANARY.encode()).decode(), *credentials(site)]
     shown = site.cli("audit", "show", "--last", "100000", "--json").stdout
     for operation in ("s3.PutObject", "bedrock-runtime.Converse", "sagemaker.CreateTrainingJob"):
@@ -112,3 +123,116 @@ def test_no_content_and_no_secret_is_in_the_evidence(site):
     for secret in secrets:
         assert secret not in shown, secret[:6]
         assert secret not in json.dumps(log), secret[:6]
+
+
+WHERE = {"officer": ""}
+WHO = {**WHERE, "who": "user/administrator"}
+POLICY = 'forbid (principal, action, resource) when { context.operation == "s3:PutObjectAcl" };'
+ALLOWING = {"name": "own.cedar", "text": "permit (principal, action, resource);", "cases": []}
+WHY = {"principal": "user/administrator", "action": "s3:GetObject"}
+MODEL = {"file": "/dev/null", "model_id": "m", "sha256": "", "licence": "", "label": ""}
+OBJECT = {"bucket": "secretive", "key": "k", "version": "", "from": "U", "to": "U", **WHERE}
+BUNDLE = {
+    "to": "us-iso-east-1", "agency": "secretive", "bucket": "secretive", "prefix": "",
+    "model": "", "base": "",
+}  # fmt: skip
+# All that operators may ask, in this order, with what an operator who looks for content would send.
+ROUTES = {
+    "GET /status": None,
+    "GET /dns": None,
+    "GET /agencies": None,
+    "POST /agencies": {"name": "other", "account_id": None},
+    "POST /agencies-many": {"names": ["more"]},
+    "POST /agencies/{name}/client-env": {"keys": True, "bearer": True, **WHERE},
+    "GET /keys": None,
+    "POST /keys-all/rotate": {},
+    "POST /keys/{agency}/rotate": {"label": None},
+    "POST /keys/{agency}/destroy": {"label": None, "confirm": "", **WHERE},
+    "GET /environments": None,
+    "POST /environments/{name}/build": {},
+    "POST /environments-import": {"tar": "/dev/null", "name": "n"},
+    "GET /models": None,
+    "POST /models/{name}/pull": {},
+    "POST /models-add": {**MODEL, "context_tokens": 1},
+    "POST /models-alias": {"alias": "a", "model": "m"},
+    "GET /labels/{agency}": None,
+    "POST /labels/{agency}/lower": OBJECT,
+    "GET /approvals": None,
+    "GET /approvals/{id}": None,
+    "POST /approvals-sign": {"statement": {}, "signature": ""},
+    "GET /officers": None,
+    "POST /officers": {"name": "x", "roles": [], "public_key": "", "known_as": [], **WHERE},
+    "POST /officers/{name}/suspend": {},
+    "POST /officers/{name}/reinstate": WHERE,
+    "GET /clearances/{agency}": None,
+    "POST /clearances/{agency}/grant": {**WHO, "label": "U"},
+    "POST /clearances/{agency}/revoke": {"who": "user/administrator"},
+    "GET /duties/{agency}": None,
+    "POST /duties/{agency}/grant": {**WHO, "who": "user/u", "duty": "auditor"},
+    "POST /duties/{agency}/remove": WHO,
+    "POST /policies/{agency}/put": {"name": "own.cedar", "text": POLICY},
+    "GET /policies/{agency}": None,
+    "POST /policies/{agency}/test": ALLOWING,
+    "POST /policies/{agency}/why": {**WHY, "resource": "arn:aws-us-gov:s3:::secretive/k"},
+    "POST /policies/{agency}/remove": {"name": "own.cedar"},
+    "POST /transfers": BUNDLE,
+    "GET /transfers": None,
+    "POST /transfers/{name}/inspect": {},
+    "POST /transfers/{name}/filter": {},
+    "POST /transfers/{name}/items/{number}": {},
+    "POST /transfers/{name}/send": {"spool": "{spool}"},
+    "POST /transfers/{name}/release": {"agency": "secretive", "bucket": "secretive", "prefix": ""},
+    "POST /transfers-receive": {"spool": "{spool}"},
+    "GET /transfers-anchor": None,
+    "POST /transfers-trust": {"anchor": ""},
+    "POST /trails-deliver": {"account": ""},
+    "GET /receipts/{id}": None,
+    "POST /stop": {},
+}
+
+
+class Operator:
+    """Asks each route of the socket, and keeps what it was told."""
+
+    def __init__(self, site, spool):
+        self.site, self.spool = site, str(spool)
+        self.names = {"agency": "secretive", "name": "secretive", "number": "0", "id": "none"}
+        self.told = {}
+
+    def ask(self, route, body):
+        if "/transfers" in route and (made := self.told.get("POST /transfers")):
+            self.names["name"] = json.loads(made)[-1]["result"]["bundle"]
+        method, path = route.format(**self.names).split(" ")
+        body = body and {k: self.spool if v == "{spool}" else v for k, v in body.items()}
+        control = self.site.control
+        try:
+            answer = control.get(path) if method == "GET" else list(control.steps(path, body))
+        except CommandFailed as error:
+            answer = {"failed": str(error)}
+        self.told[route] = json.dumps(answer)
+
+
+def test_no_route_of_the_operators_gives_content_or_the_keys_to_it(site, tmp_path):
+    found = {
+        f"{each.method} {each.resource.canonical}"
+        for each in operators_router().routes()
+        if each.method != "HEAD"
+    }
+    assert found == set(ROUTES), "a new route is asked here too"
+    desk = Desk(site, tmp_path / "officers")
+    desk.enrol("olga", "security-officer")
+    desk.enrol("oscar", "security-officer")
+    env = site.agency("secretive")
+    secrets = [env["AWS_SECRET_ACCESS_KEY"], env["AWS_BEARER_TOKEN_BEDROCK"]]
+    secrets += [CANARY, base64.b64encode(CANARY.encode()).decode()]
+    operator = Operator(site, tmp_path)
+    for route, body in ROUTES.items():
+        operator.ask(route, body)
+    for route, told in operator.told.items():
+        assert not any(secret in told for secret in secrets), route
+    refused = {route for route, told in operator.told.items() if "failed" in told}
+    for each in ("client-env", "items/{number}", "keys/{agency}/destroy", "duties/{agency}/grant"):
+        assert any(each in route for route in refused), each
+    assert "not done by one person" in operator.told["POST /agencies/{name}/client-env"]
+    for each in ("GET /keys", "POST /transfers", "POST /transfers/{name}/inspect", "GET /models"):
+        assert each not in refused, operator.told[each]

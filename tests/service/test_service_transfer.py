@@ -276,7 +276,10 @@ def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_pat
     send = partial(ask, high, f"/{bundle}/send", spool=str(spool))
     assert "no reviewer has seen items 0" in send()
     out = tmp_path / "item"
-    transfer(high, "review", bundle, "--item", "0", "--out", str(out))
+    words = ("review", bundle, "--item", "0", "--out", str(out))
+    two[1].approve(transfer(high, *words, check=False), "ann", "eve")
+    assert not out.exists(), "nobody reads an agency's content alone"
+    transfer(high, *words)
     assert out.read_bytes() == b'{"a":1}'
     two[1].approve(send(), "ann", "bob")
     two[1].approve(send(), "eve")

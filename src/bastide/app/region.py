@@ -35,6 +35,7 @@ from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.approvals import ApprovalRoom
 from bastide.operators.clearances import ClearanceRoom
 from bastide.operators.default_routes import DefaultRoutes
+from bastide.operators.duties import DutyRoom
 from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
@@ -230,6 +231,8 @@ class RegionProcess:
                 agencies=self.identity.agencies,
                 region=self.core.region,
                 connection=self.connection(),
+                approvals=self.approvals.book,
+                has_officers=self.approvals.officers.can_sign,
             ),
             keys=KeyRoom(
                 agencies=self.identity.agencies,
@@ -245,6 +248,11 @@ class RegionProcess:
             clearances=ClearanceRoom(
                 agencies=self.identity.agencies,
                 clearances=self.identity.clearances,
+                approvals=self.approvals.book,
+            ),
+            duties=DutyRoom(
+                agencies=self.identity.agencies,
+                directory=self.identity.directory,
                 approvals=self.approvals.book,
             ),
             policies=PolicyRoom(

@@ -65,6 +65,8 @@ def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
     action = {"deed": deed.name, "digest": deed.digest, "account": deed.account, **deed.facts}
     if deed.name == "TrustRegion":
         return Kind.TRUST_ANCHOR_CHANGE, action
+    if deed.name == "ReviewTransfer":
+        return Kind.TRANSFER_REVIEW, action
     direction = "up" if deed.people <= UP else "down"  # down: a reviewer too
     return Kind.TRANSFER_RELEASE, action | {"direction": direction}
 

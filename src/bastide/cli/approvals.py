@@ -20,12 +20,14 @@ COLUMNS = ("id", "kind", "standing", "requester", "missing", "expires", "digest"
 WORDS = {
     Kind.DOWNGRADE: "Lower a label: more people may then read what it is on.",
     Kind.TRANSFER_RELEASE: "Release a bundle through the gate to another region.",
+    Kind.TRANSFER_REVIEW: "Show the exact bytes of a bundle to a reviewer.",
     Kind.GUARDRAIL_LOOSENING: "Loosen a guardrail: prompts or answers that it stops will pass.",
     Kind.KEY_DELETION: "Destroy keys: what they open can never be read again, by anybody.",
     Kind.AUDIT_RETIREMENT: "Retire records of the audit log.",
     Kind.CLEARANCE_GRANT: "Clear a person, or all of an agency, for more than they may see now.",
     Kind.BREAK_GLASS: "Stand for what an officer has done alone.",
     Kind.TRUST_ANCHOR_CHANGE: "Change whom or what this region trusts.",
+    Kind.ADMINISTRATOR_KEYS: "Hand out an agency's administrator keys: who has them reads it all.",
 }
 MyName = Annotated[str, typer.Option("--officer", help="Your name as an officer.")]
 MyKey = Annotated[Path, typer.Option("--key", help="Your own private key, which stays with you.")]

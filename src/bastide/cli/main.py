@@ -11,6 +11,7 @@ from bastide.cli import (
     audit,
     clearance,
     clients,
+    duty,
     environments,
     keys,
     labels,
@@ -48,6 +49,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(officer.app, name="officer")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(clearance.app, name="clearance")
+app.add_typer(duty.app, name="duty")
 app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(transfer.app, name="transfer")

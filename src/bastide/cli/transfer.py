@@ -2,6 +2,7 @@
 
 import base64
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -141,10 +142,12 @@ def review(
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show a reviewer the exact bytes of an item, before it may go to a lower region."""
+    """Show a reviewer the exact bytes of an item, before it may go to a lower region, once a
+    reviewer and a security officer have signed that the bundle is read."""
     steps = control(region).steps(path_of("transfers", bundle, "items", str(item)))
+    first = next(steps)  # what is refused leaves no file
     with out.open("xb") as file:
-        for step in steps:
+        for step in chain([first], steps):
             file.write(base64.b64decode(step.get("piece", "")))
     if json_:
         show.as_json({"bundle": bundle, "item": item, "file": str(out)})

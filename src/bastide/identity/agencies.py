@@ -112,6 +112,13 @@ class Agencies:
     def account_of(self, name_or_account: str) -> str:
         return self.get(name_or_account).account_id
 
+    def hand_out(self, agency: Agency) -> bool:
+        """Whether the keys of its administrator are handed out for the first time, now."""
+        now_ms = epoch_ms(self.entities.clock.now())
+        return agency.handed_ms == 0 and self.entities.database.write(
+            lambda c: records.hand_out(c, agency.account_id, now_ms)
+        )
+
     def administrator_keys(self, agency: Agency) -> tuple[str, str]:
         """The administrator's oldest active access key id, and its secret; a new one if none."""
         account = agency.account_id

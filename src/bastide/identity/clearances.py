@@ -11,7 +11,7 @@ from typing import Any
 
 from bastide.identity import clearance_records as records
 from bastide.identity.directory import Directory
-from bastide.identity.model import Clearance, Entity, Kind
+from bastide.identity.model import Clearance, Entity
 from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError
@@ -65,7 +65,7 @@ class Clearances:
         label = self.labelling.parse(marking, "ValidationException")
         return Clearance(
             account=account,
-            entity_id=self._named(account, who).id,
+            entity_id=self.directory.named(account, who).id,
             label=label.text,
             granted_ms=epoch_ms(self.clock.now()),
         )
@@ -76,7 +76,7 @@ class Clearances:
 
     def revoke(self, account: str, who: str) -> dict[str, Any]:
         """Take it back: what is left is the agency's default, if that is no more than it was."""
-        entity = self._named(account, who)
+        entity = self.directory.named(account, who)
         left = self.labelling.clearance(account, "")
         if not self.of(entity).dominates(left):
             message = f"Without it {who} may see up to {left}: grant that instead."
@@ -87,20 +87,13 @@ class Clearances:
 
     def now(self, account: str, who: str) -> Label:
         """The clearance of `user/NAME` or `role/NAME`."""
-        return self.of(self._named(account, who))
+        return self.of(self.directory.named(account, who))
 
     def rows(self, account: str) -> list[dict[str, Any]]:
         """What was granted to those who are still there."""
         held = self.directory.database.read(lambda c: records.of_account(c, account))
         found = ((self.directory.by_id(account, one.entity_id), one) for one in held)
         return [self._row(entity, one) for entity, one in found if entity is not None]
-
-    def _named(self, account: str, who: str) -> Entity:
-        kind, _, name = who.partition("/")
-        if kind not in (Kind.USER, Kind.ROLE) or not name:
-            message = f"{who[:80]!r} is neither user/NAME nor role/NAME."
-            raise ServiceError("ValidationException", message)
-        return self.directory.get(account, Kind(kind), name.rpartition("/")[2])
 
     def _row(self, entity: Entity, granted: Clearance | None) -> dict[str, Any]:
         return {

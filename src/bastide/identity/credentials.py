@@ -77,6 +77,7 @@ class KnownCredentials:
             access_key_id=session.access_key_id,
             clearance=self.clearances.of(entity).meet(self.clearances.parse(session.clearance)),
             session=self.clearances.parse(session.label),
+            duty=entity.duty,
             tags=with_session_tags(entity.tags, session.tags),
             session_policies=self._policies(session),
             facts=facts,
@@ -120,6 +121,7 @@ class KnownCredentials:
             access_key_id=access_key_id,
             clearance=clearance,
             session=self.clearances.floor(clearance, user.account),
+            duty=user.duty,
             tags=user.tags,
         )
 

@@ -177,6 +177,14 @@ class Directory:
             lambda: self.database.read(lambda c: records.find_by_id(c, account, unique_id)),
         )
 
+    def named(self, account: str, who: str) -> Entity:
+        """The one that an operator calls `user/NAME` or `role/NAME`."""
+        kind, _, name = who.partition("/")
+        if kind not in (Kind.USER, Kind.ROLE) or not name:
+            message = f"{who[:80]!r} is neither user/NAME nor role/NAME."
+            raise ServiceError("ValidationException", message)
+        return self.get(account, Kind(kind), name.rpartition("/")[2])
+
     def get(self, account: str, kind: Kind, name: str) -> Entity:
         return found_or_error(self.find(account, kind, name), kind, name)
 

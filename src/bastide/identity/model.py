@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bastide.kernel.call import Duty
+
 
 class Kind(StrEnum):
     """What policies can be attached to."""
@@ -15,18 +17,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
-    """A tenant: one account. `label` is of what it keeps without one; "": the region's."""
+    """A tenant: one account. `label` is of what it keeps without one; "": the region's. Its
+    administrator's keys were first handed out at `handed_ms`; 0: never."""
 
     account_id: str
     name: str
     created_ms: int
     label: str = ""
+    handed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """A user, a role or a group. `trust`, `description` and `session_max_s` are a role's.
-    `boundary` is the ARN of the policy that bounds what a user or role may ever be allowed."""
+    `boundary` is the ARN of the policy that bounds what a user or role may ever be allowed. `duty`:
+    what two officers made it."""
 
     account: str
     kind: Kind
@@ -40,6 +45,7 @@ class Entity:
     description: str = ""
     session_max_s: int = 3600
     boundary: str = ""
+    duty: Duty | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from sqlalchemy.sql import ColumnElement
 
 from bastide.db.schema import metadata
 from bastide.identity.model import AccessKey, Agency, Entity, Kind, ServiceKey
+from bastide.kernel.call import Duty
 
 Row = dict[str, Any]
 agencies = Table(
@@ -38,6 +39,7 @@ agencies = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("created_ms", BigInteger, nullable=False),
     Column("label", Text, nullable=False, server_default=""),
+    Column("handed_ms", BigInteger, nullable=False, server_default="0"),
 )
 entities = Table(
     "identity_entities",
@@ -55,6 +57,7 @@ entities = Table(
     Column("description", Text, nullable=False),
     Column("session_max_s", BigInteger, nullable=False),
     Column("boundary", String(700), nullable=False, server_default=""),
+    Column("duty", String(32), nullable=False, server_default=""),
 )
 members = Table(
     "identity_members",
@@ -150,12 +153,15 @@ def entity_row(entity: Entity) -> Row:
         "description": entity.description,
         "session_max_s": entity.session_max_s,
         "boundary": entity.boundary,
+        "duty": entity.duty or "",
     }
 
 
 def _entity(row: RowMapping) -> Entity:
     fields: Row = {key: value for key, value in row.items() if key != "name_key"}
-    return Entity(**fields | {"kind": Kind(row["kind"]), "tags": json.loads(row["tags"])})
+    duty = Duty(row["duty"]) if row["duty"] else None
+    read = {"kind": Kind(row["kind"]), "tags": json.loads(row["tags"]), "duty": duty}
+    return Entity(**fields | read)
 
 
 def inline_row(entity: Entity, name: str, document: str) -> Row:
@@ -203,6 +209,10 @@ def set_label(connection: Connection, agency: Agency, label: str) -> bool:
     """Give an agency another default label, if it still has the one that is known of it."""
     same = (agencies.c.account_id == agency.account_id) & (agencies.c.label == agency.label)
     return connection.execute(update(agencies).where(same).values(label=label)).rowcount == 1
+def hand_out(connection: Connection, account: str, now_ms: int) -> bool:
+    """Note that the keys of an agency's administrator are handed out; False: they were before."""
+    never = (agencies.c.account_id == account) & (agencies.c.handed_ms == 0)
+    return connection.execute(update(agencies).where(never).values(handed_ms=now_ms)).rowcount > 0
 
 
 def _is(table: Table, account: str, kind: Kind, name: str) -> ColumnElement[bool]:
@@ -232,6 +242,13 @@ def list_entities(connection: Connection, account: str, kind: Kind) -> list[Enti
 def count_entities(connection: Connection, account: str, kind: Kind) -> int:
     same = (entities.c.account == account) & (entities.c.kind == kind.value)
     return int(connection.execute(select(func.count()).where(same)).scalar_one())
+
+
+def with_duty(connection: Connection, account: str) -> list[Entity]:
+    """The users and roles of an account that have a duty."""
+    where = (entities.c.account == account) & (entities.c.duty != "")
+    query = select(entities).where(where).order_by(entities.c.kind, entities.c.name_key)
+    return [_entity(row) for row in connection.execute(query).mappings()]
 
 
 def change_entity(connection: Connection, entity: Entity) -> None:

@@ -59,6 +59,7 @@ class ServiceRoles:
             access_key_id="",
             clearance=clearance,
             session=label,
+            duty=role.duty,
             tags=role.tags,
         )
 

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     CLEARANCE_GRANT = "clearance-grant"
     BREAK_GLASS = "break-glass"
     TRUST_ANCHOR_CHANGE = "trust-anchor-change"
+    ADMINISTRATOR_KEYS = "administrator-keys"
+    TRANSFER_REVIEW = "transfer-review"
 
 
 class NotApproved(ServiceError):

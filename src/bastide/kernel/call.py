@@ -19,6 +19,12 @@ class PrincipalKind(StrEnum):
     SERVICE = "AWSService"
 
 
+class Duty(StrEnum):
+    """What two officers made a user or a role be, beside whatever policies say."""
+
+    AUDITOR = "auditor"  # reads evidence, and nothing else
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who calls. `arn` is the caller's own (`…:assumed-role/R/S` for a session).
@@ -27,7 +33,7 @@ class Principal:
     `session_policies` (JSON documents) narrow a session further; None: nothing does. `facts` are
     the condition keys, in lower case, that hold for the whole session: when it began, for whom.
     `clearance` is the most that the caller may see, `session` what it works at now: it reads what
-    that dominates, and what it makes is at least that.
+    that dominates, and what it makes is at least that. `duty`: the user's, or the role's.
     """
 
     account: str
@@ -39,6 +45,7 @@ class Principal:
     access_key_id: str
     clearance: Label
     session: Label
+    duty: Duty | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     session_policies: tuple[str, ...] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)

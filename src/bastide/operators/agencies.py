@@ -1,25 +1,38 @@
 """Agencies, as operators see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bastide.identity.agencies import EXECUTION_ROLE, Agencies
 from bastide.identity.model import Agency
 from bastide.kernel import arns
+from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvAsked:
+    """`keys`: the administrator's; without, only where the region is."""
+
+    agency: str
+    keys: bool
+    bearer: bool
+    requester: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgencyRoom:
     """What `bastide agency …` and `client-env` ask for. `connection`: the environment variables
-    that say where the region is (endpoint, CA bundle)."""
+    that say where the region is (endpoint, CA bundle). `has_officers`: whether two could sign."""
 
     agencies: Agencies
     region: Region
     connection: Mapping[str, str]
+    approvals: Approvals
+    has_officers: Callable[[], bool]
 
     def rows(self) -> list[dict[str, Any]]:
         return [self._row(agency) for agency in self.agencies.list()]
@@ -30,20 +43,39 @@ class AgencyRoom:
     def create_many(self, names: Sequence[str]) -> int:
         return len(self.agencies.create_many(names))
 
-    def client_env(self, name: str, *, bearer: bool) -> dict[str, str]:
-        agency = self.agencies.find(name)
+    def client_env(self, asked: EnvAsked, recorded: Callable[[], None]) -> dict[str, str]:
+        agency = self.agencies.find(asked.agency)
         if agency is None:
             raise ServiceError(
-                "NoSuchEntity", f"There is no agency {name}. Make it: bastide agency create {name}"
+                "NoSuchEntity",
+                f"There is no agency {asked.agency}. Make it: bastide agency create {asked.agency}",
             )
-        key_id, secret = self.agencies.administrator_keys(agency)
         found = {
             **self.connection,
             "AWS_REGION": self.region.name,
             "AWS_DEFAULT_REGION": self.region.name,
-            "AWS_ACCESS_KEY_ID": key_id,
-            "AWS_SECRET_ACCESS_KEY": secret,
         }
+        if asked.keys or asked.bearer:
+            self._check_handed(agency, asked)
+            recorded()
+            found |= self._keys(agency, bearer=asked.bearer)
+        return found
+
+    def _check_handed(self, agency: Agency, asked: EnvAsked) -> None:
+        """The first time there is nothing yet to read, and somebody has to begin."""
+        if self.agencies.hand_out(agency) or not self.has_officers():
+            return
+        action = {
+            "change": "hand out administrator keys",
+            "account": agency.account_id,
+            "agency": agency.name,
+            "bearer": asked.bearer,
+        }
+        self.approvals.require(Kind.ADMINISTRATOR_KEYS, action, asked.requester)
+
+    def _keys(self, agency: Agency, *, bearer: bool) -> dict[str, str]:
+        key_id, secret = self.agencies.administrator_keys(agency)
+        found = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
         if bearer:
             found["AWS_BEARER_TOKEN_BEDROCK"] = self.agencies.issue_bearer(agency.account_id)
         return found

@@ -19,6 +19,7 @@ from bastide.kernel.approvals import NotApproved
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.keys.keyring import KeyState
 from bastide.operators import progress
+from bastide.operators.agencies import EnvAsked
 from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.fields import fields
@@ -26,6 +27,7 @@ from bastide.operators.keys import family
 from bastide.operators.ports import (
     AgencyDesk,
     ClearanceDesk,
+    DutyDesk,
     EnvironmentDesk,
     KeyDesk,
     LabelDesk,
@@ -52,6 +54,7 @@ class Operators:
     defaults: DefaultRoutes
     approvals: ApprovalRoutes
     clearances: ClearanceDesk
+    duties: DutyDesk
     policies: PolicyDesk
     transfers: Transfers
     receipts: ReceiptDesk
@@ -89,6 +92,9 @@ class Operators:
         app.router.add_get("/clearances/{agency}", self._plain(self._clearances))
         app.router.add_post("/clearances/{agency}/grant", self._grant)
         app.router.add_post("/clearances/{agency}/revoke", self._revoke)
+        app.router.add_get("/duties/{agency}", self._plain(self._duties))
+        app.router.add_post("/duties/{agency}/grant", self._grant_duty)
+        app.router.add_post("/duties/{agency}/remove", self._remove_duty)
         app.router.add_get("/policies/{agency}", self._plain(self._policies))
         app.router.add_post("/policies/{agency}/put", self._put_policy)
         app.router.add_post("/policies/{agency}/remove", self._remove_policy)
@@ -132,11 +138,21 @@ class Operators:
         return web.json_response({"created": made})
 
     async def _client_env(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        bearer = bool((await fields(request, "bearer"))["bearer"])
-        await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
-        found = await self._off_loop(lambda: self.agencies.client_env(name, bearer=bearer))
-        return web.json_response(found)
+        body = await fields(request, keys=bool, bearer=bool, officer=str)
+        asked = EnvAsked(
+            agency=request.match_info["name"],
+            keys=body["keys"],
+            bearer=body["bearer"],
+            requester=requester(body["officer"]),
+        )
+        facts = {"name": asked.agency, "bearer": str(asked.bearer)}
+
+        def recorded() -> None:
+            self.trail.operator("GetAdministratorKeys", facts).result()
+
+        return web.json_response(
+            await self._off_loop(lambda: self.agencies.client_env(asked, recorded))
+        )
 
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
         account = str((await fields(request, "account"))["account"])
@@ -204,6 +220,28 @@ class Operators:
         await self._audited("RevokeClearance", {"agency": agency, "who": str(who)})
         left = await self._off_loop(lambda: self.clearances.revoke(agency, str(who)))
         return web.json_response(left)
+
+    def _duties(self, request: web.Request) -> Any:
+        return self.duties.rows(request.match_info["agency"])
+
+    async def _grant_duty(self, request: web.Request) -> web.StreamResponse:
+        agency, body = (
+            request.match_info["agency"],
+            await fields(request, who=str, duty=str, officer=str),
+        )
+        who, duty, asks = body["who"], body["duty"], requester(body["officer"])
+        await self._audited("GrantDuty", {"agency": agency, "who": who, "duty": duty})
+        return web.json_response(
+            await self._off_loop(lambda: self.duties.grant(agency, who, duty, asks))
+        )
+
+    async def _remove_duty(self, request: web.Request) -> web.StreamResponse:
+        agency, body = request.match_info["agency"], await fields(request, who=str, officer=str)
+        who, asks = body["who"], requester(body["officer"])
+        await self._audited("RemoveDuty", {"agency": agency, "who": who})
+        return web.json_response(
+            await self._off_loop(lambda: self.duties.remove(agency, who, asks))
+        )
 
     async def _build(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

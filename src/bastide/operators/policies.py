@@ -82,10 +82,7 @@ class PolicyRoom:
 
     def _principal(self, account: str, named: str, session: str | None) -> Principal:
         """Who `user/NAME` or `role/NAME` is when it works at a label, its floor if not given."""
-        kind, _, name = named.partition("/")
-        if kind not in (Kind.USER, Kind.ROLE) or not name:
-            raise _invalid(f"{named[:80]!r} is neither user/NAME nor role/NAME.")
-        entity = self.directory.get(account, Kind(kind), name.rpartition("/")[2])
+        entity = self.directory.named(account, named)
         clearance = self.clearances.of(entity)
         floor = self.clearances.floor(clearance, account)
         return self._working(entity, clearance, self._label(session) if session else floor)
@@ -104,6 +101,7 @@ class PolicyRoom:
             access_key_id="",
             clearance=clearance,
             session=session,
+            duty=entity.duty,
             tags=entity.tags,
         )
 

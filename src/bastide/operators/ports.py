@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from bastide.kernel.receipts import Receipt, Transfer
 from bastide.keys.keyring import KeyState
+from bastide.operators.agencies import EnvAsked
 from bastide.policy.officers import NewOfficer
 
 Row = dict[str, Any]
@@ -19,8 +20,10 @@ class AgencyDesk(Protocol):
 
     def create_many(self, names: Sequence[str]) -> int: ...
 
-    def client_env(self, name: str, *, bearer: bool) -> dict[str, str]:
-        """The environment variables of an administrator of agency `name`."""
+    def client_env(self, asked: EnvAsked, recorded: Callable[[], None]) -> dict[str, str]:
+        """The environment variables of an agency's client. `recorded` is called before keys are
+        handed out; NotApproved until two security officers have signed for that, if it was done
+        before and there are officers."""
         ...
 
 
@@ -156,6 +159,16 @@ class ClearanceDesk(Protocol):
         ...
 
     def revoke(self, agency: str, who: str) -> Row: ...
+
+
+class DutyDesk(Protocol):
+    """Both changes raise NotApproved until two security officers have signed for exactly this."""
+
+    def rows(self, agency: str) -> list[Row]: ...
+
+    def grant(self, agency: str, who: str, duty: str, requester: str) -> list[Row]: ...
+
+    def remove(self, agency: str, who: str, requester: str) -> list[Row]: ...
 
 
 class Trail(Protocol):

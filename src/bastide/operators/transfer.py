@@ -139,8 +139,9 @@ class TransferRoom:
     def review(self, name: str, number: int) -> Steps:
         """An item's exact bytes, in base64 for their way through the socket."""
         with told():
+            pieces = self.gate.review(name, number)
             self.trail.operator("TransferReviewed", {"bundle": name, "item": str(number)}).result()
-            for piece in self.gate.review(name, number):
+            for piece in pieces:
                 yield {"piece": base64.b64encode(piece).decode()}
             yield {"result": {"bundle": name, "item": number}}
 

@@ -16,6 +16,7 @@ from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.policy import actions, names
+from bastide.policy.actions import Need
 from bastide.policy.document import Document, PolicyKind, parse
 from bastide.policy.evaluator import (
     Caller,
@@ -29,7 +30,7 @@ from bastide.policy.evaluator import (
 )
 from bastide.policy.patterns import Context
 from bastide.policy.ports import MandatoryEngine, Refuser, Stored
-from bastide.policy.walls import Walls
+from bastide.policy.walls import Walls, is_of_duty
 
 PARSED_MAX = 4_096
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
@@ -88,7 +89,8 @@ class Standing:
             return Decision(False, Reason.NO_RESOURCE)
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
-            return Decision(False, Reason.LABEL)
+            dutiful = is_of_duty(self.principal, action)
+            return Decision(False, Reason.LABEL if dutiful else Reason.DUTY)
         decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
@@ -192,6 +194,7 @@ class PolicyAuthorizer:
             raise denied(call, call.operation.replace(".", ":"), "*", Reason.LABEL)
         _check_session_token(call)
         needs = actions.needs_of(call, params, self.stored)
+        _check_duty(call, needs)
         if not needs:
             return
         standing = self.standing(call, params)
@@ -308,6 +311,13 @@ class PolicyAuthorizer:
 
     def sources(self, texts: Sequence[tuple[str, str]]) -> list[Source]:
         return [(source, self.parsed.of(text, PolicyKind.IDENTITY)) for source, text in texts]
+
+
+def _check_duty(call: Call, needs: Sequence[Need]) -> None:
+    """Also of what is asked for key by key, and of what needs no policy's yes."""
+    for action in [each.action for each in needs] or [call.operation.replace(".", ":")]:
+        if not is_of_duty(call.principal, action):
+            raise denied(call, action, "*", Reason.DUTY)
 
 
 def _check_session_token(call: Call) -> None:

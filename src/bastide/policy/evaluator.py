@@ -27,6 +27,7 @@ class Reason(StrEnum):
     DENY_BOUNDARY = "with an explicit deny in a permissions boundary"
     DENY_SESSION = "with an explicit deny in a session policy"
     LABEL = "because the label of the session does not permit it"
+    DUTY = "because the duty of the caller does not permit it"
     DENY_RESOURCE = "with an explicit deny in a resource-based policy"
     DENY_AGENCY = "with an explicit deny in a policy of the agency"
 

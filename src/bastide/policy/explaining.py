@@ -24,7 +24,6 @@ WORDS = {
     "agency.isolation": "the resource is another agency's, and it is not shared for reading",
     "duty.operators-never-touch-content": "operators manage, and never read or write content",
     "duty.auditors-only-evidence": "auditors read evidence, and nothing else",
-    "duty.evidence-for-auditors": "evidence is for auditors",
     "account.suspended": "who asks is suspended",
     "two-person.approved": "another person has not agreed to exactly this, or not lately enough",
     "two-person.approver-is-fit": "who agreed is suspended, of another agency, or not cleared",
@@ -77,6 +76,8 @@ class Explainer:
         lattice = self.authorizer.walls
         if lattice.permits(principal, action, label):
             return None
+        if not walls.is_of_duty(principal, action):
+            return _no("walls", WORDS["duty.auditors-only-evidence"])
         facts = {
             "principal.clearance": principal.clearance.text,
             "principal.session": principal.session.text,

@@ -47,10 +47,14 @@ class OfficerBook:
     def list(self) -> list[Officer]:
         return list(self.database.read(records.all_officers).values())
 
+    def can_sign(self) -> bool:
+        """Whether there are two. Those who are suspended count: to suspend all opens nothing."""
+        return len(self.list()) >= FIRST
+
     def enrol(self, new: NewOfficer, requester: str) -> Officer:
         officer, mark = self._judged(new)
         self._check_free(self.database.read(records.all_officers), officer, mark)
-        if len(self.list()) < FIRST:
+        if not self.can_sign():
             return self._enrol_first(officer, mark)
         action = {
             "change": "enrol officer", "name": officer.name, "roles": sorted(officer.roles),

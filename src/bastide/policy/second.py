@@ -91,6 +91,8 @@ class Asker:
     def _reason(self, verdict: Verdict) -> Reason | None:
         if verdict.allowed:
             return None
+        if any(name.startswith("duty.") for name in verdict.policies):
+            return Reason.DUTY
         own = any(name.startswith("agency/") for name in verdict.policies)
         return Reason.DENY_AGENCY if own else Reason.LABEL
 
@@ -119,6 +121,8 @@ class Named(NamedTuple):
 def mode_of(action: str) -> Mode:
     """How an IAM action touches what it names, in the words of the policies."""
     service, _, name = action.partition(":")
+    if walls.is_evidence(action):
+        return Mode.EVIDENCE
     found = walls.mode_of(action)
     if found is walls.Mode.MAKE:
         return Mode.CREATE
@@ -129,8 +133,8 @@ def mode_of(action: str) -> Mode:
 
 
 def subject_of(principal: Principal) -> Subject:
-    """A session is in the role that it has assumed: `ACCOUNT/NAME`."""
-    assumed = principal.kind is PrincipalKind.SESSION
+    """A session is in the role that it has assumed: `ACCOUNT/NAME`. A duty is a role too."""
+    assumed, duty = principal.kind is PrincipalKind.SESSION, principal.duty
     role = f"{principal.account}/{principal.issuer_arn.rpartition('/')[2]}"
     return Subject(
         id=principal.user_id,
@@ -140,5 +144,5 @@ def subject_of(principal: Principal) -> Subject:
         kind=principal.kind.value,
         clearance=principal.clearance,
         session=principal.session,
-        roles=frozenset({role} if assumed else ()),
+        roles=frozenset({*((role,) if assumed else ()), *((duty,) if duty else ())}),
     )

@@ -37,13 +37,15 @@ def roles_for(kind: Kind, action: Mapping[str, Any]) -> tuple[Role, ...]:
             return (Role.RELEASER, Role.RELEASER)
         case Kind.TRANSFER_RELEASE:
             return (Role.REVIEWER, Role.RELEASER, Role.RELEASER)
+        case Kind.TRANSFER_REVIEW:
+            return (Role.REVIEWER, Role.SECURITY_OFFICER)
         case Kind.GUARDRAIL_LOOSENING:
             return (Role.SECURITY_OFFICER, Role.REVIEWER)
         case Kind.KEY_DELETION:
             return (Role.KEY_CUSTODIAN, Role.KEY_CUSTODIAN)
         case Kind.AUDIT_RETIREMENT:
             return (Role.SECURITY_OFFICER, Role.AUDITOR)
-        case Kind.CLEARANCE_GRANT | Kind.TRUST_ANCHOR_CHANGE:
+        case Kind.CLEARANCE_GRANT | Kind.TRUST_ANCHOR_CHANGE | Kind.ADMINISTRATOR_KEYS:
             return (Role.SECURITY_OFFICER, Role.SECURITY_OFFICER)
         case Kind.BREAK_GLASS:  # the officer who broke it is the first person
             return (Role.SECURITY_OFFICER,)

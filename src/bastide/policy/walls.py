@@ -4,13 +4,15 @@ No read up: a session reads what its label dominates. No write down: what it cha
 label, neither a lower one, which would tell downwards, nor a higher one, which it cannot see. What
 it makes gets a label that dominates its own (`kernel/labels/labelling.py`).
 
+Before both, a duty: an auditor reads evidence, and nothing else, whatever labels and policies say.
+
 Source: Bell and LaPadula, MTR-2997 (1976), the simple security and the *-property.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bastide.kernel.call import Principal
+from bastide.kernel.call import Duty, Principal
 from bastide.kernel.labels.label import Label
 
 
@@ -71,6 +73,9 @@ MODES = {
     "cloudwatch:PutMetricData": Mode.MAKE,
 }
 
+# What tells a caller no more than who it is, or lets it be the same one by another key.
+ABOUT_ONESELF = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
+
 
 def mode_of(action: str) -> Mode:
     """How `s3:PutObject` touches what it names. KeyError for one that nothing is said of. Nothing
@@ -82,6 +87,18 @@ def mode_of(action: str) -> Mode:
     mode = VERBS[next((verb for verb in VERBS if name.startswith(verb)), name)]
     made_in_place = mode is Mode.MAKE and action.startswith("iam:")
     return Mode.CHANGE if made_in_place else mode
+
+
+def is_evidence(action: str) -> bool:
+    """Whether it reads what was recorded of others' work: CloudTrail keeps nothing else."""
+    return action.startswith("cloudtrail:") and mode_of(action) is Mode.READ
+
+
+def is_of_duty(principal: Principal, action: str) -> bool:
+    """Whether the caller's duty, if it has one, leaves room for this."""
+    if principal.duty is not Duty.AUDITOR:
+        return True
+    return action in ABOUT_ONESELF or is_evidence(action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +115,7 @@ class Walls:
     def permits(self, principal: Principal, action: str, label: Label | None) -> bool:
         """Whether a session may do this to a resource of that label; None: there is none that it
         could see, which whoever looks for it says."""
-        if not self.stands(principal):
+        if not is_of_duty(principal, action) or not self.stands(principal):
             return False
         mode = mode_of(action)
         if label is None or mode is Mode.MAKE:

@@ -37,6 +37,24 @@ class Descents:
     agree: Callable[[Deed], Consent]
     bytes_per_day: int
 
+    def open_for_review(self, bundle: Bundle) -> None:
+        """Once people agreed that somebody may read it: it is an agency's content. Raises
+        Refused."""
+        place = self.folder / "opened"
+        if (place / bundle.digest).exists():
+            return
+        self.agree(
+            Deed(
+                name="ReviewTransfer",
+                digest=bundle.digest,
+                people=REVIEWERS + 1,
+                account=bundle.statement.predicate.origin.account,
+                facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to},
+            )
+        )
+        durable.folder(place)
+        durable.create(place / bundle.digest, b"")
+
     def shown(self, bundle: Bundle, number: int) -> None:
         """A reviewer was given the last byte of this item."""
         place = self.folder / "shown" / bundle.digest

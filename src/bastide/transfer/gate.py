@@ -176,10 +176,14 @@ class Gate:
         )
 
     def review(self, name: str, number: int) -> Iterator[bytes]:
-        """The exact bytes of one item of a bundle that was made here."""
+        """The exact bytes of one item of a bundle that was made here, once people opened it."""
         bundle = self.mine(name)
         if not 0 <= number < len(bundle.statement.predicate.items):
             raise Refused(f"it has no item {number}")
+        self.descents.open_for_review(bundle)
+        return self._shown(bundle, number)
+
+    def _shown(self, bundle: Bundle, number: int) -> Iterator[bytes]:
         for which, piece in chunks.pieces(bundle.folder, bundle.statement):
             if which == number:
                 yield bytes(piece)

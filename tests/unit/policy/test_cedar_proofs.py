@@ -121,7 +121,6 @@ THEOREMS = {
     "auditors do nothing but read evidence": z3.Implies(
         P.has_role(WHO, "auditor"), P.does("evidence")
     ),
-    "evidence is for auditors": z3.Implies(P.does("evidence"), P.has_role(WHO, "auditor")),
 }
 FALSEHOODS = {
     "what is read is at the session's level": z3.Implies(
@@ -129,6 +128,7 @@ FALSEHOODS = {
     ),
     "what is appended is at one label": z3.Implies(P.does("append"), equal(SESSION, LABEL)),
     "nothing is shared": SAME_AGENCY,
+    "evidence is for auditors": z3.Implies(P.does("evidence"), P.has_role(WHO, "auditor")),
     "operators do nothing": z3.Not(P.has_role(WHO, "operator")),
     "an approver works at the label": z3.Implies(TWO, over(FIRST["by"]["session"], LABEL)),
     "an approver is no releaser": z3.Implies(TWO, z3.Not(P.has_role(FIRST["by"], "releaser"))),

@@ -46,7 +46,11 @@ def tour(
     if data is not None and target is not None:
         command += ["--data", data.absolute(), "--target", target]
     environment = _environment(
-        door.post(path_of("agencies", agency, "client-env"), {"bearer": False}), site.home
+        door.post(
+            path_of("agencies", agency, "client-env"),
+            {"keys": True, "bearer": False, "officer": ""},
+        ),
+        site.home,
     )
     facts = _walk(command, environment, aside=json_)
     if json_:
