@@ -5,12 +5,8 @@ from functools import partial
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, side, transfer
-from tests.live import LiveRegion, toml_for
-from tests.officers_live import Desk
 
-from bastide.cli.control import CommandFailed
 from bastide.evidence.receipts import verify_receipt
-from bastide.kernel.statements import Verdict
 
 BIG = bytes(range(256)) * 40_000  # two chunks
 
@@ -57,52 +53,6 @@ def test_a_harmed_bundle_is_told_as_refused(region):
 def test_what_is_not_there_is_told(region, words, why):
     region.agency("sender")
     assert why in transfer(region, "create", "--to", "us-iso-east-1", *words, check=False)
-
-
-def ask(region, path, **body):
-    """What the command would do, without the second that a new process takes; the error's text
-    where it fails."""
-    try:
-        *_, last = region.control.steps(f"/transfers{path}", body)
-    except CommandFailed as error:
-        return str(error)
-    return last["result"]
-
-
-def create(region, to, agency, bucket, prefix=""):
-    body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix}
-    return ask(region, "", **body, model="", base="")
-
-
-@dataclass(frozen=True)
-class Side:
-    """A region of the test's own, and its officers: ann and bob release, eve reviews."""
-
-    region: LiveRegion
-    desk: Desk
-
-    def approve(self, refusal, *names):
-        """Sign what a refusal says was asked for."""
-        request = re.search(r"asked for: ([^)]+)", refusal).group(1)
-        self.desk.say(request, Verdict.APPROVE, *names)
-
-    def trust(self, other):
-        body = {"anchor": json.dumps(other.region.control.get("/transfers-anchor"))}
-        with pytest.raises(CommandFailed) as refused:
-            self.region.control.post("/transfers-trust", body)
-        self.approve(str(refused.value), "ann", "bob")
-        trusted = self.region.control.post("/transfers-trust", body)
-        assert trusted["region"] == other.region.name
-
-
-def side(folder, name, ceiling):
-    toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
-    made = LiveRegion(folder / name, toml=toml, name=name).start()
-    desk = Desk(made, folder / f"{name}-officers")
-    desk.enrol("ann", "security-officer", "releaser")
-    desk.enrol("bob", "security-officer", "releaser")
-    desk.enrol("eve", "reviewer", by=("ann", "bob"))
-    return Side(made, desk)
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,7 @@ app = typer.Typer(
 COLUMNS = ("bundle", "from", "to", "agency", "source", "items", "bytes", "labels", "created")
 LISTED = (*COLUMNS, "state")
 CONTENTS = ("name", "kind", "bytes", "label", "sha256")
-OUTCOMES = ("bundle", "outcome", "why")
 OUTCOMES = ("bundle", "outcome", "why", "receipt")
-SpoolOption = Annotated[Path, typer.Option(help="The spool's folder.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's digest, or how it begins.")]
 
 

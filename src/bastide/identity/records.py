@@ -209,6 +209,8 @@ def set_label(connection: Connection, agency: Agency, label: str) -> bool:
     """Give an agency another default label, if it still has the one that is known of it."""
     same = (agencies.c.account_id == agency.account_id) & (agencies.c.label == agency.label)
     return connection.execute(update(agencies).where(same).values(label=label)).rowcount == 1
+
+
 def hand_out(connection: Connection, account: str, now_ms: int) -> bool:
     """Note that the keys of an agency's administrator are handed out; False: they were before."""
     never = (agencies.c.account_id == account) & (agencies.c.handed_ms == 0)

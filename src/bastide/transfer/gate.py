@@ -194,12 +194,9 @@ class Gate:
         bundle = self.mine(name)
         consent = Consent(people=(), approval="")
         if self.is_downward(bundle.statement.predicate.to):
-            people = self.descents.clear(bundle).people
-        yield from way.send(bundle) if isinstance(way, Link) else spool.send(bundle, way)
-        yield {"sent": bundle, "people": people}
             cleared = self.descents.clear(bundle)
             consent = Consent(people=cleared.people, approval=cleared.approval)
-        yield from spool.send(bundle, place)
+        yield from way.send(bundle) if isinstance(way, Link) else spool.send(bundle, way)
         yield {"sent": bundle, "consent": consent}
 
     def release(self, name: str, target: Target) -> Steps:
