@@ -285,8 +285,9 @@ def test_a_column_that_was_changed_shows_nothing(world, database):
     assert world.look() == before
 
 
-def test_what_is_older_than_labels_is_at_the_agency_s_default(world, database):
-    """It was written without a label, hashed so, and still verifies."""
+def test_what_is_older_than_labels_is_at_the_region_s_default(world, database):
+    """It was written without a label, hashed so, and still verifies. What an agency's own default
+    is now changes nothing of it."""
     world.clock.advance(1)
     old = Record(
         account=A, time=epoch_ms(world.clock.now()), kind=Kind.CALL, id="old",
@@ -295,6 +296,8 @@ def test_what_is_older_than_labels_is_at_the_agency_s_default(world, database):
     world.log.append(encode(old), account=A, time_ms=old.time, label=None).result(30)
     assert names(world.look())[0] == "DeleteUser"
     assert b"label" not in encode(old)
-    raised = replace(world.events, labelling=labelling("S"))
     asks = call(operation="cloudtrail.LookupEvents")
-    assert "DeleteUser" not in names(raised.lookup_events(asks, {}))
+    for region, own, seen in (("S", "", False), ("S", "U", False), ("U", "S", True)):
+        default = replace(labelling(region), default_of=lambda _, own=own: own)
+        found = names(replace(world.events, labelling=default).lookup_events(asks, {}))
+        assert ("DeleteUser" in found) == seen

@@ -49,5 +49,6 @@ def _told(labelling: Labelling) -> Row:
         "scheme_sha256": sha256(labelling.scheme.said.encode()).hexdigest(),
         "default_label": labelling.default.text,
         "ceiling": labelling.ceiling.text,
+        "who_was_granted_nothing_sees_up_to": labelling.ungranted.text,
         "sha256": labelling.digest,
     }

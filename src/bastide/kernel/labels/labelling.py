@@ -24,6 +24,11 @@ class Labelling:
     default_of: Callable[[str], str] = lambda account: ""
 
     @property
+    def ungranted(self) -> Label:
+        """Up to where who was granted nothing may see, in an agency without a default."""
+        return self.scheme.clearance(self.default.text).meet(self.ceiling)
+
+    @property
     def said(self) -> str:
         """All that decides what a marking means here, in one spelling."""
         said = {
