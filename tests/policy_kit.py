@@ -10,6 +10,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
 from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.ports import Stored
+from bastide.policy.sharing import Shared
 from bastide.policy.walls import Walls
 from tests.cedar_kit import second_engine
 from tests.labels_kit import CEILING, UNCLASSIFIED, US
@@ -39,6 +40,7 @@ class Held:
 
     tagged: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → tags
 
+    shares: dict[tuple[str, str], Shared] = field(default_factory=dict)  # (reader, alias) →
     labels: dict[str, str] = field(default_factory=dict)  # ARN → marking
     keys: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # KMS key id → policies
 
@@ -64,6 +66,9 @@ class Held:
 
     def bucket_policy(self, principal, bucket):
         return self.buckets.get(bucket)
+
+    def shared(self, principal, bucket):
+        return self.shares.get((principal.account, bucket))
 
     def alias_target(self, principal, alias):
         return None

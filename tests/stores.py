@@ -29,6 +29,7 @@ from bastide.store.multipart import Multipart
 from bastide.store.objects import Objects
 from bastide.store.objects_api import ObjectSpace
 from bastide.store.requests import Doors
+from bastide.store.shares import Shares
 from bastide.store.shelf import Shelf
 from bastide.store.tagging import Tagging
 from bastide.store.upkeep import Upkeep
@@ -165,9 +166,14 @@ class Store:
             labelling=labelling(),
             labels=self.labels,
         )
-        doors = Doors(database=database, labels=self.labels, access=self.access)
+        self.shares = Shares(
+            database=database, labels=self.labels, labelling=labelling(), clock=clock
+        )
+        doors = Doors(database=database, labels=self.labels, access=self.access, shares=self.shares)
         self.upkeep = Upkeep(database=database, blobs=self.blobs, keyring=self.keyring)
-        self.space = ObjectSpace(shelf=shelf)
+        self.space = ObjectSpace(
+            shelf=shelf, shares=self.shares, region=REGION, crossed=lambda who, what: None
+        )
         documents = FakeDocuments()
         self.handlers = [
             Buckets(

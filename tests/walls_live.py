@@ -33,9 +33,13 @@ class People:
     role: str = "analyst"
 
     def begin(self) -> None:
-        """Two officers, a role that everybody of the agency may assume, and its clearance."""
+        """Two officers, and the people."""
         self.desk.enrol("olga", "security-officer")
         self.desk.enrol("oscar", "security-officer")
+        self.join()
+
+    def join(self) -> None:
+        """A role that everybody of the agency may assume, and its clearance."""
         iam = self.region.client("iam", self.agency)
         account = self.region.account(self.agency)["account_id"]
         root = f"arn:aws-us-gov:iam::{account}:root"
@@ -56,9 +60,12 @@ class People:
 
     def clear(self, who: str, label: str) -> None:
         """Grant a clearance, as two officers sign for it."""
-        words = ("clearance", "grant", who, label, "--agency", self.agency)
+        self.signed("clearance", "grant", who, label, "--agency", self.agency)
+
+    def signed(self, *words: str) -> str:
+        """What a command prints once both officers have signed for it."""
         self.desk.say(self.desk.waits(*words), Verdict.APPROVE, "olga", "oscar")
-        self.region.cli(*words)
+        return self.region.cli(*words).stdout
 
     @property
     def role_arn(self) -> str:

@@ -37,6 +37,7 @@ from bastide.policy.checks import PolicyChecks
 from bastide.policy.explaining import Explainer
 from bastide.policy.ports import KeyFacts, Stored
 from bastide.policy.second import SecondEngine
+from bastide.policy.sharing import Shared
 from bastide.policy.walls import Walls
 from bastide.store.objects_api import ObjectSpace
 
@@ -62,6 +63,11 @@ class ResourceSources:
         assert space is not None
         key = (principal.account, principal.session, bucket)
         return self._memory.get(key, lambda: (space.bucket_policy(principal, bucket),))[0]
+
+    def shared(self, principal: Principal, bucket: str) -> Shared | None:
+        """Not from memory: a share that is revoked is gone with the next call."""
+        assert self.space is not None
+        return self.space.shared(principal, bucket)
 
     def forget_buckets(self, account: str) -> None:
         self._memory.forget(account)

@@ -40,6 +40,8 @@ from bastide.operators.environments import EnvironmentRoom
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
 from bastide.operators.region_labels import RegionLabelRoom
+from bastide.operators.share_routes import ShareRoutes
+from bastide.operators.shares import ShareRoom
 from bastide.operators.transfer_routes import Transfers
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
@@ -254,6 +256,14 @@ class RegionProcess:
                 agencies=self.identity.agencies,
                 directory=self.identity.directory,
                 approvals=self.approvals.book,
+            ),
+            shares=ShareRoutes(
+                desk=ShareRoom(
+                    agencies=self.identity.agencies,
+                    shares=self.store.shares,
+                    approvals=self.approvals.book,
+                ),
+                trail=self.core.trail,
             ),
             policies=PolicyRoom(
                 agencies=self.identity.agencies,

@@ -22,6 +22,7 @@ from bastide.store.multipart import Multipart
 from bastide.store.objects import Objects
 from bastide.store.objects_api import ObjectSpace
 from bastide.store.requests import Doors
+from bastide.store.shares import Shares
 from bastide.store.shelf import Shelf
 from bastide.store.tagging import Tagging
 from bastide.store.upkeep import Upkeep
@@ -35,6 +36,7 @@ class Store:
     space: ObjectSpace
     upkeep: Upkeep
     downgrades: Downgrades
+    shares: Shares
     handlers: dict[str, list[object]]
 
 
@@ -59,7 +61,12 @@ def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approval
         labelling=identity.labelling,
         labels=core.labels,
     )
-    doors = Doors(database=core.database, labels=core.labels, access=identity.authorizer)
+    shares = Shares(
+        database=core.database, labels=core.labels, labelling=identity.labelling, clock=core.clock
+    )
+    doors = Doors(
+        database=core.database, labels=core.labels, access=identity.authorizer, shares=shares
+    )
     database, keyring = core.database, core.keyring
     documents = BucketPolicyCheck(identity.checks, identity.names, identity.resources)
     buckets = Buckets(
@@ -88,7 +95,10 @@ def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approval
         shelf=shelf, approvals=approvals, forget_buckets=identity.resources.forget_buckets
     )
     return Store(
-        space=ObjectSpace(shelf=shelf),
+        space=ObjectSpace(
+            shelf=shelf, shares=shares, region=core.region, crossed=core.trail.crossed
+        ),
+        shares=shares,
         upkeep=upkeep,
         downgrades=downgrades,
         handlers={"s3": handlers},

@@ -13,10 +13,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from bastide.audit.log import MerkleLog
 from bastide.audit.model import TEXT_MAX, Kind, Record, bounded, encode
 from bastide.audit.resources import named_in
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Crossed, Principal
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
 from bastide.kernel.ids import Ids
@@ -46,7 +48,8 @@ class AuditTrail:
         self._lock = threading.Lock()
 
     def opened(self, call: Call, params: Mapping[str, Any]) -> "Future[int]":
-        """Record a call that is allowed, before its effect."""
+        """Record a call that is allowed, before its effect; of what another account shares, in
+        that one's trail too. The log is in order: the later record is durable after the first."""
         record = self._of_call(call, params, Kind.CALL, decision="allow")
         done = self._append(record)
         with self._lock:
@@ -54,7 +57,24 @@ class AuditTrail:
                 self._open.pop(next(iter(self._open)))
             self._open[call.request_id] = (record.id, done)
         call.notes.event_id = record.id
+        if call.notes.crossed is not None:
+            return self._append(_for_owner(record, call.notes.crossed, self._ids.uuid()))
         return done
+
+    def crossed(self, principal: Principal, what: Crossed) -> None:
+        """Record, durably and for its owner, what a job of another account is about to read."""
+        record = Record(
+            account=principal.account,
+            time=self._now_ms(),
+            kind=Kind.CALL,
+            id="",
+            operation="s3.GetObject" if "/" in what.arn else "s3.ListObjectsV2",
+            principal=principal.arn,
+            user_id=principal.user_id,
+            decision="allow",
+            label=self._use(principal.session),
+        )
+        self._append(_for_owner(record, what, self._ids.uuid())).result()
 
     def denied(self, call: Call, params: Mapping[str, Any], code: str) -> "Future[int]":
         """Record a call that was refused before it had an effect."""
@@ -208,6 +228,19 @@ def _index_of(written: "Future[int] | None") -> int | None:
     if written is None or not written.done() or written.exception() is not None:
         return None
     return written.result()
+
+
+def _for_owner(record: Record, crossed: Crossed, event_id: str) -> Record:
+    """The record that an owner gets of a read of what it shares: its own names, and who it was."""
+    bucket, _, key = crossed.arn.partition(":::")[2].partition("/")
+    named = {"Bucket": bucket, **({"Key": key} if key else {})}
+    return replace(
+        record,
+        account=crossed.owner,
+        id=event_id,
+        access_key="",
+        resources={member: bounded(name) for member, name in named.items()},
+    )
 
 
 def _account(text: object) -> str:

@@ -24,6 +24,7 @@ WORDS = {
     Kind.GUARDRAIL_LOOSENING: "Loosen a guardrail: prompts or answers that it stops will pass.",
     Kind.KEY_DELETION: "Destroy keys: what they open can never be read again, by anybody.",
     Kind.AUDIT_RETIREMENT: "Retire records of the audit log.",
+    Kind.AGENCY_SHARE: "Let one agency read what another keeps in a bucket.",
     Kind.CLEARANCE_GRANT: "Clear a person, or all of an agency, for more than they may see now.",
     Kind.BREAK_GLASS: "Stand for what an officer has done alone.",
     Kind.TRUST_ANCHOR_CHANGE: "Change whom or what this region trusts.",

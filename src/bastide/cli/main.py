@@ -21,6 +21,7 @@ from bastide.cli import (
     quickstart,
     receipt,
     region,
+    share,
     tour,
     transfer,
 )
@@ -50,6 +51,7 @@ app.add_typer(officer.app, name="officer")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(clearance.app, name="clearance")
 app.add_typer(duty.app, name="duty")
+app.add_typer(share.app, name="share")
 app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(transfer.app, name="transfer")

@@ -10,6 +10,7 @@ from typing import Any
 
 from bastide.audit.model import Record
 from bastide.audit.resources import type_of
+from bastide.kernel import arns
 from bastide.kernel.clock import moment
 from bastide.kernel.regions import Region
 
@@ -158,12 +159,14 @@ def _resource(named: dict[str, str], account: str) -> dict[str, str]:
 def _identity(call: Record) -> dict[str, Any]:
     """`userIdentity`, by the form of the caller's ARN."""
     kind, _, name = call.principal.rpartition(":")[2].partition("/")
+    who = arns.parse(call.principal)
+    account = who.account if who else call.account  # a reader's, where it is shared with them
     identity: dict[str, Any] = {
         "type": {"user": "IAMUser", "assumed-role": "AssumedRole", "root": "Root",
                  "federated-user": "FederatedUser"}.get(kind, "AWSService"),
         "principalId": call.user_id,
         "arn": call.principal,
-        "accountId": call.account,
+        "accountId": account,
         "accessKeyId": call.access_key,
     }  # fmt: skip
     if kind == "user":
@@ -175,8 +178,8 @@ def _identity(call: Record) -> dict[str, Any]:
             "sessionIssuer": {
                 "type": "Role",
                 "principalId": call.user_id.partition(":")[0],
-                "arn": f"arn:{partition}:iam::{call.account}:role/{role}",
-                "accountId": call.account,
+                "arn": f"arn:{partition}:iam::{account}:role/{role}",
+                "accountId": account,
                 "userName": role,
             }
         }

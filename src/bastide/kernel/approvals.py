@@ -30,6 +30,7 @@ class Kind(StrEnum):
     AUDIT_RETIREMENT = "audit-retirement"
     CLEARANCE_GRANT = "clearance-grant"
     BREAK_GLASS = "break-glass"
+    AGENCY_SHARE = "agency-share"
     TRUST_ANCHOR_CHANGE = "trust-anchor-change"
     ADMINISTRATOR_KEYS = "administrator-keys"
     TRANSFER_REVIEW = "transfer-review"

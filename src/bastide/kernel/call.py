@@ -124,6 +124,14 @@ class BytesBody:
         return size
 
 
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """What a call reads of another account's."""
+
+    owner: str
+    arn: str
+
+
 @dataclass(slots=True)
 class Notes:
     """What a handler adds to the answer's headers and to the audit record, the status of an
@@ -136,6 +144,7 @@ class Notes:
     label: str = ""
     event_id: str = ""
     inference: Inference | None = None
+    crossed: Crossed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

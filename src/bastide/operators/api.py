@@ -36,6 +36,7 @@ from bastide.operators.ports import (
     ReceiptDesk,
     Trail,
 )
+from bastide.operators.share_routes import ShareRoutes
 from bastide.operators.transfer_routes import Transfers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,6 +56,7 @@ class Operators:
     approvals: ApprovalRoutes
     clearances: ClearanceDesk
     duties: DutyDesk
+    shares: ShareRoutes
     policies: PolicyDesk
     transfers: Transfers
     receipts: ReceiptDesk
@@ -100,6 +102,7 @@ class Operators:
         app.router.add_post("/policies/{agency}/remove", self._remove_policy)
         app.router.add_post("/policies/{agency}/test", self._test_policy)
         app.router.add_post("/policies/{agency}/why", self._why)
+        self.shares.add_to(app, self.executor)
         self.transfers.add_to(app, self.executor)
         app.router.add_post("/trails-deliver", self._deliver)
         app.router.add_get("/receipts/{id}", self._plain(self._receipt))

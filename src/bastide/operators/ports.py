@@ -151,6 +151,19 @@ class TransferDesk(Protocol):
     def release(self, name: str, body: Mapping[str, Any]) -> Steps: ...
 
 
+class ShareDesk(Protocol):
+    """What agencies read of each other's buckets. `asked` of `grant`: bucket, reader, prefix and
+    label."""
+
+    def rows(self, agency: str) -> list[Row]: ...
+
+    def grant(self, agency: str, asked: Mapping[str, str], requester: str) -> Row:
+        """NotApproved until two security officers have signed for exactly this."""
+        ...
+
+    def revoke(self, agency: str, alias: str) -> Row: ...
+
+
 class ClearanceDesk(Protocol):
     def rows(self, agency: str) -> list[Row]: ...
 

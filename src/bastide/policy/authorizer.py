@@ -1,7 +1,8 @@
 """Says yes or no to a call, from the policies of its caller and of what it touches.
 
 One agency never reaches into another: a name in another account is refused before any policy is
-read, so that what exists there and what does not answer alike.
+read, so that what exists there and what does not answer alike. What is shared has an alias
+(`sharing.py`), and is read by that alone.
 """
 
 import threading
@@ -12,10 +13,10 @@ from hashlib import sha256
 from typing import Any
 
 from bastide.kernel import arns
-from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.call import Call, Crossed, Principal, PrincipalKind
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
-from bastide.policy import actions, names
+from bastide.policy import actions, names, sharing
 from bastide.policy.actions import Need
 from bastide.policy.document import Document, PolicyKind, parse
 from bastide.policy.evaluator import (
@@ -87,6 +88,9 @@ class Standing:
         """One decision with everything that is stored. Another account's name is refused."""
         if is_foreign(self.caller.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
+        if sharing.is_alias(bucket_of(resource)):
+            found = self.across(action, resource)
+            return found if found.allowed else Decision(False, Reason.NO_RESOURCE)
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
             dutiful = is_of_duty(self.principal, action)
@@ -96,6 +100,43 @@ class Standing:
             return decision
         refusal = self.second.refusal(action, resource, label)
         return decision if refusal is None else Decision(False, refusal)
+
+    def across(self, action: str, resource: str) -> Decision:
+        """One decision about what is named by an alias, with its true reason, which is not for
+        the caller: that nothing is there and that it may not be read must not differ."""
+        shared = self.stored.resources.shared(self.principal, bucket_of(resource))
+        if shared is None:
+            return Decision(False, Reason.NO_SHARE)
+        if not shared.covers(action, resource, self.context):
+            return Decision(False, Reason.SHARE_SCOPE)
+        label = self._label(resource)
+        if not self.walls.permits(self.principal, action, label):
+            return Decision(False, Reason.LABEL)
+        decision = self._by_both(shared, action, resource)
+        if not decision.allowed:
+            return decision
+        crossed = Crossed(shared.owner, shared.arn(resource))
+        refusal = self.second.refusal(action, crossed.arn, label, shared.owner)
+        if refusal is not None:
+            decision = Decision(False, refusal)
+        return replace(decision, crossed=crossed)
+
+    def _by_both(self, shared: sharing.Shared, action: str, resource: str) -> Decision:
+        """What IAM says in both accounts: of the caller, and of the bucket."""
+        text = shared.policy
+        policies = Policies(
+            identity=self.identity,
+            boundary=self.boundary,
+            session=self.session,
+            resource=[("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))] if text else (),
+            crossing=True,
+        )
+        arn, owner = shared.arn(resource), shared.owner
+        context = {**self.context, "aws:resourceaccount": owner, "s3:resourceaccount": owner}
+        if policies.asks_tags:
+            tags = self.stored.resources.tags(self.principal, resource, self.version)
+            context |= actions.resource_context(arn, tags)
+        return decide(Request(action.lower(), arn, context, self.caller), policies)
 
     def by_policies(self, action: str, resource: str) -> Decision:
         """What IAM alone says."""
@@ -113,7 +154,7 @@ class Standing:
         decided once."""
         if is_foreign(self.caller.account, resource):
             return False
-        if key_of(resource):
+        if key_of(resource) or sharing.is_alias(bucket_of(resource)):
             return self.decision(action, resource).allowed
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
@@ -203,6 +244,8 @@ class PolicyAuthorizer:
                 decision = standing.decision(need.action, resource)
                 if not decision.allowed:
                     raise denied(call, need.action, resource, decision.reason)
+                if decision.crossed is not None:
+                    call.notes.crossed = decision.crossed
 
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
@@ -253,6 +296,13 @@ class PolicyAuthorizer:
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
         keys |= actions.principal_context(principal)
         return self._standing(principal, keys).permits(action, resource)
+
+    def across(self, principal: Principal, action: str, resource: str) -> Decision:
+        """What may be read by an alias, with the true reason, with no condition keys but the
+        principal's own."""
+        return self._standing(principal, actions.principal_context(principal)).across(
+            action, resource
+        )
 
     def by_policies(self, principal: Principal, action: str, resource: str) -> Decision:
         """What IAM alone says to a principal, with no condition keys but its own."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
+from bastide.kernel.call import Crossed
 from bastide.policy.document import Document, Principals, Statement
 from bastide.policy.patterns import Context
 
@@ -30,6 +31,8 @@ class Reason(StrEnum):
     DUTY = "because the duty of the caller does not permit it"
     DENY_RESOURCE = "with an explicit deny in a resource-based policy"
     DENY_AGENCY = "with an explicit deny in a policy of the agency"
+    NO_SHARE = "because no share between the two agencies shows it to the session"
+    SHARE_SCOPE = "because the share is for reading only, and for what begins with its prefix"
 
 
 class Grant(IntEnum):
@@ -66,13 +69,16 @@ class Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
     """All that bears on one request. `boundary` or `session` None: the caller has none.
-    `governed`: the resource's own policy decides first, and what it does not let in stays out."""
+    `governed`: the resource's own policy decides first, and what it does not let in stays out.
+    `crossing`: the resource is another account's; its policy must name the caller's, and the
+    caller's own policies must allow it too."""
 
     identity: Sequence[Source]
     boundary: Sequence[Source] | None = None
     session: Sequence[Source] | None = None
     resource: Sequence[Source] = ()
     governed: bool = False
+    crossing: bool = False
 
     @property
     def asks_tags(self) -> bool:
@@ -83,11 +89,13 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`matched` are `source#sid-or-index` of the statements that decided."""
+    """`matched` are `source#sid-or-index` of the statements that decided. `crossed`: the other
+    account's resource, once the policies of both have allowed it."""
 
     allowed: bool
     reason: Reason
     matched: tuple[str, ...] = ()
+    crossed: Crossed | None = None
 
     @property
     def explicit_deny(self) -> bool:
@@ -110,7 +118,8 @@ class Found:
 def decide(request: Request, policies: Policies) -> Decision:
     """One decision."""
     identity = _found(request, policies.identity)
-    resource = _found(request, policies.resource, bounded=policies.boundary is not None)
+    bounded, crossing = policies.boundary is not None, policies.crossing
+    resource = _found(request, policies.resource, bounded=bounded, crossing=crossing)
     boundary = None if policies.boundary is None else _found(request, policies.boundary)
     session = None if policies.session is None else _found(request, policies.session)
     for found, reason in (
@@ -121,11 +130,11 @@ def decide(request: Request, policies: Policies) -> Decision:
     ):
         if found is not None and found.denies:
             return Decision(False, reason, found.denies)
-    if policies.governed and resource.grant is Grant.NONE:
+    if (policies.governed or crossing) and resource.grant is Grant.NONE:
         return Decision(False, Reason.NO_RESOURCE)
-    if resource.grant is Grant.DIRECT:
+    if resource.grant is Grant.DIRECT and not crossing:
         return Decision(True, Reason.ALLOWED, resource.allows + identity.allows)
-    if not identity.allows and resource.grant is not Grant.ROLE:
+    if not identity.allows and (crossing or resource.grant is not Grant.ROLE):
         return Decision(False, Reason.NO_IDENTITY)
     if boundary is not None and not boundary.allows:
         return Decision(False, Reason.NO_BOUNDARY)
@@ -173,14 +182,17 @@ def _holding(document: Document, request: Request, bounded: bool) -> Document:
     )
 
 
-def _found(request: Request, sources: Sequence[Source], *, bounded: bool = False) -> Found:
+def _found(
+    request: Request, sources: Sequence[Source], *, bounded: bool = False, crossing: bool = False
+) -> Found:
+    """`crossing`: who lets in everybody lets in nobody of another account."""
     denies: list[str] = []
     allows: list[str] = []
     grant = Grant.NONE
     for source, document in sources:
         for index, statement in enumerate(document.statements):
             reach = _reach(statement, request, bounded)
-            if reach is Grant.NONE:
+            if reach is Grant.NONE or (crossing and _opens_to_all(statement)):
                 continue
             name = f"{source}#{statement.sid or index + 1}"
             if statement.deny:
@@ -211,6 +223,12 @@ def _reach(statement: Statement, request: Request, bounded: bool) -> Grant:
     if reach is Grant.NONE or not all(test.holds(context) for test in statement.tests):
         return Grant.NONE
     return reach
+
+
+def _opens_to_all(statement: Statement) -> bool:
+    """What S3 calls public: its RestrictPublicBuckets, which is always on, is for these."""
+    who = statement.principals
+    return not statement.deny and who is not None and (who.everyone or statement.not_principal)
 
 
 def _principal_reach(principals: Principals, caller: Caller) -> Grant:

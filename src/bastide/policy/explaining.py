@@ -7,12 +7,14 @@ from typing import Any
 from bastide.kernel.call import Principal
 from bastide.kernel.labels.label import Label
 from bastide.policy import walls
-from bastide.policy.authorizer import PolicyAuthorizer, is_foreign
+from bastide.policy.authorizer import PolicyAuthorizer, bucket_of, is_foreign
 from bastide.policy.cedar.engine import CedarEngine
 from bastide.policy.cedar.reading import WHOLE
 from bastide.policy.cedar.slices import Slice
+from bastide.policy.evaluator import Reason
 from bastide.policy.questions import Question, Verdict
 from bastide.policy.second import SecondEngine
+from bastide.policy.sharing import is_alias
 
 # What each mandatory policy says no to.
 WORDS = {
@@ -33,6 +35,21 @@ WORDS = {
     "release.two-releasers": "two releasers, neither of them the author, release these very bytes",
     "release.down-is-reviewed": "what goes down is reviewed by a third person",
     "release.reviewer-is-fit": "the reviewer is suspended, of another agency, or not cleared",
+}
+
+# Why nothing crosses from one agency to another, in words, and which engine says so.
+_ACROSS = {
+    Reason.NO_SHARE: "no share shows it to this agency at this label, or its bucket is gone",
+    Reason.SHARE_SCOPE: "a share is for reading, and only for what begins with its prefix",
+    Reason.NO_RESOURCE: "the owner's bucket policy does not let this agency do it by name",
+    Reason.DENY_RESOURCE: "the owner's bucket policy forbids it",
+    Reason.NO_IDENTITY: "no policy of the caller's own agency allows it on the bucket's own ARN",
+    Reason.LABEL: "the session does not dominate the label of the resource",
+}
+_BY = {
+    Reason.NO_SHARE: "share",
+    Reason.SHARE_SCOPE: "share",
+    Reason.LABEL: "walls",
 }
 
 
@@ -67,10 +84,35 @@ class Explainer:
         are tried out instead of those that are stored."""
         if is_foreign(principal.account, resource):
             return _no("walls", "the resource is another agency's: it is not there for this one")
+        if is_alias(bucket_of(resource)):
+            return self._across(principal, action, resource, label, slices)
         if label is None:
             label = self.authorizer.stored.resources.label(principal, resource, None)
         no = self._walls(principal, action, label) or self._iam(principal, action, resource)
-        return no or self._cedar(principal, action, resource, label, slices)
+        if no is not None:
+            return no
+        question = self.second.about(principal).question(action, resource, label)
+        return self._cedar(question, slices)
+
+    def _across(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        label: Label | None,
+        slices: Sequence[Slice],
+    ) -> Explained:
+        """Of what another agency shares, or does not. The caller hears of no reason but that
+        nothing lets it in."""
+        decision = self.authorizer.across(principal, action, resource)
+        reason, crossed = decision.reason, decision.crossed
+        if crossed is None:
+            words = _ACROSS.get(reason) or reason.format(action=action)
+            return _no(_BY.get(reason, "iam"), words, policies=decision.matched)
+        if label is None:
+            label = self.authorizer.stored.resources.label(principal, resource, None)
+        question = self.second.about(principal).question(action, crossed.arn, label, crossed.owner)
+        return self._cedar(question, slices)
 
     def _walls(self, principal: Principal, action: str, label: Label | None) -> Explained | None:
         lattice = self.authorizer.walls
@@ -96,15 +138,7 @@ class Explainer:
             return None
         return _no("iam", decision.reason.format(action=action), policies=decision.matched)
 
-    def _cedar(
-        self,
-        principal: Principal,
-        action: str,
-        resource: str,
-        label: Label | None,
-        slices: Sequence[Slice],
-    ) -> Explained:
-        question = self.second.about(principal).question(action, resource, label)
+    def _cedar(self, question: Question, slices: Sequence[Slice]) -> Explained:
         asked = tuple(slices) or tuple(self.engine.slices_of(question))
         verdict = self.engine.decided(question, asked)
         return Explained(

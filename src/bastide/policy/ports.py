@@ -10,6 +10,7 @@ from bastide.kernel.call import Principal
 from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
 from bastide.policy.evaluator import Reason
+from bastide.policy.sharing import Shared
 
 
 class PrincipalPolicies(Protocol):
@@ -58,6 +59,10 @@ class ResourceFacts(KeyFacts, Protocol):
         """The policy of a bucket of the principal's account, if it sees one that has one."""
         ...
 
+    def shared(self, principal: Principal, bucket: str) -> Shared | None:
+        """What the share of that alias shows of another account's bucket to the principal."""
+        ...
+
     def models(
         self, region: Region, principal: Principal, identifier: str
     ) -> tuple[str, tuple[str, ...]]:
@@ -80,8 +85,11 @@ class ResourceFacts(KeyFacts, Protocol):
 class Refuser(Protocol):
     """Asked for one caller, after the walls and IAM have allowed."""
 
-    def refusal(self, action: str, resource: str, label: Label | None) -> Reason | None:
-        """Why not, or None. `label`: of the resource; None where there is none to be seen."""
+    def refusal(
+        self, action: str, resource: str, label: Label | None, owner: str = ""
+    ) -> Reason | None:
+        """Why not, or None. `label`: of the resource; None where there is none to be seen.
+        `owner`: the other account that shares it with the caller's."""
         ...
 
 
@@ -101,6 +109,9 @@ class NoResourceFacts:
         return None
 
     def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
+        return None
+
+    def shared(self, principal: Principal, bucket: str) -> Shared | None:
         return None
 
     def models(

@@ -58,27 +58,41 @@ class Asker:
     subject: Subject
     _classes: dict[Hashable, Reason | None] = field(default_factory=dict)
 
-    def refusal(self, action: str, resource: str, label: Label | None) -> Reason | None:
-        """Why not, or None. `label`: of the resource; None where there is none to be seen."""
-        account, kind = self._account_and_kind(action, resource)
-        class_ = (action, account, kind, label)
+    def refusal(
+        self, action: str, resource: str, label: Label | None, owner: str = ""
+    ) -> Reason | None:
+        """Why not, or None. `label`: of the resource; None where there is none to be seen.
+        `owner`: the other account that shares it with the caller's."""
+        named = self._named(action, resource, owner)
+        class_ = (action, named.account, named.kind, label)
         if class_ in self._classes:
             return self._classes[class_]
-        question = self._question(action, Named(resource, account, kind), label)
+        question = self._question(action, named, label)
         found = self._reason(self.decider.decide(question))
         if self.decider.by_class(question):
             self._classes[class_] = found
         return found
 
-    def question(self, action: str, resource: str, label: Label | None) -> Question:
-        named = Named(resource, *self._account_and_kind(action, resource))
-        return self._question(action, named, label)
+    def question(
+        self, action: str, resource: str, label: Label | None, owner: str = ""
+    ) -> Question:
+        return self._question(action, self._named(action, resource, owner), label)
+
+    def _named(self, action: str, resource: str, owner: str) -> "Named":
+        account, kind = self._account_and_kind(action, resource)
+        return Named(resource, owner or account, kind, shared=bool(owner))
 
     def _question(self, action: str, named: "Named", label: Label | None) -> Question:
         mode = mode_of(action)
         if label is None or mode is Mode.CREATE:
             label = self.subject.session
-        target = Target(arn=named.arn, account=named.account, kind=named.kind, label=label)
+        target = Target(
+            arn=named.arn,
+            account=named.account,
+            kind=named.kind,
+            label=label,
+            shared_with=frozenset({self.subject.account} if named.shared else ()),
+        )
         return Question(
             subject=self.subject,
             mode=mode,
@@ -116,6 +130,7 @@ class Named(NamedTuple):
     arn: str
     account: str
     kind: str
+    shared: bool
 
 
 def mode_of(action: str) -> Mode:

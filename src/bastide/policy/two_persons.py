@@ -45,7 +45,12 @@ def roles_for(kind: Kind, action: Mapping[str, Any]) -> tuple[Role, ...]:
             return (Role.KEY_CUSTODIAN, Role.KEY_CUSTODIAN)
         case Kind.AUDIT_RETIREMENT:
             return (Role.SECURITY_OFFICER, Role.AUDITOR)
-        case Kind.CLEARANCE_GRANT | Kind.TRUST_ANCHOR_CHANGE | Kind.ADMINISTRATOR_KEYS:
+        case (
+            Kind.CLEARANCE_GRANT
+            | Kind.AGENCY_SHARE
+            | Kind.TRUST_ANCHOR_CHANGE
+            | Kind.ADMINISTRATOR_KEYS
+        ):
             return (Role.SECURITY_OFFICER, Role.SECURITY_OFFICER)
         case Kind.BREAK_GLASS:  # the officer who broke it is the first person
             return (Role.SECURITY_OFFICER,)

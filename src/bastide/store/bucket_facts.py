@@ -73,7 +73,7 @@ class BucketFacts:
 
     @operation(*_READ)
     def get_bucket_policy_status(self, call: Call, req: Params) -> Params:
-        """No policy opens a bucket to other accounts, or to nobody in particular."""
+        """No policy opens a bucket to everybody, nor to another account without a share."""
         bucket = self.doors.bucket(call, req)
         if bucket.policy is None:
             raise errors.no_such_policy(bucket.name)

@@ -61,9 +61,13 @@ def find(connection: Connection, account: str, name: str, view: View) -> Bucket 
 
 def now(connection: Connection, bucket: Bucket) -> Bucket | None:
     """The bucket as it is now, if it is still there and its viewer still sees it."""
-    row = connection.execute(select(buckets).where(buckets.c.id == bucket.id)).first()
-    seen = row is not None and row.label in bucket.view.seen
-    return _bucket(row, bucket.view) if seen else None
+    return by_id(connection, bucket.id, bucket.view)
+
+
+def by_id(connection: Connection, bucket_id: str, view: View) -> Bucket | None:
+    row = connection.execute(select(buckets).where(buckets.c.id == bucket_id)).first()
+    seen = row is not None and row.label in view.seen
+    return _bucket(row, view) if seen else None
 
 
 def labels_of(connection: Connection, account: str, name: str, key: bytes | None) -> list[str]:

@@ -77,7 +77,7 @@ class Buckets:
 
     @operation("Bucket", "ExpectedBucketOwner")
     def head_bucket(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         return {"BucketRegion": call.region.name, "BucketArn": s3(call.region, bucket.name)}
 
     @operation("Bucket", "ExpectedBucketOwner")

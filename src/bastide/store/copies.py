@@ -86,7 +86,7 @@ class Copies:
         name, key, version_id = parse_copy_source(req["CopySource"])
         action = "GetObjectVersion" if version_id else "GetObject"
         self.doors.require(call, action, name, key)
-        bucket = self.doors.named(call, name, req.get("ExpectedSourceBucketOwner"))
+        bucket = self.doors.source(call, name, req.get("ExpectedSourceBucketOwner"))
 
         def choose() -> tuple[Version, int, int]:
             wanted = Wanted(bucket, key, version_id)
@@ -105,7 +105,7 @@ class Copies:
             tags = dict(source.facts.tags)
             if tags:
                 key = source.key.decode()
-                self.doors.require(call, "GetObjectTagging", bucket.name, key)
+                self.doors.require(call, "GetObjectTagging", bucket.address, key)
         if tags:
             self.doors.require(call, "PutObjectTagging", req["Bucket"], req["Key"], req)
         return replace(facts, tags=tags)

@@ -30,10 +30,10 @@ class Listing:
 
     @operation(*_COMMON, "Marker", accepted=_PAYER)
     def list_objects(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         marker = req.get("Marker") or ""
         page = self._page(bucket, req, text_bytes(marker))
-        owner = owner_of(call.account)
+        owner = owner_of(bucket.account)
         encoding = req.get("EncodingType")
         answer = _framed(req, page) | {
             "Marker": shown(text_bytes(marker), encoding),
@@ -45,12 +45,12 @@ class Listing:
 
     @operation(*_COMMON, "ContinuationToken", "FetchOwner", "StartAfter", accepted=_PAYER)
     def list_objects_v2(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         encoding = req.get("EncodingType")
         token, start_after = req.get("ContinuationToken"), req.get("StartAfter") or ""
         after = text_bytes(start_after) if token is None else self._opened(bucket, token)
         page = self._page(bucket, req, after)
-        owner = {"Owner": owner_of(call.account)} if req.get("FetchOwner") else {}
+        owner = {"Owner": owner_of(bucket.account)} if req.get("FetchOwner") else {}
         answer = _framed(req, page) | {
             "KeyCount": len(page),
             "Contents": [{**_content(each, encoding), **owner} for each in page.items],

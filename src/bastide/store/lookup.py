@@ -27,14 +27,14 @@ def found(shelf: Shelf, doors: Doors, call: Call, wanted: Wanted, method: str) -
     check_version_id(version_id)
     version = shelf.find(bucket, key_bytes(key), version_id)
     if version is None:
-        if version_id is not None and doors.permits(call, "ListBucket", bucket.name):
+        if version_id is not None and doors.permits(call, "ListBucket", bucket.address):
             raise errors.no_such_version(key, version_id)
-        raise doors.absent(call, bucket.name, key)
+        raise doors.absent(call, bucket.address, key)
     if version.is_marker:
         call.notes.headers["x-amz-delete-marker"] = "true"
         call.notes.headers["x-amz-version-id"] = version.version_id
         if version_id is None:
-            raise doors.absent(call, bucket.name, key)
+            raise doors.absent(call, bucket.address, key)
         call.notes.headers["allow"] = "DELETE"
         raise errors.method_not_allowed(method)
     call.notes.label = version.label

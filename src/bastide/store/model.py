@@ -25,6 +25,28 @@ class Bucket:
     tags: Mapping[str, str] = field(default_factory=dict)
     kms_key: str = ""  # the ARN of the one that objects are sealed under if nothing else is said
     bucket_key: bool = False
+    alias: str = ""  # of the share that shows it to another agency
+    shared_prefix: str = ""
+
+    @property
+    def address(self) -> str:
+        """What its viewer calls it."""
+        return self.alias or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What the agency `reader` may read of a bucket of `owner`: keys with the prefix, up to the
+    label, whose marking this is."""
+
+    alias: str
+    owner: str
+    reader: str
+    bucket_id: str
+    bucket: str
+    prefix: str
+    label: str
+    granted_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Objects:
 
     @operation(*_READ_MEMBERS, accepted=_PAYER)
     def get_object(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         for _ in range(shelf.READ_TRIES):
             chosen = self._choose(call, req, bucket, "GET")
             self.shelf.check_reads(call.principal, bucket, chosen.version)
@@ -102,7 +102,7 @@ class Objects:
 
     @operation(*_READ_MEMBERS, accepted=_PAYER)
     def head_object(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         return _described(call, req, bucket, self._choose(call, req, bucket, "HEAD"))
 
     @operation(

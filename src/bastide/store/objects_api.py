@@ -2,18 +2,22 @@
 policy, but that of a KMS key which an object is sealed under: the caller did, for the role that
 the job runs under."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bastide.kernel.call import Principal
+from bastide.kernel.arns import s3
+from bastide.kernel.call import Crossed, Principal
 from bastide.kernel.clock import moment
 from bastide.kernel.labels.label import Label
+from bastide.kernel.regions import Region
+from bastide.policy.sharing import Shared, is_alias
 from bastide.store import bucket_records, errors, records, shelf
 from bastide.store.content import Pieces
 from bastide.store.model import Bucket, Facts, Version
 from bastide.store.names import key_bytes, text_bytes
 from bastide.store.records import Span
+from bastide.store.shares import Shares
 from bastide.store.shelf import NewObject, Shelf
 
 PAGE_SIZE = 1000
@@ -31,13 +35,16 @@ class ObjectInfo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpace:
     """The objects of an account that a principal's session sees. What is absent, or above it, is
-    NoSuchBucket and NoSuchKey."""
+    NoSuchBucket and NoSuchKey. `crossed` records a read of what another account shares."""
 
     shelf: Shelf
+    shares: Shares
+    region: Region
+    crossed: Callable[[Principal, Crossed], None]
 
     def open(self, who: Principal, bucket: str, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
         """An object and its bytes; the iterator has a `close`."""
-        where = self._bucket(who, bucket)
+        where = self._readable(who, bucket, key)
         for _ in range(shelf.READ_TRIES):
             version = self.shelf.find(where, key_bytes(key), None)
             if version is None or version.is_marker:
@@ -66,7 +73,7 @@ class ObjectSpace:
 
     def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix`, in key order, a page at a time."""
-        where = self._bucket(who, bucket)
+        where = self._readable(who, bucket)
         after, start = b"", text_bytes(prefix)
         while True:
             span = Span(prefix=start, after=after)
@@ -85,6 +92,18 @@ class ObjectSpace:
         """The policy document of a bucket, for the authorizer; None if there is none."""
         found = self._find(who, bucket)
         return None if found is None else found.policy
+
+    def shared(self, who: Principal, alias: str) -> Shared | None:
+        """What a share shows of another agency's bucket, for the authorizer."""
+        found = self.shares.bucket(who, alias)
+        if found is None:
+            return None
+        return Shared(
+            owner=found.account,
+            bucket=found.name,
+            prefix=found.shared_prefix,
+            policy=found.policy,
+        )
 
     def tags(self, who: Principal, arn: str, version: str | None) -> Mapping[str, str]:
         """The tags of a bucket, or of a version of an object, for the authorizer."""
@@ -107,10 +126,22 @@ class ObjectSpace:
 
     def _named(self, who: Principal, arn: str, version: str | None) -> Bucket | Version | None:
         name, slash, key = arn.partition(":::")[2].partition("/")
-        bucket = self._find(who, name)
+        alias = is_alias(name)
+        bucket = self.shares.bucket(who, name) if alias else self._find(who, name)
         if bucket is None or not slash:
             return bucket
         return self.shelf.find(bucket, key.encode(errors="replace"), version)
+
+    def _readable(self, who: Principal, name: str, key: str | None = None) -> Bucket:
+        """The bucket, to read from it. By an alias it is another agency's, and in that one's trail
+        before a byte is read."""
+        if not is_alias(name):
+            return self._bucket(who, name)
+        found = self.shares.bucket(who, name)
+        if found is None:
+            raise errors.no_such_bucket(name)
+        self.crossed(who, Crossed(found.account, s3(self.region, found.name, key)))
+        return found
 
     def _bucket(self, who: Principal, name: str) -> Bucket:
         found = self._find(who, name)

@@ -12,10 +12,12 @@ from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
+from bastide.policy.sharing import is_alias
 from bastide.store import bucket_records, digests, errors, names
 from bastide.store.digests import ALGORITHMS, DEFAULT
 from bastide.store.model import Blob, Bucket, Facts, Params, Version
 from bastide.store.ports import Access
+from bastide.store.shares import Shares
 
 CONTENT_HEADERS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
@@ -45,11 +47,12 @@ SEALED = {"BucketKeyEnabled": "it only spares calls of KMS; each object has a da
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """Finds the bucket of a call: only the caller's account has buckets, as far as it can tell,
-    and only those that its session dominates."""
+    and only those that its session dominates. What others share of theirs is only read."""
 
     database: Database
     labels: LabelsInUse
     access: Access
+    shares: Shares
 
     def bucket(self, call: Call, req: Params) -> Bucket:
         return self.named(call, req["Bucket"], req.get("ExpectedBucketOwner"))
@@ -59,6 +62,20 @@ class Doors:
         but since then that one may have gone, and a lower one be found."""
         found = self.bucket(call, req)
         if found.label != found.view.own:
+            raise errors.access_denied()
+        return found
+
+    def read_from(self, call: Call, req: Params) -> Bucket:
+        """The bucket, to read what is in it: by an alias, another agency's."""
+        return self.source(call, req["Bucket"], req.get("ExpectedBucketOwner"))
+
+    def source(self, call: Call, name: str, owner: str | None) -> Bucket:
+        if not is_alias(name):
+            return self.named(call, name, owner)
+        found = self.shares.bucket(call.principal, name)
+        if found is None:
+            raise errors.no_such_bucket(name)
+        if owner is not None and owner != found.account:
             raise errors.access_denied()
         return found
 

@@ -41,7 +41,7 @@ class Tagging:
 
     @operation("Bucket", "Key", "VersionId", "ExpectedBucketOwner", accepted=_PAYER)
     def get_object_tagging(self, call: Call, req: Params) -> Params:
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
         version = found(self.shelf, self.doors, call, wanted, "GET")
         answer: Params = {"TagSet": _tag_set(version.facts.tags)}
