@@ -22,7 +22,8 @@ from bastide.wire.model import Catalogue
 
 NEVER = "nothing-0123456789abcdef01234567-s3alias"
 READS = {
-    "GetObject", "HeadObject", "GetObjectTagging", "ListObjects", "ListObjectsV2", "HeadBucket",
+    "GetObject", "HeadObject", "GetObjectAttributes", "GetObjectTagging",
+    "ListObjects", "ListObjectsV2", "HeadBucket",
 }  # fmt: skip
 REFUSED = "because no resource-based policy allows"
 
@@ -379,6 +380,19 @@ def test_a_policy_of_the_owners_own_narrows_what_it_shares(two, tmp_path):
     finally:
         two.region.cli("policy", "remove", "home", "--agency", "archive")
     assert read(theirs, alias) == b"narrowed"
+
+
+def test_what_the_owners_kms_key_seals_is_listed_and_not_read(two):
+    mine = two.bucket("sealed")
+    key = two.owner.at("U", "kms").create_key()["KeyMetadata"]["KeyId"]
+    sealed = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    mine.put_object(Bucket="sealed", Key="s", Body=b"s", **sealed)
+    alias, theirs = two.share("sealed"), two.reader.at("S")
+    assert len(theirs.list_objects_v2(Bucket=alias)["Contents"]) == 2
+    with pytest.raises(ClientError, match="kms:Decrypt") as told:
+        read(theirs, alias, "s")
+    assert told.value.response["Error"]["Code"] == "AccessDenied"
+    assert read(theirs, alias) == b"sealed"
 
 
 @pytest.mark.parametrize(

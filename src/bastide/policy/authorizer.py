@@ -93,8 +93,7 @@ class Standing:
             return found if found.allowed else Decision(False, Reason.NO_RESOURCE)
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
-            dutiful = is_of_duty(self.principal, action)
-            return Decision(False, Reason.LABEL if dutiful else Reason.DUTY)
+            return Decision(False, self._walled(action))
         decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
@@ -111,7 +110,7 @@ class Standing:
             return Decision(False, Reason.SHARE_SCOPE)
         label = self._label(resource)
         if not self.walls.permits(self.principal, action, label):
-            return Decision(False, Reason.LABEL)
+            return Decision(False, self._walled(action))
         decision = self._by_both(shared, action, resource)
         if not decision.allowed:
             return decision
@@ -170,6 +169,9 @@ class Standing:
         if not decide(request, policies).allowed:
             return False
         return self.second.refusal(action, resource, label) is None
+
+    def _walled(self, action: str) -> Reason:
+        return Reason.LABEL if is_of_duty(self.principal, action) else Reason.DUTY
 
     def _label(self, resource: str) -> Label | None:
         return self.stored.resources.label(self.principal, resource, self.version)

@@ -50,6 +50,7 @@ _BY = {
     Reason.NO_SHARE: "share",
     Reason.SHARE_SCOPE: "share",
     Reason.LABEL: "walls",
+    Reason.DUTY: "walls",
 }
 
 

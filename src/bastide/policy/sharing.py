@@ -14,7 +14,7 @@ SUFFIX = "-s3alias"
 LIST = "s3:ListBucket"
 READS = frozenset({
     LIST, "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging",
-    "s3:GetObjectVersionTagging",
+    "s3:GetObjectVersionTagging", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes",
 })  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Attributes:
         asked = req["ObjectAttributes"]
         if not asked or not _NAMES.issuperset(asked):
             raise errors.invalid_argument("Invalid attribute name specified.")
-        bucket = self.doors.bucket(call, req)
+        bucket = self.doors.read_from(call, req)
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
         version = found(self.shelf, self.doors, call, wanted, "GET")
         answer: Params = {"LastModified": moment(version.modified_ms)}

@@ -66,7 +66,7 @@ class Shares:
             bucket_id=found.id,
             bucket=found.name,
             prefix=prefix,
-            label=label.text,
+            label=self.labels.use(label),
             granted_ms=epoch_ms(self.clock.now()),
         )
 

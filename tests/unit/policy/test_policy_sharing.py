@@ -26,8 +26,8 @@ def opened(*theirs, prefix="in/", mine=(MINE,), **held):
     return Desk(*mine, shares={(ME, ALIAS): shared}, **held)
 
 
-def refused(desk, operation="s3.GetObject", **params):
-    found = desk.refusal(operation, THERE | params, who=principal(user_id=ANN))
+def refused(desk, user_id=ANN):
+    found = desk.refusal("s3.GetObject", THERE, who=principal(user_id=user_id))
     return found and (found.code, found.message.partition(" on resource: ")[2])
 
 
@@ -78,9 +78,10 @@ def test_a_bucket_policy_that_does_not_name_the_reader_opens_nothing(theirs):
     ],
 )
 def test_all_else_that_must_allow_it_refuses_with_the_same_words(more):
-    """A direct grant to the user does not spare its own policies across accounts."""
-    for who in (ACCOUNT, {"AWS": ANN}):
+    """Who is named in person still needs its own policies' word across accounts."""
+    for who in (ACCOUNT, {"AWS": ANN}, {"AWS": f"{ANN}:s"}):
         desk = opened(statement("s3:*", Principal=who), **more)
+        assert refused(desk) == refused(desk, user_id=f"{ANN}:s")
         assert refused(desk) == refused(Desk(MINE)) == ("AccessDenied", f"{S3}{ALIAS}/in/k {TEXT}")
 
 
@@ -101,6 +102,7 @@ def test_tags_of_the_object_decide_in_both():
 
 READING = {
     "s3.GetObject", "s3.HeadObject", "s3.HeadBucket", "s3.ListObjects", "s3.ListObjectsV2",
+    "s3.GetObjectAttributes",
     "s3.SelectObjectContent",  # which has no handler
 }  # fmt: skip
 KEY_BY_KEY = {"s3.ListBuckets", "s3.DeleteObjects"}  # no bucket; asked for each key
