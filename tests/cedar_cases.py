@@ -8,7 +8,6 @@ from bastide.policy.questions import TWO_PERSON, Mode
 from tests.cedar_kit import (
     DHS,
     FBI,
-    OFFICERS,
     SCHEME,
     agreed,
     approval,
@@ -23,6 +22,18 @@ OVERWRITE, MANAGE, EVIDENCE = Mode.OVERWRITE, Mode.MANAGE, Mode.EVIDENCE
 FLOWING = (READ, LIST, CREATE, APPEND, OVERWRITE, MANAGE)
 TO_GBR = "S//REL TO USA GBR"
 S_CEILING = SCHEME.clearance("S//SI/TK//P7//ORCON")
+
+
+RULES = {
+    Mode.DOWNGRADE: "downgrade",
+    Mode.LOOSEN_GUARDRAIL: "loosen-guardrail",
+    Mode.GRANT_CLEARANCE: "security-officers",
+    Mode.CHANGE_TRUST_ANCHOR: "security-officers",
+    Mode.HAND_OUT_KEYS: "security-officers",
+    Mode.REVIEW_TRANSFER: "review-transfer",
+    Mode.DESTROY_KEY: "key-custodians",
+    Mode.RETIRE_AUDIT: "retire-audit",
+}
 
 
 def role(*names):
@@ -164,65 +175,82 @@ CASES = [
     *(case(f"agreed: {mode}", agreed(mode)) for mode in sorted(TWO_PERSON - {Mode.RELEASE})),
     *(
         case(
-            f"{mode} takes an officer of its own",
-            agreed(mode, approval=approval(role="nobody")),
-            f"two-person.{OFFICERS[mode]}",
+            f"{mode} takes an officer of its own: {which}",
+            agreed(
+                mode,
+                **{"approval": approval(role="nobody")} if which == "other" else {"who": role()},
+            ),
+            f"two-person.{RULES[mode]}",
         )
-        for mode in sorted(TWO_PERSON - {Mode.RELEASE})
+        for mode in sorted(RULES)
+        for which in ("lead", "other")
     ),
     case(
+        "asked for by who signs first",
+        agreed(Mode.GRANT_CLEARANCE, requester="AIDAann"),
+        "two-person.approved",
+    ),
+    case(
+        "asked for by who signs after",
+        agreed(Mode.GRANT_CLEARANCE, requester="AIDAbob"),
+        "two-person.approved",
+    ),
+    case("asked for by nobody", agreed(Mode.GRANT_CLEARANCE, requester=""), "two-person.approved"),
+    case(
         "alone",
-        ask(Mode.BREAK_GLASS, digest="sha256:aa"),
+        ask(
+            Mode.GRANT_CLEARANCE, role("security-officer"), digest="sha256:aa", requester="operator"
+        ),
         "two-person.approved",
         "two-person.approver-is-fit",
-        "two-person.security-officer",
+        "two-person.security-officers",
     ),
     case(
         "approved by oneself",
-        agreed(Mode.BREAK_GLASS, role("security-officer"), approval=approval("ann")),
+        agreed(Mode.GRANT_CLEARANCE, role("security-officer"), approval=approval("ann")),
         "two-person.approved",
     ),
     case(
         "approved for another digest",
-        agreed(Mode.BREAK_GLASS, approval=approval(digest="sha256:bb")),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(digest="sha256:bb")),
         "two-person.approved",
     ),
     case(
         "no digest",
-        agreed(Mode.BREAK_GLASS, digest=None),
+        agreed(Mode.GRANT_CLEARANCE, digest=None),
         "two-person.approved",
     ),
     case(
         "an approval that ended",
-        agreed(Mode.BREAK_GLASS, approval=approval(expires_s=999)),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(expires_s=999)),
         "two-person.approved",
     ),
     case(
         "an approval that ends exactly now",
-        agreed(Mode.BREAK_GLASS, approval=approval(expires_s=1_000)),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(expires_s=1_000)),
         "two-person.approved",
     ),
     case(
         "an approval that ends in a second",
-        agreed(Mode.BREAK_GLASS, approval=approval(expires_s=1_001)),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(expires_s=1_001)),
     ),
     case(
         "an approver without the clearance",
-        agreed(Mode.BREAK_GLASS, approval=approval(clearance="C")),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(clearance="C")),
         "two-person.approver-is-fit",
     ),
     case(
         "a suspended approver",
-        agreed(Mode.BREAK_GLASS, approval=approval(suspended=True)),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(suspended=True)),
         "two-person.approver-is-fit",
     ),
     case(
         "an approver of another agency",
-        agreed(Mode.BREAK_GLASS, approval=approval(account=DHS)),
+        agreed(Mode.GRANT_CLEARANCE, approval=approval(account=DHS)),
         "two-person.approver-is-fit",
     ),
 ]
-RELEASER = role("releaser", "reviewer")
+RELEASER = role("releaser", "reviewer", "security-officer")
 
 
 def released(who=RELEASER, what=None, **more):
@@ -289,7 +317,9 @@ CASES += [
         }.items()
         for what, question in {
             "a reviewer": down(approval("cy", "reviewer", **changes), SECRET_SI),
-            "an approver": agreed(Mode.BREAK_GLASS, AT_SI, SECRET_SI, approval=approval(**changes)),
+            "an approver": agreed(
+                Mode.GRANT_CLEARANCE, AT_SI, SECRET_SI, approval=approval(**changes)
+            ),
         }.items()
     ),
     *(
@@ -307,7 +337,7 @@ CASES += [
             ),
             (
                 "an approver",
-                agreed(Mode.BREAK_GLASS, AT_SI_TK, SECRET_SI_TK, approval=approval(**changes)),
+                agreed(Mode.GRANT_CLEARANCE, AT_SI_TK, SECRET_SI_TK, approval=approval(**changes)),
                 "two-person.approver-is-fit",
             ),
         )

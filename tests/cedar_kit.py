@@ -124,7 +124,10 @@ class Oracle:
         )
         if not self._valid(question, first) or first.by.id == who.id:
             return False
-        if OFFICERS[mode] not in first.by.roles:
+        if question.requester in ("", who.id, first.by.id):
+            return False
+        lead, other = PAIRS[mode]
+        if lead not in who.roles or other not in first.by.roles:
             return False
         if mode is not Mode.RELEASE:
             return True
@@ -150,15 +153,17 @@ class Oracle:
         )
 
 
-OFFICERS = {
-    Mode.DOWNGRADE: "security-officer",
-    Mode.LOOSEN_GUARDRAIL: "security-officer",
-    Mode.GRANT_CLEARANCE: "security-officer",
-    Mode.BREAK_GLASS: "security-officer",
-    Mode.DESTROY_KEY: "key-custodian",
-    Mode.CHANGE_TRUST_ANCHOR: "security-officer",
-    Mode.RETIRE_AUDIT: "auditor",
-    Mode.RELEASE: "releaser",
+SECURITY_OFFICER, REVIEWER, CUSTODIAN = "security-officer", "reviewer", "key-custodian"
+PAIRS = {  # the roles of who signs first, and of who signs after
+    Mode.DOWNGRADE: (REVIEWER, "releaser"),
+    Mode.LOOSEN_GUARDRAIL: (SECURITY_OFFICER, REVIEWER),
+    Mode.GRANT_CLEARANCE: (SECURITY_OFFICER, SECURITY_OFFICER),
+    Mode.HAND_OUT_KEYS: (SECURITY_OFFICER, SECURITY_OFFICER),
+    Mode.REVIEW_TRANSFER: (REVIEWER, SECURITY_OFFICER),
+    Mode.DESTROY_KEY: (CUSTODIAN, CUSTODIAN),
+    Mode.CHANGE_TRUST_ANCHOR: (SECURITY_OFFICER, SECURITY_OFFICER),
+    Mode.RETIRE_AUDIT: (SECURITY_OFFICER, "auditor"),
+    Mode.RELEASE: ("releaser", "releaser"),
 }
 
 
@@ -211,7 +216,9 @@ def approval(name="bob", role="security-officer", digest=DIGEST, expires_s=2_000
 
 def agreed(mode, who=None, what=None, **more):
     """A question with the approval that its mode asks for."""
-    given = {"digest": DIGEST, "approval": approval(role=OFFICERS[mode])}
+    lead, other = PAIRS[mode]
+    given = {"digest": DIGEST, "approval": approval(role=other), "requester": "operator"}
+    who = who or person(roles=frozenset({lead}))
     return ask(mode, who, what or thing(digest=DIGEST), **given | more)
 
 
@@ -227,6 +234,8 @@ class Worlds:
         mode = chance.choice(ALONE if chance.random() < 0.7 else sorted(TWO_PERSON))
         session = self._plain()
         who = self._person("ann", session)
+        if mode in TWO_PERSON and chance.random() < 0.9:
+            who = replace(who, roles=who.roles | {PAIRS[mode][0]})
         people = [self._person(name, self._near(session)) for name in ("ann", "bob", "cy", "dot")]
         about = self._near(session) if chance.random() < 0.5 else session
         digest = chance.choices((DIGEST, "sha256:bb", None), (8, 1, 1))[0]
@@ -238,7 +247,8 @@ class Worlds:
             ceiling=self._ceiling(),
             now_s=chance.choice((999, 1_000, 1_001)),
             digest=digest if mode in TWO_PERSON else None,
-            approval=self._approval(people, OFFICERS.get(mode)) if mode in TWO_PERSON else None,
+            requester=self._requester() if mode in TWO_PERSON else "",
+            approval=self._approval(people, PAIRS[mode][1]) if mode in TWO_PERSON else None,
             second=self._approval(people, "reviewer") if mode is Mode.RELEASE else None,
         )
 
@@ -293,6 +303,10 @@ class Worlds:
             down=chance.random() < 0.5,
             label=self.oracle.label(plain),
         )
+
+    def _requester(self):
+        names = ("operator", "AIDAann", "AIDAbob", "AIDAcy", "")
+        return self.chance.choices(names, (16, 1, 1, 1, 1))[0]
 
     def _approval(self, people, role):
         chance = self.chance

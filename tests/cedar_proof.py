@@ -14,7 +14,9 @@ INSIDE = z3.Function("in", ENTITY, ENTITY, z3.BoolSort())
 IS = z3.Function("is", ENTITY, TYPE, z3.BoolSort())
 RECORD = None  # read through, to its own attributes
 SORTS = {
-    **dict.fromkeys(("agency", "session", "clearance", "label", "ceiling", "author", "by"), ENTITY),
+    **dict.fromkeys(
+        ("agency", "session", "clearance", "label", "ceiling", "author", "by", "requester"), ENTITY
+    ),
     **dict.fromkeys(("approval", "second"), RECORD),
     **dict.fromkeys(("level", "now", "expires"), z3.IntSort()),
     **dict.fromkeys(("categories", "withheld"), z3.SetSort(WORD)),

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from bastide.db import Database
 from bastide.kernel import statements
@@ -9,9 +10,12 @@ from bastide.kernel.approvals import Kind, NotApproved, digest_of
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.statements import PrivateKey, Verdict
+from bastide.policy.agreement import Agreement
 from bastide.policy.approval_model import Officer, Request, Role, Terms
 from bastide.policy.approvals import ApprovalBook
 from bastide.policy.officers import NewOfficer, OfficerBook
+from tests.cedar_kit import engine
+from tests.labels_kit import CEILING
 
 REGION = "us-gov-west-1"
 
@@ -90,11 +94,13 @@ class Office:
     clock: ManualClock = field(default_factory=ManualClock)
     trail: ToldTrail = field(default_factory=ToldTrail)
     people: dict[str, Person] = field(default_factory=dict)
+    decider: Any = field(default_factory=engine)
 
     def __post_init__(self) -> None:
         self.book = ApprovalBook(
             region=self.region, database=self.database, clock=self.clock, ids=SystemIds(),
             trail=self.trail, terms=self.terms,
+            agreement=Agreement(decider=self.decider, ceiling=CEILING),
         )  # fmt: skip
         self.officers = OfficerBook(
             database=self.database, clock=self.clock, trail=self.trail, approvals=self.book

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from bastide.app.core import Core
 from bastide.kernel.approvals import Kind
+from bastide.policy.agreement import Agreement
 from bastide.policy.approval_model import DAY_MS, HOUR_MS, Terms
 from bastide.policy.approvals import ApprovalBook
+from bastide.policy.cedar.engine import CedarEngine
+from bastide.policy.cedar.slices import Named, Slices, packaged
 from bastide.policy.officers import OfficerBook
 from bastide.settings import ApprovalSettings
 
@@ -26,11 +29,19 @@ def open_approvals(core: Core) -> TwoPersons:
         ids=core.ids,
         trail=core.trail,
         terms=terms_of(core.settings.approvals),
+        agreement=Agreement(
+            decider=CedarEngine(Slices(packaged(), no_policies)), ceiling=core.labelling.ceiling
+        ),
     )
     officers = OfficerBook(
         database=core.database, clock=core.clock, trail=core.trail, approvals=book
     )
     return TwoPersons(book=book, officers=officers)
+
+
+def no_policies(account: str) -> Named:
+    """What the region's officers do, no agency narrows."""
+    return ()
 
 
 def terms_of(settings: ApprovalSettings) -> Terms:

@@ -47,6 +47,7 @@ class Refusal(StrEnum):
     REASON = "NoReason"
     NOT_YET = "NotApproved"
     TOO_LATE = "WaitsBeyondExpiry"
+    ENGINE = "SecondEngineRefuses"
 
 
 class Refused(ServiceError):

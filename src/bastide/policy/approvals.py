@@ -22,6 +22,7 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.statements import Statement, Verdict
 from bastide.policy import approval_records as records
 from bastide.policy import two_persons
+from bastide.policy.agreement import Agreement
 from bastide.policy.approval_model import Officers, Refusal, Refused, Request, Standing, Terms
 from bastide.policy.ports import Trail
 
@@ -47,6 +48,7 @@ class ApprovalBook:
     ids: Ids
     trail: Trail
     terms: Terms
+    agreement: Agreement
 
     def request(self, kind: Kind, action: Mapping[str, Any], requester: str) -> str:
         return self._asked(kind, action, requester).id
@@ -79,8 +81,13 @@ class ApprovalBook:
         self._audit("UseApproval", _facts(request))
 
         def use(c: Connection) -> T:
-            found = self._found(c, request.id)
-            after = two_persons.used(found, records.all_officers(c), self.now_ms())
+            found, officers, now_ms = (
+                self._found(c, request.id),
+                records.all_officers(c),
+                self.now_ms(),
+            )
+            after = two_persons.used(found, officers, now_ms)
+            self.agreement.check(found, officers, now_ms)
             records.store(c, found, after)
             return effect(c)
 

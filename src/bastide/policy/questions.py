@@ -21,7 +21,8 @@ class Mode(StrEnum):
     LOOSEN_GUARDRAIL = "loosenGuardrail"
     DESTROY_KEY = "destroyKey"
     GRANT_CLEARANCE = "grantClearance"
-    BREAK_GLASS = "breakGlass"
+    HAND_OUT_KEYS = "handOutKeys"
+    REVIEW_TRANSFER = "reviewTransfer"
     CHANGE_TRUST_ANCHOR = "changeTrustAnchor"
     RETIRE_AUDIT = "retireAudit"
     RELEASE = "release"
@@ -80,7 +81,8 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One decision to make. `digest` is that of the exact action, where two people must agree."""
+    """One decision to make. Where two people must agree, they are `subject` and who approved,
+    `digest` is that of the exact action, and `requester` asked for it."""
 
     subject: Subject
     mode: Mode
@@ -89,6 +91,7 @@ class Question:
     ceiling: Label
     now_s: int = 0
     digest: str | None = None
+    requester: str = ""
     approval: Approval | None = None
     second: Approval | None = None
 

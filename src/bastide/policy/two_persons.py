@@ -61,7 +61,7 @@ def standing(request: Request, officers: Officers, now_ms: int) -> Standing:
         return Standing(request.ended)
     if now_ms >= request.expires_ms:
         return Standing.EXPIRED
-    if _by(request, officers, Verdict.BREAK_GLASS):
+    if is_broken(request, officers):
         return Standing.APPROVED
     if not _asked(request, officers):
         return Standing.UNSIGNED
@@ -74,17 +74,30 @@ def standing(request: Request, officers: Officers, now_ms: int) -> Standing:
 
 def missing(request: Request, officers: Officers) -> list[Role]:
     """The roles whose signature is still wanted: the fewest that complete what there is."""
+    left = list(roles_for(request.kind, request.what))
+    for role, _ in signers(request, officers):
+        left.remove(role)
+    return left
+
+
+def signers(request: Request, officers: Officers) -> list[tuple[Role, Officer]]:
+    """Who has signed, each in one of the kind's roles, in the order of these: as many as can be."""
     wanted = roles_for(request.kind, request.what)
     given = {one.officer for one in _by(request, officers, Verdict.APPROVE)}
-    best = list(wanted)
-    for order in permutations(wanted):
-        left = list(order)
+    best: dict[int, str] = {}
+    for order in permutations(range(len(wanted))):
+        taken: dict[int, str] = {}
         for name in sorted(given):
-            found = next((role for role in left if role in officers[name].roles), None)
-            if found is not None:
-                left.remove(found)
-        best = min(best, left, key=len)
-    return best
+            free = (at for at in order if at not in taken and wanted[at] in officers[name].roles)
+            if (found := next(free, None)) is not None:
+                taken[found] = name
+        best = max(best, taken, key=len)
+    return [(wanted[at], officers[best[at]]) for at in sorted(best)]
+
+
+def is_broken(request: Request, officers: Officers) -> bool:
+    """Whether an officer does it alone, and answers for it."""
+    return bool(_by(request, officers, Verdict.BREAK_GLASS))
 
 
 def signed(

@@ -15,7 +15,7 @@ from tests.cedar_cases import (
 from tests.cedar_kit import (
     DHS,
     FBI,
-    OFFICERS,
+    PAIRS,
     agreed,
     approval,
     ask,
@@ -93,12 +93,12 @@ def test_a_gap_of_the_sketch_5_a_key_is_destroyed_at_its_label_with_a_key_custod
     low = thing("U", digest="sha256:aa")
     assert refused_by(agreed(Mode.DESTROY_KEY, what=low)) == {"mac.no-write-down"}
     anybody = approval(role="analyst")
-    assert refused_by(agreed(Mode.DESTROY_KEY, approval=anybody)) == {"two-person.key-custodian"}
+    assert refused_by(agreed(Mode.DESTROY_KEY, approval=anybody)) == {"two-person.key-custodians"}
 
 
 @pytest.mark.parametrize("mode", sorted(TWO_PERSON - {Mode.RELEASE}))
 def test_a_gap_of_the_sketch_6_a_suspended_person_approves_nothing(mode):
-    by = approval(role=OFFICERS[mode], suspended=True)
+    by = approval(role=PAIRS[mode][1], suspended=True)
     assert refused_by(agreed(mode, approval=by)) == {"two-person.approver-is-fit"}
 
 
@@ -108,6 +108,6 @@ def test_a_gap_of_the_sketch_7_no_action_turns_audit_off():
     assert not any("disable" in mode.lower() for mode in Mode)
     assert ENGINE.decide(agreed(Mode.RETIRE_AUDIT)).allowed
     by = approval(role="key-custodian")
-    assert refused_by(agreed(Mode.RETIRE_AUDIT, approval=by)) == {"two-person.auditor"}
+    assert refused_by(agreed(Mode.RETIRE_AUDIT, approval=by)) == {"two-person.retire-audit"}
     foreign = thing(account=DHS)
     assert "agency.isolation" in refused_by(agreed(Mode.RETIRE_AUDIT, what=foreign))

@@ -19,6 +19,7 @@ WHO, WHAT, ASKED = P.principal, P.resource, P.context
 SESSION, CLEARANCE = WHO["session"], WHO["clearance"]
 LABEL, CEILING = WHAT["label"], ASKED["ceiling"]
 FIRST, SECOND = ASKED["approval"], ASKED["second"]
+ASKER = ASKED["requester"]
 READS = P.does("read", "list", "evidence")
 WRITES = P.does("create", "append", "overwrite")
 AT_ONE_LABEL = P.does("overwrite", "manage")
@@ -27,17 +28,24 @@ TWO = P.does(*P.in_group("twoPerson"))
 RELEASE = P.does("release")
 SAME_AGENCY = WHO["agency"].term == WHAT["agency"].term
 SHARED = z3.IsMember(WHO["agency"].term, WHAT["sharedWith"].term)
-OFFICERS = {
+LEADS = {
     "security-officer": (
-        "downgrade",
-        "loosenGuardrail",
         "grantClearance",
-        "breakGlass",
         "changeTrustAnchor",
+        "handOutKeys",
+        "loosenGuardrail",
+        "retireAudit",
     ),
+    "reviewer": ("downgrade", "reviewTransfer"),
+    "key-custodian": ("destroyKey",),
+    "releaser": ("release",),
+}
+OFFICERS = {
+    "security-officer": ("grantClearance", "changeTrustAnchor", "handOutKeys", "reviewTransfer"),
     "key-custodian": ("destroyKey",),
     "auditor": ("retireAudit",),
-    "releaser": ("release",),
+    "reviewer": ("loosenGuardrail",),
+    "releaser": ("release", "downgrade"),
 }
 
 
@@ -93,6 +101,15 @@ THEOREMS = {
         )
         for role, actions in OFFICERS.items()
     },
+    **{
+        f"5: {', '.join(actions)} with a {role}": z3.Implies(
+            P.does(*actions), P.has_role(WHO, role)
+        )
+        for role, actions in LEADS.items()
+    },
+    "nobody agrees to what they ask for": z3.Implies(
+        TWO, z3.And(ASKER.term != WHO.term, ASKER.term != FIRST["by"].term)
+    ),
     "6: who is suspended does nothing": z3.Not(WHO["suspended"].term),
     "7: a log is retired with an auditor, in its agency": z3.Implies(
         P.does("retireAudit"), z3.And(SAME_AGENCY, P.has_role(FIRST["by"], "auditor"))

@@ -100,7 +100,12 @@ def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
     two questions of one key have one answer. None: it may not be kept."""
     if question.mode in TWO_PERSON or question.digest is not None:
         return None
-    if question.approval or question.second or any(each.asks_time for each in slices):
+    if (
+        question.approval
+        or question.second
+        or question.requester
+        or any(each.asks_time for each in slices)
+    ):
         return None
     target = question.target
     return (

@@ -105,6 +105,8 @@ def _context(question: Question) -> Json:
     }
     if question.digest is not None:
         found["digest"] = question.digest
+    if question.requester:
+        found["requester"] = _entity("Principal", question.requester)
     if question.approval is not None:
         found["approval"] = _approval(question.approval)
     if question.second is not None:
