@@ -278,6 +278,8 @@ def down(second, what=None, **more):
 CASES += [
     case("released up by two", released()),
     case("released by who is no releaser", released(role()), "release.two-releasers"),
+    case("released by a reviewer", released(role("reviewer")), "release.two-releasers"),
+    case("released by who is a releaser only", released(role("releaser"))),
     case(
         "released by its author",
         released(what=thing(digest="sha256:aa", author="AIDAann")),
