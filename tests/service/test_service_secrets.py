@@ -136,6 +136,7 @@ BUNDLE = {
     "to": "us-iso-east-1", "agency": "secretive", "bucket": "secretive", "prefix": "",
     "model": "", "base": "",
 }  # fmt: skip
+UDP = {"udp": "127.0.0.1:9", "rate_mbit": 80, "parity": 8, "passes": 1}
 # All that operators may ask, in this order, with what an operator who looks for content would send.
 ROUTES = {
     "GET /status": None,
@@ -144,6 +145,9 @@ ROUTES = {
     "POST /agencies": {"name": "other", "account_id": None},
     "POST /agencies-many": {"names": ["more"]},
     "POST /agencies/{name}/client-env": {"keys": True, "bearer": True, **WHERE},
+    "GET /agencies/{name}/label": None,
+    "POST /agencies/{name}/label": {"label": "U", **WHERE},
+    "POST /labels-adopt": {"scheme": "", "default_label": "U", "ceiling": "U", **WHERE},
     "GET /keys": None,
     "POST /keys-all/rotate": {},
     "POST /keys/{agency}/rotate": {"label": None},
@@ -181,6 +185,7 @@ ROUTES = {
     "POST /transfers/{name}/filter": {},
     "POST /transfers/{name}/items/{number}": {},
     "POST /transfers/{name}/send": {"spool": "{spool}"},
+    "POST /transfers/{name}/send-udp": UDP,
     "POST /transfers/{name}/release": {"agency": "secretive", "bucket": "secretive", "prefix": ""},
     "POST /transfers-receive": {"spool": "{spool}"},
     "GET /transfers-anchor": None,
