@@ -1,22 +1,28 @@
 """A bundle made and inspected: in process, on this disk, from pieces in memory.
 
 The bytes are hashed twice and written synced, the statement is signed twice; then they are read
-and hashed twice again. What the store does to give an object is in bench.s3.
+and hashed twice again. What the store does to give an object is in bench.s3. Then the diode's code:
+a chunk made into datagrams, taken in again, and made whole when some of each 40 or 48 are lost.
 """
 
+import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels.scheme import load
+from bastide.transfer.diode import erasure
+from bastide.transfer.diode.arrivals import Arrivals, Limits
+from bastide.transfer.diode.datagram import CHUNK
+from bastide.transfer.diode.sending import datagrams
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
-from bastide.transfer.model import Item, Origin
+from bastide.transfer.model import CHUNK_BYTES, Item, Origin
 from bastide.transfer.ports import Nobody
 from bastide.transfer.releases import Target
 from bench.common import Report, arguments
@@ -74,6 +80,60 @@ def measured(folder: Path) -> tuple[float, float]:
     return middle - start, time.perf_counter() - middle
 
 
+class AtOnce:
+    """Work of the receiver, done in its turn."""
+
+    def __init__(self) -> None:
+        self.how: bool | None = None
+
+    def begin(self, work: Callable[[], bool]) -> None:
+        self.how = work()
+
+    def ended(self) -> bool | None:
+        return self.how
+
+
+def diode(report: Report) -> None:
+    """MB/s of one core, for the sender, for the receiver, and for what lost shards cost."""
+    data = random.Random(1).randbytes(CHUNK_BYTES)
+    start = time.perf_counter()
+    sent = list(datagrams(bytes(32), data, CHUNK, 8))
+    report.add("diode: chunk to datagrams", len(data) / 1e6 / (time.perf_counter() - start), "MB/s")
+    with tempfile.TemporaryDirectory() as folder:
+        arrivals = Arrivals(
+            folder=Path(folder), region="us-iso-east-1", limits=Limits(bytes_max=1 << 30),
+            clock=SystemClock(), hands=AtOnce(),
+        )  # fmt: skip
+        arrivals.load()
+        start = time.perf_counter()
+        for one in sent:
+            arrivals.take(one, "")
+        took = time.perf_counter() - start
+    report.add("diode: datagrams to chunk, none lost", len(data) / 1e6 / took, "MB/s")
+    for percent, parity in ((0, 8), (1, 8), (5, 8), (10, 16)):
+        took = given_back(data, percent / 100, parity)
+        name = f"diode: made whole, {percent} % lost, parity {parity} of 32"
+        report.add(name, len(data) / 1e6 / took, "MB/s")
+
+
+def given_back(data: bytes, lost: float, parity: int) -> float:
+    """Seconds to make a chunk whole, of which each shard was lost with that chance."""
+    shape = erasure.shape_of(len(data), 32, parity)
+    columns = data + bytes(shape.k * shape.column_bytes - len(data))
+    whole = columns + b"".join(erasure.parity(columns, shape, range(parity)))
+    chance = random.Random(2)
+    while True:
+        have = bytearray(chance.random() >= lost for _ in range(shape.slots))
+        harmed = bytearray(whole)
+        start = time.perf_counter()
+        try:
+            erasure.recover(harmed, shape, have)
+        except erasure.Unrecoverable:
+            continue
+        assert harmed[: len(data)] == data
+        return time.perf_counter() - start
+
+
 def main() -> None:
     options = arguments(__doc__ or "").parse_args()
     report = Report("transfer")
@@ -88,6 +148,7 @@ def main() -> None:
     report.add(
         "create + inspect", size / (create + inspect), "MB/s", target=100, bound=">=", n=ROUNDS
     )
+    diode(report)
     report.print(options.json)
 
 

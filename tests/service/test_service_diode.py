@@ -1,12 +1,20 @@
 """Bundles between live regions as datagrams, over a wire that loses some."""
 
+import base64
 import json
+import os
 import random
+import signal
+import socket
+from hashlib import sha256
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, side, transfer
 from tests.lossy import Weather, Wire
 from tests.waiting import eventually
+
+from bastide.transfer.diode.datagram import ENVELOPE
+from bastide.transfer.diode.sending import datagrams
 
 UDP = f'[regions.{HIGH}.transfer]\nudp = "127.0.0.1:0"\n'
 WORDS = random.Random(0).choices(
@@ -56,3 +64,59 @@ def test_a_bundle_crosses_a_lossy_wire_and_is_released(two):
     assert states(high)[bundle] == "released"
     told = json.loads(low.cli("audit", "show", "--json").stdout)
     assert any("udp" in json.dumps(one) for one in told)
+
+
+def test_what_was_lost_is_told_there_and_sent_again(two):
+    low, high = two[0], two[1].region
+    low.s3("lost", "sender").put_object(Bucket="lost", Key="long.txt", Body=TEXT.encode())
+    bundle = create(low, HIGH, "sender", "lost")["bundle"]
+    way = {"udp": "", "rate_mbit": 80, "parity": 4, "passes": 1}
+    with Wire(end_of(high), Weather(lost=0.3, seed=2)) as wire:
+        ask(low, f"/{bundle}/send-udp", **way | {"udp": f"127.0.0.1:{wire.port}"})
+        eventually(lambda: "00000000.chunk (" in states(high).get(bundle, ""), 60)
+    listed = high.cli("transfer", "list").stdout
+    assert "incomplete" in listed
+    assert transfer(high, "receive") == []
+    os.kill(high.control.get("/status")["datagrams"]["pid"], signal.SIGKILL)
+    with Wire(end_of(high), Weather(lost=0.2, seed=3)) as wire:
+        way |= {"udp": f"127.0.0.1:{wire.port}", "passes": 3}
+        ask(low, f"/{bundle}/send-udp", **way)
+        eventually(lambda: states(high).get(bundle, "").startswith("arrived"), 60)
+    assert [one["outcome"] for one in transfer(high, "receive")] == ["received", "filtered"]
+    assert transfer(high, "receive") == []
+
+
+def test_a_bundle_that_nobody_trusts_is_refused_and_thrown_away(two):
+    high = two[1].region
+    incoming = high.folder / "transfer" / "incoming" / HIGH
+    payload = {
+        "_type": "https://in-toto.io/Statement/v1", "subject": [],
+        "predicateType": "urn:bastide:transfer:1",
+        "predicate": {
+            "id": "x", "to": HIGH, "created": "now", "base": "", "size": 0, "chunk_bytes": 1,
+            "items": [],
+            "origin": {"region": LOW, "agency": "", "account": "", "bucket": "", "prefix": ""},
+        },
+    }  # fmt: skip
+    signed = json.dumps(payload).encode()
+    envelope = {
+        "payloadType": "application/vnd.in-toto+json",
+        "payload": base64.b64encode(signed).decode(),
+        "signatures": [],
+    }
+    name = sha256(signed).digest()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+        for one in datagrams(name, json.dumps(envelope).encode(), ENVELOPE, 8):
+            door.sendto(one, end_of(high))
+        eventually(lambda: states(high).get(name.hex(), "").startswith("arrived"), 60)
+    (outcome,) = transfer(high, "receive")
+    assert outcome["outcome"] == "refused"
+    assert "two signatures" in outcome["why"]
+    assert not (incoming / name.hex()).exists()
+    assert "TransferRefused" in high.cli("audit", "show", "--json").stdout
+
+
+def test_a_way_that_is_none_is_told(two):
+    low = two[0]
+    assert "Name --spool" in transfer(low, "send", "abc", check=False)
+    assert "HOST:PORT" in transfer(low, "send", "abc", "--udp", "nowhere", check=False)

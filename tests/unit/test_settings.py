@@ -118,6 +118,17 @@ def test_two_regions_have_their_own_port_and_range(written, instead, says):
         settings.parse(TWO.format("", "").replace(written, instead))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [("h:7", "h:7", "both want datagrams at h:7"), ("h", "", r"transfer\.udp"), ("", "h:x", "udp")],
+)
+def test_two_regions_read_datagrams_at_addresses_of_their_own(one, other, says):
+    text = TWO.format("transfer.udp = 'h:7'", "").replace("280000", "280000\nudp = 'h:8'")
+    settings.parse(text)
+    with pytest.raises(settings.SettingsError, match=says):
+        settings.parse(text.replace("h:7", one).replace("h:8", other))
+
+
 def test_without_a_file_there_is_one_region():
     assert settings.SiteSettings().names() == [settings.DEFAULT_REGION]
     assert settings.parse(TWO.format("", "")).names() == ["us-gov-west-1", "us-gov-east-1"]

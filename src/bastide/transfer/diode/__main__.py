@@ -59,15 +59,14 @@ def listen(door: socket.socket, arrivals: Arrivals) -> None:
         try:
             datagram, (source, *_) = door.recvfrom(DATAGRAM_BYTES + 1)
         except BlockingIOError:
-            count = 0
-            datagram = b""
-        if datagram:
-            try:
+            datagram, source, count = b"", "", 0
+        try:
+            if datagram:
                 arrivals.take(datagram, source)
-            except OSError as error:  # a full disk: the next pass brings it again
-                logger.warning("a datagram was dropped: %s", error)
-        if count % TEND_DATAGRAMS == 0:
-            arrivals.tend()
+            if count % TEND_DATAGRAMS == 0:
+                arrivals.tend()
+        except OSError as error:  # a full disk: the next pass brings it again
+            logger.warning("not kept: %s", error)
         count += 1
 
 

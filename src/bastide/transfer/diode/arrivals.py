@@ -137,6 +137,8 @@ class Arrivals:
         for arrival in list(self._bundles.values()):
             if self._now() - arrival.changed_s > self.limits.age_s:
                 self._forget(arrival)
+            else:
+                self._publish_complete(arrival)  # where it failed before: the disk was full
         self._keep_to_size()
         for arrival in self._bundles.values():
             if not arrival.is_told:
@@ -338,8 +340,10 @@ class Arrivals:
                 arrival.whole.add(bytes.fromhex(path.stem))
                 arrival.whole_bytes += path.stat().st_size
             elif path.name.endswith(PART):
-                file = _file_of(digest, path.name)
-                arrival.parts[file] = path.stat().st_blocks * 512
+                part = Part(_file_of(digest, path.name), folder)
+                arrival.parts[part.file] = part.save()
+                arrival.lacking[part.file.digest] = (part.lacking, part.file.shape.rows)
+                part.close()
         for path in folder.glob(f"*{SUFFIXES[ENVELOPE]}"):
             if arrival.statement is None and digest in self._bundles:
                 self._learn(arrival, path)

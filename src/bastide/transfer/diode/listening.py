@@ -16,7 +16,7 @@ from bastide.transfer.line import LISTENER, Room, Walls
 
 FILE_BYTES_MAX = 512 << 20
 BUFFER_BYTES = 64 << 20  # as much of it as the host allows
-RESTART_S, RESTART_MAX_S = 0.2, 30.0
+RESTART_S = 1.0
 RECEIVER = "bastide.transfer.diode"
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Listener:
     bytes_max: int
     walls: Walls
     mute: Path
+    restart_s: float = RESTART_S
     _process: "subprocess.Popen[bytes] | None" = None
     _stopping: Event = field(default_factory=Event)
     _thread: Thread | None = None
@@ -73,16 +74,14 @@ class Listener:
             os.chown(self.folder, uid, uid)
 
     def _keep(self) -> None:
-        wait_s = RESTART_S
         while not self._stopping.is_set():
             with self.mute.open("rb") as program:
                 self._process = self._started(program.fileno())
             if self._stopping.is_set():
                 self._process.kill()
             code = self._process.wait()
-            if not self._stopping.wait(wait_s):
+            if not self._stopping.wait(self.restart_s):
                 logger.warning("the receiver of datagrams ended (%s): it is started again", code)
-            wait_s = min(2 * wait_s, RESTART_MAX_S)
 
     def _started(self, program: int) -> "subprocess.Popen[bytes]":
         argv = [

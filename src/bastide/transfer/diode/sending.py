@@ -65,7 +65,7 @@ class Link:
         done = 0
         for number in range(self.passes):
             step = f"sending, pass {number + 1} of {self.passes}"
-            for size, datagrams in self._files(bundle):
+            for size, datagrams in files(bundle, self.parity):
                 for count, datagram in enumerate(datagrams):
                     self.pace.wait(len(datagram))
                     _out(door, datagram, address)
@@ -74,18 +74,6 @@ class Link:
                         yield {"step": step, "done": min(done + at, total), "total": total}
                 done += size
         yield {"step": "sent", "done": total, "total": total}
-
-    def _files(self, bundle: Bundle) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Of each file, the bytes that count as progress, and its datagrams."""
-        envelope = read_envelope(bundle.folder)
-        yield 0, self._datagrams(bundle, envelope, ENVELOPE)
-        for number in range(len(bundle.statement.subject)):
-            data = chunks.read_chunk(bundle.folder, bundle.statement, number)
-            yield len(data), self._datagrams(bundle, data, CHUNK)
-        yield 0, self._datagrams(bundle, envelope, ENVELOPE)
-
-    def _datagrams(self, bundle: Bundle, data: bytes, kind: int) -> Iterator[bytes]:
-        return datagrams(bytes.fromhex(bundle.digest), data, kind, self.parity)
 
 
 def link_of(way: Mapping[str, Any], clock: Clock) -> Link:
@@ -105,6 +93,16 @@ def link_of(way: Mapping[str, Any], clock: Clock) -> Link:
         parity=way["parity"],
         passes=way["passes"],
     )
+
+
+def files(bundle: Bundle, parity: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """Of each file, the bytes that count as progress, and its datagrams."""
+    name, envelope = bytes.fromhex(bundle.digest), read_envelope(bundle.folder)
+    yield 0, datagrams(name, envelope, ENVELOPE, parity)
+    for number in range(len(bundle.statement.subject)):
+        data = chunks.read_chunk(bundle.folder, bundle.statement, number)
+        yield len(data), datagrams(name, data, CHUNK, parity)
+    yield 0, datagrams(name, envelope, ENVELOPE, parity)
 
 
 def datagrams(bundle: bytes, data: bytes, kind: int, parity: int) -> Iterator[bytes]:
