@@ -1,14 +1,18 @@
 """Live regions with a gate between them, and the officers who may open it."""
 
+import base64
 import json
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 import pytest
 
 from bastide.cli.control import CommandFailed
 from bastide.kernel.statements import Verdict
-from tests.live import LiveRegion, toml_for
+from bastide.transfer.diode.datagram import ENVELOPE
+from bastide.transfer.diode.sending import datagrams
+from tests.live import NAME, LiveRegion, toml_for
 from tests.officers_live import Desk
 
 LOW, HIGH = "us-gov-west-1", "us-isob-east-1"
@@ -63,3 +67,24 @@ def side(folder, name, ceiling, more=""):
     desk.enrol("bob", "security-officer", "releaser")
     desk.enrol("eve", "reviewer", by=("ann", "bob"))
     return Side(made, desk)
+
+
+def nobodys(to):
+    """A bundle that nobody signed: the digest that it has, and its datagrams."""
+    payload = {
+        "_type": "https://in-toto.io/Statement/v1", "subject": [],
+        "predicateType": "urn:bastide:transfer:1",
+        "predicate": {
+            "id": "x", "to": to, "created": "now", "base": "", "size": 0, "chunk_bytes": 1,
+            "items": [],
+            "origin": {"region": NAME, "agency": "", "account": "", "bucket": "", "prefix": ""},
+        },
+    }  # fmt: skip
+    signed = json.dumps(payload).encode()
+    envelope = {
+        "payloadType": "application/vnd.in-toto+json",
+        "payload": base64.b64encode(signed).decode(),
+        "signatures": [],
+    }
+    name = sha256(signed).digest()
+    return name, list(datagrams(name, json.dumps(envelope).encode(), ENVELOPE, 8))

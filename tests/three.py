@@ -17,10 +17,12 @@ UIDS_FROM = (os.getpid() % 1000 + 1) * 1_000_000  # those of the sample may be o
 
 def sample_toml() -> str:
     """The sample, on ports that the system chooses, with user ids that nobody else has here, and
-    with room for a job beside an endpoint."""
+    with room for a job beside an endpoint. The second region takes datagrams."""
     text = re.sub(r"^port = \d+$", "port = 0", SAMPLE.read_text(), flags=re.M)
     text = re.sub(r"^(uid|uid_first) = (\d+)$", _moved, text, flags=re.M)
     text = text.replace(".jobs]\n", ".jobs]\ncpus = 8.0\n")
+    gate = f"[regions.{NAMES[1]}.transfer]\n"
+    text = text.replace(gate, f'{gate}udp = "127.0.0.1:0"\n')
     if os.getuid() != 0:
         text = text.replace("allow_missing_layers = []\n", "")
         allowed = f"allow_missing_layers = {json.dumps(ROOT_LAYERS)}\n"

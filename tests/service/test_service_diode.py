@@ -1,20 +1,15 @@
 """Bundles between live regions as datagrams, over a wire that loses some."""
 
-import base64
 import json
 import os
 import random
 import signal
 import socket
-from hashlib import sha256
 
 import pytest
-from tests.gate_live import HIGH, LOW, ask, create, side, transfer
+from tests.gate_live import HIGH, LOW, ask, create, nobodys, side, transfer
 from tests.lossy import Weather, Wire
 from tests.waiting import eventually
-
-from bastide.transfer.diode.datagram import ENVELOPE
-from bastide.transfer.diode.sending import datagrams
 
 UDP = f'[regions.{HIGH}.transfer]\nudp = "127.0.0.1:0"\n'
 WORDS = random.Random(0).choices(
@@ -89,24 +84,9 @@ def test_what_was_lost_is_told_there_and_sent_again(two):
 def test_a_bundle_that_nobody_trusts_is_refused_and_thrown_away(two):
     high = two[1].region
     incoming = high.folder / "transfer" / "incoming" / HIGH
-    payload = {
-        "_type": "https://in-toto.io/Statement/v1", "subject": [],
-        "predicateType": "urn:bastide:transfer:1",
-        "predicate": {
-            "id": "x", "to": HIGH, "created": "now", "base": "", "size": 0, "chunk_bytes": 1,
-            "items": [],
-            "origin": {"region": LOW, "agency": "", "account": "", "bucket": "", "prefix": ""},
-        },
-    }  # fmt: skip
-    signed = json.dumps(payload).encode()
-    envelope = {
-        "payloadType": "application/vnd.in-toto+json",
-        "payload": base64.b64encode(signed).decode(),
-        "signatures": [],
-    }
-    name = sha256(signed).digest()
+    name, sent = nobodys(HIGH)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
-        for one in datagrams(name, json.dumps(envelope).encode(), ENVELOPE, 8):
+        for one in sent:
             door.sendto(one, end_of(high))
         eventually(lambda: states(high).get(name.hex(), "").startswith("arrived"), 60)
     (outcome,) = transfer(high, "receive")
