@@ -187,7 +187,7 @@ class Store:
             Copies(shelf=shelf, doors=doors),
             Multipart(shelf=shelf, doors=doors),
             Listing(database=database, doors=doors, keyring=self.keyring),
-            Tagging(shelf=shelf, doors=doors),
+            Tagging(shelf=shelf, doors=doors, documents=documents),
             BucketPolicies(database=database, doors=doors, documents=documents),
             Versioning(database=database, doors=doors),
         ]  # fmt: skip

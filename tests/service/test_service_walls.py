@@ -116,3 +116,21 @@ def test_labels_survive_kill_9(people):
     people.region.start()
     assert people.at("TS//SI").get_object(Bucket="kept", Key="k")["Body"].read() == b"kept"
     refused("NoSuchBucket", people.at("U").list_objects_v2, Bucket="kept")
+
+
+def test_a_raised_buckets_policy_is_not_remembered_below(people):
+    """A bucket that went up answers like one that never was, its own denials included."""
+    low = people.at("U")
+    bucket = {"Bucket": "raised-with-policy"}
+    low.create_bucket(**bucket, CreateBucketConfiguration=WHERE)
+    deny = {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws-us-gov:s3:::raised-with-policy/*",
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    low.put_bucket_policy(**bucket, Policy=policy)
+    refused("AccessDenied", low.get_object, **bucket, Key="k")
+    tags = {"TagSet": [{"Key": "bastide:label", "Value": "S"}]}
+    low.put_bucket_tagging(**bucket, Tagging=tags)
+    refused("NoSuchBucket", low.get_object, **bucket, Key="k")
+    refused("AccessDenied", people.at("S").get_object, **bucket, Key="k")

@@ -85,7 +85,7 @@ def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approval
         Copies(shelf=shelf, doors=doors),
         Listing(database=database, doors=doors, keyring=keyring),
         Multipart(shelf=shelf, doors=doors),
-        Tagging(shelf=shelf, doors=doors),
+        Tagging(shelf=shelf, doors=doors, documents=documents),
         BucketPolicies(database=database, doors=doors, documents=documents),
         BucketEncryption(shelf=shelf, doors=doors),
         BucketFacts(shelf=shelf, doors=doors),

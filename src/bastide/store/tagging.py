@@ -12,6 +12,7 @@ from bastide.kernel.operation import operation
 from bastide.store import bucket_records, errors, records
 from bastide.store.lookup import Wanted, found
 from bastide.store.model import Params, Version
+from bastide.store.ports import PolicyDocuments
 from bastide.store.requests import (
     ACCEPTED,
     BUCKET_TAGS_MAX,
@@ -33,6 +34,7 @@ class Tagging:
 
     shelf: Shelf
     doors: Doors
+    documents: PolicyDocuments
 
     @operation(*_WRITE, "Key", "VersionId", accepted=_PAYER)
     def put_object_tagging(self, call: Call, req: Params) -> Params:
@@ -59,6 +61,7 @@ class Tagging:
         self.shelf.database.write(
             lambda c: bucket_records.change(c, bucket.id, tags=tags, label=label)
         )
+        self.documents.changed(call.account, bucket.name)  # who saw it may see it no more
         call.notes.status = 204
         return {}
 
