@@ -42,6 +42,7 @@ class Held:
 
     shares: dict[tuple[str, str], Shared] = field(default_factory=dict)  # (reader, alias) →
     labels: dict[str, str] = field(default_factory=dict)  # ARN → marking
+    aliases: dict[str, list[str]] = field(default_factory=dict)  # KMS key id → names
     keys: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # KMS key id → policies
 
     def label(self, principal, resource, version):
@@ -72,6 +73,9 @@ class Held:
 
     def alias_target(self, principal, alias):
         return None
+
+    def key_aliases(self, principal, key_id):
+        return self.aliases.get(key_id, [])
 
     def sealing_key(self, ciphertext):
         return None

@@ -284,6 +284,42 @@ def test_conditions_on_the_encryption_context(region, kms, key):
         )  # fmt: skip
 
 
+def test_conditions_on_the_alias_that_a_call_names(region, kms, key):
+    kms.create_alias(AliasName="alias/asked-by", TargetKeyId=key)
+    kms.create_alias(AliasName="alias/asked-too", TargetKeyId=key)
+    by_name = {"StringEquals": {"kms:RequestAlias": "alias/asked-by"}}
+    allowed = {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Condition": by_name}
+    client, _ = user(region, "alpha", "by-one-alias", allowed)
+    arn = kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    for name in ("alias/asked-by", arn.replace(f"key/{key}", "alias/asked-by")):
+        blob = client.encrypt(KeyId=name, Plaintext=b"x")["CiphertextBlob"]
+        assert client.decrypt(KeyId=name, CiphertextBlob=blob)["Plaintext"] == b"x"
+    for name in ("alias/asked-too", key, arn):
+        refused("AccessDeniedException", client.encrypt, KeyId=name, Plaintext=b"x")
+    refused("AccessDeniedException", client.decrypt, CiphertextBlob=blob)
+    both = {"SourceKeyId": "alias/asked-by", "DestinationKeyId": "alias/asked-by"}
+    client.re_encrypt(CiphertextBlob=blob, **both)
+    for member in both:
+        refused(
+            "AccessDeniedException", client.re_encrypt,
+            CiphertextBlob=blob, **{**both, member: "alias/asked-too"},
+        )  # fmt: skip
+
+
+def test_conditions_on_the_aliases_of_a_key(region, kms, key):
+    of_team = {"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/of-team-*"}}
+    allowed = {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Condition": of_team}
+    client, _ = user(region, "alpha", "by-aliases", allowed)
+    refused("AccessDeniedException", client.encrypt, KeyId=key, Plaintext=b"x")
+    kms.create_alias(AliasName="alias/another-name", TargetKeyId=key)
+    refused("AccessDeniedException", client.encrypt, KeyId=key, Plaintext=b"x")
+    kms.create_alias(AliasName="alias/of-team-one", TargetKeyId=key)
+    client.encrypt(KeyId=key, Plaintext=b"x")
+    client.encrypt(KeyId="alias/another-name", Plaintext=b"x")
+    kms.delete_alias(AliasName="alias/of-team-one")
+    refused("AccessDeniedException", client.encrypt, KeyId=key, Plaintext=b"x")
+
+
 def test_a_grant_lets_one_in_until_it_ends(region, kms, key):
     client, arn = user(region, "alpha", "grantee")
     blob = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext=CONTEXT)["CiphertextBlob"]

@@ -88,6 +88,9 @@ class ResourceSources:
     def alias_target(self, principal: Principal, alias: str) -> str | None:
         return self._keys.alias_target(principal, alias)
 
+    def key_aliases(self, principal: Principal, key_id: str) -> Sequence[str]:
+        return self._keys.key_aliases(principal, key_id)
+
     def sealing_key(self, ciphertext: bytes) -> str | None:
         return self._keys.sealing_key(ciphertext)
 

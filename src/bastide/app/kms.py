@@ -9,7 +9,7 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.call import Call, Principal
-from bastide.kms.aliases import Aliases, alias_target
+from bastide.kms.aliases import Aliases, alias_target, aliases_of
 from bastide.kms.clockwork import Clockwork
 from bastide.kms.deletion import WINDOW_MIN_DAYS, Calendar, Deletion
 from bastide.kms.encryption import Encryption
@@ -66,6 +66,9 @@ class KeyService:
 
     def alias_target(self, principal: Principal, alias: str) -> str | None:
         return alias_target(self.vault, principal, alias)
+
+    def key_aliases(self, principal: Principal, key_id: str) -> Sequence[str]:
+        return aliases_of(self.vault, principal, key_id)
 
     def sealing_key(self, blob: bytes) -> str | None:
         return self.vault.sealing_key(blob) or None

@@ -136,13 +136,15 @@ class Crossed:
 class Notes:
     """What a handler adds to the answer's headers and to the audit record, the status of an
     answer where it is not the model's, and its label where it is not the session's. `event_id`: of
-    the call's audit record, once it is open."""
+    the call's audit record, once it is open. `aliases`: the names by which its members named KMS
+    keys, which policies ask for when the members are keys' ARNs already."""
 
     headers: dict[str, str] = field(default_factory=dict)
     audit: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     label: str = ""
     event_id: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
     inference: Inference | None = None
     crossed: Crossed | None = None
 

@@ -115,6 +115,13 @@ def alias_target(vault: Vault, principal: Principal, name: str) -> str | None:
     return found.key_id if found else None
 
 
+def aliases_of(vault: Vault, principal: Principal, key_id: str) -> list[str]:
+    """The names that stand for a key, for this session."""
+    labels, account = vault.labels_seen(principal), principal.account
+    found = vault.database.read(lambda c: records.alias_page(c, account, labels, key_id))
+    return [alias.name for alias in found]
+
+
 def _arn(call: Call, name: str) -> str:
     return arns.regional(call.region, "kms", call.account, name)
 

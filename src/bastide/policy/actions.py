@@ -158,6 +158,17 @@ def encryption_of(params: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
     return {action: value for action, value in found.items() if isinstance(value, Mapping)}
 
 
+def aliases_of(call: Call) -> dict[str, str]:
+    """The aliases by which a call to KMS names its keys, by the action that each is for."""
+    members = {
+        "": "KeyId",
+        "kms:ReEncryptFrom": "SourceKeyId",
+        "kms:ReEncryptTo": "DestinationKeyId",
+    }
+    named = call.notes.aliases if call.service == "kms" else {}
+    return {action: named[member] for action, member in members.items() if member in named}
+
+
 def encryption_keys(encryption: Mapping[str, str]) -> Context:
     """The condition keys that tell of an encryption context."""
     keys: Context = {f"kms:encryptioncontext:{key.lower()}": encryption[key] for key in encryption}

@@ -82,6 +82,7 @@ class Standing:
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
     batches: dict[tuple[str, str], Policies] = field(default_factory=dict)
     encryption: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by action, or ""
+    aliases: Mapping[str, str] = field(default_factory=dict)  # that name the key, by action, or ""
     trial: Mapping[str, Sequence[Source]] = field(default_factory=dict)  # by the ARN of a key
 
     def decision(self, action: str, resource: str) -> Decision:
@@ -141,8 +142,8 @@ class Standing:
         """What IAM alone says."""
         policies = self._policies(action, resource)
         context = self.context
-        if key_of(resource):
-            context = {**context, **actions.encryption_keys(self._encryption(action))}
+        if key_id := key_of(resource):
+            context = {**context, **self._key_context(action, key_id, policies)}
         if policies.asks_tags:
             tags = self.stored.resources.tags(self.principal, resource, self.version)
             context = {**context, **actions.resource_context(resource, tags)}
@@ -200,6 +201,17 @@ class Standing:
             return None
         return [(source, self.parsed.of(text, PolicyKind.RESOURCE)) for source, text in found]
 
+    def _key_context(self, action: str, key_id: str, policies: Policies) -> Context:
+        """What conditions may ask of a KMS key and of how the call uses it."""
+        context = actions.encryption_keys(self._encryption(action))
+        if alias := self.aliases.get(action) or self.aliases.get("", ""):
+            context["kms:requestalias"] = alias
+        if policies.asks_aliases and (
+            names_of_key := self.stored.resources.key_aliases(self.principal, key_id)
+        ):
+            context["kms:resourcealiases"] = names_of_key
+        return context
+
     def _encryption(self, action: str) -> Mapping[str, str]:
         return self.encryption.get(action) or self.encryption.get("", {})
 
@@ -253,7 +265,8 @@ class PolicyAuthorizer:
         """Where the caller of a call stands, with all the condition keys of it."""
         context = actions.context_of(call, params, self.stored)
         standing = self._standing(call.principal, context, actions.version_of(params))
-        return replace(standing, encryption=actions.encryption_of(params))
+        encryption, aliases = actions.encryption_of(params), actions.aliases_of(call)
+        return replace(standing, encryption=encryption, aliases=aliases)
 
     def require_key(
         self,

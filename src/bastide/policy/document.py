@@ -33,6 +33,7 @@ _UNIQUE_ID = re.compile(r"(AIDA|AROA)[A-Z0-9]{12,124}(:[\w+=,.@-]{1,64})?\Z", re
 _AWS = (_ACCOUNT, _PRINCIPAL_ARN, _UNIQUE_ID)
 _SERVICE = re.compile(r"[a-z0-9.-]{1,128}\Z")
 _TAG_KEYS = (":resourcetag/", ":existingobjecttag/", "\\u")  # an escape may hide one
+_ALIAS_KEYS = ("kms:resourcealiases", "\\u")
 _INVERTIBLE = ("Action", "Resource", "Principal")
 _STATEMENT_KEYS = frozenset(
     {"Sid", "Effect", "Condition", *_INVERTIBLE, *(f"Not{name}" for name in _INVERTIBLE)}
@@ -80,6 +81,7 @@ class Document:
 
     statements: tuple[Statement, ...]
     asks_tags: bool = False  # whether any condition or variable is about tags on the resource
+    asks_aliases: bool = False  # the same, of the aliases of a KMS key
 
 
 class Malformed(ValueError):
@@ -113,7 +115,10 @@ def _document(text: str, kind: PolicyKind) -> Document:
     if len(sids) != len(set(sids)):
         raise Malformed("Statement IDs (SID) in a single policy must be unique.")
     lowered = text.lower()
-    return Document(parsed, any(word in lowered for word in _TAG_KEYS))
+    asks_tags, asks_aliases = (
+        any(word in lowered for word in words) for words in (_TAG_KEYS, _ALIAS_KEYS)
+    )
+    return Document(parsed, asks_tags, asks_aliases)
 
 
 def _json(text: str) -> Any:

@@ -31,6 +31,9 @@ def canonical(call: Call, params: Params) -> Params:
 def with_keys(call: Call, params: Params, facts: ResourceFacts) -> Params:
     """Each KMS key by its ARN: its id and its aliases are names for it, and a ciphertext says
     which one made it. An alias is looked up here once, for policies and handler alike."""
+    for member in _KEYS.get(call.service, ()):
+        if alias := _alias(params.get(member) or ""):
+            call.notes.aliases[member] = alias
     found = {
         member: _key(call, params[member], facts)
         for member in _KEYS.get(call.service, ())
@@ -58,6 +61,13 @@ def _key(call: Call, text: str, facts: ResourceFacts) -> str:
             return text
         name = target
     return arns.regional(call.region, "kms", call.account, f"key/{name}")
+
+
+def _alias(text: str) -> str:
+    """`alias/…` of an alias's name or ARN; "" for what is none."""
+    arn = arns.parse(text)
+    name = arn.resource if arn else text
+    return name if name.startswith("alias/") else ""
 
 
 def own(call: Call, text: str, service: str) -> Arn | None:

@@ -40,6 +40,10 @@ class KeyFacts(Protocol):
         """The id of the KMS key that `alias/…` stands for, as the principal sees it."""
         ...
 
+    def key_aliases(self, principal: Principal, key_id: str) -> Sequence[str]:
+        """The names `alias/…` of a KMS key, as far as the principal sees them."""
+        ...
+
     def sealing_key(self, ciphertext: bytes) -> str | None:
         """The id of the KMS key that made a ciphertext, as far as that says."""
         ...
@@ -121,6 +125,9 @@ class NoResourceFacts:
 
     def alias_target(self, principal: Principal, alias: str) -> str | None:
         return None
+
+    def key_aliases(self, principal: Principal, key_id: str) -> Sequence[str]:
+        return ()
 
     def sealing_key(self, ciphertext: bytes) -> str | None:
         return None
