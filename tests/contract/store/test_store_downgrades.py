@@ -195,6 +195,22 @@ def test_a_bucket_that_changes_while_it_is_lowered_stays_above(desk):
     absent(desk.at("U"), bucket="inner")
 
 
+def test_a_bucket_takes_no_name_that_was_taken_below_while_it_was_lowered(desk):
+    desk.at("S").bucket("inner")
+    inner = {"key": "", "bucket": "inner", "above": "S"}
+    desk.signed(**inner)
+    (request,) = desk.requests()
+    desk.book.between = lambda: desk.at("U").bucket("inner")
+    desk.refused("Another bucket of that name is there at U", **inner)
+    assert desk.office.book.find(request).ended == ""
+    desk.at("U").put("k", b"low", bucket="inner")
+    assert desk.at("U").get("k", bucket="inner") == b"low"
+    desk.at("U").call("delete_object", Bucket="inner", Key="k")
+    desk.at("U").call("delete_bucket", Bucket="inner")
+    desk.book.between = lambda: None
+    desk.lower(**inner)  # the approval was not used up
+
+
 def test_a_key_of_kms_goes_on_to_seal_it(desk):
     under = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "mine"}
     desk.at(HIGH).put("k", b"x" * LONG, **under)
