@@ -119,9 +119,6 @@ class TrustStore:
             raise Refused(f"the anchor of region {region} is another region's")
         return anchor
 
-    def all(self) -> list[Anchor]:
-        return [read_anchor(path.read_bytes()) for path in sorted(self.folder.glob("*.json"))]
-
     def _path(self, region: str) -> Path:
         """A region's name comes out of a stranger's bundle: it never leaves the folder."""
         if not _REGION.fullmatch(region):

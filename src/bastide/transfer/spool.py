@@ -6,7 +6,6 @@ travels back: what was sent stays until the sending side's people clear it away.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +150,3 @@ class Receiver:
         durable.replace(aside / ENVELOPE, envelope)
         aside.rename(self.arrived.folder / digest)
         durable.sync_folder(self.arrived.folder)
-
-    def forget(self, digest: str) -> None:
-        """Throw away what arrived; the ledger remembers it."""
-        shutil.rmtree(self.arrived.folder / digest, ignore_errors=True)
