@@ -24,6 +24,7 @@ from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.fields import fields
 from bastide.operators.keys import family
+from bastide.operators.off_loop import off_loop
 from bastide.operators.ports import (
     AgencyDesk,
     ClearanceDesk,
@@ -110,12 +111,9 @@ class Operators:
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return web.json_response(await self._off_loop(lambda: answer(request)))
+            return web.json_response(await off_loop(self.executor, lambda: answer(request)))
 
         return handle
-
-    async def _off_loop(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
     async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
         """The record is durable before the effect."""
@@ -129,15 +127,15 @@ class Operators:
     async def _create_agency(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "name", "account_id")
         await self._audited("CreateAgency", {"name": str(body["name"])})
-        made = await self._off_loop(
-            lambda: self.agencies.create(str(body["name"]), body["account_id"])
+        made = await off_loop(
+            self.executor, lambda: self.agencies.create(str(body["name"]), body["account_id"])
         )
         return web.json_response(made)
 
     async def _create_agencies(self, request: web.Request) -> web.StreamResponse:
         names = [str(name) for name in (await fields(request, "names"))["names"]]
         await self._audited("CreateAgencies", {"count": str(len(names))})
-        made = await self._off_loop(lambda: self.agencies.create_many(names))
+        made = await off_loop(self.executor, lambda: self.agencies.create_many(names))
         return web.json_response({"created": made})
 
     async def _client_env(self, request: web.Request) -> web.StreamResponse:
@@ -156,11 +154,16 @@ class Operators:
         return web.json_response(
             await self._off_loop(lambda: self.agencies.client_env(asked, recorded))
         )
+        name = request.match_info["name"]
+        bearer = bool((await fields(request, "bearer"))["bearer"])
+        await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
+        found = await off_loop(self.executor, lambda: self.agencies.client_env(name, bearer=bearer))
+        return web.json_response(found)
 
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
         account = str((await fields(request, "account"))["account"])
         await self._audited("DeliverTrails", {"account": account})
-        return web.json_response(await self._off_loop(lambda: self.deliver(account)))
+        return web.json_response(await off_loop(self.executor, lambda: self.deliver(account)))
 
     def _receipt(self, request: web.Request) -> Any:
         return {"receipt": self.receipts.receipt(request.match_info["id"]).text()}
@@ -175,7 +178,7 @@ class Operators:
         thing = {name: str(text) for name, text in body.items()}
         await self._audited("LowerLabel", {"agency": agency, **thing})
         return web.json_response(
-            await self._off_loop(lambda: self.labels.lower(agency, thing, asks))
+            await off_loop(self.executor, lambda: self.labels.lower(agency, thing, asks))
         )
 
     def _keys(self, request: web.Request) -> Any:
@@ -184,7 +187,7 @@ class Operators:
     async def _rotate(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         label = (await fields(request, "label"))["label"]
-        keys = await self._off_loop(lambda: self.keys.chosen(agency, label))
+        keys = await off_loop(self.executor, lambda: self.keys.chosen(agency, label))
         for state in keys:
             await self._audited("RotateKey", _facts(state))
         return await progress.stream(request, self.executor, lambda: self.keys.rotate(keys))
@@ -196,11 +199,11 @@ class Operators:
     async def _destroy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         body = await fields(request, "label", "confirm", "officer")
-        keys = await self._off_loop(lambda: self.keys.chosen(agency, body["label"]))
+        keys = await off_loop(self.executor, lambda: self.keys.chosen(agency, body["label"]))
         confirm = str(body["confirm"])
-        await self._off_loop(lambda: self.keys.check_confirmed(agency, keys, confirm))
+        await off_loop(self.executor, lambda: self.keys.check_confirmed(agency, keys, confirm))
         asks, recorded = requester(str(body["officer"])), partial(self._record_destruction, keys)
-        gone = await self._off_loop(lambda: self.keys.destroy(keys, asks, recorded))
+        gone = await off_loop(self.executor, lambda: self.keys.destroy(keys, asks, recorded))
         return web.json_response(gone)
 
     def _record_destruction(self, keys: Sequence[KeyState]) -> None:
@@ -215,13 +218,15 @@ class Operators:
         body = await fields(request, "who", "label", "officer")
         who, label, asks = str(body["who"]), str(body["label"]), requester(str(body["officer"]))
         await self._audited("GrantClearance", {"agency": agency, "who": who, "label": label})
-        granted = await self._off_loop(lambda: self.clearances.grant(agency, who, label, asks))
+        granted = await off_loop(
+            self.executor, lambda: self.clearances.grant(agency, who, label, asks)
+        )
         return web.json_response(granted)
 
     async def _revoke(self, request: web.Request) -> web.StreamResponse:
         agency, who = request.match_info["agency"], (await fields(request, "who"))["who"]
         await self._audited("RevokeClearance", {"agency": agency, "who": str(who)})
-        left = await self._off_loop(lambda: self.clearances.revoke(agency, str(who)))
+        left = await off_loop(self.executor, lambda: self.clearances.revoke(agency, str(who)))
         return web.json_response(left)
 
     def _duties(self, request: web.Request) -> Any:
@@ -276,7 +281,9 @@ class Operators:
         body = await fields(request, "alias", "model")
         alias, model = str(body["alias"]), str(body["model"])
         await self._audited("AliasModel", {"alias": alias, "model": model})
-        return web.json_response(await self._off_loop(lambda: self.models.alias(alias, model)))
+        return web.json_response(
+            await off_loop(self.executor, lambda: self.models.alias(alias, model))
+        )
 
     def _policies(self, request: web.Request) -> Any:
         return self.policies.rows(request.match_info["agency"])
@@ -286,26 +293,28 @@ class Operators:
         name, text = str(body["name"]), str(body["text"])
         digest = hashlib.sha256(text.encode()).hexdigest()
         await self._audited("PutPolicy", {"agency": agency, "name": name, "sha256": digest})
-        made = await self._off_loop(lambda: self.policies.put(agency, name, text))
+        made = await off_loop(self.executor, lambda: self.policies.put(agency, name, text))
         return web.json_response(made)
 
     async def _remove_policy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         name = str((await fields(request, "name"))["name"])
         await self._audited("RemovePolicy", {"agency": agency, "name": name})
-        await self._off_loop(lambda: self.policies.remove(agency, name))
+        await off_loop(self.executor, lambda: self.policies.remove(agency, name))
         return web.json_response({"removed": name})
 
     async def _test_policy(self, request: web.Request) -> web.StreamResponse:
         agency, body = request.match_info["agency"], await fields(request, "name", "text", "cases")
         name, text, cases = str(body["name"]), str(body["text"]), body["cases"]
-        found = await self._off_loop(lambda: self.policies.test(agency, name, text, cases))
+        found = await off_loop(self.executor, lambda: self.policies.test(agency, name, text, cases))
         return web.json_response(found)
 
     async def _why(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         asked = await fields(request, "principal", "action", "resource", "session", "label")
-        return web.json_response(await self._off_loop(lambda: self.policies.why(agency, asked)))
+        return web.json_response(
+            await off_loop(self.executor, lambda: self.policies.why(agency, asked))
+        )
 
 
 def _facts(state: KeyState) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The routes of `bastide officer …` and `bastide approvals …`. What the rules refuse, and what
 they let through, is audited where it is decided (`policy/`)."""
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from bastide.kernel.approvals import OFFICER, OPERATOR
 from bastide.operators.fields import fields
+from bastide.operators.off_loop import off_loop
 from bastide.operators.ports import ApprovalDesk
 from bastide.policy.officers import NewOfficer
 
@@ -70,7 +70,7 @@ class _Routes:
         return await self._answered(lambda: self.desk.reinstate(name, requester(body["officer"])))
 
     async def _answered(self, work: Callable[[], Any]) -> web.StreamResponse:
-        answer = await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        answer = await off_loop(self.executor, work)
         return web.json_response(answer)
 
 

@@ -1,6 +1,5 @@
 """Long work as lines of JSON: `{"step", "done", "total"}` …, last `{"result"}` or `{"error"}`."""
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -11,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.operators.off_loop import off_loop
 
 Steps = Iterator[dict[str, Any]]
 LAST: Any = object()
@@ -26,16 +26,15 @@ async def stream(
     """
     response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
     await response.prepare(request)
-    loop = asyncio.get_running_loop()
     steps = begin()
     with contextlib.suppress(ConnectionResetError):  # the client has gone, or has read enough
         try:
-            while (step := await loop.run_in_executor(executor, _next, steps)) is not LAST:
+            while (step := await off_loop(executor, lambda: _next(steps))) is not LAST:
                 await response.write(json.dumps(step).encode() + b"\n")
         finally:
             close = getattr(steps, "close", None)
             if close is not None:
-                await loop.run_in_executor(executor, close)
+                await off_loop(executor, close)
         await response.write_eof()
     return response
 

@@ -2,15 +2,15 @@
 or released a bundle stands in the log under its digest."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from bastide.operators import progress
 from bastide.operators.fields import fields
+from bastide.operators.off_loop import off_loop
 from bastide.operators.ports import Trail, TransferDesk
 
 
@@ -41,15 +41,15 @@ class _Routes:
     executor: Executor
 
     async def rows(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(await self._off_loop(self.desk.rows))
+        return web.json_response(await off_loop(self.executor, self.desk.rows))
 
     async def anchor(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(await self._off_loop(self.desk.anchor))
+        return web.json_response(await off_loop(self.executor, self.desk.anchor))
 
     async def trust(self, request: web.Request) -> web.StreamResponse:
         text = (await fields(request, anchor=str))["anchor"]
         await self._audited("TrustRegion", {})
-        return web.json_response(await self._off_loop(lambda: self.desk.trust(text)))
+        return web.json_response(await off_loop(self.executor, lambda: self.desk.trust(text)))
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         name, spool = request.match_info["name"], (await fields(request, spool=str))["spool"]
@@ -81,9 +81,6 @@ class _Routes:
         body = await fields(request, agency=str, bucket=str, prefix=str)
         await self._audited("ReleaseTransfer", {"bundle": name, **body})
         return await progress.stream(request, self.executor, lambda: self.desk.release(name, body))
-
-    async def _off_loop(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await fields(
