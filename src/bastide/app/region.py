@@ -48,6 +48,7 @@ from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.page_tokens import PageTokens
 from bastide.wire.pool import Pool
 from bastide.wire.server import make_server
 
@@ -136,6 +137,7 @@ class RegionProcess:
             ),
             authorizer=self.identity.authorizer,
             auditor=core.trail,
+            tokens=PageTokens(core.keyring),
             threads=self.threads,
             upload_threads=self.upload_threads,
         )

@@ -1,7 +1,8 @@
 """The whole server as one list of stages, each turning one frozen type into the next:
 
     decode → authenticate → resolve operation → take body → validate → one spelling
-           → authorize → open audit → dispatch → encode → close audit
+           → authorize → open audit → open page token → dispatch → seal page token → encode
+           → close audit
 
 A refusal at any stage is audited and answered in the protocol's own form. An answer's first byte
 leaves only when the record that allowed it is durable.
@@ -33,6 +34,7 @@ from bastide.wire.denials import protocol_of
 from bastide.wire.errors import serialize_error
 from bastide.wire.form_data import FilePart, read_form
 from bastide.wire.model import Catalogue, Operation
+from bastide.wire.page_tokens import PageTokens
 from bastide.wire.parse import Parsers
 from bastide.wire.payload import CheckedBody, Source, inflated, promise_of
 from bastide.wire.pool import Pool, Throttled
@@ -101,6 +103,7 @@ class Stages:
     authenticator: Authenticator
     authorizer: Authorizer
     auditor: Auditor
+    tokens: PageTokens
     threads: Pool
     upload_threads: Pool  # of bodies that stream in: a slow sender keeps one busy
 
@@ -275,11 +278,13 @@ class Gateway:
         progress.params = params = self._stages.authorizer.canonical(call, params)
         self._stages.authorizer.authorize(call, params)
         progress.opened = self._stages.auditor.opened(call, params)
+        tokens, given = self._stages.tokens, params
+        params = tokens.opened(call, given)
         if arriving is not None:
             output = await self._feed(handler, call, params, receive, arriving) or {}
         else:
             output = await self._dispatch(handler, call, params, receive) or {}
-        progress.output = output
+        progress.output = output = tokens.sealed(call, given, params, output)
         response = self._serializers.serialize(
             operation, route.protocol, output, progress.request_id
         )

@@ -32,6 +32,16 @@ class Authorizer(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """The region's keyring."""
+
+    def seal(self, purpose: str, plain: bytes, aad: bytes) -> bytes: ...
+
+    def open(self, purpose: str, sealed: bytes, aad: bytes) -> bytes:
+        """ValueError for what was not sealed here, for that and with that `aad`."""
+        ...
+
+
 class Auditor(Protocol):
     """The audit trail. Records hold no bodies, prompts, signatures or secrets."""
 

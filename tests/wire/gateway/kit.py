@@ -25,8 +25,10 @@ from bastide.kernel.regions import Region
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.page_tokens import PageTokens
 from bastide.wire.pool import Pool
 from tests.labels_kit import UNCLASSIFIED
+from tests.stores import FakeKeyring
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SESSION_KEY, SESSION_SECRET, TOKEN = "ASIAIOSFODNN7EXAMPLE", "session/secret", "token//of+session="
@@ -307,6 +309,7 @@ class World:
                 authenticator=self.authenticator,
                 authorizer=self.authorizer,
                 auditor=self.auditor,
+                tokens=PageTokens(FakeKeyring()),
                 threads=self.pools[0],
                 upload_threads=self.pools[1],
             )
