@@ -4,8 +4,9 @@ Source: https://docs.aws.amazon.com/service-authorization/latest/reference/refer
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -104,6 +105,29 @@ def principal_context(principal: Principal) -> Context:
     for key, value in principal.tags.items():
         context[f"aws:principaltag/{key.lower()}"] = value
     return context
+
+
+class CallContext(Mapping[str, str | Sequence[str]]):
+    """As `context_of`, worked out when the first policy asks for a key: most ask for none."""
+
+    def __init__(self, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
+        self._make = partial(context_of, call, params, stored)
+        self._made: Context | None = None
+
+    def __getitem__(self, key: str) -> str | Sequence[str]:
+        return self._all()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> Context:
+        found = self._made
+        if found is None:
+            found = self._made = self._make()
+        return found
 
 
 def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context:

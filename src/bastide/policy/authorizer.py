@@ -7,8 +7,9 @@ read, so that what exists there and what does not answer alike. What is shared h
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -29,11 +30,13 @@ from bastide.policy.evaluator import (
     decide,
     narrowed,
 )
+from bastide.policy.kept import Kept
 from bastide.policy.patterns import Context
 from bastide.policy.ports import MandatoryEngine, Refuser, Stored
 from bastide.policy.walls import Walls, is_of_duty
 
 PARSED_MAX = 4_096
+DECISIONS_MAX = 16_384
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
 _BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"})
@@ -73,6 +76,7 @@ class Standing:
     second: Refuser
     stored: Stored
     parsed: ParsedDocuments
+    decisions: Kept[Hashable, Decision]
     caller: Caller
     context: Context
     identity: Sequence[Source]
@@ -141,6 +145,15 @@ class Standing:
     def by_policies(self, action: str, resource: str) -> Decision:
         """What IAM alone says."""
         policies = self._policies(action, resource)
+        kept_by = policies.kept_by
+        if kept_by is None:
+            return self._decided(action, resource, policies)
+        key = (action, resource, kept_by)
+        return self.decisions.get(key) or self.decisions.keep(
+            key, self._decided(action, resource, policies)
+        )
+
+    def _decided(self, action: str, resource: str, policies: Policies) -> Decision:
         context = self.context
         if key_id := key_of(resource):
             context = {**context, **self._key_context(action, key_id, policies)}
@@ -238,6 +251,7 @@ class PolicyAuthorizer:
     second: MandatoryEngine
     stored: Stored
     parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
+    decisions: Kept[Hashable, Decision] = field(default_factory=partial(Kept, DECISIONS_MAX))
 
     def canonical(self, call: Call, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters as policies and handler shall both see them."""
@@ -263,10 +277,12 @@ class PolicyAuthorizer:
 
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
-        context = actions.context_of(call, params, self.stored)
+        context = actions.CallContext(call, params, self.stored)
         standing = self._standing(call.principal, context, actions.version_of(params))
         encryption, aliases = actions.encryption_of(params), actions.aliases_of(call)
         return replace(standing, encryption=encryption, aliases=aliases)
+        encryption = actions.encryption_of(params)
+        return replace(standing, encryption=encryption) if encryption else standing
 
     def require_key(
         self,
@@ -366,6 +382,7 @@ class PolicyAuthorizer:
             second=self.second.about(principal),
             stored=self.stored,
             parsed=self.parsed,
+            decisions=self.decisions,
             caller=caller_of(principal),
             context=context,
             identity=self.sources(texts),

@@ -75,13 +75,16 @@ class Statement:
     tests: tuple[Test, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """A whole policy."""
+    """A whole policy. It is equal to itself alone: what was decided by one is found again without
+    a look at all of it."""
 
     statements: tuple[Statement, ...]
     asks_tags: bool = False  # whether any condition or variable is about tags on the resource
     asks_aliases: bool = False  # the same, of the aliases of a KMS key
+    asks_tags: bool  # whether any condition or variable is about tags on the resource
+    asks_context: bool  # whether there is a condition or a variable at all
 
 
 class Malformed(ValueError):
@@ -119,6 +122,16 @@ def _document(text: str, kind: PolicyKind) -> Document:
         any(word in lowered for word in words) for words in (_TAG_KEYS, _ALIAS_KEYS)
     )
     return Document(parsed, asks_tags, asks_aliases)
+    return Document(
+        parsed,
+        asks_tags=any(word in lowered for word in _TAG_KEYS),
+        asks_context=any(map(_asks_context, parsed)),
+    )
+
+
+def _asks_context(statement: Statement) -> bool:
+    patterns = statement.resources or ()
+    return bool(statement.tests) or any(pattern.asks_context for pattern in patterns)
 
 
 def _json(text: str) -> Any:

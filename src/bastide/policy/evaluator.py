@@ -6,6 +6,7 @@ Organization policies do not exist here.
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
@@ -93,6 +94,22 @@ class Policies:
     def _documents(self) -> Iterator[Document]:
         groups = (self.identity, self.resource, self.boundary or (), self.session or ())
         return (document for group in groups for _, document in group)
+        return any(document.asks_tags for _, document in self._all())
+
+    @property
+    def kept_by(self) -> Hashable | None:
+        """What a decision of theirs on an action and a resource may be kept by. None where it may
+        not: a condition or a variable looks at the call, or the resource's policy at its caller."""
+        if self.resource or self.governed or any(d.asks_context for _, d in self._all()):
+            return None
+        groups = (self.identity, self.boundary, self.session)
+        return tuple(None if group is None else tuple(group) for group in groups)
+
+    def _all(self) -> Iterator[Source]:
+        yield from self.identity
+        yield from self.resource
+        yield from self.boundary or ()
+        yield from self.session or ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,11 @@ class ArnPattern:
             return cls(fields, globs, False, head)
         return cls(fields, globs, False, head, globs[-1], len(head) - len(rest))
 
+    @property
+    def asks_context(self) -> bool:
+        """Whether there is a variable in it."""
+        return self.fields is None and not self.everything
+
     def matches(self, arn: str, context: Context) -> bool:
         if self.everything:
             return True

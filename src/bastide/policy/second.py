@@ -7,6 +7,7 @@ own label: that is the least that it can get, and the store looks again when it 
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from bastide.kernel import arns
@@ -133,6 +134,7 @@ class Named(NamedTuple):
     shared: bool
 
 
+@lru_cache(maxsize=walls.ACTIONS_MAX)
 def mode_of(action: str) -> Mode:
     """How an IAM action touches what it names, in the words of the policies."""
     service, _, name = action.partition(":")

@@ -11,9 +11,12 @@ Source: Bell and LaPadula, MTR-2997 (1976), the simple security and the *-proper
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from bastide.kernel.call import Duty, Principal
 from bastide.kernel.labels.label import Label
+
+ACTIONS_MAX = 2_048  # of which it is known how they touch; there are 1,300 operations
 
 
 class Mode(StrEnum):
@@ -77,6 +80,7 @@ MODES = {
 ABOUT_ONESELF = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 
 
+@lru_cache(maxsize=ACTIONS_MAX)
 def mode_of(action: str) -> Mode:
     """How `s3:PutObject` touches what it names. KeyError for one that nothing is said of. Nothing
     of IAM's has a label of its own: all of it lies at the agency's default."""

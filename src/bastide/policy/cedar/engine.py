@@ -4,20 +4,18 @@ Cedar skips a policy whose evaluation fails, a forbid too: an answer "Allow" wit
 """
 
 import itertools
-import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 from cedarpy import AuthzResult, Entities, Schema, is_authorized
 
 from bastide.kernel.labels.label import Label
 from bastide.policy.cedar import facts
 from bastide.policy.cedar.slices import Slice, Slices
+from bastide.policy.kept import Kept
 from bastide.policy.questions import TWO_PERSON, Question, Verdict
 
-K = TypeVar("K")
-V = TypeVar("V")
 KEPT_MAX = 65_536
 LABELS_MAX = 4_096
 
@@ -33,9 +31,8 @@ class CedarEngine:
     both allow: who shares a resource still narrows who may read it."""
 
     slices: Slices
-    _kept: dict[Hashable, Verdict] = field(default_factory=dict)
-    _labels: dict[frozenset[Label], Entities] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _kept: Kept[Hashable, Verdict] = field(default_factory=partial(Kept, KEPT_MAX))
+    _labels: Kept[frozenset[Label], Entities] = field(default_factory=partial(Kept, LABELS_MAX))
 
     def decide(self, question: Question) -> Verdict:
         """As `decide_anew`, from memory where the same was asked of the same label before."""
@@ -43,11 +40,7 @@ class CedarEngine:
         key = kept_by(question, slices)
         if key is None:
             return self.decided(question, slices)
-        found = self._kept.get(key)
-        if found is None:
-            found = self.decided(question, slices)
-            self._keep(self._kept, key, found, KEPT_MAX)
-        return found
+        return self._kept.get(key) or self._kept.keep(key, self.decided(question, slices))
 
     def decide_anew(self, question: Question) -> Verdict:
         return self.decided(question, tuple(self.slices_of(question)))
@@ -84,15 +77,8 @@ class CedarEngine:
         named = facts.labels_in(question)
         labels = self._labels.get(named)
         if labels is None:
-            labels = Entities.from_json_str(facts.labels(named), schema)
-            self._keep(self._labels, named, labels, LABELS_MAX)
+            labels = self._labels.keep(named, Entities.from_json_str(facts.labels(named), schema))
         return labels.with_added_json_str(facts.people_and_thing(question), schema)
-
-    def _keep(self, kept: dict[K, V], key: K, value: V, kept_max: int) -> None:
-        with self._lock:
-            if len(kept) >= kept_max:
-                kept.clear()
-            kept[key] = value
 
 
 def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
