@@ -94,7 +94,8 @@ def asked():
         (
             facts.request(question),
             Entities.from_json_str(facts.labels(facts.labels_in(question)), parser)
-            .with_added_json_str(facts.people_and_thing(question), parser),
+            .with_added_json_str(facts.people(facts.people_in(question)), parser)
+            .with_added_json_str(facts.thing(question), parser),
             wanted,
         )
         for question, wanted in questions()

@@ -14,10 +14,12 @@ from bastide.kernel.labels.label import Label
 from bastide.policy.cedar import facts
 from bastide.policy.cedar.slices import Slice, Slices
 from bastide.policy.kept import Kept
-from bastide.policy.questions import TWO_PERSON, Question, Verdict
+from bastide.policy.questions import TWO_PERSON, Question, Subject, Verdict
 
 KEPT_MAX = 65_536
 LABELS_MAX = 4_096
+PEOPLE_MAX = 4_096
+_Known = tuple[frozenset[Label], tuple[Subject, ...]]
 
 
 def allowed(result: AuthzResult) -> bool:
@@ -33,6 +35,7 @@ class CedarEngine:
     slices: Slices
     _kept: Kept[Hashable, Verdict] = field(default_factory=partial(Kept, KEPT_MAX))
     _labels: Kept[frozenset[Label], Entities] = field(default_factory=partial(Kept, LABELS_MAX))
+    _people: Kept[_Known, Entities] = field(default_factory=partial(Kept, PEOPLE_MAX))
 
     def decide(self, question: Question) -> Verdict:
         """As `decide_anew`, from memory where the same was asked of the same label before."""
@@ -73,12 +76,17 @@ class CedarEngine:
         return next(refusals, Verdict(True, tuple(dict.fromkeys(reasons))))
 
     def _entities(self, question: Question, schema: Schema) -> Entities:
-        """The few entities of one question. Labels come again and again, and are read once."""
-        named = facts.labels_in(question)
+        """The few entities of one question. Labels and people come again, and are read once."""
+        known = facts.labels_in(question), facts.people_in(question)
+        people = self._people.get(known) or self._people.keep(known, self._read(known, schema))
+        return people.with_added_json_str(facts.thing(question), schema)
+
+    def _read(self, known: _Known, schema: Schema) -> Entities:
+        named, people = known
         labels = self._labels.get(named)
         if labels is None:
             labels = self._labels.keep(named, Entities.from_json_str(facts.labels(named), schema))
-        return labels.with_added_json_str(facts.people_and_thing(question), schema)
+        return labels.with_added_json_str(facts.people(people), schema)
 
 
 def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:

@@ -27,13 +27,23 @@ def request(question: Question) -> Json:
     }
 
 
-def people_and_thing(question: Question) -> str:
-    """The entities of a question but for its labels, as JSON."""
+def people_in(question: Question) -> tuple[Subject, ...]:
+    """Who asks, and who has approved it: everyone once."""
     people = {question.subject.id: question.subject}
     for approval in (question.approval, question.second):
         if approval is not None:
             people.setdefault(approval.by.id, approval.by)
-    return json.dumps([*map(_person, people.values()), _thing(question)])
+    return tuple(people.values())
+
+
+def people(given: Collection[Subject]) -> str:
+    """The entities of some people, as JSON."""
+    return json.dumps([_person(who) for who in given])
+
+
+def thing(question: Question) -> str:
+    """The entity that a question is about, as JSON."""
+    return json.dumps([_thing(question)])
 
 
 def labels_in(question: Question) -> frozenset[Label]:
