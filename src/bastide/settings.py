@@ -68,6 +68,12 @@ class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     break_glass: list[Glass] = msgspec.field(default_factory=lambda: list(GLASS))
 
 
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long records of the audit log stay, whoever signs for their retirement."""
+
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
+
+
 class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The gate to other regions."""
 
@@ -108,6 +114,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
+    audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
 
     def uids(self) -> list[range]:

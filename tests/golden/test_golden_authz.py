@@ -15,6 +15,7 @@ from bastide.operators.api import Operators
 from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.share_routes import ShareRoutes
+from bastide.operators.evidence_routes import EvidenceRoutes
 from bastide.operators.transfer_routes import Transfers
 from bastide.policy.actions import needs_of
 from bastide.wire.validate import Validators
@@ -181,6 +182,7 @@ def operators_router():
     parts["approvals"] = ApprovalRoutes(desk=None)
     parts["defaults"] = DefaultRoutes(agencies=None, region=None, trail=None)
     parts["shares"] = ShareRoutes(desk=None, trail=None)
+    parts["evidence"] = EvidenceRoutes(receipts=None, retirements=None, deliver=None, trail=None)
     parts["transfers"] = Transfers(desk=None, trail=None)
     return Operators(**parts).application().router
 

@@ -1,7 +1,9 @@
 """What an assessor asks for, joined to the log, the store and policy."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from bastide.app.core import Core
@@ -11,7 +13,12 @@ from bastide.audit.proofs import Proofs
 from bastide.audit.signing import load_digest_signer
 from bastide.evidence.delivery import Delivery
 from bastide.evidence.events import Events
+from bastide.evidence.retirements import Retirements
 from bastide.evidence.trails import Trails
+from bastide.kernel.approvals import Approvals
+from bastide.kernel.errors import ServiceError, Unavailable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +27,15 @@ class Evidence:
 
     proofs: Proofs
     delivery: Delivery
+    retirements: Retirements
     handlers: dict[str, list[object]]
+
+    def start(self) -> None:
+        try:
+            self.retirements.finish()
+        except (ServiceError, Unavailable):  # no reason to serve nobody; the next one tells it
+            logger.exception("a retirement of audit records could not be finished")
+        self.delivery.start()
 
     def deliver(self, account: str) -> list[Mapping[str, Any]]:
         """What `bastide audit deliver` prints."""
@@ -36,7 +51,7 @@ class Evidence:
         ]
 
 
-def open_evidence(core: Core, identity: Identity, store: Store) -> Evidence:
+def open_evidence(core: Core, identity: Identity, store: Store, approvals: Approvals) -> Evidence:
     database, clock = core.database, core.clock
     proofs = Proofs(database=database, log=core.log)
     delivery = Delivery(
@@ -58,4 +73,19 @@ def open_evidence(core: Core, identity: Identity, store: Store) -> Evidence:
         proofs=proofs,
     )
     trails = Trails(database=database, log=core.log, clock=clock, delivery=delivery)
-    return Evidence(proofs=proofs, delivery=delivery, handlers={"cloudtrail": [events, trails]})
+    retirements = Retirements(
+        database=database,
+        log=core.log,
+        trail=core.trail,
+        clock=clock,
+        approvals=approvals,
+        deliveries=delivery,
+        folder=core.home / "audit" / "retired",
+        keep=timedelta(days=core.settings.audit.keep_days),
+    )
+    return Evidence(
+        proofs=proofs,
+        delivery=delivery,
+        retirements=retirements,
+        handlers={"cloudtrail": [events, trails]},
+    )

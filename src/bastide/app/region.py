@@ -37,6 +37,7 @@ from bastide.operators.clearances import ClearanceRoom
 from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.duties import DutyRoom
 from bastide.operators.environments import EnvironmentRoom
+from bastide.operators.evidence_routes import EvidenceRoutes
 from bastide.operators.keys import KeyRoom
 from bastide.operators.policies import PolicyRoom
 from bastide.operators.region_labels import RegionLabelRoom
@@ -98,7 +99,7 @@ class RegionProcess:
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.bedrock = open_bedrock(core, self.workshop, receipts)
-        self.evidence = open_evidence(core, self.identity, store)
+        self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.catalogue = self.bedrock.models
         joined = Joined(
@@ -210,6 +211,7 @@ class RegionProcess:
         self.evidence.delivery.start()
         if self.datagrams is not None:
             self.datagrams.start()
+        self.evidence.start()
         certificates = self.certificates
         server = make_server(
             self.gateway,
@@ -275,8 +277,12 @@ class RegionProcess:
                 explainer=self.identity.explainer,
             ),
             transfers=Transfers(desk=self.transfers, trail=self.core.trail),
-            receipts=self.evidence.proofs,
-            deliver=self.evidence.deliver,
+            evidence=EvidenceRoutes(
+                receipts=self.evidence.proofs,
+                retirements=self.evidence.retirements,
+                deliver=self.evidence.deliver,
+                trail=self.core.trail,
+            ),
             trail=self.core.trail,
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from bastide.audit import records
+from bastide.audit import records, retirement_records
 from bastide.audit.log import MerkleLog
 from bastide.audit.model import Kind, Record, decode
 from bastide.audit.resume import frontier
@@ -37,6 +37,12 @@ class Proofs:
             raise _none(f"No call {event_id} is in the log.")
         index, record = begun
         opened, end = (index, self._end(index)) if record.kind == Kind.CALL else (None, index)
+        """The receipt of the call with this id, under a checkpoint that is signed now if none
+        covers it yet. ServiceError where there is none."""
+        opened = self.database.read(lambda c: _opened(c, event_id))
+        if opened is None:
+            raise _none(f"No call {event_id} is in the log, or it was retired.")
+        end = self._end(opened)
         self.log.vouch(end + 1)
         found = self.database.read(lambda c: self._proved(c, opened, end))
         if found is None:
@@ -88,8 +94,9 @@ def _leaves(connection: Connection, first: int, size: int) -> list[tuple[bytes, 
 def _begun(connection: Connection, event_id: str) -> tuple[int, Record] | None:
     """The call, or the act at the gate, with this id, looked for from the newest record on."""
     needle, before = b'"id":' + msgspec.json.encode(event_id), records.size(connection)
-    while before > 0:
-        first = max(0, before - _PAGE)
+    retired = retirement_records.retired(connection)
+    while before > retired:
+        first = max(retired, before - _PAGE)
         page = records.leaves_from(connection, first, before - first)
         for index, body, _ in reversed(page):
             if needle in body and _begins(record := decode(body), event_id):

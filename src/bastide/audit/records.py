@@ -82,6 +82,8 @@ class Span:
     until_ms: int
     labels: Sequence[str]
     unlabelled: bool  # whether what is older than labels is seen: all of it lay at the default
+    unlabelled: bool  # whether what is older than labels is seen
+    first: int = 0  # what comes before was retired
     before: tuple[int, int] | None = None
 
 
@@ -148,7 +150,7 @@ def newest_first(connection: Connection, span: Span, limit: int) -> list[tuple[i
     query = select(time, index, leaves.c.body).where(
         leaves.c.account == span.account, time.between(span.since_ms, span.until_ms)
     )
-    query = query.where(_seen(span))
+    query = query.where(_seen(span), index >= span.first)
     if span.before is not None:
         at, position = span.before
         query = query.where(time <= at, or_(time < at, and_(time == at, index < position)))

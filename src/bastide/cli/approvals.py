@@ -26,6 +26,8 @@ WORDS = {
     Kind.AUDIT_RETIREMENT: "Retire records of the audit log.",
     Kind.AGENCY_SHARE: "Let one agency read what another keeps in a bucket.",
     Kind.CLEARANCE_GRANT: "Clear a person, or all of an agency, for more than they may see now.",
+    Kind.AUDIT_RETIREMENT: "Retire records of the audit log: they go into a file, hashes stay.",
+    Kind.CLEARANCE_GRANT: "Clear a person for more than they may see now.",
     Kind.BREAK_GLASS: "Stand for what an officer has done alone.",
     Kind.TRUST_ANCHOR_CHANGE: "Change whom or what this region trusts.",
     Kind.ADMINISTRATOR_KEYS: "Hand out an agency's administrator keys: who has them reads it all.",

@@ -3,6 +3,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +15,8 @@ import typer
 from bastide.cli import show as screen
 from bastide.cli.control import CommandFailed
 from bastide.cli.options import JsonOption, RegionOption, control, site_and_region
+from bastide.cli.signing import KeyOption as SigningKeyOption
+from bastide.cli.signing import OfficerOption, asked
 from bastide.evidence import show as evidence_show
 from bastide.evidence import verify as evidence_verify
 from bastide.evidence.ocsf import exported
@@ -28,6 +31,7 @@ class ExportFormat(StrEnum):
 
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
+RETIRED = ("first", "last", "records", "request", "file", "sha256")
 DELIVERED = ("account", "trail", "bucket", "error", "digest")
 COLUMNS = ("index", "at", "operation", "who", "label", "answer", "resources")
 LogOption = Annotated[
@@ -37,6 +41,10 @@ KeyOption = Annotated[
     Path | None, typer.Option("--key", exists=True, dir_okay=False, help="Its public key file.")
 ]
 
+FilesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--retired", exists=True, dir_okay=False, help="A file of retired records."),
+]
 HeldOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -51,11 +59,12 @@ def verify(
     log: LogOption = None,
     key: KeyOption = None,
     checkpoint: HeldOption = None,
+    retired: FilesOption = None,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Check every record, every checkpoint's signature, and that the log only ever grew."""
-    verdict = verdict_of(log, key, checkpoint, region)
+    verdict = verdict_of(log, key, checkpoint, region, retired or ())
     if json_:
         screen.as_json(verdict.as_dict())
     else:
@@ -65,14 +74,18 @@ def verify(
 
 
 def verdict_of(
-    log: str | None, key: Path | None, checkpoint: list[Path] | None, region: str | None
+    log: str | None,
+    key: Path | None,
+    checkpoint: list[Path] | None,
+    region: str | None,
+    retired: Sequence[Path] = (),
 ) -> evidence_verify.Verdict:
     """What a check of the log finds; the region's own log if none is named."""
     where, public = _sources(log, key, region)
     held = _held(checkpoint, region)  # before the log: it may only have grown since
     with screen.err.status("checking the log"):
         try:
-            return evidence_verify.verify(where, public, held=held)
+            return evidence_verify.verify(where, public, held=held, files=retired)
         except BadNote as error:
             raise CommandFailed(f"The public key cannot be read: {error}") from error
         except Unreadable as error:
@@ -137,6 +150,28 @@ def deliver(
     """Deliver now what CloudTrail's trails would within the hour, with digests up to now."""
     found = control(region).post("/trails-deliver", {"account": account})
     screen.rows(found, DELIVERED, "No trail logs.", json_=json_)
+
+
+@app.command()
+def retire(
+    before: Annotated[datetime | None, typer.Option(help="What is older (UTC).")] = None,
+    up_to: Annotated[
+        int | None, typer.Option(min=0, help="The last record to retire, by its index.")
+    ] = None,
+    officer: OfficerOption = "",
+    key: SigningKeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Move old records from the log into a file, of which the log keeps the hash of each. A
+    security officer and an auditor must sign for it; then the same command does it."""
+    if (before is None) == (up_to is None):
+        raise typer.BadParameter("Say either --before or --up-to.")
+    since = None if before is None else before.replace(tzinfo=UTC).isoformat()
+    body = {"before": since, "up_to": up_to, "officer": officer}
+    door = control(region)
+    row = asked(door, officer, key, lambda: door.post("/audit-retire", body))
+    screen.rows([row], RETIRED, "", json_=json_)
 
 
 def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ put again under its own name.
 """
 
 import logging
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,16 @@ class Delivery:
         found = self.database.read(records.that_log)
         mine = [trail for trail in found if account in ("", trail.account)]
         return [self.deliver_one(trail, to_the_end=to_the_end) for trail in mine]
+
+    def undelivered(self, size: int) -> list[Trail]:
+        """The trails that log and have something to tell of the first `size` records."""
+        found = self.database.read(records.that_log)
+        return [trail for trail in found if self._next(trail) < size]
+
+    def _next(self, trail: Trail) -> float:
+        span, first = self._span(trail), trail.next_index
+        page = self.database.read(lambda c: audit_records.account_from(c, span, first, 1))
+        return page[0][0] if page else math.inf
 
     def deliver_one(self, trail: Trail, *, to_the_end: bool = False) -> Trail:
         with self._lock:

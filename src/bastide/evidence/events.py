@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from bastide.audit import records
+from bastide.audit import records, retirement_records
 from bastide.audit.model import Kind, decode
 from bastide.audit.proofs import Proofs
 from bastide.audit.records import Span
@@ -183,6 +183,7 @@ def _look(
     """Events, and where to go on, or None at the end."""
     found: list[Event] = []
     scanned = 0
+    span = replace(span, first=retirement_records.retired(connection))
     while scanned < SCANNED_MAX:
         page = records.newest_first(connection, span, _PAGE)
         for time_ms, index, body in page:

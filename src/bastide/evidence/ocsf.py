@@ -34,6 +34,8 @@ def exported(where: str, account: str | None, since_ms: int | None) -> Iterator[
     with opened(where) as log:
         for page in log.leaves():
             for index, body, *_ in page:
+                if not body:  # it was retired
+                    continue
                 record = json.loads(body)
                 if account is not None and record.get("account") != account:
                     continue

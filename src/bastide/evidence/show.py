@@ -35,6 +35,8 @@ def show(where: str, wanted: Wanted) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     with opened(where) as log:
         for index, body in log.newest():
+            if not body:  # it was retired
+                continue
             record = _read(index, body)
             if wanted.takes(record) and not wanted.is_before(record):
                 found.append(record)

@@ -13,7 +13,10 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 PAGE = 5_000
-_LEAVES = 'SELECT "index", body, hash, account, time_ms FROM audit_leaves ORDER BY "index"'
+_LEAVES = (
+    'SELECT "index", body, hash, account, time_ms, label, closes FROM audit_leaves ORDER BY "index"'
+)
+_HASHES = 'SELECT hash FROM audit_leaves WHERE "index" >= {} AND "index" < {} ORDER BY "index"'
 _TAIL = 'SELECT "index", body FROM audit_leaves ORDER BY "index" DESC'
 _CHECKPOINTS = "SELECT size, note FROM audit_checkpoints ORDER BY size"
 
@@ -31,6 +34,10 @@ class Log(Protocol):
 
     def newest(self) -> Iterator[tuple[int, bytes]]:
         """(index, body), the newest first."""
+        ...
+
+    def hashes(self, first: int, size: int) -> Iterator[bytes]:
+        """Those of the leaves from `first` up to a log of `size`, in order."""
         ...
 
     def count(self) -> int:
@@ -57,6 +64,10 @@ class _Cursors:
     def newest(self) -> Iterator[tuple[int, bytes]]:
         for index, body in self._rows(_TAIL):
             yield index, bytes(body)
+
+    def hashes(self, first: int, size: int) -> Iterator[bytes]:
+        for (stored,) in self._rows(_HASHES.format(int(first), int(size))):
+            yield bytes(stored)
 
     def count(self) -> int:
         return int(next(self._rows("SELECT count(*) FROM audit_leaves"))[0])

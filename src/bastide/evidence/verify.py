@@ -2,22 +2,30 @@
 
 It needs the stored log and the public key, and none of the server's code. Every leaf is hashed
 again and the tree rebuilt once; a checkpoint holds if its signature does and its root is the
-rebuilt tree's at that size, which makes any two that hold consistent with each other.
+rebuilt tree's at that size, which makes any two that hold consistent with each other. Of a record
+that was retired the hash is left, and another record that says so (`retired.py`).
 """
 
+import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from bastide.evidence.retired import Finding, Retirements, show
 from bastide.evidence.stored import Log, opened
 from bastide.kernel.merkle import HASH_SIZE, CompactRange
 from bastide.kernel.notes import BadNote, Checkpoint, Verifier, parse_verifier
+from bastide.kernel.retirement import BadRetirement
 
 FAULTS_MAX = 20
+_NOTHING = ["", 0, "", None]  # what the columns of a retired record say
+_CLOSES = b'"opened":'
 Progress = Callable[[int, int], None]
-_index_bytes = struct.Struct(">Q").pack
+Row = tuple[Any, ...]  # index, body, hash, account, time_ms, label, closes
+_leaf_head = struct.Struct(">BQ").pack  # of a leaf's hash: 0, and the record's index
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Verdict:
     checkpoints: int = 0
     root: bytes = b""
     faults: list[Fault] = field(default_factory=list)
+    retired: list[Finding] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -54,6 +63,7 @@ class Verdict:
         ]
         if self.records > self.signed:
             lines.append(f"the newest {self.records - self.signed} await the next checkpoint")
+        lines += [one.text() for one in self.retired]
         lines += [f"FAULT {fault}" for fault in self.faults]
         lines.append("The log is whole." if self.ok else "The log is NOT what was signed.")
         return "\n".join(lines)
@@ -67,6 +77,7 @@ class Verdict:
             "signed": self.signed,
             "checkpoints": self.checkpoints,
             "root": self.root.hex(),
+            "retired": [one.as_dict() for one in self.retired],
             "faults": [{"index": fault.index, "what": fault.what} for fault in self.faults],
         }
 
@@ -77,11 +88,14 @@ def verify(
     *,
     progress: Progress | None = None,
     held: Sequence[str] = (),
+    files: Sequence[Path] = (),
 ) -> Verdict:
     """Check the log at `where` (SQLite path, or a PostgreSQL URL) with the verifier key in
-    `public_key`. `held`: checkpoints that somebody kept elsewhere, which must hold as well."""
+    `public_key`. `held`: checkpoints that somebody kept elsewhere, which must hold as well.
+    `files`: of retired records."""
+    verifier = parse_verifier(public_key)
     with opened(where) as log:
-        return verify_log(log, parse_verifier(public_key), progress=progress, held=held)
+        return verify_log(log, verifier, progress=progress, held=held, files=files)
 
 
 def verify_log(
@@ -90,6 +104,7 @@ def verify_log(
     *,
     progress: Progress | None = None,
     held: Sequence[str] = (),
+    files: Sequence[Path] = (),
 ) -> Verdict:
     """Check one snapshot of a log."""
     check = _Check(verifier, log.checkpoints(), held)
@@ -100,7 +115,9 @@ def verify_log(
             progress(check.verdict.records, total)
         if check.stopped:
             break
-    check.end()
+    check.end(log)
+    for path in files:
+        check.file(log, path)
     return check.verdict
 
 
@@ -112,6 +129,7 @@ class _Check:
     ) -> None:
         self.verdict = Verdict(origin=verifier.name)
         self._tree = CompactRange()
+        self._retired = Retirements()
         self.stopped = False
         self._broken = False  # a hash is not known: later roots cannot be compared
         self._ahead: list[Checkpoint] = []
@@ -125,11 +143,12 @@ class _Check:
             self._fault(0, "no signed checkpoint vouches for it")
         self._pass_checkpoints()
 
-    def page(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def page(self, rows: Sequence[Row]) -> None:
         """Whole pages at once, as nearly all are; row by row where something is wrong."""
         if self._broken or not _is_whole(rows, self.verdict.records):
             self._row_by_row(rows)
             return
+        self._retired.look(rows)
         hashes = [row[2] for row in rows]
         done = 0
         while done < len(hashes) and not self.stopped:
@@ -144,32 +163,54 @@ class _Check:
             if not self._broken:
                 self._pass_checkpoints()
 
-    def _row_by_row(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        tree, digest = self._tree, sha256
-        for index, body, stored, account, time_ms in rows:
+    def _row_by_row(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            index, _, stored, *_ = row
             if index != self.verdict.records:
                 self._gap(index)
                 return
-            if type(body) is not bytes or type(stored) is not bytes or len(stored) != HASH_SIZE:
-                self._fault(index, "it is no record", breaks=True)
-            elif digest(b"\x00" + _index_bytes(index) + body).digest() != stored:
-                self._fault(index, "it is not what its hash says")
-            elif not _columns_agree(body, account, time_ms):
-                self._fault(index, "its columns do not say what it says")
+            self._one(row)
             self.verdict.records += 1
             if self.stopped:
                 return
             if not self._broken:
-                tree.extend((stored,))
-                if self._ahead and self._ahead[-1].size == tree.size:
+                self._tree.extend((stored,))
+                if self._ahead and self._ahead[-1].size == self._tree.size:
                     self._pass_checkpoints()
 
-    def end(self) -> None:
-        """Whatever was signed must have been there."""
+    def _one(self, row: Row) -> None:
+        """The record at the place where it should be."""
+        index, body, stored, *columns = row
+        if type(body) is not bytes or type(stored) is not bytes or len(stored) != HASH_SIZE:
+            self._fault(index, "it is no record", breaks=True)
+        elif not body:
+            self._retired.is_gone(index)
+            if columns != _NOTHING:
+                self._fault(index, "its columns say something, but its body is gone")
+        elif sha256(_leaf_head(0, index) + body).digest() != stored:
+            self._fault(index, "it is not what its hash says")
+        elif not _columns_agree(body, *columns):
+            self._fault(index, "its columns do not say what it says")
+        else:
+            self._retired.look((row,))
+
+    def end(self, log: Log) -> None:
+        """Whatever was signed must have been there; what is not there any more was retired."""
         self.verdict.root = self._tree.root()
+        self.verdict.retired = self._retired.findings(log, self.verdict.signed)
+        lost = self._retired.unexplained(self.verdict.retired)
+        if lost is not None:
+            self._fault(lost, "it is gone, and no approved retirement names it")
         if self._ahead and not self._broken and not self.stopped:
             size = self._ahead[0].size
             self._fault(self.verdict.records, f"it is missing; {size} records were signed")
+
+    def file(self, log: Log, path: Path) -> None:
+        """Whether a file shows records that were retired, as they were."""
+        try:
+            show(log, self.verdict.origin, self.verdict.retired, path)
+        except BadRetirement as error:
+            self._fault(0, f"or a later one, is not shown by {path.name}: {error}")
 
     def _admit(self, verifier: Verifier, size: Any, note: Any) -> None:
         where = size if isinstance(size, int) else 0
@@ -207,30 +248,50 @@ class _Check:
         self.stopped = self.stopped or len(self.verdict.faults) >= FAULTS_MAX
 
 
-def _is_whole(rows: Sequence[tuple[Any, ...]], first: int) -> bool:
+def _is_whole(rows: Sequence[Row], first: int) -> bool:
     """Whether all rows of a page are what their hashes, places and columns say; False also where
     that cannot be told so quickly."""
-    digest, pack, heads = sha256, _index_bytes, dict[str, bytes]()
+    digest, head = sha256, _leaf_head
+    heads, tails = dict[str, bytes](), dict[str, bytes]()
     try:
-        for expected, (index, body, stored, account, time_ms) in enumerate(rows, first):
-            if type(time_ms) is not int or index != expected:
+        for expected, row in enumerate(rows, first):
+            index, body, stored, account, time_ms, label, closes = row
+            if index != expected or digest(head(0, index) + body).digest() != stored:
                 return False
-            if digest(b"\0" + pack(index) + body).digest() != stored:
-                return False
-            head = heads.get(account)
-            if head is None:
-                head = heads[account] = b'{"account":"%s","time":' % account.encode()
-            if not body.startswith(head + b"%d," % time_ms):
+            if account not in heads:
+                heads[account] = b'{"account":"%s","time":' % account.encode()
+            if label not in tails:
+                tails[label] = _tail(label)
+            if (
+                type(time_ms) is int
+                and body.startswith(heads[account] + b"%d," % time_ms)
+                and body.endswith(tails[label])
+                and (_CLOSES not in body if closes is None else b'"opened":%d,' % closes in body)
+            ):
+                continue
+            if not _columns_agree(body, account, time_ms, label, closes):
                 return False
     except (TypeError, AttributeError, struct.error):
         return False
     return True
 
 
-def _columns_agree(body: bytes, account: Any, time_ms: Any) -> bool:
-    """The columns that look-ups filter by repeat the record's beginning."""
+def _tail(label: str) -> bytes:
+    """How the record of a call ends that has this label. One without a label is read."""
+    return b',"label":%s}' % json.dumps(label, ensure_ascii=False).encode() if label else b"\n"
+
+
+def _columns_agree(body: bytes, account: Any, time_ms: Any, label: Any, closes: Any) -> bool:
+    """The columns that look-ups filter by repeat what the record says."""
     if not body.startswith(b'{"account":"'):
         return True
-    if type(account) is not str or type(time_ms) is not int:
+    try:
+        said = json.loads(body)
+    except ValueError:
         return False
-    return body.startswith(b'{"account":"%s","time":%d,' % (account.encode(), time_ms))
+    return (
+        (type(account), type(time_ms)) == (str, int)
+        and body.startswith(b'{"account":"%s","time":%d,' % (account.encode(), time_ms))
+        and (label or "") == said.get("label", "")
+        and closes == said.get("opened")
+    )

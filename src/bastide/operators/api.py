@@ -22,6 +22,7 @@ from bastide.operators import progress
 from bastide.operators.agencies import EnvAsked
 from bastide.operators.approval_routes import ApprovalRoutes, requester
 from bastide.operators.default_routes import DefaultRoutes
+from bastide.operators.evidence_routes import EvidenceRoutes
 from bastide.operators.fields import fields
 from bastide.operators.keys import family
 from bastide.operators.off_loop import off_loop
@@ -34,7 +35,6 @@ from bastide.operators.ports import (
     LabelDesk,
     ModelDesk,
     PolicyDesk,
-    ReceiptDesk,
     Trail,
 )
 from bastide.operators.share_routes import ShareRoutes
@@ -45,8 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operators:
-    """`status` answers what `bastide status` prints; `deliver`, what `audit deliver` does; `stop`
-    begins the end of the region."""
+    """`status` answers what `bastide status` prints; `stop` begins the end of the region."""
 
     agencies: AgencyDesk
     keys: KeyDesk
@@ -60,8 +59,7 @@ class Operators:
     shares: ShareRoutes
     policies: PolicyDesk
     transfers: Transfers
-    receipts: ReceiptDesk
-    deliver: Callable[[str], Sequence[Mapping[str, Any]]]
+    evidence: EvidenceRoutes
     trail: Trail
     status: Callable[[], Mapping[str, Any]]
     hosts_lines: Callable[[], list[str]]
@@ -105,8 +103,7 @@ class Operators:
         app.router.add_post("/policies/{agency}/why", self._why)
         self.shares.add_to(app, self.executor)
         self.transfers.add_to(app, self.executor)
-        app.router.add_post("/trails-deliver", self._deliver)
-        app.router.add_get("/receipts/{id}", self._plain(self._receipt))
+        self.evidence.add_to(app, self.executor)
         return app
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:

@@ -5,6 +5,8 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from bastide.kernel.receipts import Receipt, Transfer
+from bastide.evidence.retirements import Asked
+from bastide.kernel.receipts import Receipt
 from bastide.keys.keyring import KeyState
 from bastide.operators.agencies import EnvAsked
 from bastide.policy.officers import NewOfficer
@@ -61,6 +63,12 @@ class ModelDesk(Protocol):
 
 class ReceiptDesk(Protocol):
     def receipt(self, event_id: str) -> Receipt: ...
+
+
+class RetirementDesk(Protocol):
+    def retire(self, asked: Asked) -> Row:
+        """NotApproved until a security officer and an auditor have signed for exactly this."""
+        ...
 
 
 class LabelDesk(Protocol):

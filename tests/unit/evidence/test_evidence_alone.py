@@ -6,8 +6,10 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parents[3] / "src"
 ALLOWED = ("bastide", "bastide.evidence", "bastide.evidence.stored", "bastide.evidence.verify",
-           "bastide.evidence.show", "bastide.evidence.receipts", "bastide.kernel",
-           "bastide.kernel.merkle", "bastide.kernel.notes", "bastide.kernel.receipts")  # fmt: skip
+           "bastide.evidence.show", "bastide.evidence.receipts", "bastide.evidence.retired",
+           "bastide.kernel", "bastide.kernel.approvals", "bastide.kernel.errors",
+           "bastide.kernel.merkle", "bastide.kernel.notes", "bastide.kernel.receipts",
+           "bastide.kernel.retirement")  # fmt: skip
 
 
 def test_the_verifier_imports_only_the_kernel():

@@ -11,12 +11,21 @@ from bastide.kernel.notes import Signer
 
 COUNT = 200
 SIGNER = Signer("bastide/test", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-BODY = b'{"account":"123456789012","time":%d,"id":"%03d"}'
+ACCOUNT = "123456789012"
+BODY = b'{"account":"123456789012","time":%d,"id":"%03d","label":"S//\xc3\xa9"}'
+END = b'{"account":"123456789012","time":%d,"id":"%03d","opened":7,"label":"S//\xc3\xa9"}'
+LABEL = "S//é"
 
 
 def row_of(index, body=None):
-    body = BODY % (1000 + index, index) if body is None else body
-    return (index, body, leaf_hash(index.to_bytes(8, "big") + body), "123456789012", 1000 + index)
+    body = form_of(index) % (1000 + index, index) if body is None else body
+    digest = leaf_hash(index.to_bytes(8, "big") + body)
+    return (index, body, digest, ACCOUNT, 1000 + index, LABEL, 7 if index % 5 == 4 else None)
+
+
+def form_of(index):
+    """Each fifth record ends a call."""
+    return END if index % 5 == 4 else BODY
 
 
 def signed(rows, sizes):
@@ -43,6 +52,9 @@ class Stored:
 
     def newest(self):
         return ((row[0], row[1]) for row in self.rows[::-1])
+
+    def hashes(self, first, size):
+        return (row[2] for row in self.rows[first:size])
 
     def count(self):
         return len(self.rows)
@@ -73,22 +85,22 @@ def test_the_log_is_whole():
 @pytest.mark.parametrize("quarter", range(4))
 def test_every_flipped_byte_is_named(quarter):
     for place in range(quarter * 50, quarter * 50 + 50):
-        index, body, digest, account, time_ms = ROWS[place]
+        index, body, digest, *columns = ROWS[place]
         put = with_row(place)
         for at in range(len(body)):
             bad = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
-            assert faults(put((index, bad, digest, account, time_ms))) == [place]
+            assert faults(put((index, bad, digest, *columns))) == [place]
         for at in range(0, 32, 5):
             bad = digest[:at] + bytes([digest[at] ^ 128]) + digest[at + 1 :]
-            assert faults(put((index, body, bad, account, time_ms)))[0] == place
+            assert faults(put((index, body, bad, *columns)))[0] == place
 
 
 @pytest.mark.parametrize("place", range(0, COUNT, 7))
 def test_every_byte_of_a_hash(place):
-    index, body, digest, account, time_ms = ROWS[place]
+    index, body, digest, *columns = ROWS[place]
     for at in range(32):
         bad = digest[:at] + bytes([digest[at] ^ 1]) + digest[at + 1 :]
-        assert faults(with_row(place)((index, body, bad, account, time_ms)))[0] == place
+        assert faults(with_row(place)((index, body, bad, *columns)))[0] == place
 
 
 @pytest.mark.parametrize("place", range(COUNT))
@@ -127,15 +139,45 @@ def test_a_record_rewritten_with_its_hash_betrays_its_stretch(place):
 
 
 def test_rewritten_columns_are_named():
-    index, body, digest, _, time_ms = ROWS[42]
-    for account, at in (("000000000000", time_ms), (None, time_ms), ("123456789012", 7)):
-        assert faults(with_row(42)((index, body, digest, account, at))) == [42]
+    time_ms = ROWS[42][4]
+    for columns in (
+        ("000000000000", time_ms, LABEL, None), (None, time_ms, LABEL, None),
+        (ACCOUNT, 7, LABEL, None), (ACCOUNT, time_ms, "U", None), (ACCOUNT, time_ms, "", None),
+        (ACCOUNT, time_ms, None, None), (ACCOUNT, time_ms, b"S", None),
+        (ACCOUNT, time_ms, LABEL, 7), (ACCOUNT, time_ms, LABEL, 0),
+    ):  # fmt: skip
+        assert faults(with_row(42)((*ROWS[42][:3], *columns))) == [42], columns
+    for closes in (None, 6, 70, "7"):
+        assert faults(with_row(44)((*ROWS[44][:6], closes))) == [44], closes
+
+
+@pytest.mark.parametrize(
+    ("body", "label", "closes", "holds"),
+    [
+        (b'"facts":{"label":"U"}', "", None, True),
+        (b'"facts":{"label":"U"}', None, None, True),  # a record that is older than labels
+        (b'"facts":{"label":"U"}', "U", None, False),
+        (b'"facts":{"opened":"5"}', "", None, True),
+        (b'"facts":{"opened":"5"}', "", 5, False),
+        (b'"opened":5', "", 5, True),
+        (b'"opened":5,"inference":{"label":"U"}', "", 5, True),
+        (b'"opened":5,"inference":{"label":"U"}', "U", 5, False),
+        (b'"id":",\\"label\\":\\"U\\"}"', "U", None, False),
+        (b'"label":"U"', "", None, False),
+        (b'"label":"U"', None, None, False),
+    ],
+)
+def test_the_label_and_the_call_of_a_row_are_the_records(body, label, closes, holds):
+    whole = b'{"account":"%s","time":1042,%s}' % (ACCOUNT.encode(), body)
+    rows = [*ROWS[:42], (*row_of(42, whole)[:5], label, closes)]
+    log = Stored(rows, signed(rows, [43]))
+    assert faults(log) == ([] if holds else [42])
 
 
 def test_values_of_another_type_are_named():
     for bad in (None, 5, "text"):
-        assert faults(with_row(9)((9, bad, ROWS[9][2], "", 0)))[0] == 9
-        assert faults(with_row(9)((9, ROWS[9][1], bad, "", 0)))[0] == 9
+        assert faults(with_row(9)((9, bad, *ROWS[9][2:])))[0] == 9
+        assert faults(with_row(9)((9, ROWS[9][1], bad, *ROWS[9][3:])))[0] == 9
         assert faults(with_row(9)((bad, *ROWS[9][1:])))[0] == 9
 
 
