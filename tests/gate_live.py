@@ -33,8 +33,13 @@ def ask(region, path, **body):
     return last["result"]
 
 
-def create(region, to, agency, bucket, prefix=""):
-    return ask(region, "", to=to, agency=agency, bucket=bucket, prefix=prefix, model="", base="")
+def create(region, to, agency="", bucket="", prefix="", environment=""):
+    body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix, "model": "", "base": ""}
+    return ask(region, "", **body, environment=environment)
+
+
+def received(region, spool):
+    return [(one["outcome"], one["why"]) for one in ask(region, "-receive", spool=str(spool))]
 
 
 @dataclass(frozen=True)

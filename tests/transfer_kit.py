@@ -71,8 +71,13 @@ class Put:
     items: dict[str, bytes] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
+    plan: list[str] = field(default_factory=list)
+
     def check(self, target, items):
-        pass
+        return self.plan
+
+    def finish(self, target, items):
+        return iter(())
 
     def put(self, target, item, pieces):
         self.items[f"{target.bucket}/{target.prefix}{item.name}"] = b"".join(pieces)

@@ -1,10 +1,11 @@
 """`bastide transfer …` on live regions."""
 
 import json
+import re
 from functools import partial
 
 import pytest
-from tests.gate_live import HIGH, LOW, ask, create, side, transfer
+from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
 
 from bastide.evidence.receipts import verify_receipt
 
@@ -168,10 +169,6 @@ def test_a_refusal_has_a_receipt_too(two, tmp_path):
     assert (said["bundle"], said["label"]) == ("0" * 64, "absent: its sender is not believed")
 
 
-def received(region, spool):
-    return [(one["outcome"], one["why"]) for one in ask(region, "-receive", spool=str(spool))]
-
-
 def get(s3, bucket, key):
     return s3.get_object(Bucket=bucket, Key=key)
 
@@ -242,3 +239,38 @@ def test_a_region_without_officers_trusts_nobody(region, tmp_path):
     file = tmp_path / "anchor.json"
     file.write_text(region.cli("transfer", "anchor").stdout.replace(region.name, HIGH))
     assert "asked for" in transfer(region, "trust", str(file), check=False)
+
+
+def crossed(two, made, spool, **where):
+    """Through the whole gate; what the officers of the high region were shown, and what it
+    answered."""
+    low, high = two[0].region, two[1].region
+    ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    assert received(high, spool) == [("received", ""), ("filtered", "")]
+    release = partial(ask, high, f"/{made['bundle']}/release", **where)
+    refusal = release()
+    request = re.search(r"asked for: ([^)]+)", refusal).group(1)
+    shown = high.control.get(f"/approvals/{request}")["action"]
+    two[1].approve(refusal, "ann", "bob")
+    return str(shown), release()
+
+
+SOURCE = {
+    "kb/guide.md": b"# Guide\n",
+    "kb/guide.md.metadata.json": b'{"metadataAttributes":{"year":2026}}',
+    "kb/table.csv": b"question,answer\nwho,we\n",
+}
+
+
+def test_a_prefix_carries_all_that_the_source_of_a_knowledge_base_is(two, tmp_path):
+    """A data source of type S3 is the objects under a prefix, each with its `.metadata.json`."""
+    low, high = two[0].region, two[1].region
+    ours, theirs = low.s3("sources", "sender"), high.s3("sources", "reader")
+    for key, body in SOURCE.items():
+        ours.put_object(Bucket="sources", Key=key, Body=body, Tagging="source=kb")
+    made = create(low, HIGH, "sender", "sources", "kb/")
+    crossed(two, made, tmp_path / "spool", agency="reader", bucket="sources", prefix="")
+    for key, body in SOURCE.items():
+        assert get(theirs, "sources", key)["Body"].read() == body
+        tags = theirs.get_object_tagging(Bucket="sources", Key=key)["TagSet"]
+        assert tags == [{"Key": "source", "Value": "kb"}]

@@ -107,6 +107,7 @@ class RegionProcess:
             store=store,
             models=self.bedrock.models,
             approvals=AskedOfficers(self.approvals.book),
+            environments=self.workshop.environments,
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)

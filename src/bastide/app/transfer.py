@@ -9,6 +9,7 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.db import durable
+from bastide.environments.catalogue import Environments
 from bastide.jobs import seccomp
 from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
@@ -38,6 +39,7 @@ class Joined:
     identity: Identity
     store: Store
     models: Models
+    environments: Environments
     approvals: Approvals
     machine: Host
 
@@ -85,7 +87,12 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         automatic_from=tuple(settings.release_automatically_from),
         words=_words(settings.dirty_words),
     )
-    shelves = Shelving(carrying=carrying, models=joined.models, folder=folder / "weights")
+    shelves = Shelving(
+        carrying=carrying,
+        models=joined.models,
+        environments=joined.environments,
+        folder=folder / "weights",
+    )
     around = Surroundings(
         clock=core.clock,
         ids=core.ids,
@@ -102,6 +109,8 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         agencies=joined.identity.agencies,
         carrying=carrying,
         models=joined.models,
+        environments=joined.environments,
+        fetched=folder / "fetched",
         default_label=labelling.default.text,
         trail=core.trail,
         clock=core.clock,

@@ -30,15 +30,18 @@ def create(
     bucket: Annotated[str, typer.Option(help="The bucket to take them from.")] = "",
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     model: Annotated[str, typer.Option(help="Instead: a model that is admitted here.")] = "",
+    environment: Annotated[str, typer.Option(help="Instead: an environment's files.")] = "",
     base: Annotated[str, typer.Option(help="An earlier bundle: carry only what changed.")] = "",
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make a signed bundle of an agency's objects, or of a model with its provenance."""
-    if bool(model) == bool(agency and bucket):
-        raise CommandFailed("Name --agency and --bucket, or else --model.")
+    """Make a signed bundle of an agency's objects, of a model with its provenance, or of what an
+    environment is built of."""
+    if [bool(agency and bucket), bool(model), bool(environment)].count(True) != 1:
+        raise CommandFailed("Name --agency and --bucket, or else --model or --environment.")
     body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix}
-    steps = control(region).steps("/transfers", body | {"model": model, "base": base})
+    body |= {"model": model, "environment": environment, "base": base}
+    steps = control(region).steps("/transfers", body)
     _print(show.follow(steps, "packing"), json_=json_)
 
 

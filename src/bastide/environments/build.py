@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,26 +36,57 @@ def prefix_of(interpreter: Path) -> Path:
 
 
 def venv(
-    *, lock: Path, target: Path, interpreter: Path, uv: Path, cache: Path | None = None
+    *,
+    lock: Path,
+    target: Path,
+    interpreter: Path,
+    uv: Path,
+    cache: Path | None = None,
+    wheels: Path | None = None,
 ) -> Iterator[str]:
-    """Make a relocatable virtual environment at `target`. Yields what it is about to do."""
+    """Make a relocatable virtual environment at `target`. Yields what it is about to do. With
+    `wheels`, out of that folder alone, and without a network."""
     making = target.with_name(f".{target.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.parent.mkdir(parents=True, exist_ok=True)
     python = prefix_of(interpreter) / "bin" / f"python3.{sys.version_info.minor}"
     yield f"creating {target.name}"
     tool = [str(uv), "--quiet", *(("--cache-dir", str(cache)) if cache else ())]
+    alone = [] if wheels is None else _alone(wheels)
+    if alone:
+        tool = ["env", f"PYTHONPATH={sysconfig.get_path('purelib')}", *tool]
+        tool += ["--offline", "--no-config"]
     _run([*tool, "venv", "--relocatable", "--python", str(python), str(making)])
     yield f"installing {_count(lock)} packages"
     _run(
         [
             *(*tool, "pip", "install", "--require-hashes", "--compile-bytecode"),
             *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
+            *alone,
             *("-r", str(lock)),
         ]
     )
     yield "publishing"
     publish(making, target)
+
+
+def _alone(wheels: Path) -> list[str]:
+    """What comes as source is built by this region's own setuptools, which PYTHONPATH shows it: a
+    build of its own would fetch one."""
+    return ["--no-index", "--find-links", str(wheels), "--no-build-isolation"]
+
+
+def fetch(lock: Path, folder: Path) -> Iterator[str]:
+    """Bring the files that `lock` pins into `folder`, by pip: uv keeps no wheel as it came."""
+    folder.mkdir(parents=True, exist_ok=True)
+    yield f"fetching {_count(lock)} packages"
+    _run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"),
+            *("--disable-pip-version-check", "--require-hashes"),
+            *("-r", str(lock), "--dest", str(folder)),
+        ]
+    )
 
 
 def publish(making: Path, target: Path) -> None:

@@ -100,11 +100,10 @@ class Environments:
     def buildable(self) -> Sequence[str]:
         return sorted(self.locks)
 
-    def build(self, name: str) -> Iterator[str]:
-        """Build `name` from its lock, telling each step; nothing happens when it is there."""
-        if name not in self.buildable():
-            raise ServiceError("ValidationException", f"There is no environment {name[:63]}.")
-        lock = self.locks[name]
+    def build(self, name: str, wheels: Path | None = None) -> Iterator[str]:
+        """Build `name` from its lock, telling each step; nothing happens when it is there. With
+        `wheels`, out of that folder alone, and without a network."""
+        lock = self.lock_of(name)
         digest = build.digest_of(lock, self.interpreter)
         known = self._manifest(name)
         if known is not None and known.digest == digest and Path(known.folder).is_dir():
@@ -117,6 +116,7 @@ class Environments:
             interpreter=self.interpreter,
             uv=self.uv,
             cache=self.cache,
+            wheels=wheels,
         )
         self._publish(
             Manifest(
@@ -128,6 +128,11 @@ class Environments:
                 interpreter=str(build.prefix_of(self.interpreter)),
             )
         )
+
+    def lock_of(self, name: str) -> Path:
+        if name not in self.buildable():
+            raise ServiceError("ValidationException", f"There is no environment {name[:63]}.")
+        return self.locks[name]
 
     def import_oci(self, tar: Path, name: str) -> Iterator[str]:
         """Unpack the image in `tar` and serve it as the image URI `name`."""

@@ -5,11 +5,15 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
 import msgspec
 
+from bastide.db import durable
+from bastide.environments import build
+from bastide.environments.catalogue import Environments
 from bastide.identity.agencies import Agencies
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable
@@ -24,7 +28,7 @@ from bastide.transfer.gate import Gate, described
 from bastide.transfer.model import Origin, Refused
 from bastide.transfer.ports import Consent
 from bastide.transfer.releases import Target
-from bastide.transfer.sources import ModelSource, ObjectSource
+from bastide.transfer.sources import EnvironmentSource, ModelSource, ObjectSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class TransferRoom:
     agencies: Agencies
     carrying: Carrying
     models: Models
+    environments: Environments
+    fetched: Path  # where an environment's files lie while they are packed
     default_label: str
     trail: Trail
     clock: Clock
@@ -44,9 +50,12 @@ class TransferRoom:
         return self.gate.rows()
 
     def create(self, body: Mapping[str, Any]) -> Steps:
-        """A bundle of an agency's objects, or of a model."""
-        with told():
-            origin, sources = self._sources(body)
+        """A bundle of an agency's objects, of a model, or of an environment."""
+        with told(), self._room_for_files() as place:
+            if body["environment"]:
+                for text in self._fetch(str(body["environment"]), place):
+                    yield {"step": text}
+            origin, sources = self._sources(body, place)
             to, base = str(body["to"]), str(body["base"])
             for step in self.gate.create(to, origin, base, sources):
                 if "made" not in step:
@@ -173,9 +182,23 @@ class TransferRoom:
         finally:
             self._turn.release()
 
-    def _sources(self, body: Mapping[str, Any]) -> tuple[Origin, list[Source]]:
+    @contextmanager
+    def _room_for_files(self) -> Iterator[Path]:
+        durable.folder(self.fetched)
+        with TemporaryDirectory(dir=self.fetched, ignore_cleanup_errors=True) as place:
+            yield Path(place)
+
+    def _fetch(self, name: str, place: Path) -> Iterator[str]:
+        try:
+            yield from build.fetch(self.environments.lock_of(name), place)
+        except build.BuildFailed as error:
+            raise Refused(f"the files of {name} cannot be fetched: {error}") from error
+
+    def _sources(self, body: Mapping[str, Any], place: Path) -> tuple[Origin, list[Source]]:
         if body["model"]:
             return self._weights(str(body["model"]))
+        if body["environment"]:
+            return self._files(str(body["environment"]), place)
         name, bucket, prefix = (str(body[key]) for key in ("agency", "bucket", "prefix"))
         account = self.agencies.account_of(name)
         origin = Origin(
@@ -193,6 +216,13 @@ class TransferRoom:
             raise Refused(f"no model {name} is admitted here")
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
         return origin, [ModelSource(card=cards[name], label=self.default_label)]
+
+    def _files(self, name: str, place: Path) -> tuple[Origin, list[Source]]:
+        origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
+        return origin, [
+            EnvironmentSource(environment=name, path=path, label=self.default_label)
+            for path in sorted(place.iterdir())
+        ]
 
     def _record(
         self,

@@ -84,7 +84,14 @@ class _Routes:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await fields(
-            request, to=str, agency=str, bucket=str, prefix=str, model=str, base=str
+            request,
+            to=str,
+            agency=str,
+            bucket=str,
+            prefix=str,
+            model=str,
+            environment=str,
+            base=str,
         )
         await self._audited("CreateTransfer", body)
         return await progress.stream(request, self.executor, lambda: self.desk.create(body))

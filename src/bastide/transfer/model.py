@@ -15,6 +15,7 @@ CHUNK_BYTES = 8 << 20
 ITEMS_MAX = 100_000
 BUNDLE_BYTES_MAX = 256 << 30
 ENVELOPE_BYTES_MAX = 128 << 20
+ENVIRONMENT: Literal["environment"] = "environment"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -31,9 +32,10 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Item(_Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """One object of an agency, or the weights of a model. `name` is its key in the bucket."""
+    """One object of an agency, the weights of a model, or a file that an environment is built of.
+    `name` is its key in the bucket; of an environment's file, `ENVIRONMENT/FILE`."""
 
-    kind: Literal["object", "model"]
+    kind: Literal["object", "model", "environment"]
     name: Text
     size: Size
     sha256: Sha256
@@ -137,13 +139,21 @@ def row(digest: str, statement: Statement) -> dict[str, object]:
         "from": origin.region,
         "to": predicate.to,
         "agency": origin.agency,
-        "source": f"{origin.bucket}/{origin.prefix}" if origin.bucket else "models",
+        "source": _source(predicate),
         "items": len(predicate.items),
         "bytes": predicate.size,
         "labels": labels(predicate.items),
         "base": predicate.base,
         "created": predicate.created,
     }
+
+
+def _source(predicate: Predicate) -> str:
+    if predicate.origin.bucket:
+        return f"{predicate.origin.bucket}/{predicate.origin.prefix}"
+    if any(item.kind == ENVIRONMENT for item in predicate.items):
+        return f"{ENVIRONMENT} {predicate.origin.prefix}"
+    return "models"
 
 
 def labels(items: "list[Item]") -> list[str]:

@@ -36,17 +36,23 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     deed: str
     people: list[str]
     approval: str = ""
+    plan: list[str] = []
     done: bool = False
 
 
 class Shelves(Protocol):
     """Where released items are put."""
 
-    def check(self, target: Target, items: Sequence[Item]) -> None:
-        """Raises Refused where they could not be put."""
+    def check(self, target: Target, items: Sequence[Item]) -> list[str]:
+        """What a release will do beside putting objects and weights, in words. Raises Refused
+        where they could not be put."""
         ...
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None: ...
+
+    def finish(self, target: Target, items: Sequence[Item]) -> Iterator[str]:
+        """Once all are put; tells what it is about to do."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +67,17 @@ class Releases:
     def release(self, bundle: Bundle, target: Target, people: int) -> Steps:
         """Last `{"released": Agreement}`. Raises Refused."""
         passed = self.line.passed(bundle)
-        self.shelves.check(target, passed.told.items)
-        deed = _deed(bundle, target, passed, people)
-        agreement = self._agreed(bundle, deed)
+        begun = self.of(bundle.digest)
+        # One that a crash cut short goes on as it was agreed, whatever it has done of that.
+        plan = self.shelves.check(target, passed.told.items) if begun is None else begun.plan
+        agreement = self._agreed(bundle, _deed(bundle, target, passed, people, plan), plan)
         items, done = passed.told.items, 0
         for number, (item, pieces) in enumerate(_items(passed)):
             self.shelves.put(target, item, pieces)
             done += item.size
             yield {"step": "releasing", "done": number + 1, "total": len(items)}
+        for step in self.shelves.finish(target, items):
+            yield {"step": step}
         agreement = msgspec.structs.replace(agreement, done=True)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
         yield {"released": agreement}
@@ -79,7 +88,7 @@ class Releases:
         except FileNotFoundError:
             return None
 
-    def _agreed(self, bundle: Bundle, deed: Deed) -> Agreement:
+    def _agreed(self, bundle: Bundle, deed: Deed, plan: list[str]) -> Agreement:
         found = self.of(bundle.digest)
         if found is not None and found.done:
             raise Refused("it was released before")
@@ -89,7 +98,7 @@ class Releases:
             raise Refused("its release to another place has begun")
         consent = self.agree(deed)
         agreement = Agreement(
-            deed=deed.digest, people=list(consent.people), approval=consent.approval
+            deed=deed.digest, people=list(consent.people), approval=consent.approval, plan=plan
         )
         durable.folder(self.folder)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
@@ -99,9 +108,10 @@ class Releases:
         return self.folder / f"{digest}.json"
 
 
-def _deed(bundle: Bundle, target: Target, passed: Passed, people: int) -> Deed:
-    """The exact action: these bytes, as these filters passed them, to this place."""
-    exact = [bundle.digest, passed.chain, target.account, target.bucket, target.prefix]
+def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: list[str]) -> Deed:
+    """The exact action: these bytes, as these filters passed them, to this place, and what they
+    do there."""
+    exact = [bundle.digest, passed.chain, target.account, target.bucket, target.prefix, *plan]
     return Deed(
         name="ReleaseTransfer",
         digest=sha256(msgspec.json.encode(exact)).hexdigest(),
@@ -112,6 +122,7 @@ def _deed(bundle: Bundle, target: Target, passed: Passed, people: int) -> Deed:
             "from": bundle.statement.predicate.origin.region,
             "bucket": target.bucket,
             "prefix": target.prefix,
+            **({"does": "\n".join(plan)} if plan else {}),
         },
     )
 

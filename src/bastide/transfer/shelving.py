@@ -1,18 +1,23 @@
 """Released items on their way into the region: objects into an agency's bucket, weights onto the
-shelf of models, under the licence that they came with."""
+shelf of models, under the licence that they came with; environments are built of their files."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.db import durable
+from bastide.environments.build import BuildFailed
+from bastide.environments.catalogue import Environments
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
 from bastide.store.names import key_bytes
-from bastide.transfer.model import Item, Refused
+from bastide.transfer.filters import pins
+from bastide.transfer.filters.model import BadItem
+from bastide.transfer.model import ENVIRONMENT, Item, Refused
 from bastide.transfer.releases import Target
 
 PROVENANCE = ("model_id", "licence", "context_tokens")
@@ -24,18 +29,37 @@ class Shelving:
 
     carrying: Carrying
     models: Models
+    environments: Environments
     folder: Path
 
-    def check(self, target: Target, items: Sequence[Item]) -> None:
+    def check(self, target: Target, items: Sequence[Item]) -> list[str]:
         for item in items:
             if item.kind == "object":
                 self._check_object(target, item)
-            elif not all(item.provenance.get(name) for name in PROVENANCE):
+            elif item.kind == "model" and not all(map(item.provenance.get, PROVENANCE)):
                 raise Refused("weights came without their id, licence or context")
+        return [
+            f"build the environment {name} of {count} files that this region's lock names"
+            for name, count in _whole_environments(items).items()
+        ]
+
+    def finish(self, target: Target, items: Sequence[Item]) -> Iterator[str]:
+        for name in _whole_environments(items):
+            wheels = self.folder / ENVIRONMENT / name
+            try:
+                yield from self.environments.build(name, wheels)
+            except (BuildFailed, ServiceError) as error:
+                raise Refused(f"the environment {name} cannot be built: {error}") from error
+            shutil.rmtree(wheels, ignore_errors=True)
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None:
         if item.kind == "model":
             self._admit(item, pieces)
+            return
+        if item.kind == ENVIRONMENT:
+            path = self.folder / ENVIRONMENT / item.name
+            durable.folder(path.parent)
+            _write(path, pieces)
             return
         carried = Carried(
             key=target.prefix + item.name,
@@ -61,11 +85,7 @@ class Shelving:
         """The shelf checks the digest again, which is now that of what the line wrote."""
         durable.folder(self.folder)
         path = self.folder / f"{item.sha256}.gguf"
-        with path.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(path, pieces)
         body = {
             "file": str(path),
             "model_id": item.provenance["model_id"],
@@ -81,3 +101,28 @@ class Shelving:
             raise Refused(f"the shelf does not take {item.name}: {error}") from error
         finally:
             path.unlink(missing_ok=True)
+
+
+def _whole_environments(items: Sequence[Item]) -> dict[str, int]:
+    """How many files each has. Raises Refused for one that could not be built of them."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    try:
+        for item in items:
+            if item.kind == ENVIRONMENT:
+                name, which = pins.named(item)
+                found.setdefault(name, set()).add(which)
+        for name, have in found.items():
+            lacking = sorted(each for each, _ in pins.pins(name).keys() - have)
+            if lacking:
+                raise Refused(f"the environment {name} lacks {', '.join(lacking[:20])}")
+    except BadItem as error:
+        raise Refused(str(error)) from error
+    return {name: len(have) for name, have in found.items()}
+
+
+def _write(path: Path, pieces: Iterator[bytes]) -> None:
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())

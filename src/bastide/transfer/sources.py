@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
 from bastide.store.carrying import Carried, Carrying
-from bastide.transfer.model import Item, Refused
+from bastide.transfer.model import ENVIRONMENT, Item, Refused
 
 BLOCK_BYTES = 1 << 20
 UNKNOWN = ""  # the digest of what was not read yet
@@ -44,6 +45,35 @@ class ObjectSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSource:
+    """A file that an environment is built of, as its lock pins it."""
+
+    environment: str
+    path: Path
+    label: str
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        item = Item(
+            kind=ENVIRONMENT,
+            name=f"{self.environment}/{self.path.name}",
+            size=self.size,
+            sha256=UNKNOWN,
+            label=self.label,
+        )
+        return item, _blocks(self.path)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
     """Weights of the region's shelf, with what their card says. `label`: of weights that have
     none of their own, as of the region's other unlabelled things."""
@@ -73,10 +103,5 @@ class ModelSource:
                 "sha256": card.sha256,
             },
         )
-        return item, self._blocks()
-
-    def _blocks(self) -> Iterator[bytes]:
-        assert self.card.path is not None, "a remote model has no weights here"
-        with self.card.path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                yield block
+        assert card.path is not None, "a remote model has no weights here"
+        return item, _blocks(card.path)

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bastide.transfer.filters import gguf_format, safetensors_format, text_formats
+from bastide.transfer.filters import (
+    gguf_format,
+    pins,
+    safetensors_format,
+    sdist_format,
+    text_formats,
+    wheel_format,
+)
 from bastide.transfer.filters.model import BadItem, Write
-from bastide.transfer.model import Item
+from bastide.transfer.model import ENVIRONMENT, Item
 
 View = memoryview
 
@@ -89,12 +96,38 @@ FORMATS = {
 FORMATS[".md"] = FORMATS[".txt"]
 
 
+def _nothing_said(data: View) -> list[str]:
+    """Every bit of a pinned file is another's: it says nothing that the sender chose."""
+    return []
+
+
+ENVIRONMENT_FILES = {
+    ".whl": Format(
+        name="wheel",
+        a=wheel_format.parse_a,
+        b=wheel_format.parse_b,
+        rebuild=wheel_format.rebuild,
+        texts=_nothing_said,
+        begins=lambda data: bytes(data[:4]) == b"PK\x03\x04",
+    ),
+    ".gz": Format(
+        name="sdist",
+        a=sdist_format.parse_a,
+        b=sdist_format.parse_b,
+        rebuild=sdist_format.rebuild,
+        texts=_nothing_said,
+        begins=lambda data: bytes(data[:3]) == b"\x1f\x8b\x08",
+    ),
+}
+
+
 def of(item: Item) -> Format:
     """The format that an item's name promises. Raises BadItem for one that may not pass."""
     ending = item.name[item.name.rfind(".") :].lower() if "." in item.name else ""
-    found = FORMATS.get(ending)
+    allowed = ENVIRONMENT_FILES if item.kind == ENVIRONMENT else FORMATS
+    found = allowed.get(ending)
     if found is None:
-        raise BadItem("its type is none of " + ", ".join(sorted(FORMATS)))
+        raise BadItem("its type is none of " + ", ".join(sorted(allowed)))
     if item.kind == "model" and ending != ".gguf":
         raise BadItem("weights of the shelf are GGUF")
     return found
@@ -105,4 +138,6 @@ def checked(item: Item, data: View) -> Format:
     found = of(item)
     if not found.begins(data):
         raise BadItem(f"it does not begin as {found.name}")
+    if item.kind == ENVIRONMENT:
+        pins.check(item, data)
     return found

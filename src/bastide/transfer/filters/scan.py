@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from bastide.transfer.filters import formats, gguf_format
+from bastide.transfer.filters import formats, gguf_format, wheel_format
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import Item
 
@@ -38,6 +38,9 @@ _CODE = {
 def scan(item: Item, data: memoryview) -> None:
     """Raises BadItem."""
     found = formats.of(item)
+    if found.name == "wheel":
+        wheel_format.scan(data)
+        return
     _check_tail(data)
     texts = found.texts(data)
     for text in texts:
