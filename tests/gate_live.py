@@ -33,9 +33,9 @@ def ask(region, path, **body):
     return last["result"]
 
 
-def create(region, to, agency="", bucket="", prefix="", environment=""):
+def create(region, to, agency="", bucket="", prefix="", environment="", agency_setup=""):
     body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix, "model": "", "base": ""}
-    return ask(region, "", **body, environment=environment)
+    return ask(region, "", **body, environment=environment, agency_setup=agency_setup)
 
 
 def received(region, spool):

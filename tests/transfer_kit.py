@@ -73,10 +73,10 @@ class Put:
 
     plan: list[str] = field(default_factory=list)
 
-    def check(self, target, items):
+    def check(self, target, items, read):
         return self.plan
 
-    def finish(self, target, items):
+    def finish(self, target, items, read):
         return iter(())
 
     def put(self, target, item, pieces):

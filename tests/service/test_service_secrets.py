@@ -134,7 +134,7 @@ MODEL = {"file": "/dev/null", "model_id": "m", "sha256": "", "licence": "", "lab
 OBJECT = {"bucket": "secretive", "key": "k", "version": "", "from": "U", "to": "U", **WHERE}
 BUNDLE = {
     "to": "us-iso-east-1", "agency": "secretive", "bucket": "secretive", "prefix": "",
-    "model": "", "base": "",
+    "model": "", "environment": "", "agency_setup": "", "base": "",
 }  # fmt: skip
 UDP = {"udp": "127.0.0.1:9", "rate_mbit": 80, "parity": 8, "passes": 1}
 # All that operators may ask, in this order, with what an operator who looks for content would send.

@@ -274,3 +274,67 @@ def test_a_prefix_carries_all_that_the_source_of_a_knowledge_base_is(two, tmp_pa
         assert get(theirs, "sources", key)["Body"].read() == body
         tags = theirs.get_object_tagging(Bucket="sources", Key=key)["TagSet"]
         assert tags == [{"Key": "source", "Value": "kb"}]
+
+
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+    "Principal": {"AWS": "%s"}, "Action": "sts:AssumeRole"}]}"""
+ALLOW = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+    "Action": "s3:GetObject", "Resource": "arn:aws-us-gov:s3:::papers/*"}]}"""
+
+
+def office(region):
+    """An agency with something of everything. Answers the secrets that must not travel."""
+    s3, iam = region.s3("papers", "office"), region.client("iam", "office")
+    s3.put_bucket_versioning(Bucket="papers", VersioningConfiguration={"Status": "Enabled"})
+    iam.create_group(GroupName="staff")
+    iam.put_group_policy(GroupName="staff", PolicyName="read", PolicyDocument=ALLOW)
+    ann = iam.create_user(UserName="ann", Tags=[{"Key": "team", "Value": "a"}])["User"]
+    iam.add_user_to_group(GroupName="staff", UserName="ann")
+    policy = iam.create_policy(PolicyName="reading", PolicyDocument=ALLOW)["Policy"]["Arn"]
+    iam.create_role(RoleName="clerk", AssumeRolePolicyDocument=TRUST % ann["Arn"])
+    iam.attach_role_policy(RoleName="clerk", PolicyArn=policy)
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def set_up(two, spool, **where):
+    low = two[0].region
+    made = create(low, HIGH, agency_setup="office")
+    return made, *crossed(two, made, spool, agency="office", bucket="", prefix="", **where)
+
+
+def test_an_agency_is_set_up_as_two_people_were_shown(two, tmp_path):
+    low, high, spool = two[0].region, two[1].region, tmp_path / "spool"
+    secrets = office(low)
+    made, shown, done = set_up(two, spool)
+    folder = low.folder / "transfer" / "bundles" / made["bundle"]
+    carried = b"".join(path.read_bytes() for path in folder.glob("*.chunk"))
+    assert not any(secret.encode() in carried for secret in secrets)
+    assert "create the agency office" in shown
+    assert "create the user ann" in shown
+    assert "arn:aws-iso-b:s3:::papers/*" in shown
+    assert done["released_by"] == ["ann", "bob"]
+    account = high.account("office")["account_id"]
+    iam, s3 = high.client("iam", "office"), high.client("s3", "office")
+    groups = iam.list_groups_for_user(UserName="ann")["Groups"]
+    assert [group["GroupName"] for group in groups] == ["staff"]
+    assert iam.list_access_keys(UserName="ann")["AccessKeyMetadata"] == []
+    role = iam.get_role(RoleName="clerk")["Role"]
+    trusted = role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["AWS"]
+    assert trusted == f"arn:aws-iso-b:iam::{account}:user/ann"
+    (attached,) = iam.list_attached_role_policies(RoleName="clerk")["AttachedPolicies"]
+    assert attached["PolicyArn"] == f"arn:aws-iso-b:iam::{account}:policy/reading"
+    assert s3.get_bucket_versioning(Bucket="papers")["Status"] == "Enabled"
+    wanted = [{"AttributeKey": "EventName", "AttributeValue": "CreateUser"}]
+    trail = high.client("cloudtrail", "office")
+    (event,) = trail.lookup_events(LookupAttributes=wanted)["Events"]
+    assert json.loads(event["CloudTrailEvent"])["userAgent"] == "bastide transfer"
+    _, shown, _ = set_up(two, spool)
+    assert "leave the agency office as it is" in shown
+    low.client("iam", "office").put_user_policy(
+        UserName="ann", PolicyName="more", PolicyDocument=ALLOW
+    )
+    _, shown, _ = set_up(two, spool)
+    assert "give the user ann the policy more" in shown
+    assert "create" not in shown
+    assert iam.list_user_policies(UserName="ann")["PolicyNames"] == ["more"]

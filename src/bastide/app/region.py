@@ -108,6 +108,7 @@ class RegionProcess:
             models=self.bedrock.models,
             approvals=AskedOfficers(self.approvals.book),
             environments=self.workshop.environments,
+            catalogue=self.catalogue,
             machine=self.workshop.machine,
         )
         self.transfers = open_transfer(core, joined)

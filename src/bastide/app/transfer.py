@@ -7,6 +7,7 @@ from typing import Any
 
 from bastide.app.core import Core
 from bastide.app.identity import Identity
+from bastide.app.inside import InsideCalls, methods
 from bastide.app.store import Store
 from bastide.db import durable
 from bastide.environments.catalogue import Environments
@@ -26,7 +27,10 @@ from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
+from bastide.transfer.setting_up import SettingUp
 from bastide.transfer.shelving import Shelving
+from bastide.wire.model import Catalogue
+from bastide.wire.validate import Validators
 
 MIB = 1 << 20
 UP = 2  # who must agree to a transfer that goes up
@@ -40,6 +44,7 @@ class Joined:
     store: Store
     models: Models
     environments: Environments
+    catalogue: Catalogue
     approvals: Approvals
     machine: Host
 
@@ -77,6 +82,11 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
     settings, labelling = core.settings.transfer, core.labelling
     carrying = Carrying(shelf=joined.store.space.shelf)
     folder = core.home / "transfer"
+    setting_up = SettingUp(
+        region=core.region,
+        agencies=joined.identity.agencies,
+        inside=_inside(core, joined),
+    )
     site = Site(
         region=core.region.name,
         ceiling=core.settings.ceiling or core.settings.default_label,
@@ -91,6 +101,7 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         carrying=carrying,
         models=joined.models,
         environments=joined.environments,
+        setting_up=setting_up,
         folder=folder / "weights",
     )
     around = Surroundings(
@@ -110,6 +121,7 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         carrying=carrying,
         models=joined.models,
         environments=joined.environments,
+        setting_up=setting_up,
         fetched=folder / "fetched",
         default_label=labelling.default.text,
         trail=core.trail,
@@ -139,6 +151,16 @@ def open_listener(core: Core, room: TransferRoom) -> Listener | None:
         bytes_max=gate.site.receive_bytes_max,
         walls=gate.line.walls,
         mute=mute,
+    )
+
+
+def _inside(core: Core, joined: Joined) -> InsideCalls:
+    handlers = {"iam": joined.identity.handlers["iam"], "s3": joined.store.handlers["s3"]}
+    return InsideCalls(
+        core=core,
+        labelling=joined.identity.labelling,
+        methods=methods(joined.catalogue, handlers),
+        validators=Validators(),
     )
 
 

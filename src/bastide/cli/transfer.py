@@ -31,16 +31,23 @@ def create(
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     model: Annotated[str, typer.Option(help="Instead: a model that is admitted here.")] = "",
     environment: Annotated[str, typer.Option(help="Instead: an environment's files.")] = "",
+    agency_setup: Annotated[
+        str, typer.Option(help="Instead: what an agency is, without its objects.")
+    ] = "",
     base: Annotated[str, typer.Option(help="An earlier bundle: carry only what changed.")] = "",
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make a signed bundle of an agency's objects, of a model with its provenance, or of what an
-    environment is built of."""
-    if [bool(agency and bucket), bool(model), bool(environment)].count(True) != 1:
-        raise CommandFailed("Name --agency and --bucket, or else --model or --environment.")
+    """Make a signed bundle of an agency's objects, of a model with its provenance, of what an
+    environment is built of, or of an agency's users, roles, groups, policies and buckets."""
+    ways = (agency and bucket, model, environment, agency_setup)
+    if len([one for one in ways if one]) != 1:
+        raise CommandFailed(
+            "Name --agency and --bucket, or else --model, --environment or --agency-setup."
+        )
     body = {"to": to, "agency": agency, "bucket": bucket, "prefix": prefix}
     body |= {"model": model, "environment": environment, "base": base}
+    body |= {"agency_setup": agency_setup}
     steps = control(region).steps("/transfers", body)
     _print(show.follow(steps, "packing"), json_=json_)
 

@@ -28,7 +28,13 @@ from bastide.transfer.gate import Gate, described
 from bastide.transfer.model import Origin, Refused
 from bastide.transfer.ports import Consent
 from bastide.transfer.releases import Target
-from bastide.transfer.sources import EnvironmentSource, ModelSource, ObjectSource
+from bastide.transfer.setting_up import SettingUp
+from bastide.transfer.sources import (
+    EnvironmentSource,
+    ModelSource,
+    ObjectSource,
+    SetupSource,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class TransferRoom:
     carrying: Carrying
     models: Models
     environments: Environments
+    setting_up: SettingUp
     fetched: Path  # where an environment's files lie while they are packed
     default_label: str
     trail: Trail
@@ -50,7 +57,7 @@ class TransferRoom:
         return self.gate.rows()
 
     def create(self, body: Mapping[str, Any]) -> Steps:
-        """A bundle of an agency's objects, of a model, or of an environment."""
+        """A bundle of an agency's objects, of what it is, of a model, or of an environment."""
         with told(), self._room_for_files() as place:
             if body["environment"]:
                 for text in self._fetch(str(body["environment"]), place):
@@ -157,8 +164,10 @@ class TransferRoom:
     def release(self, name: str, body: Mapping[str, Any]) -> Steps:
         with self._alone(), told():
             agency = str(body["agency"])
+            found = self.agencies.find(agency) if agency else None
             target = Target(
-                account=self.agencies.account_of(agency) if agency else "",
+                agency=agency,
+                account=found.account_id if found else "",
                 bucket=str(body["bucket"]),
                 prefix=str(body["prefix"]),
             )
@@ -197,6 +206,8 @@ class TransferRoom:
     def _sources(self, body: Mapping[str, Any], place: Path) -> tuple[Origin, list[Source]]:
         if body["model"]:
             return self._weights(str(body["model"]))
+        if body["agency_setup"]:
+            return self._setup(str(body["agency_setup"]))
         if body["environment"]:
             return self._files(str(body["environment"]), place)
         name, bucket, prefix = (str(body[key]) for key in ("agency", "bucket", "prefix"))
@@ -216,6 +227,14 @@ class TransferRoom:
             raise Refused(f"no model {name} is admitted here")
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
         return origin, [ModelSource(card=cards[name], label=self.default_label)]
+
+    def _setup(self, name: str) -> tuple[Origin, list[Source]]:
+        account = self.agencies.account_of(name)
+        origin = Origin(region=self.gate.region, agency=name, account=account, bucket="", prefix="")
+        found = self.agencies.find(name)
+        label = (found.label if found else "") or self.default_label
+        data = self.setting_up.packed(name)
+        return origin, [SetupSource(agency=name, data=data, label=label)]
 
     def _files(self, name: str, place: Path) -> tuple[Origin, list[Source]]:
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
@@ -238,7 +257,8 @@ class TransferRoom:
         place = ""
         if target is not None:
             facts["account"] = target.account
-            place = f"{target.account}/{target.bucket}/{target.prefix}" if target.bucket else ""
+            where = f"{target.account}/{target.bucket}/{target.prefix}"
+            place = where if target.bucket else target.agency
         elif self.gate.is_mine(bundle):
             facts["account"] = bundle.statement.predicate.origin.account
         return self._written(action, facts, acts.act(self.gate, bundle, consent, place))

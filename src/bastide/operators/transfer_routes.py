@@ -91,6 +91,7 @@ class _Routes:
             prefix=str,
             model=str,
             environment=str,
+            agency_setup=str,
             base=str,
         )
         await self._audited("CreateTransfer", body)

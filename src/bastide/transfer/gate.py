@@ -20,7 +20,7 @@ from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import Line, Passed, Rules, Walls
-from bastide.transfer.model import ENVIRONMENT, Origin, Refused
+from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Releases, Shelves, Target, rewritten
 from bastide.transfer.signing import Anchor, TrustStore, anchor_of, load_signer, read_anchor
@@ -209,10 +209,10 @@ class Gate:
 
     def _releasers(self, bundle: Bundle) -> int:
         """Nobody, where the site says so of a sending region that is not above this one. What
-        will run here is never released by nobody."""
+        will run here, or says who may do what, is never released by nobody."""
         predicate = bundle.statement.predicate
         sender = predicate.origin.region
-        if any(item.kind == ENVIRONMENT for item in predicate.items):
+        if any(item.kind in (ENVIRONMENT, SETUP) for item in predicate.items):
             return RELEASERS
         automatic = sender in self.site.automatic_from and self._is_from_below(sender)
         return 0 if automatic else RELEASERS

@@ -6,6 +6,7 @@ goes on under it, and no agreement serves twice.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -20,14 +21,17 @@ from bastide.transfer.ports import Consent, Deed
 
 BLOCK_BYTES = 1 << 20
 RELEASERS = 2
+DOES_BYTES_MAX = 32 * 1024  # in the action that officers sign, with its escapes
+Read = Callable[[Item], bytes]
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where objects go: `prefix` stands before their keys. Models go to the region's shelf."""
 
-    account: str
+    account: str  # "" of an agency that is not there yet
     bucket: str
     prefix: str
+    agency: str = ""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,20 +41,21 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     people: list[str]
     approval: str = ""
     plan: list[str] = []
+    account: str | None = None
     done: bool = False
 
 
 class Shelves(Protocol):
     """Where released items are put."""
 
-    def check(self, target: Target, items: Sequence[Item]) -> list[str]:
+    def check(self, target: Target, items: Sequence[Item], read: Read) -> list[str]:
         """What a release will do beside putting objects and weights, in words. Raises Refused
         where they could not be put."""
         ...
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None: ...
 
-    def finish(self, target: Target, items: Sequence[Item]) -> Iterator[str]:
+    def finish(self, target: Target, items: Sequence[Item], read: Read) -> Iterator[str]:
         """Once all are put; tells what it is about to do."""
         ...
 
@@ -68,15 +73,17 @@ class Releases:
         """Last `{"released": Agreement}`. Raises Refused."""
         passed = self.line.passed(bundle)
         begun = self.of(bundle.digest)
+        items, done, read = passed.told.items, 0, partial(_read, passed)
         # One that a crash cut short goes on as it was agreed, whatever it has done of that.
-        plan = self.shelves.check(target, passed.told.items) if begun is None else begun.plan
-        agreement = self._agreed(bundle, _deed(bundle, target, passed, people, plan), plan)
-        items, done = passed.told.items, 0
+        plan = self.shelves.check(target, items, read) if begun is None else begun.plan
+        account = target.account if begun is None or begun.account is None else begun.account
+        meant = msgspec.structs.replace(target, account=account)
+        agreement = self._agreed(bundle, _deed(bundle, meant, passed, people, plan), plan)
         for number, (item, pieces) in enumerate(_items(passed)):
             self.shelves.put(target, item, pieces)
             done += item.size
             yield {"step": "releasing", "done": number + 1, "total": len(items)}
-        for step in self.shelves.finish(target, items):
+        for step in self.shelves.finish(target, items, read):
             yield {"step": step}
         agreement = msgspec.structs.replace(agreement, done=True)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
@@ -98,7 +105,11 @@ class Releases:
             raise Refused("its release to another place has begun")
         consent = self.agree(deed)
         agreement = Agreement(
-            deed=deed.digest, people=list(consent.people), approval=consent.approval, plan=plan
+            deed=deed.digest,
+            people=list(consent.people),
+            approval=consent.approval,
+            plan=plan,
+            account=deed.account,
         )
         durable.folder(self.folder)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
@@ -111,6 +122,9 @@ class Releases:
 def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: list[str]) -> Deed:
     """The exact action: these bytes, as these filters passed them, to this place, and what they
     do there."""
+    does = "\n".join(plan)
+    if len(does.encode()) > DOES_BYTES_MAX:
+        raise Refused("what it does is more than officers can be shown: carry less at once")
     exact = [bundle.digest, passed.chain, target.account, target.bucket, target.prefix, *plan]
     return Deed(
         name="ReleaseTransfer",
@@ -122,7 +136,7 @@ def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: lis
             "from": bundle.statement.predicate.origin.region,
             "bucket": target.bucket,
             "prefix": target.prefix,
-            **({"does": "\n".join(plan)} if plan else {}),
+            **({"does": does} if plan else {}),
         },
     )
 
@@ -132,6 +146,10 @@ def _items(passed: Passed) -> Iterator[tuple[Item, Iterator[bytes]]]:
     for item in passed.told.items:
         yield item, _pieces(passed.data, at, item)
         at += item.size
+
+
+def _read(passed: Passed, wanted: Item) -> bytes:
+    return b"".join(b"".join(pieces) for item, pieces in _items(passed) if item == wanted)
 
 
 def _pieces(path: Path, at: int, item: Item) -> Iterator[bytes]:

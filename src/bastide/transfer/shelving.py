@@ -17,33 +17,50 @@ from bastide.store.carrying import Carried, Carrying
 from bastide.store.names import key_bytes
 from bastide.transfer.filters import pins
 from bastide.transfer.filters.model import BadItem
-from bastide.transfer.model import ENVIRONMENT, Item, Refused
-from bastide.transfer.releases import Target
+from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
+from bastide.transfer.releases import Read, Target
+from bastide.transfer.setting_up import SettingUp
 
 PROVENANCE = ("model_id", "licence", "context_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelving:
-    """`folder` is where weights lie until the shelf has taken them."""
+    """`folder` is where weights, and an environment's files, lie until they are taken."""
 
     carrying: Carrying
     models: Models
     environments: Environments
+    setting_up: SettingUp
     folder: Path
 
-    def check(self, target: Target, items: Sequence[Item]) -> list[str]:
+    def check(self, target: Target, items: Sequence[Item], read: Read) -> list[str]:
         for item in items:
             if item.kind == "object":
                 self._check_object(target, item)
             elif item.kind == "model" and not all(map(item.provenance.get, PROVENANCE)):
                 raise Refused("weights came without their id, licence or context")
-        return [
+        plan = [
             f"build the environment {name} of {count} files that this region's lock names"
             for name, count in _whole_environments(items).items()
         ]
+        set_ups = [item for item in items if item.kind == SETUP]
+        if len(set_ups) > 1:
+            raise Refused("it says twice what the agency is")
+        for item in set_ups:
+            plan += self._planned(target, read(item))
+        return plan
 
-    def finish(self, target: Target, items: Sequence[Item]) -> Iterator[str]:
+    def _planned(self, target: Target, data: bytes) -> list[str]:
+        if not target.agency:
+            raise Refused("name the agency that it is set up as")
+        nothing = [f"leave the agency {target.agency} as it is"]
+        return self.setting_up.plan(target.agency, data) or nothing
+
+    def finish(self, target: Target, items: Sequence[Item], read: Read) -> Iterator[str]:
+        for item in items:
+            if item.kind == SETUP:
+                yield from self.setting_up.apply(target.agency, read(item))
         for name in _whole_environments(items):
             wheels = self.folder / ENVIRONMENT / name
             try:
@@ -56,6 +73,8 @@ class Shelving:
         if item.kind == "model":
             self._admit(item, pieces)
             return
+        if item.kind == SETUP:
+            return  # it is no thing to put: `finish` does what it says
         if item.kind == ENVIRONMENT:
             path = self.folder / ENVIRONMENT / item.name
             durable.folder(path.parent)
@@ -72,8 +91,10 @@ class Shelving:
         self.carrying.put(target.account, target.bucket, carried, pieces)
 
     def _check_object(self, target: Target, item: Item) -> None:
-        if not target.bucket:
+        if not target.bucket or not target.agency:
             raise Refused("name the agency and the bucket that the objects are for")
+        if not target.account:
+            raise Refused(f"there is no agency {target.agency}")
         if not self.carrying.has_bucket(target.account, target.bucket):
             raise Refused(f"the agency has no bucket {target.bucket}")
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
 from bastide.store.carrying import Carried, Carrying
-from bastide.transfer.model import ENVIRONMENT, Item, Refused
+from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
 
 BLOCK_BYTES = 1 << 20
 UNKNOWN = ""  # the digest of what was not read yet
@@ -65,6 +65,29 @@ class EnvironmentSource:
             label=self.label,
         )
         return item, _blocks(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupSource:
+    """What an agency is."""
+
+    agency: str
+    data: bytes
+    label: str
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        item = Item(
+            kind=SETUP,
+            name=f"{self.agency}.json",
+            size=self.size,
+            sha256=UNKNOWN,
+            label=self.label,
+        )
+        return item, iter([self.data])
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bastide.transfer import setup
 from bastide.transfer.filters import (
     gguf_format,
     pins,
@@ -12,7 +13,7 @@ from bastide.transfer.filters import (
     wheel_format,
 )
 from bastide.transfer.filters.model import BadItem, Write
-from bastide.transfer.model import ENVIRONMENT, Item
+from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
 
 View = memoryview
 
@@ -140,4 +141,16 @@ def checked(item: Item, data: View) -> Format:
         raise BadItem(f"it does not begin as {found.name}")
     if item.kind == ENVIRONMENT:
         pins.check(item, data)
+    if item.kind == SETUP:
+        _check_setup(found, data)
     return found
+
+
+def _check_setup(found: Format, data: View) -> None:
+    """It says what an agency is, and nothing else: no key, no clearance."""
+    try:
+        if found.name != "json":
+            raise Refused("it is no JSON")
+        setup.decoded(bytes(data))
+    except Refused as error:
+        raise BadItem("it is no agency's set-up") from error
