@@ -14,8 +14,8 @@ from bastide.kernel.errors import ServiceError
 from bastide.operators.api import Operators
 from bastide.operators.approval_routes import ApprovalRoutes
 from bastide.operators.default_routes import DefaultRoutes
-from bastide.operators.share_routes import ShareRoutes
 from bastide.operators.evidence_routes import EvidenceRoutes
+from bastide.operators.share_routes import ShareRoutes
 from bastide.operators.transfer_routes import Transfers
 from bastide.policy.actions import needs_of
 from bastide.wire.validate import Validators

@@ -210,7 +210,6 @@ class RegionProcess:
         self.kms.clockwork.start()
         self.learning.settler.start()
         self.learning.checkpoints.start()
-        self.evidence.delivery.start()
         if self.datagrams is not None:
             self.datagrams.start()
         self.evidence.start()

@@ -34,15 +34,9 @@ class Proofs:
         that is signed now if none covers it yet. ServiceError where there is none."""
         begun = self.database.read(lambda c: _begun(c, event_id))
         if begun is None:
-            raise _none(f"No call {event_id} is in the log.")
+            raise _none(f"No call {event_id} is in the log, or it was retired.")
         index, record = begun
         opened, end = (index, self._end(index)) if record.kind == Kind.CALL else (None, index)
-        """The receipt of the call with this id, under a checkpoint that is signed now if none
-        covers it yet. ServiceError where there is none."""
-        opened = self.database.read(lambda c: _opened(c, event_id))
-        if opened is None:
-            raise _none(f"No call {event_id} is in the log, or it was retired.")
-        end = self._end(opened)
         self.log.vouch(end + 1)
         found = self.database.read(lambda c: self._proved(c, opened, end))
         if found is None:

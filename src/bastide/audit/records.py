@@ -82,7 +82,6 @@ class Span:
     until_ms: int
     labels: Sequence[str]
     unlabelled: bool  # whether what is older than labels is seen: all of it lay at the default
-    unlabelled: bool  # whether what is older than labels is seen
     first: int = 0  # what comes before was retired
     before: tuple[int, int] | None = None
 

@@ -5,7 +5,6 @@ mode 0600. Operators manage agencies, keys, environments and models; no route re
 content.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -25,7 +24,7 @@ from bastide.operators.default_routes import DefaultRoutes
 from bastide.operators.evidence_routes import EvidenceRoutes
 from bastide.operators.fields import fields
 from bastide.operators.keys import family
-from bastide.operators.off_loop import off_loop
+from bastide.operators.off_loop import answered, audited, off_loop
 from bastide.operators.ports import (
     AgencyDesk,
     ClearanceDesk,
@@ -108,30 +107,25 @@ class Operators:
 
     def _plain(self, answer: Callable[[web.Request], Any]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return web.json_response(await off_loop(self.executor, lambda: answer(request)))
+            return await answered(self.executor, lambda: answer(request))
 
         return handle
 
-    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
-        """The record is durable before the effect."""
-        await asyncio.wrap_future(self.trail.operator(action, facts))
-
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        await self._audited("StopRegion", {})
+        await audited(self.trail, "StopRegion", {})
         self.stop()
         return web.json_response({"stopping": True})
 
     async def _create_agency(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "name", "account_id")
-        await self._audited("CreateAgency", {"name": str(body["name"])})
-        made = await off_loop(
+        await audited(self.trail, "CreateAgency", {"name": str(body["name"])})
+        return await answered(
             self.executor, lambda: self.agencies.create(str(body["name"]), body["account_id"])
         )
-        return web.json_response(made)
 
     async def _create_agencies(self, request: web.Request) -> web.StreamResponse:
         names = [str(name) for name in (await fields(request, "names"))["names"]]
-        await self._audited("CreateAgencies", {"count": str(len(names))})
+        await audited(self.trail, "CreateAgencies", {"count": str(len(names))})
         made = await off_loop(self.executor, lambda: self.agencies.create_many(names))
         return web.json_response({"created": made})
 
@@ -148,22 +142,7 @@ class Operators:
         def recorded() -> None:
             self.trail.operator("GetAdministratorKeys", facts).result()
 
-        return web.json_response(
-            await self._off_loop(lambda: self.agencies.client_env(asked, recorded))
-        )
-        name = request.match_info["name"]
-        bearer = bool((await fields(request, "bearer"))["bearer"])
-        await self._audited("GetAdministratorKeys", {"name": name, "bearer": str(bearer)})
-        found = await off_loop(self.executor, lambda: self.agencies.client_env(name, bearer=bearer))
-        return web.json_response(found)
-
-    async def _deliver(self, request: web.Request) -> web.StreamResponse:
-        account = str((await fields(request, "account"))["account"])
-        await self._audited("DeliverTrails", {"account": account})
-        return web.json_response(await off_loop(self.executor, lambda: self.deliver(account)))
-
-    def _receipt(self, request: web.Request) -> Any:
-        return {"receipt": self.receipts.receipt(request.match_info["id"]).text()}
+        return await answered(self.executor, lambda: self.agencies.client_env(asked, recorded))
 
     def _labels(self, request: web.Request) -> Any:
         return self.labels.graph(request.match_info["agency"], request.query.get("arn", ""))
@@ -173,10 +152,8 @@ class Operators:
         body = await fields(request, "bucket", "key", "version", "from", "to", "officer")
         asks = requester(str(body.pop("officer")))
         thing = {name: str(text) for name, text in body.items()}
-        await self._audited("LowerLabel", {"agency": agency, **thing})
-        return web.json_response(
-            await off_loop(self.executor, lambda: self.labels.lower(agency, thing, asks))
-        )
+        await audited(self.trail, "LowerLabel", {"agency": agency, **thing})
+        return await answered(self.executor, lambda: self.labels.lower(agency, thing, asks))
 
     def _keys(self, request: web.Request) -> Any:
         return self.keys.rows(request.query.get("agency", ""))
@@ -186,11 +163,11 @@ class Operators:
         label = (await fields(request, "label"))["label"]
         keys = await off_loop(self.executor, lambda: self.keys.chosen(agency, label))
         for state in keys:
-            await self._audited("RotateKey", _facts(state))
+            await audited(self.trail, "RotateKey", _facts(state))
         return await progress.stream(request, self.executor, lambda: self.keys.rotate(keys))
 
     async def _rotate_all(self, request: web.Request) -> web.StreamResponse:
-        await self._audited("RotateAllKeys", {})
+        await audited(self.trail, "RotateAllKeys", {})
         return await progress.stream(request, self.executor, self.keys.rotate_all)
 
     async def _destroy(self, request: web.Request) -> web.StreamResponse:
@@ -200,8 +177,7 @@ class Operators:
         confirm = str(body["confirm"])
         await off_loop(self.executor, lambda: self.keys.check_confirmed(agency, keys, confirm))
         asks, recorded = requester(str(body["officer"])), partial(self._record_destruction, keys)
-        gone = await off_loop(self.executor, lambda: self.keys.destroy(keys, asks, recorded))
-        return web.json_response(gone)
+        return await answered(self.executor, lambda: self.keys.destroy(keys, asks, recorded))
 
     def _record_destruction(self, keys: Sequence[KeyState]) -> None:
         for state in keys:
@@ -214,17 +190,15 @@ class Operators:
         agency = request.match_info["agency"]
         body = await fields(request, "who", "label", "officer")
         who, label, asks = str(body["who"]), str(body["label"]), requester(str(body["officer"]))
-        await self._audited("GrantClearance", {"agency": agency, "who": who, "label": label})
-        granted = await off_loop(
+        await audited(self.trail, "GrantClearance", {"agency": agency, "who": who, "label": label})
+        return await answered(
             self.executor, lambda: self.clearances.grant(agency, who, label, asks)
         )
-        return web.json_response(granted)
 
     async def _revoke(self, request: web.Request) -> web.StreamResponse:
         agency, who = request.match_info["agency"], (await fields(request, "who"))["who"]
-        await self._audited("RevokeClearance", {"agency": agency, "who": str(who)})
-        left = await off_loop(self.executor, lambda: self.clearances.revoke(agency, str(who)))
-        return web.json_response(left)
+        await audited(self.trail, "RevokeClearance", {"agency": agency, "who": str(who)})
+        return await answered(self.executor, lambda: self.clearances.revoke(agency, str(who)))
 
     def _duties(self, request: web.Request) -> Any:
         return self.duties.rows(request.match_info["agency"])
@@ -235,27 +209,23 @@ class Operators:
             await fields(request, who=str, duty=str, officer=str),
         )
         who, duty, asks = body["who"], body["duty"], requester(body["officer"])
-        await self._audited("GrantDuty", {"agency": agency, "who": who, "duty": duty})
-        return web.json_response(
-            await self._off_loop(lambda: self.duties.grant(agency, who, duty, asks))
-        )
+        await audited(self.trail, "GrantDuty", {"agency": agency, "who": who, "duty": duty})
+        return await answered(self.executor, lambda: self.duties.grant(agency, who, duty, asks))
 
     async def _remove_duty(self, request: web.Request) -> web.StreamResponse:
         agency, body = request.match_info["agency"], await fields(request, who=str, officer=str)
         who, asks = body["who"], requester(body["officer"])
-        await self._audited("RemoveDuty", {"agency": agency, "who": who})
-        return web.json_response(
-            await self._off_loop(lambda: self.duties.remove(agency, who, asks))
-        )
+        await audited(self.trail, "RemoveDuty", {"agency": agency, "who": who})
+        return await answered(self.executor, lambda: self.duties.remove(agency, who, asks))
 
     async def _build(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        await self._audited("BuildEnvironment", {"name": name})
+        await audited(self.trail, "BuildEnvironment", {"name": name})
         return await progress.stream(request, self.executor, lambda: self.environments.build(name))
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "tar", "name")
-        await self._audited("ImportEnvironment", {"name": str(body["name"])})
+        await audited(self.trail, "ImportEnvironment", {"name": str(body["name"])})
         return await progress.stream(
             request,
             self.executor,
@@ -264,23 +234,21 @@ class Operators:
 
     async def _pull(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        await self._audited("PullModel", {"name": name})
+        await audited(self.trail, "PullModel", {"name": name})
         return await progress.stream(request, self.executor, lambda: self.models.pull(name))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
         body = await fields(
             request, "file", "model_id", "sha256", "licence", "context_tokens", "label"
         )
-        await self._audited("AddModel", {"model_id": str(body["model_id"])})
+        await audited(self.trail, "AddModel", {"model_id": str(body["model_id"])})
         return await progress.stream(request, self.executor, lambda: self.models.add(body))
 
     async def _alias(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "alias", "model")
         alias, model = str(body["alias"]), str(body["model"])
-        await self._audited("AliasModel", {"alias": alias, "model": model})
-        return web.json_response(
-            await off_loop(self.executor, lambda: self.models.alias(alias, model))
-        )
+        await audited(self.trail, "AliasModel", {"alias": alias, "model": model})
+        return await answered(self.executor, lambda: self.models.alias(alias, model))
 
     def _policies(self, request: web.Request) -> Any:
         return self.policies.rows(request.match_info["agency"])
@@ -289,29 +257,25 @@ class Operators:
         agency, body = request.match_info["agency"], await fields(request, "name", "text")
         name, text = str(body["name"]), str(body["text"])
         digest = hashlib.sha256(text.encode()).hexdigest()
-        await self._audited("PutPolicy", {"agency": agency, "name": name, "sha256": digest})
-        made = await off_loop(self.executor, lambda: self.policies.put(agency, name, text))
-        return web.json_response(made)
+        await audited(self.trail, "PutPolicy", {"agency": agency, "name": name, "sha256": digest})
+        return await answered(self.executor, lambda: self.policies.put(agency, name, text))
 
     async def _remove_policy(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         name = str((await fields(request, "name"))["name"])
-        await self._audited("RemovePolicy", {"agency": agency, "name": name})
+        await audited(self.trail, "RemovePolicy", {"agency": agency, "name": name})
         await off_loop(self.executor, lambda: self.policies.remove(agency, name))
         return web.json_response({"removed": name})
 
     async def _test_policy(self, request: web.Request) -> web.StreamResponse:
         agency, body = request.match_info["agency"], await fields(request, "name", "text", "cases")
         name, text, cases = str(body["name"]), str(body["text"]), body["cases"]
-        found = await off_loop(self.executor, lambda: self.policies.test(agency, name, text, cases))
-        return web.json_response(found)
+        return await answered(self.executor, lambda: self.policies.test(agency, name, text, cases))
 
     async def _why(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         asked = await fields(request, "principal", "action", "resource", "session", "label")
-        return web.json_response(
-            await off_loop(self.executor, lambda: self.policies.why(agency, asked))
-        )
+        return await answered(self.executor, lambda: self.policies.why(agency, asked))
 
 
 def _facts(state: KeyState) -> dict[str, str]:

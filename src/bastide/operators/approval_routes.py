@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bastide.kernel.approvals import OFFICER, OPERATOR
 from bastide.operators.fields import fields
-from bastide.operators.off_loop import off_loop
+from bastide.operators.off_loop import answered
 from bastide.operators.ports import ApprovalDesk
 from bastide.policy.officers import NewOfficer
 
@@ -70,8 +70,7 @@ class _Routes:
         return await self._answered(lambda: self.desk.reinstate(name, requester(body["officer"])))
 
     async def _answered(self, work: Callable[[], Any]) -> web.StreamResponse:
-        answer = await off_loop(self.executor, work)
-        return web.json_response(answer)
+        return await answered(self.executor, work)
 
 
 def requester(officer: str) -> str:

@@ -1,17 +1,15 @@
 """The routes of `bastide agency label` and `bastide label adopt`. What changes something is audited
 before it does."""
 
-import asyncio
-from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from aiohttp import web
 
 from bastide.operators.approval_routes import requester
 from bastide.operators.fields import fields
+from bastide.operators.off_loop import answered, audited
 from bastide.operators.ports import AgencyLabelDesk, RegionLabelDesk, Trail
 
 
@@ -37,26 +35,20 @@ class _Routes:
 
     async def of_agency(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        return await self._answered(lambda: self.agencies.row(name))
+        return await answered(self.executor, lambda: self.agencies.row(name))
 
     async def put_of_agency(self, request: web.Request) -> web.StreamResponse:
         name, body = request.match_info["name"], await fields(request, label=str, officer=str)
         label, asks = body["label"], requester(body["officer"])
-        await self._audited("SetAgencyLabel", {"agency": name, "label": label})
-        return await self._answered(lambda: self.agencies.put(name, label, asks))
+        await audited(self.trail, "SetAgencyLabel", {"agency": name, "label": label})
+        return await answered(self.executor, lambda: self.agencies.put(name, label, asks))
 
     async def adopt(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, scheme=str, default_label=str, ceiling=str, officer=str)
         scheme, default, ceiling = body["scheme"], body["default_label"], body["ceiling"]
         asks, digest = requester(body["officer"]), sha256(scheme.encode()).hexdigest()
         facts = {"scheme_file_sha256": digest, "default_label": default, "ceiling": ceiling}
-        await self._audited("AdoptLabelSettings", facts)
-        return await self._answered(lambda: self.region.adopt(scheme, default, ceiling, asks))
-
-    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
-        """The record is durable before the effect."""
-        await asyncio.wrap_future(self.trail.operator(action, facts))
-
-    async def _answered(self, work: Callable[[], Any]) -> web.StreamResponse:
-        answer = await asyncio.get_running_loop().run_in_executor(self.executor, work)
-        return web.json_response(answer)
+        await audited(self.trail, "AdoptLabelSettings", facts)
+        return await answered(
+            self.executor, lambda: self.region.adopt(scheme, default, ceiling, asks)
+        )

@@ -1,6 +1,5 @@
 """The routes of `bastide audit deliver|retire` and `bastide receipt get`."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from bastide.evidence.retirements import Asked
 from bastide.kernel.errors import ServiceError
 from bastide.operators.approval_routes import requester
 from bastide.operators.fields import fields
+from bastide.operators.off_loop import answered, audited
 from bastide.operators.ports import ReceiptDesk, RetirementDesk, Trail
 
 
@@ -39,27 +39,21 @@ class _Routes:
 
     async def deliver(self, request: web.Request) -> web.StreamResponse:
         account = str((await fields(request, "account"))["account"])
-        await self._audited("DeliverTrails", {"account": account})
-        return await self._answered(lambda: self.desks.deliver(account))
+        await audited(self.desks.trail, "DeliverTrails", {"account": account})
+        return await answered(self.executor, lambda: self.desks.deliver(account))
 
     async def retire(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "before", "up_to", officer=str)
         asked = _asked(body["before"], body["up_to"], requester(body["officer"]))
         told = {"before": str(body["before"] or ""), "up_to": str(body["up_to"] or "")}
-        await self._audited("AskRetirement", told)
-        return await self._answered(lambda: self.desks.retirements.retire(asked))
+        await audited(self.desks.trail, "AskRetirement", told)
+        return await answered(self.executor, lambda: self.desks.retirements.retire(asked))
 
     async def receipt(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["id"]
-        return await self._answered(lambda: {"receipt": self.desks.receipts.receipt(name).text()})
-
-    async def _answered(self, answer: Callable[[], Any]) -> web.StreamResponse:
-        loop = asyncio.get_running_loop()
-        return web.json_response(await loop.run_in_executor(self.executor, answer))
-
-    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
-        """The record is durable before the effect."""
-        await asyncio.wrap_future(self.desks.trail.operator(action, facts))
+        return await answered(
+            self.executor, lambda: {"receipt": self.desks.receipts.receipt(name).text()}
+        )
 
 
 def _asked(before: object, up_to: object, asks: str) -> Asked:

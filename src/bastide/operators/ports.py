@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from bastide.kernel.receipts import Receipt, Transfer
 from bastide.evidence.retirements import Asked
-from bastide.kernel.receipts import Receipt
+from bastide.kernel.receipts import Receipt, Transfer
 from bastide.keys.keyring import KeyState
 from bastide.operators.agencies import EnvAsked
 from bastide.policy.officers import NewOfficer

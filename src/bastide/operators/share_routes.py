@@ -1,15 +1,13 @@
 """The routes of `bastide share …`. What changes something is audited before it does."""
 
-import asyncio
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from bastide.operators.approval_routes import requester
 from bastide.operators.fields import fields
+from bastide.operators.off_loop import answered, audited
 from bastide.operators.ports import ShareDesk, Trail
 
 
@@ -33,24 +31,17 @@ class _Routes:
 
     async def rows(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
-        return await self._answered(lambda: self.desk.rows(agency))
+        return await answered(self.executor, lambda: self.desk.rows(agency))
 
     async def grant(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         body = await fields(request, bucket=str, reader=str, prefix=str, label=str, officer=str)
         asks = requester(body.pop("officer"))
-        await self._audited("GrantShare", {"agency": agency, **body})
-        return await self._answered(lambda: self.desk.grant(agency, body, asks))
+        await audited(self.trail, "GrantShare", {"agency": agency, **body})
+        return await answered(self.executor, lambda: self.desk.grant(agency, body, asks))
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         alias = (await fields(request, alias=str))["alias"]
-        await self._audited("RevokeShare", {"agency": agency, "alias": alias})
-        return await self._answered(lambda: self.desk.revoke(agency, alias))
-
-    async def _audited(self, action: str, facts: dict[str, str]) -> None:
-        await asyncio.wrap_future(self.trail.operator(action, facts))
-
-    async def _answered(self, work: Callable[[], Any]) -> web.StreamResponse:
-        answer = await asyncio.get_running_loop().run_in_executor(self.executor, work)
-        return web.json_response(answer)
+        await audited(self.trail, "RevokeShare", {"agency": agency, "alias": alias})
+        return await answered(self.executor, lambda: self.desk.revoke(agency, alias))

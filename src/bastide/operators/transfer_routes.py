@@ -1,8 +1,6 @@
 """The routes of `bastide transfer …`. What changes something is audited before it does; who made
 or released a bundle stands in the log under its digest."""
 
-import asyncio
-from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -10,7 +8,7 @@ from aiohttp import web
 
 from bastide.operators import progress
 from bastide.operators.fields import fields
-from bastide.operators.off_loop import off_loop
+from bastide.operators.off_loop import answered, audited
 from bastide.operators.ports import Trail, TransferDesk
 
 
@@ -41,35 +39,35 @@ class _Routes:
     executor: Executor
 
     async def rows(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(await off_loop(self.executor, self.desk.rows))
+        return await answered(self.executor, self.desk.rows)
 
     async def anchor(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(await off_loop(self.executor, self.desk.anchor))
+        return await answered(self.executor, self.desk.anchor)
 
     async def trust(self, request: web.Request) -> web.StreamResponse:
         text = (await fields(request, anchor=str))["anchor"]
-        await self._audited("TrustRegion", {})
-        return web.json_response(await off_loop(self.executor, lambda: self.desk.trust(text)))
+        await audited(self.trail, "TrustRegion", {})
+        return await answered(self.executor, lambda: self.desk.trust(text))
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         name, spool = request.match_info["name"], (await fields(request, spool=str))["spool"]
-        await self._audited("SendTransfer", {"bundle": name, "spool": spool})
+        await audited(self.trail, "SendTransfer", {"bundle": name, "spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.send(name, spool))
 
     async def send_udp(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         way = await fields(request, udp=str, rate_mbit=int, parity=int, passes=int)
-        await self._audited("SendTransfer", {"bundle": name, "udp": way["udp"]})
+        await audited(self.trail, "SendTransfer", {"bundle": name, "udp": way["udp"]})
         return await progress.stream(request, self.executor, lambda: self.desk.send_udp(name, way))
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
         spool = (await fields(request, spool=str))["spool"]
-        await self._audited("ReceiveTransfers", {"spool": spool})
+        await audited(self.trail, "ReceiveTransfers", {"spool": spool})
         return await progress.stream(request, self.executor, lambda: self.desk.receive(spool))
 
     async def filter(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        await self._audited("FilterTransfer", {"bundle": name})
+        await audited(self.trail, "FilterTransfer", {"bundle": name})
         return await progress.stream(request, self.executor, lambda: self.desk.filter(name))
 
     async def review(self, request: web.Request) -> web.StreamResponse:
@@ -79,7 +77,7 @@ class _Routes:
     async def release(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         body = await fields(request, agency=str, bucket=str, prefix=str)
-        await self._audited("ReleaseTransfer", {"bundle": name, **body})
+        await audited(self.trail, "ReleaseTransfer", {"bundle": name, **body})
         return await progress.stream(request, self.executor, lambda: self.desk.release(name, body))
 
     async def create(self, request: web.Request) -> web.StreamResponse:
@@ -94,13 +92,9 @@ class _Routes:
             agency_setup=str,
             base=str,
         )
-        await self._audited("CreateTransfer", body)
+        await audited(self.trail, "CreateTransfer", body)
         return await progress.stream(request, self.executor, lambda: self.desk.create(body))
 
     async def inspect(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         return await progress.stream(request, self.executor, lambda: self.desk.inspect(name))
-
-    async def _audited(self, action: str, facts: Mapping[str, str]) -> None:
-        """The record is durable before the effect."""
-        await asyncio.wrap_future(self.trail.operator(action, facts))

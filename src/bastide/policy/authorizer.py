@@ -280,9 +280,9 @@ class PolicyAuthorizer:
         context = actions.CallContext(call, params, self.stored)
         standing = self._standing(call.principal, context, actions.version_of(params))
         encryption, aliases = actions.encryption_of(params), actions.aliases_of(call)
+        if not encryption and not aliases:
+            return standing
         return replace(standing, encryption=encryption, aliases=aliases)
-        encryption = actions.encryption_of(params)
-        return replace(standing, encryption=encryption) if encryption else standing
 
     def require_key(
         self,

@@ -81,9 +81,8 @@ class Document:
     a look at all of it."""
 
     statements: tuple[Statement, ...]
-    asks_tags: bool = False  # whether any condition or variable is about tags on the resource
-    asks_aliases: bool = False  # the same, of the aliases of a KMS key
     asks_tags: bool  # whether any condition or variable is about tags on the resource
+    asks_aliases: bool  # the same, of the aliases of a KMS key
     asks_context: bool  # whether there is a condition or a variable at all
 
 
@@ -118,13 +117,10 @@ def _document(text: str, kind: PolicyKind) -> Document:
     if len(sids) != len(set(sids)):
         raise Malformed("Statement IDs (SID) in a single policy must be unique.")
     lowered = text.lower()
-    asks_tags, asks_aliases = (
-        any(word in lowered for word in words) for words in (_TAG_KEYS, _ALIAS_KEYS)
-    )
-    return Document(parsed, asks_tags, asks_aliases)
     return Document(
         parsed,
         asks_tags=any(word in lowered for word in _TAG_KEYS),
+        asks_aliases=any(word in lowered for word in _ALIAS_KEYS),
         asks_context=any(map(_asks_context, parsed)),
     )
 

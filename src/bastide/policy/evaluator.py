@@ -5,7 +5,6 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_eval
 Organization policies do not exist here.
 """
 
-from collections.abc import Iterator, Sequence
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
@@ -84,17 +83,12 @@ class Policies:
     @property
     def asks_tags(self) -> bool:
         """Whether what is tagged on the resource could matter."""
-        return any(document.asks_tags for document in self._documents())
+        return any(document.asks_tags for _, document in self._all())
 
     @property
     def asks_aliases(self) -> bool:
         """Whether the aliases of the resource, which is a KMS key, could matter."""
-        return any(document.asks_aliases for document in self._documents())
-
-    def _documents(self) -> Iterator[Document]:
-        groups = (self.identity, self.resource, self.boundary or (), self.session or ())
-        return (document for group in groups for _, document in group)
-        return any(document.asks_tags for _, document in self._all())
+        return any(document.asks_aliases for _, document in self._all())
 
     @property
     def kept_by(self) -> Hashable | None:
