@@ -136,6 +136,7 @@ BUNDLE = {
     "to": "us-iso-east-1", "agency": "secretive", "bucket": "secretive", "prefix": "",
     "model": "", "environment": "", "agency_setup": "", "base": "",
 }  # fmt: skip
+SHARE = {"bucket": "secretive", "reader": "other", "prefix": "", "label": "U", **WHERE}
 UDP = {"udp": "127.0.0.1:9", "rate_mbit": 80, "parity": 8, "passes": 1}
 # All that operators may ask, in this order, with what an operator who looks for content would send.
 ROUTES = {
@@ -168,6 +169,9 @@ ROUTES = {
     "POST /officers": {"name": "x", "roles": [], "public_key": "", "known_as": [], **WHERE},
     "POST /officers/{name}/suspend": {},
     "POST /officers/{name}/reinstate": WHERE,
+    "GET /shares/{agency}": None,
+    "POST /shares/{agency}/grant": SHARE,
+    "POST /shares/{agency}/revoke": {"alias": "none"},
     "GET /clearances/{agency}": None,
     "POST /clearances/{agency}/grant": {**WHO, "label": "U"},
     "POST /clearances/{agency}/revoke": {"who": "user/administrator"},
@@ -191,6 +195,7 @@ ROUTES = {
     "GET /transfers-anchor": None,
     "POST /transfers-trust": {"anchor": ""},
     "POST /trails-deliver": {"account": ""},
+    "POST /audit-retire": {"before": None, "up_to": 0, **WHERE},
     "GET /receipts/{id}": None,
     "POST /stop": {},
 }
