@@ -81,6 +81,24 @@ def test_what_was_lost_is_told_there_and_sent_again(two):
     assert transfer(high, "receive") == []
 
 
+def test_what_came_by_a_spool_too_is_cleared_away(two, tmp_path):
+    low, high = two[0], two[1].region
+    low.s3("twice", "sender").put_object(Bucket="twice", Key="k.txt", Body=b"twice\n")
+    bundle = create(low, HIGH, "sender", "twice")["bundle"]
+    ask(low, f"/{bundle}/send", spool=str(tmp_path / "spool"))
+    ask(high, "-receive", spool=str(tmp_path / "spool"))
+    host, port = end_of(high)
+    way = {"udp": f"{host}:{port}", "rate_mbit": 80, "parity": 8, "passes": 1}
+    ask(low, f"/{bundle}/send-udp", **way)
+    place = high.folder / "transfer" / "incoming" / HIGH / bundle
+    eventually(place.exists, 60)
+    assert ask(high, "-receive", spool="") == []
+    assert [(path.name, path.stat().st_size) for path in place.iterdir()] == [("bundle.json", 0)]
+    assert [row["state"] for row in high.control.get("/transfers") if row["bundle"] == bundle] == [
+        "filtered"
+    ]
+
+
 def test_a_bundle_that_nobody_trusts_is_refused_and_thrown_away(two):
     high = two[1].region
     incoming = high.folder / "transfer" / "incoming" / HIGH

@@ -110,6 +110,8 @@ class TransferRoom:
         with self._alone(), told():
             incoming, receiver, outcomes = self.gate.incoming, self.gate.receiver, []
             place = Path(spool) if spool else incoming.folder
+            for digest in filter(receiver.is_here, incoming.waiting()):  # a crash left it, or it
+                incoming.clear(digest, is_taken=True)  # came by a spool too
             for digest in receiver.waiting(place):
                 steps = self._taken(place, digest)
                 outcomes.append((yield from self._outcome(digest, "received", steps)))

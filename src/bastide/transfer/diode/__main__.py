@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bastide.db import durable
 from bastide.kernel.clock import SystemClock
 from bastide.transfer.diode.arrivals import Arrivals, Limits
 from bastide.transfer.diode.datagram import DATAGRAM_BYTES
 from bastide.transfer.diode.erasure import Unrecoverable
+from bastide.transfer.diode.incoming import ARRIVING
 
 WAIT_S, WAIT_US = 0, 200_000
 TEND_DATAGRAMS = 256
@@ -79,8 +81,10 @@ def main(socket_fd: str, folder: str, region: str, bytes_max: str) -> None:
         clock=SystemClock(),
         hands=Forked(),
     )
-    arrivals.load()
-    listen(socket.socket(fileno=int(socket_fd)), arrivals)
+    durable.folder(arrivals.folder / ARRIVING, 0o755)
+    with durable.alone_in(arrivals.folder / ARRIVING):  # one that was killed may be there still
+        arrivals.load()
+        listen(socket.socket(fileno=int(socket_fd)), arrivals)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,13 @@ class Incoming:
                 yield _row(name, told, created=state.changed)
 
     def _waiting(self) -> Iterator[dict[str, Any]]:
-        for name in _digests(self.folder / self.region):
-            if not is_cleared(self.folder / self.region / name):
-                yield _row(name, "arrived: `transfer receive` takes it in")
+        for name in self.waiting():
+            yield _row(name, "arrived: `transfer receive` takes it in")
+
+    def waiting(self) -> list[str]:
+        """The bundles that are whole, and were not cleared away."""
+        place = self.folder / self.region
+        return [name for name in _digests(place) if not is_cleared(place / name)]
 
     def clear(self, digest: str, *, is_taken: bool) -> None:
         """Throw away what was taken in, or refused. Of what was taken in an empty envelope stays,
