@@ -142,7 +142,8 @@ class MerkleLog:
             if batch is self._waiting:
                 return done
             if patient:
-                self._patience.set()
+                if not self._patience.is_set():  # to wake a thread costs more than a record
+                    self._patience.set()
                 return done
         self._flush()
         return done

@@ -192,6 +192,8 @@ class Engines:
         return Lease(endpoint, back, lambda: one.slots.remember(slot, owner, label))
 
     async def _place(self, slots: Slots, owner: str, label: str) -> tuple[int, bool]:
+        if slots.has_free:  # nobody waits: no timer for it
+            return await slots.take(owner, label)
         async with asyncio.timeout(self.task.queue_timeout_s):
             return await slots.take(owner, label)
 

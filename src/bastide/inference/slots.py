@@ -29,6 +29,10 @@ class Slots:
         self._waiting_max = count * WAITING_PER_SLOT_MAX
         self._closed = False
 
+    @property
+    def has_free(self) -> bool:
+        return bool(self._free)
+
     async def take(self, owner: str, label: str = "") -> tuple[int, bool]:
         """A place, and whether it is warm."""
         if self._closed:

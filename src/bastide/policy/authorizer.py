@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -362,13 +362,12 @@ class PolicyAuthorizer:
         """Names the policies that are written for a principal now: another text, another name."""
         account, issuer = principal.account, principal.issuer_arn
         bound = self.stored.principals.boundary_of(account, issuer)
-        texts = [
+        texts = (
             *(text for _, text in self.stored.principals.policies_of(account, issuer)),
             *([bound[1]] if bound else ()),
             *(principal.session_policies or ()),
-        ]
-        digests = b"".join(sha256(text.encode()).digest() for text in texts)
-        return f"sha256:{sha256(digests).hexdigest()}"
+        )
+        return _digest_of(texts)
 
     def _standing(
         self, principal: Principal, context: Context, version: str | None = None
@@ -400,6 +399,12 @@ def _check_duty(call: Call, needs: Sequence[Need]) -> None:
     for action in [each.action for each in needs] or [call.operation.replace(".", ":")]:
         if not is_of_duty(call.principal, action):
             raise denied(call, action, "*", Reason.DUTY)
+
+
+@lru_cache(maxsize=PARSED_MAX)
+def _digest_of(texts: tuple[str, ...]) -> str:
+    digests = b"".join(sha256(text.encode()).digest() for text in texts)
+    return f"sha256:{sha256(digests).hexdigest()}"
 
 
 def _check_session_token(call: Call) -> None:

@@ -94,7 +94,9 @@ class Policies:
     def kept_by(self) -> Hashable | None:
         """What a decision of theirs on an action and a resource may be kept by. None where it may
         not: a condition or a variable looks at the call, or the resource's policy at its caller."""
-        if self.resource or self.governed or any(d.asks_context for _, d in self._all()):
+        if self.resource or self.governed or self.crossing:
+            return None
+        if any(document.asks_context for _, document in self._all()):
             return None
         groups = (self.identity, self.boundary, self.session)
         return tuple(None if group is None else tuple(group) for group in groups)

@@ -239,7 +239,8 @@ def _header_claim(raw: RawRequest, header: str, refuse: Refusals) -> Claim:
     if when is None:
         raise refuse.malformed("Authorization header requires existence of an 'X-Amz-Date' header.")
     claim = _claim(fields["Credential"], fields["SignedHeaders"], fields["Signature"], when, refuse)
-    return replace(claim, token=raw.header("x-amz-security-token"))
+    token = raw.header("x-amz-security-token")
+    return claim if token is None else replace(claim, token=token)
 
 
 def _query_claim(raw: RawRequest, refuse: Refusals) -> Claim:

@@ -210,15 +210,18 @@ def fault(scope: dict[str, Any]) -> str:
         return "HTTP/1.1 is spoken here."
     if scope["method"] not in METHODS:
         return "The method is not known."
-    fields = Counter(name for name, _ in scope["headers"])
-    if fields[b"host"] != 1:
+    names = [name for name, _ in scope["headers"]]
+    if names.count(b"host") != 1:
         return "A request has exactly one Host."
-    for name, count in fields.items():
-        if count > 1 and not name.startswith(REPEATABLE):
-            return f"{name.decode('latin-1')[:64]} is given twice."
-    coding = next((value for name, value in scope["headers"] if name == b"transfer-encoding"), None)
-    if coding is not None and coding.lower() != b"chunked":
+    if len(set(names)) < len(names):
+        for name, count in Counter(names).items():
+            if count > 1 and not name.startswith(REPEATABLE):
+                return f"{name.decode('latin-1')[:64]} is given twice."
+    if b"transfer-encoding" not in names:
+        return ""
+    coding = next(value for name, value in scope["headers"] if name == b"transfer-encoding")
+    if coding.lower() != b"chunked":
         return "Transfer-Encoding is chunked, or is not there."
-    if coding is not None and b"content-length" in fields:
+    if b"content-length" in names:
         return "Transfer-Encoding and Content-Length exclude each other."
     return ""
