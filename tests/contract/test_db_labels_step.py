@@ -82,3 +82,20 @@ def test_one_name_is_free_at_another_label(before):
     )
     run(before, again, a=ONE, arn=ARN)
     assert run(before, "SELECT COUNT(*) FROM sagemaker_tags") == [(2,)]
+
+
+@pytest.mark.parametrize(("agencies", "left"), [(0, []), (1, [("U",)])])
+def test_u_is_in_use_only_where_somebody_is_there_to_use_it(database_url, tmp_path, agencies, left):
+    """Else a region of a scheme without that level could never start."""
+    versions = tmp_path / "older"
+    versions.mkdir()
+    for path in sorted((SCRIPTS / "versions").glob("0*.py")):
+        if path.stem.endswith("label_settings"):
+            break
+        shutil.copy(path, versions)
+    migrate(database_url, versions)
+    if agencies:
+        insert = "INSERT INTO identity_agencies (account_id, name, created_ms) VALUES (:a, 'x', 1)"
+        run(database_url, insert, a=ONE)
+    migrate(database_url)
+    assert run(database_url, "SELECT label FROM labels_in_use") == left

@@ -63,3 +63,16 @@ def test_other_settings_come_in_only_once_two_officers_signed_for_them(live, tmp
     (live.home / "bastide.toml").write_text(toml("U", "U"))
     done = live.cli(*ADOPT, check=False)
     assert (done.returncode, "C is in use, and above the ceiling U" in done.stderr) == (1, True)
+
+
+def test_a_region_of_another_scheme_starts_and_may_change_it_while_nothing_is_stored(tmp_path):
+    nato = toml("NU", "NS").replace("ceiling", 'scheme = "nato"\nceiling', 1)
+    live = LiveRegion(tmp_path / "site", toml=nato.replace('"NS"', '"NR"'))
+    try:
+        live.start().stop()
+        live.toml = nato
+        live.start()
+        assert live.control.get("/status")["ceiling"] == "NS"
+        assert label_of(live.client("sts").get_caller_identity()) == "NU"
+    finally:
+        live.stop()
