@@ -24,6 +24,7 @@ MODES = {
     Kind.KEY_DELETION: Mode.DESTROY_KEY,
     Kind.AUDIT_RETIREMENT: Mode.RETIRE_AUDIT,
     Kind.CLEARANCE_GRANT: Mode.GRANT_CLEARANCE,
+    Kind.AGENCY_SHARE: Mode.GRANT_CLEARANCE,  # an agency's, for what another keeps
     Kind.TRUST_ANCHOR_CHANGE: Mode.CHANGE_TRUST_ANCHOR,
     Kind.ADMINISTRATOR_KEYS: Mode.HAND_OUT_KEYS,
 }  # not break-glass: a countersignature permits nothing
