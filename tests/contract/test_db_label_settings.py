@@ -4,13 +4,19 @@ import pytest
 from tests.labels_kit import US
 from tests.officers_kit import Office
 
+from bastide.app.core import held_in
 from bastide.db import label_records as records
 from bastide.db.label_settings import Held, LabelSettings, OtherMeaning
+from bastide.identity import clearance_records
+from bastide.identity import records as identity_records
+from bastide.identity.model import Agency, Clearance
 from bastide.kernel.approvals import Kind, NotApproved
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels import scheme as schemes
 from bastide.kernel.labels.labelling import of_region
 from bastide.operators.region_labels import RegionLabelRoom
+from bastide.store import share_records
+from bastide.store.model import Share
 
 NONE = Held(markings=frozenset(), anything=False)
 OWN = """
@@ -139,3 +145,23 @@ def test_what_came_in_use_since_they_signed_keeps_the_new_settings_out(database)
     with pytest.raises(OtherMeaning, match="TS is in use, and above"):
         made.is_new(lower)
     assert settings(database, "U").is_new(lower)
+
+
+def test_every_marking_that_is_kept_counts(database, key_database):
+    """Of data, agencies, clearances and shares, whether or not anything is stored at it."""
+    assert held_in(database, key_database) == NONE
+    agency = Agency(account_id="1" * 12, name="a", created_ms=1)
+    rows = identity_records.agency_rows([agency])
+    database.write(lambda c: identity_records.insert_all(c, identity_records.agencies, rows))
+    assert held_in(database, key_database) == Held(markings=frozenset(), anything=True)
+    granted = Clearance(account="1" * 12, entity_id="x", label="S//TK", granted_ms=1)
+    share = Share(
+        alias="s", owner="1" * 12, reader="2" * 12, bucket_id="b", bucket="b", prefix="",
+        label="C", granted_ms=1,
+    )  # fmt: skip
+    database.write(lambda c: identity_records.set_label(c, agency, "CUI"))
+    database.write(lambda c: records.keep(c, "S"))
+    database.write(lambda c: clearance_records.put(c, granted))
+    database.write(lambda c: share_records.put(c, share))
+    found = held_in(database, key_database)
+    assert found.markings == {"CUI", "S", "S//TK", "C"}

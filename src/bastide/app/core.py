@@ -23,6 +23,7 @@ from bastide.keys.opening import open_keyring
 from bastide.keys.pkcs11_master import Pkcs11Master
 from bastide.kms import records as kms_records
 from bastide.settings import RegionSettings, SettingsError, Site
+from bastide.store import share_records
 from bastide.wire.model import region as region_named
 
 
@@ -61,7 +62,7 @@ def open_core(site: Site, name: str) -> Core:
     database.start()
     keyring = _open_keys(home, name, settings)
     label_settings = LabelSettings(
-        database=database, held=lambda: _held(database, keyring.database)
+        database=database, held=lambda: held_in(database, keyring.database)
     )
     try:
         first_time = label_settings.is_new(labelling)
@@ -103,13 +104,15 @@ def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
         raise SettingsError(f"The region's labels: {error}") from error
 
 
-def _held(database: Database, key_database: Database) -> Held:
-    """All that carries a label, or gets one by default: a KMS key may be above what is in use."""
+def held_in(database: Database, key_database: Database) -> Held:
+    """Every marking that is kept: a KMS key, a grant or a share may be of one that no row of data
+    carries."""
     agencies = database.read(identity_records.all_agencies)
     markings = {
         *database.read(label_records.all_of),
         *(agency.label for agency in agencies if agency.label),
         *database.read(clearance_records.labels),
+        *database.read(share_records.labels),
         *key_database.read(kms_records.labels),
     }
     return Held(markings=frozenset(markings), anything=bool(agencies or markings))

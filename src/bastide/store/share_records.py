@@ -31,6 +31,11 @@ def of_account(c: Connection, account: str) -> list[Share]:
     return sorted((Share(**row) for row in c.execute(query).mappings()), key=lambda s: s.alias)
 
 
+def labels(c: Connection) -> list[str]:
+    """Every marking up to which something is shared."""
+    return list(c.execute(select(shares.c.label).distinct()).scalars())
+
+
 def put(c: Connection, share: Share) -> None:
     c.execute(delete(shares).where(shares.c.alias == share.alias))
     values = {column.name: getattr(share, column.name) for column in shares.c}
