@@ -49,7 +49,7 @@ class Incoming:
     def _arriving(self) -> Iterator[dict[str, Any]]:
         for name in _digests(self.folder / ARRIVING):
             state = _state(self.folder / ARRIVING / name / STATE)
-            if state is not None:
+            if state is not None and not (self.folder / self.region / name).exists():
                 of = f" of {state.of}" if state.of else ""
                 missing = ", ".join(state.missing) or "nothing"
                 told = f"incomplete: {state.files}{of} files; missing: {missing}"
