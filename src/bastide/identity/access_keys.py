@@ -134,7 +134,7 @@ class AccessKeys:
         user = own_name(call, req)
         self.entities.directory.get(call.account, Kind.USER, user)
         keys = self.entities.database.read(lambda c: records.keys_of(c, call.account, user))
-        found, rest = page(sorted(keys, key=lambda k: k.id), req, "keys", lambda key: key.id)
+        found, rest = page(sorted(keys, key=lambda k: k.id), req, lambda key: key.id)
         return {"AccessKeyMetadata": [self._shown(key) for key in found], **rest}
 
     @operation("UserName", "AccessKeyId", "Status")
@@ -186,7 +186,7 @@ class ServiceSpecificCredentials:
         self.entities.directory.get(call.account, Kind.USER, user)
         keys = self.entities.database.read(lambda c: records.service_keys_of(c, call.account, user))
         kept = keys if req.get("ServiceName") in (None, BEDROCK) else []
-        found, rest = page(sorted(kept, key=lambda k: k.id), req, "service", lambda k: k.id)
+        found, rest = page(sorted(kept, key=lambda k: k.id), req, lambda k: k.id)
         return {"ServiceSpecificCredentials": [self._shown(key) for key in found], **rest}
 
     @operation("UserName", "ServiceSpecificCredentialId", "Status")

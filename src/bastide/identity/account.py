@@ -59,7 +59,7 @@ class Account:
         rows = self.entities.database.read(read)
         order = {id(row): f"{row[0]} {row[1]['Arn']}" for row in rows}
         rows.sort(key=lambda row: order[id(row)])
-        found, rest = page(rows, req, "details", lambda row: order[id(row)])
+        found, rest = page(rows, req, lambda row: order[id(row)])
         answer: Params = {name: [] for name in _LISTS.values()}
         for noun, shown in found:
             answer[_LISTS[noun]].append(shown)

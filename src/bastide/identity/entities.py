@@ -153,7 +153,7 @@ class Entities:
         prefix = req.get("PathPrefix") or "/"
         found = self.database.read(lambda c: records.list_entities(c, call.account, kind))
         kept = [entity for entity in found if entity.path.startswith(prefix)]
-        return page(kept, req, kind.value, lambda entity: entity.name.lower())
+        return page(kept, req, lambda entity: entity.name.lower())
 
     def remove(self, call: Call, kind: Kind, name: str) -> None:
         def work(connection: Connection, entity: Entity) -> None:
@@ -228,7 +228,7 @@ class Entities:
     def policy_names(self, call: Call, kind: Kind, name: str, req: Params) -> Answer:
         entity = self.directory.get(call.account, kind, name)
         names = sorted(self.database.read(lambda c: records.inline_of(c, entity)))
-        found, rest = page(names, req, "policies", str)
+        found, rest = page(names, req, str)
         return {"PolicyNames": list(found), **rest}
 
     def attach(self, call: Call, kind: Kind, name: str, arn: str) -> None:
@@ -264,7 +264,7 @@ class Entities:
         prefix = f":policy{req.get('PathPrefix') or '/'}"
         listed = self.database.read(lambda c: records.attached_to(c, entity))
         kept = sorted(arn for arn in listed if prefix in arn)
-        found, rest = page(kept, req, "attached", str)
+        found, rest = page(kept, req, str)
         rows = [{"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in found]
         return {"AttachedPolicies": rows, **rest}
 
@@ -286,7 +286,7 @@ class Entities:
 
     def tags(self, call: Call, kind: Kind, name: str, req: Params) -> Answer:
         entity = self.directory.get(call.account, kind, name)
-        found, rest = page(tag_list(entity.tags), req, "tags", lambda tag: tag["Key"])
+        found, rest = page(tag_list(entity.tags), req, lambda tag: tag["Key"])
         return {"Tags": list(found), **rest}
 
 

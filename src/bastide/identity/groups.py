@@ -50,7 +50,7 @@ class Groups:
             return [read_entity(connection, call.account, Kind.USER, name) for name in names]
 
         users = self.entities.database.read(read)
-        found, rest = page(users, req, "members", lambda user: user.name)
+        found, rest = page(users, req, lambda user: user.name)
         return {
             "Group": shown(group),
             "Users": [shown_user(user, tags=False) for user in found],
@@ -109,7 +109,7 @@ class Groups:
             return [read_entity(connection, call.account, Kind.GROUP, name) for name in names]
 
         groups = self.entities.database.read(read)
-        found, rest = page(groups, req, "groups", lambda group: group.name)
+        found, rest = page(groups, req, lambda group: group.name)
         return {"Groups": [shown(group) for group in found], **rest}
 
     @operation("GroupName", "PolicyName", "PolicyDocument")

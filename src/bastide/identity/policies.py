@@ -214,7 +214,7 @@ class ManagedPolicies:
             if each.path.startswith(prefix) and (everything or each.arn in used)
         ]
         kept.sort(key=lambda policy: policy.arn)
-        found, rest = page(kept, req, "managed", lambda policy: policy.arn)
+        found, rest = page(kept, req, lambda policy: policy.arn)
         return {"Policies": [shown(each, uses) for each in found], **rest}
 
     @operation("PolicyArn", "EntityFilter", "PathPrefix", "PolicyUsageFilter", "MaxItems", "Marker")
@@ -235,7 +235,7 @@ class ManagedPolicies:
         prefix = req.get("PathPrefix") or "/"
         entities = [self.entities.directory.get(call.account, *pair) for pair in sorted(pairs)]
         kept = [each for each in entities if each.path.startswith(prefix)]
-        found, rest = page(kept, req, "uses", lambda each: f"{each.kind}/{each.name}")
+        found, rest = page(kept, req, lambda each: f"{each.kind}/{each.name}")
         answer: Params = {f"Policy{kind.value.capitalize()}s": [] for kind in Kind}
         for each in found:
             noun = each.kind.value.capitalize()
@@ -257,7 +257,7 @@ class ManagedPolicies:
     @operation("PolicyArn", "MaxItems", "Marker")
     def list_policy_tags(self, call: Call, req: Params) -> Params:
         policy = self.entities.database.read(lambda c: self._find(c, call, req["PolicyArn"]))
-        found, rest = page(tag_list(policy.tags), req, "tags", lambda tag: tag["Key"])
+        found, rest = page(tag_list(policy.tags), req, lambda tag: tag["Key"])
         return {"Tags": list(found), **rest}
 
     @operation("PolicyArn", "PolicyDocument", "SetAsDefault")
@@ -301,7 +301,7 @@ class ManagedPolicies:
 
         policy, held = self.entities.database.read(work)
         newest = sorted(held, key=lambda each: -each.number)
-        found, rest = page(newest, req, "versions", lambda each: f"{10**9 - each.number}")
+        found, rest = page(newest, req, lambda each: f"{10**9 - each.number}")
         rows = [shown_version(policy, each, whole=False) for each in found]
         return {"Versions": rows, **rest}
 

@@ -75,7 +75,7 @@ class Simulation:
             raise ServiceError("InvalidInput", "Too many actions and resources.", status=400)
         order = {pair: f"{index:06}" for index, pair in enumerate(pairs)}
         asked = {**req, "MaxItems": min(req.get("MaxItems") or ITEMS_DEFAULT, _fitting(case))}
-        found, rest = page(list(order), asked, "simulation", lambda pair: order[pair])
+        found, rest = page(list(order), asked, lambda pair: order[pair])
         results = [self._result(case, action, arn, context) for action, arn in found]
         return {"EvaluationResults": results, **rest}
 

@@ -74,7 +74,3 @@ def dry_run() -> ServiceError:
         "DryRunOperationException",
         "The request would have succeeded, but the DryRun option is set.",
     )
-
-
-def bad_marker() -> ServiceError:
-    return ServiceError("InvalidMarkerException", "The marker is not one that was given.")

@@ -4,8 +4,6 @@ Here a profile routes to the one region that there is; the ids exist because cli
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GetInferenceProfile.html
 """
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +29,13 @@ class InferenceProfiles:
     def list_inference_profiles(self, call: Call, req: Params) -> Params:
         if req.get("typeEquals", "SYSTEM_DEFINED") != "SYSTEM_DEFINED":
             return {"inferenceProfileSummaries": []}
-        after = _opened(req["nextToken"]) if "nextToken" in req else ""
+        after = req.get("nextToken", "")  # sealed where it leaves (`wire/page_tokens.py`)
         size = req.get("maxResults", PAGE_MAX)
         rest = [(name, card) for name, card in self._profiles(call) if name > after]
         page = [_profile(call, name, card) for name, card in rest[:size]]
         answer: Params = {"inferenceProfileSummaries": page}
         if len(rest) > size:
-            last = rest[size - 1][0].encode()
-            answer["nextToken"] = base64.urlsafe_b64encode(last).decode()
+            answer["nextToken"] = rest[size - 1][0]
         return answer
 
     @operation("inferenceProfileIdentifier")
@@ -57,13 +54,6 @@ class InferenceProfiles:
             inside = naming.without_profile(model_id)
             found[model_id if inside is not None else f"{prefix}.{model_id}"] = card
         return sorted(found.items(), key=lambda item: item[0])
-
-
-def _opened(token: str) -> str:
-    try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise ServiceError("ValidationException", "The nextToken is invalid.") from None
 
 
 def _profile(call: Call, name: str, card: ModelCard) -> Params:

@@ -217,7 +217,7 @@ def test_sagemaker_s_full_access_is_as_narrow_as_aws_s(site, admin):
     refused("AccessDeniedException", passing, site.call(bob), role, "bedrock.amazonaws.com", JOB)
 
 
-def test_pages_and_bad_markers(site, admin):
+def test_pages(site, admin):
     call = site.call(admin)
     for n in range(5):
         site.users.create_user(call, {"UserName": f"u{n}"})
@@ -229,7 +229,6 @@ def test_pages_and_bad_markers(site, admin):
         if not answer["IsTruncated"]:
             break
     assert names == ["administrator", *(f"u{n}" for n in range(5))]
-    refused("ValidationError", site.users.list_users, call, {"Marker": "é"})
 
 
 def foreign_cases(account):
