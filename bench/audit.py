@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 from bastide.audit.log import MerkleLog
@@ -42,6 +43,10 @@ def event(number: int) -> bytes:
     )  # fmt: skip
 
 
+def appended(log: MerkleLog, number: int) -> "Future[int]":
+    return log.append(event(number), account=ACCOUNT, time_ms=BEGAN_MS + number, label="U")
+
+
 def fdatasync_ms(folder: Path) -> float:
     samples = []
     with (folder / "raw").open("wb") as file:
@@ -62,7 +67,7 @@ def written(log: MerkleLog, writers: int, seconds: float) -> tuple[float, list[f
         number = 0
         while not stop.is_set():
             begun = time.perf_counter()
-            log.append(event(number), account=ACCOUNT, time_ms=BEGAN_MS + number).result()
+            appended(log, number).result()
             mine.append(time.perf_counter() - begun)
             number += 1
 
@@ -81,7 +86,7 @@ def written(log: MerkleLog, writers: int, seconds: float) -> tuple[float, list[f
 def filled(log: MerkleLog, count: int) -> None:
     for start in range(0, count, 20_000):
         for number in range(start, min(count, start + 20_000)):
-            last = log.append(event(number), account=ACCOUNT, time_ms=BEGAN_MS + number)
+            last = appended(log, number)
         last.result()
 
 

@@ -68,9 +68,9 @@ class Retirements:
 
     def look(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Remember what these rows, whose hashes hold, say of retirements."""
-        for row in rows:
-            if MARK in row[1]:
-                self._read(row[0], row[1])
+        for index, body, *_ in [row for row in rows if not row[3]]:  # the region's own
+            if MARK in body:
+                self._read(index, body)
 
     def is_gone(self, index: int) -> None:
         """This leaf has no body."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-PAGE = 5_000
-_LEAVES = (
-    'SELECT "index", body, hash, account, time_ms, label, closes FROM audit_leaves ORDER BY "index"'
-)
-_HASHES = 'SELECT hash FROM audit_leaves WHERE "index" >= {} AND "index" < {} ORDER BY "index"'
+PAGE = 1_024  # small enough for a core's own cache
+_LEAVES = 'SELECT "index", body, hash, account, time_ms, label, closes FROM audit_leaves '
+_IN_ORDER = 'ORDER BY "index"'
+_BETWEEN = 'WHERE "index" >= {} AND "index" < {} ORDER BY "index"'
+_HASHES = "SELECT hash FROM audit_leaves "
 _TAIL = 'SELECT "index", body FROM audit_leaves ORDER BY "index" DESC'
 _CHECKPOINTS = "SELECT size, note FROM audit_checkpoints ORDER BY size"
 
@@ -32,12 +32,20 @@ class Log(Protocol):
         """Pages of rows, in order of index."""
         ...
 
+    def leaves_of(self, first: int, size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Those from `first` up to a log of `size`."""
+        ...
+
     def newest(self) -> Iterator[tuple[int, bytes]]:
         """(index, body), the newest first."""
         ...
 
     def hashes(self, first: int, size: int) -> Iterator[bytes]:
         """Those of the leaves from `first` up to a log of `size`, in order."""
+        ...
+
+    def size(self) -> int:
+        """The place after the last row's."""
         ...
 
     def count(self) -> int:
@@ -56,27 +64,35 @@ class _Cursors:
         return list(self._rows(_CHECKPOINTS))
 
     def leaves(self) -> Iterator[Sequence[tuple[Any, ...]]]:
-        with closing(self._cursor("leaves")) as cursor:
-            cursor.execute(_LEAVES)
-            while page := cursor.fetchmany(PAGE):
-                yield page
+        return self._pages(_LEAVES + _IN_ORDER)
+
+    def leaves_of(self, first: int, size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+        return self._pages(_LEAVES + _BETWEEN.format(int(first), int(size)))
 
     def newest(self) -> Iterator[tuple[int, bytes]]:
         for index, body in self._rows(_TAIL):
             yield index, bytes(body)
 
     def hashes(self, first: int, size: int) -> Iterator[bytes]:
-        for (stored,) in self._rows(_HASHES.format(int(first), int(size))):
+        for (stored,) in self._rows(_HASHES + _BETWEEN.format(int(first), int(size))):
             yield bytes(stored)
+
+    def size(self) -> int:
+        last = next(self._rows('SELECT max("index") FROM audit_leaves'))[0]
+        return 0 if last is None else int(last) + 1
 
     def count(self) -> int:
         return int(next(self._rows("SELECT count(*) FROM audit_leaves"))[0])
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        for page in self._pages(query):
+            yield from page
+
+    def _pages(self, query: str) -> Iterator[Sequence[tuple[Any, ...]]]:
         with closing(self._cursor("rows")) as cursor:
             cursor.execute(query)
             while page := cursor.fetchmany(PAGE):
-                yield from page
+                yield page
 
     def _cursor(self, name: str) -> Any:
         return self.connection.cursor(name) if self.server_side else self.connection.cursor()

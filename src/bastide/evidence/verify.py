@@ -6,26 +6,23 @@ rebuilt tree's at that size, which makes any two that hold consistent with each 
 that was retired the hash is left, and another record that says so (`retired.py`).
 """
 
-import json
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from bastide.evidence.retired import Finding, Retirements, show
+from bastide.evidence.rows import Row, columns_agree, is_whole, leaf_head
 from bastide.evidence.stored import Log, opened
+from bastide.evidence.stretches import Stretch, checked
 from bastide.kernel.merkle import HASH_SIZE, CompactRange
 from bastide.kernel.notes import BadNote, Checkpoint, Verifier, parse_verifier
 from bastide.kernel.retirement import BadRetirement
 
 FAULTS_MAX = 20
 _NOTHING = ["", 0, "", None]  # what the columns of a retired record say
-_CLOSES = b'"opened":'
 Progress = Callable[[int, int], None]
-Row = tuple[Any, ...]  # index, body, hash, account, time_ms, label, closes
-_leaf_head = struct.Struct(">BQ").pack  # of a leaf's hash: 0, and the record's index
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +91,8 @@ def verify(
     `public_key`. `held`: checkpoints that somebody kept elsewhere, which must hold as well.
     `files`: of retired records."""
     verifier = parse_verifier(public_key)
-    with opened(where) as log:
-        return verify_log(log, verifier, progress=progress, held=held, files=files)
+    with opened(where) as log, checked(where, log) as ahead:
+        return verify_log(log, verifier, progress=progress, held=held, files=files, ahead=ahead)
 
 
 def verify_log(
@@ -105,11 +102,13 @@ def verify_log(
     progress: Progress | None = None,
     held: Sequence[str] = (),
     files: Sequence[Path] = (),
+    ahead: Iterable[Stretch] = (),
 ) -> Verdict:
-    """Check one snapshot of a log."""
+    """Check one snapshot of a log. `ahead`: stretches that cover it, as others found them."""
     check = _Check(verifier, log.checkpoints(), held)
     total = log.count() if progress is not None else 0
-    for page in log.leaves():
+    pages = _pages(log, check, ahead)
+    for page in pages:
         check.page(page)
         if progress is not None:
             progress(check.verdict.records, total)
@@ -119,6 +118,16 @@ def verify_log(
     for path in files:
         check.file(log, path)
     return check.verdict
+
+
+def _pages(log: Log, check: "_Check", ahead: Iterable[Stretch]) -> Iterator[Sequence[Row]]:
+    """The pages that are not known to be whole."""
+    last = None
+    for last in ahead:
+        if last.hashes is None or not check.whole(last):
+            yield from log.leaves_of(last.first, last.size)
+    if last is None:
+        yield from log.leaves()
 
 
 class _Check:
@@ -145,11 +154,23 @@ class _Check:
 
     def page(self, rows: Sequence[Row]) -> None:
         """Whole pages at once, as nearly all are; row by row where something is wrong."""
-        if self._broken or not _is_whole(rows, self.verdict.records):
+        if self._broken or not is_whole(rows, self.verdict.records):
             self._row_by_row(rows)
             return
         self._retired.look(rows)
-        hashes = [row[2] for row in rows]
+        self._extend([row[2] for row in rows])
+
+    def whole(self, stretch: Stretch) -> bool:
+        """Take a stretch that is whole; False where it has to be read for all that."""
+        follows = max(stretch.first, 0) == self.verdict.records
+        if self._broken or stretch.hashes is None or not follows:
+            return False
+        self._retired.look(stretch.own)
+        size = len(stretch.hashes)
+        self._extend([stretch.hashes[at : at + HASH_SIZE] for at in range(0, size, HASH_SIZE)])
+        return True
+
+    def _extend(self, hashes: list[bytes]) -> None:
         done = 0
         while done < len(hashes) and not self.stopped:
             first = self.verdict.records
@@ -187,9 +208,9 @@ class _Check:
             self._retired.is_gone(index)
             if columns != _NOTHING:
                 self._fault(index, "its columns say something, but its body is gone")
-        elif sha256(_leaf_head(0, index) + body).digest() != stored:
+        elif sha256(leaf_head(0, index) + body).digest() != stored:
             self._fault(index, "it is not what its hash says")
-        elif not _columns_agree(body, *columns):
+        elif not columns_agree(body, *columns):
             self._fault(index, "its columns do not say what it says")
         else:
             self._retired.look((row,))
@@ -246,52 +267,3 @@ class _Check:
         self.verdict.faults.append(Fault(index, what))
         self._broken = self._broken or breaks
         self.stopped = self.stopped or len(self.verdict.faults) >= FAULTS_MAX
-
-
-def _is_whole(rows: Sequence[Row], first: int) -> bool:
-    """Whether all rows of a page are what their hashes, places and columns say; False also where
-    that cannot be told so quickly."""
-    digest, head = sha256, _leaf_head
-    heads, tails = dict[str, bytes](), dict[str, bytes]()
-    try:
-        for expected, row in enumerate(rows, first):
-            index, body, stored, account, time_ms, label, closes = row
-            if index != expected or digest(head(0, index) + body).digest() != stored:
-                return False
-            if account not in heads:
-                heads[account] = b'{"account":"%s","time":' % account.encode()
-            if label not in tails:
-                tails[label] = _tail(label)
-            if (
-                type(time_ms) is int
-                and body.startswith(heads[account] + b"%d," % time_ms)
-                and body.endswith(tails[label])
-                and (_CLOSES not in body if closes is None else b'"opened":%d,' % closes in body)
-            ):
-                continue
-            if not _columns_agree(body, account, time_ms, label, closes):
-                return False
-    except (TypeError, AttributeError, struct.error):
-        return False
-    return True
-
-
-def _tail(label: str) -> bytes:
-    """How the record of a call ends that has this label. One without a label is read."""
-    return b',"label":%s}' % json.dumps(label, ensure_ascii=False).encode() if label else b"\n"
-
-
-def _columns_agree(body: bytes, account: Any, time_ms: Any, label: Any, closes: Any) -> bool:
-    """The columns that look-ups filter by repeat what the record says."""
-    if not body.startswith(b'{"account":"'):
-        return True
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return False
-    return (
-        (type(account), type(time_ms)) == (str, int)
-        and body.startswith(b'{"account":"%s","time":%d,' % (account.encode(), time_ms))
-        and (label or "") == said.get("label", "")
-        and closes == said.get("opened")
-    )

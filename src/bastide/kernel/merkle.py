@@ -46,16 +46,27 @@ class CompactRange:
         return CompactRange(self._size, self._roots)
 
     def extend(self, hashes: Iterable[bytes]) -> None:
-        """Append leaf hashes."""
-        roots, size, digest = self._roots, self._size, sha256
-        for newest in hashes:
-            size += 1
-            complete = size
-            while not complete & 1:
-                newest = digest(b"\x01" + roots.pop() + newest).digest()
-                complete >>= 1
-            roots.append(newest)
-        self._size = size
+        """Append leaf hashes: where as many are there, the whole of the largest subtree that
+        begins here, level by level."""
+        leaves, digest, at = list(hashes), sha256, 0
+        while at < len(leaves):
+            size, left = self._size, len(leaves) - at
+            height = min((size & -size).bit_length() or left, left.bit_length()) - 1
+            level = leaves[at : at + (1 << height)]
+            at += len(level)
+            while len(level) > 1:
+                pairs = zip(level[::2], level[1::2], strict=True)
+                level = [digest(b"\x01" + first + second).digest() for first, second in pairs]
+            self._add(level[0], 1 << height)
+
+    def _add(self, newest: bytes, leaves: int) -> None:
+        """A complete subtree, of no more leaves than the last one has."""
+        roots, complete = self._roots, self._size // leaves
+        while complete & 1:
+            newest = node_hash(roots.pop(), newest)
+            complete >>= 1
+        roots.append(newest)
+        self._size += leaves
 
     def root(self) -> bytes:
         """The tree head of everything appended so far."""
