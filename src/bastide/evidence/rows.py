@@ -16,6 +16,8 @@ def is_whole(rows: Sequence[Row], first: int) -> bool:
     """Whether all rows of a page are what their hashes, places and columns say; False also where
     that cannot be told so quickly."""
     digest, head = sha256, leaf_head
+    if not rows:
+        return True
     try:
         indexes, bodies, hashes, *columns = zip(*rows, strict=True)
         if indexes != tuple(range(first, first + len(rows))):
