@@ -62,7 +62,9 @@ def a_document(chance, **more):
         given.append(
             statement(
                 chance.choice(["*", "*", "sagemaker:*", "sagemaker:Describe*", "s3:*"]),
-                chance.choice(["*", "*", f"{JOB}/a", f"{JOB}/${{aws:username}}", f"{S3}b/*"]),
+                chance.choice(
+                    ["*", f"{JOB}/a", f"{JOB}/a", f"{JOB}/${{aws:username}}", f"{S3}b/*"]
+                ),
                 chance.choice(["Allow", "Allow", "Allow", "Deny"]),
                 **({"Condition": condition} if condition else {}),
                 **more,
@@ -76,9 +78,9 @@ def a_change(chance):
     person = chance.choice(PEOPLE)
     return chance.choice(
         [
-            ("policies", person, [a_document(chance)]),
+            *[("policies", person, [a_document(chance)])] * 4,
             ("boundaries", person, chance.choice([None, a_document(chance)])),
-            ("buckets", "b", chance.choice([None, a_document(chance, Principal="*")])),
+            *[("buckets", "b", chance.choice([None, a_document(chance, Principal="*")]))] * 4,
             ("labels", chance.choice(ARNS), chance.choice([None, "U", "S", "TS"])),
             ("tagged", chance.choice(ARNS), chance.choice([{}, {"team": "red"}])),
             ("agency", ME, chance.sample(OWN, chance.choice([0, 0, 1, 2]))),
@@ -132,9 +134,10 @@ class World:
     def check(self, facts):
         who = {name: value for name, value in facts.items() if name not in FACTS}
         told = {name: value for name, value in facts.items() if name in FACTS}
+        fresh = engine(self.own, SHIPPED)
         for operation, params in CALLS:
             call = replace(a_call(operation, who=caller(who)), **told)
-            anew = said(self.authorizer(engine(self.own, SHIPPED)), call, params)
+            anew = said(self.authorizer(fresh), call, params)
             assert said(self.lasting, call, params) == anew, (operation, facts)
 
 
@@ -184,6 +187,14 @@ def test_what_looks_at_the_call_is_never_kept(given, kept):
     found = world.lasting.standing(a_call("s3.GetObject"), {})
     policies = found._policies("s3:GetObject", f"{S3}b/k")
     assert (policies.kept_by is not None) == kept
+
+
+def test_what_a_resource_says_itself_is_never_kept():
+    world = World()
+    world.held.buckets["b"] = document(statement(Principal="*"))
+    found = world.lasting.standing(a_call("s3.GetObject"), {})
+    assert found._policies("s3:GetObject", f"{S3}b/*").kept_by is None
+    assert found._policies("s3:GetObject", f"{S3}c/*").kept_by is not None
 
 
 def test_what_is_kept_is_bounded():
