@@ -22,7 +22,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How an attempt stands. `begun`: a shim took it; `exit` is there once it has ended."""
+    """How an attempt stands. `begun`: a shim took it; `exit` is there once it has ended, or will
+    not begin any more."""
 
     begun: bool
     exit: Exit | None = None

@@ -54,7 +54,7 @@ class FakeExecutor:
         with self._lock:
             known = self._reports.get(attempt.key)
             if known is None or known.exit is None:
-                self._reports[attempt.key] = Report(begun=True, exit=ended)
+                self._reports[attempt.key] = Report(begun=known is not None, exit=ended)
         self._poke(attempt.key)
 
     def terminate(self, attempt: Attempt) -> None:

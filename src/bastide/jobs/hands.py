@@ -77,11 +77,12 @@ class Hands:
         return []
 
     def _start_given_up(self, job: Job, effect: Start) -> list[Event]:
-        """A launch that failed may have begun all the same: it has ended when the executor says
-        so, now or to whoever looks at it."""
+        """A launch that failed may have begun all the same: then whoever looks at it tells what it
+        printed, and how it ended."""
         attempt = self.folders.attempt(job, effect.replica, effect.attempt)
         self.executor.terminate(attempt)
-        if self.executor.report(attempt).exit is None:
+        report = self.executor.report(attempt)
+        if report.begun or report.exit is None:
             return []
         lost = Exit(replica=effect.replica, code=START_FAILED_CODE, cause="lost")
         return [ReplicaExited(effect.replica, effect.attempt, lost, INTERNAL)]

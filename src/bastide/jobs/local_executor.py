@@ -80,7 +80,7 @@ class LocalExecutor:
         if state.get("phase") == "started":
             _signal(state, signal.SIGTERM)
         elif not state and not (attempt.folder / "spec.json").exists():
-            final = {"phase": "exited", "code": 128 + signal.SIGTERM, "cause": ""}
+            final = {"phase": "exited", "begun": False, "code": 128 + signal.SIGTERM, "cause": ""}
             _write_json(attempt.folder / "state.json", final)
 
     def report(self, attempt: Attempt) -> Report:
@@ -200,7 +200,7 @@ def _ended(attempt: Attempt, state: dict[str, Any]) -> Report:
         cause=str(state["cause"]),
         stderr_tail=str(state.get("stderr_tail", "")),
     )
-    return Report(begun=True, exit=ended)
+    return Report(begun=bool(state.get("begun", True)), exit=ended)
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

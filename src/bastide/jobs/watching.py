@@ -56,7 +56,7 @@ class Observer:
 
     def look(self, watch: Watch, job: Job, now_s: float) -> list[Event]:
         report = self.executor.report(watch.attempt)
-        if not report.begun:
+        if not report.begun and report.exit is None:
             return []
         if watch.begun_s is None:
             watch.begun_s = now_s
