@@ -4,6 +4,12 @@ What needs root on the host is skipped where there is none."""
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(  # a timing never decides whether a test passes
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
