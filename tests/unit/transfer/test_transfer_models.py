@@ -34,7 +34,9 @@ def models(folder, entries):
 
 def shelving(folder, entries):
     found = models(folder, entries)
-    return found, Shelving(carrying=None, models=found, folder=folder / "weights")
+    return found, Shelving(
+        carrying=None, models=found, environments=None, setting_up=None, folder=folder / "weights"
+    )
 
 
 def item(**changes):
@@ -49,7 +51,7 @@ def item(**changes):
 @pytest.mark.parametrize("entries", [{}, {"tiny": ENTRY}], ids=["a_sites_own", "of_the_catalogue"])
 def test_released_weights_are_served_with_their_licence(tmp_path, entries):
     found, shelves = shelving(tmp_path, entries)
-    shelves.check(NOWHERE, [item()])
+    shelves.check(NOWHERE, [item()], None)
     shelves.put(NOWHERE, item(), iter([DATA[:9], DATA[9:]]))
     (card,) = found.cards()
     assert (card.model_id, card.licence, card.sha256) == ("site.tiny-v1:0", "Apache-2.0", DIGEST)
@@ -90,10 +92,10 @@ def test_other_weights_than_those_that_were_passed_are_not_admitted(tmp_path):
 def test_weights_without_a_licence_are_refused(tmp_path):
     _, shelves = shelving(tmp_path, {})
     with pytest.raises(Refused, match="licence"):
-        shelves.check(NOWHERE, [item(provenance={"model_id": "x"})])
+        shelves.check(NOWHERE, [item(provenance={"model_id": "x"})], None)
 
 
 def test_objects_need_a_bucket(tmp_path):
     _, shelves = shelving(tmp_path, {})
     with pytest.raises(Refused, match="name the agency"):
-        shelves.check(NOWHERE, [item(kind="object", provenance={})])
+        shelves.check(NOWHERE, [item(kind="object", provenance={})], None)
