@@ -5,6 +5,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 from aiohttp.test_utils import make_mocked_request
 
@@ -12,11 +13,6 @@ from bastide.identity.builtin import DOCUMENTS
 from bastide.kernel import arns
 from bastide.kernel.errors import ServiceError
 from bastide.operators.api import Operators
-from bastide.operators.approval_routes import ApprovalRoutes
-from bastide.operators.default_routes import DefaultRoutes
-from bastide.operators.evidence_routes import EvidenceRoutes
-from bastide.operators.share_routes import ShareRoutes
-from bastide.operators.transfer_routes import Transfers
 from bastide.policy.actions import needs_of
 from bastide.wire.validate import Validators
 from tests.golden import goldens
@@ -178,13 +174,11 @@ def spread(cells) -> str:
 
 def operators_router():
     """Their routes alone: nothing is asked of those behind them."""
-    parts = {each.name: None for each in fields(Operators)}
-    parts["approvals"] = ApprovalRoutes(desk=None)
-    parts["defaults"] = DefaultRoutes(agencies=None, region=None, trail=None)
-    parts["shares"] = ShareRoutes(desk=None, trail=None)
-    parts["evidence"] = EvidenceRoutes(receipts=None, retirements=None, deliver=None, trail=None)
-    parts["transfers"] = Transfers(desk=None, trail=None)
-    return Operators(**parts).application().router
+    routes = {
+        name: kind(**{each.name: None for each in fields(kind)})
+        for name, kind in get_type_hints(Operators).items()
+    }
+    return Operators(**routes).application().router
 
 
 def legend() -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bastide.app.core import Core
 from bastide.kernel.approvals import Kind
+from bastide.operators.approvals import ApprovalRoom
 from bastide.policy.agreement import Agreement
 from bastide.policy.approval_model import DAY_MS, HOUR_MS, Terms
 from bastide.policy.approvals import ApprovalBook
@@ -19,6 +20,7 @@ class TwoPersons:
 
     book: ApprovalBook
     officers: OfficerBook
+    room: ApprovalRoom
 
 
 def open_approvals(core: Core) -> TwoPersons:
@@ -36,7 +38,7 @@ def open_approvals(core: Core) -> TwoPersons:
     officers = OfficerBook(
         database=core.database, clock=core.clock, trail=core.trail, approvals=book
     )
-    return TwoPersons(book=book, officers=officers)
+    return TwoPersons(book=book, officers=officers, room=ApprovalRoom(book=book, officers=officers))
 
 
 def no_policies(account: str) -> Named:

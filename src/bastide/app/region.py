@@ -21,29 +21,16 @@ from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
-from bastide.app.learning import label_room, open_machine_learning, tell_authorizer
+from bastide.app.learning import open_machine_learning, tell_authorizer
+from bastide.app.operators import Manageable, open_operators
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import AskedOfficers, Joined, open_listener, open_transfer
 from bastide.app.workshop import open_workshop
 from bastide.audit.receipts import Receipts
 from bastide.jobs.walls import told
 from bastide.kernel.unix_names import short_name
-from bastide.operators.agencies import AgencyRoom
-from bastide.operators.agency_labels import AgencyLabelRoom
-from bastide.operators.api import Operators
-from bastide.operators.approval_routes import ApprovalRoutes
-from bastide.operators.approvals import ApprovalRoom
-from bastide.operators.clearances import ClearanceRoom
-from bastide.operators.default_routes import DefaultRoutes
-from bastide.operators.duties import DutyRoom
-from bastide.operators.environments import EnvironmentRoom
-from bastide.operators.evidence_routes import EvidenceRoutes
-from bastide.operators.keys import KeyRoom
-from bastide.operators.policies import PolicyRoom
-from bastide.operators.region_labels import RegionLabelRoom
-from bastide.operators.share_routes import ShareRoutes
-from bastide.operators.shares import ShareRoom
-from bastide.operators.transfer_routes import Transfers
+from bastide.operators.door import Door
+from bastide.operators.region_routes import RegionRoutes
 from bastide.settings import SettingsError, Site
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
@@ -82,9 +69,6 @@ class RegionProcess:
         self._site = site
         self.core = core = open_core(site, name)
         self.approvals = open_approvals(core)
-        self.approval_room = ApprovalRoom(
-            book=self.approvals.book, officers=self.approvals.officers
-        )
         self.catalogue = Catalogue()
         self.identity = open_identity(core)
         resources = self.identity.resources
@@ -192,7 +176,7 @@ class RegionProcess:
             "agencies": len(self.identity.agencies.list()),
             "audit_records": core.log.size,
             "operations": len(self.gateway.handlers),
-            "break_glass": self.approval_room.open_glass(),
+            "break_glass": self.approvals.room.open_glass(),
             "engines": self.bedrock.engines.rows(),
             "missing_layers": [layer.name for layer in self.workshop.missing],
             "layers": [
@@ -233,82 +217,30 @@ class RegionProcess:
         await self.close()
 
     async def _open_control(self) -> web.AppRunner:
-        operators = Operators(
-            agencies=AgencyRoom(
-                agencies=self.identity.agencies,
-                region=self.core.region,
-                connection=self.connection(),
-                approvals=self.approvals.book,
-                has_officers=self.approvals.officers.can_sign,
-            ),
-            keys=KeyRoom(
-                agencies=self.identity.agencies,
-                keyring=self.core.keyring,
-                upkeep=self.store.upkeep,
-                approvals=self.approvals.book,
-            ),
-            environments=EnvironmentRoom(self.workshop.environments),
-            models=self.bedrock.models,
-            labels=label_room(self.core, self.identity, self.store, self.learning.things),
-            defaults=self._defaults(),
-            approvals=ApprovalRoutes(self.approval_room),
-            clearances=ClearanceRoom(
-                agencies=self.identity.agencies,
-                clearances=self.identity.clearances,
-                approvals=self.approvals.book,
-            ),
-            duties=DutyRoom(
-                agencies=self.identity.agencies,
-                directory=self.identity.directory,
-                approvals=self.approvals.book,
-            ),
-            shares=ShareRoutes(
-                desk=ShareRoom(
-                    agencies=self.identity.agencies,
-                    shares=self.store.shares,
-                    approvals=self.approvals.book,
-                ),
-                trail=self.core.trail,
-            ),
-            policies=PolicyRoom(
-                agencies=self.identity.agencies,
-                directory=self.identity.directory,
-                clearances=self.identity.clearances,
-                policies=self.identity.agency_policies,
-                explainer=self.identity.explainer,
-            ),
-            transfers=Transfers(desk=self.transfers, trail=self.core.trail),
-            evidence=EvidenceRoutes(
-                receipts=self.evidence.proofs,
-                retirements=self.evidence.retirements,
-                deliver=self.evidence.deliver,
-                trail=self.core.trail,
-            ),
-            trail=self.core.trail,
+        door = Door(trail=self.core.trail, executor=self.operator_executor)
+        region = RegionRoutes(
             status=self.status,
             hosts_lines=lambda: tls.hosts_lines(self.core.region, self.catalogue, "127.0.0.1"),
             stop=self._stopping.set,
-            executor=self.operator_executor,
+            door=door,
         )
+        manageable = Manageable(
+            core=self.core,
+            approvals=self.approvals,
+            identity=self.identity,
+            store=self.store,
+            workshop=self.workshop,
+            learning=self.learning,
+            bedrock=self.bedrock,
+            evidence=self.evidence,
+            transfers=self.transfers,
+        )
+        operators = open_operators(manageable, region, self.connection(), door)
         runner = web.AppRunner(operators.application(), access_log=None)
         await runner.setup()
-        door = _door_at(self._site.control_socket(self.core.region.name))
-        await web.SockSite(runner, door).start()
+        socket_ = _door_at(self._site.control_socket(self.core.region.name))
+        await web.SockSite(runner, socket_).start()
         return runner
-
-    def _defaults(self) -> DefaultRoutes:
-        agencies = AgencyLabelRoom(
-            agencies=self.identity.agencies,
-            labelling=self.identity.labelling,
-            approvals=self.approvals.book,
-            changed=self.identity.clearances.changed,
-        )
-        region = RegionLabelRoom(
-            settings=self.core.label_settings,
-            now=self.core.labelling,
-            approvals=self.approvals.book,
-        )
-        return DefaultRoutes(agencies=agencies, region=region, trail=self.core.trail)
 
     async def close(self) -> None:
         self.gateway.rejections.close()

@@ -7,7 +7,6 @@ What is stored keeps the label that it has.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,8 +17,7 @@ from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import Labelling
-
-Row = dict[str, Any]
+from bastide.operators.ports import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """The routes of `bastide audit deliver|retire` and `bastide receipt get`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +10,9 @@ from aiohttp import web
 from bastide.evidence.retirements import Asked
 from bastide.kernel.errors import ServiceError
 from bastide.operators.approval_routes import requester
+from bastide.operators.door import Door
 from bastide.operators.fields import fields
-from bastide.operators.off_loop import answered, audited
-from bastide.operators.ports import ReceiptDesk, RetirementDesk, Trail
+from bastide.operators.ports import ReceiptDesk, RetirementDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,37 +22,28 @@ class EvidenceRoutes:
     receipts: ReceiptDesk
     retirements: RetirementDesk
     deliver: Callable[[str], Sequence[Mapping[str, Any]]]
-    trail: Trail
+    door: Door
 
-    def add_to(self, app: web.Application, executor: Executor) -> None:
-        routes = _Routes(self, executor)
-        app.router.add_post("/trails-deliver", routes.deliver)
-        app.router.add_post("/audit-retire", routes.retire)
-        app.router.add_get("/receipts/{id}", routes.receipt)
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post("/trails-deliver", self._deliver)
+        app.router.add_post("/audit-retire", self._retire)
+        app.router.add_get("/receipts/{id}", self._receipt)
 
-
-@dataclass(frozen=True, slots=True)
-class _Routes:
-    desks: EvidenceRoutes
-    executor: Executor
-
-    async def deliver(self, request: web.Request) -> web.StreamResponse:
+    async def _deliver(self, request: web.Request) -> web.StreamResponse:
         account = str((await fields(request, "account"))["account"])
-        await audited(self.desks.trail, "DeliverTrails", {"account": account})
-        return await answered(self.executor, lambda: self.desks.deliver(account))
+        await self.door.audited("DeliverTrails", {"account": account})
+        return await self.door.answered(lambda: self.deliver(account))
 
-    async def retire(self, request: web.Request) -> web.StreamResponse:
+    async def _retire(self, request: web.Request) -> web.StreamResponse:
         body = await fields(request, "before", "up_to", officer=str)
         asked = _asked(body["before"], body["up_to"], requester(body["officer"]))
         told = {"before": str(body["before"] or ""), "up_to": str(body["up_to"] or "")}
-        await audited(self.desks.trail, "AskRetirement", told)
-        return await answered(self.executor, lambda: self.desks.retirements.retire(asked))
+        await self.door.audited("AskRetirement", told)
+        return await self.door.answered(lambda: self.retirements.retire(asked))
 
-    async def receipt(self, request: web.Request) -> web.StreamResponse:
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["id"]
-        return await answered(
-            self.executor, lambda: {"receipt": self.desks.receipts.receipt(name).text()}
-        )
+        return await self.door.answered(lambda: {"receipt": self.receipts.receipt(name).text()})
 
 
 def _asked(before: object, up_to: object, asks: str) -> Asked:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.operators.off_loop import off_loop
+from bastide.operators.ports import Steps
 
-Steps = Iterator[dict[str, Any]]
 LAST: Any = object()
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from bastide.db import label_records as records
 from bastide.db.label_settings import LabelSettings, OtherMeaning
@@ -11,8 +10,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels import scheme as schemes
 from bastide.kernel.labels.labelling import Labelling, of_region
 from bastide.kernel.labels.scheme import MarkingError, SchemeError
-
-Row = dict[str, Any]
+from bastide.operators.ports import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,47 +1,37 @@
-"""The routes of `bastide share …`. What changes something is audited before it does."""
+"""The routes of `bastide share …`."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bastide.operators.approval_routes import requester
+from bastide.operators.door import Door
 from bastide.operators.fields import fields
-from bastide.operators.off_loop import answered, audited
-from bastide.operators.ports import ShareDesk, Trail
+from bastide.operators.ports import ShareDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRoutes:
     desk: ShareDesk
-    trail: Trail
+    door: Door
 
-    def add_to(self, app: web.Application, executor: Executor) -> None:
-        routes = _Routes(self.desk, self.trail, executor)
-        app.router.add_get("/shares/{agency}", routes.rows)
-        app.router.add_post("/shares/{agency}/grant", routes.grant)
-        app.router.add_post("/shares/{agency}/revoke", routes.revoke)
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/shares/{agency}", self._rows)
+        app.router.add_post("/shares/{agency}/grant", self._grant)
+        app.router.add_post("/shares/{agency}/revoke", self._revoke)
 
+    async def _rows(self, request: web.Request) -> web.StreamResponse:
+        return await self.door.answered(lambda: self.desk.rows(request.match_info["agency"]))
 
-@dataclass(frozen=True, slots=True)
-class _Routes:
-    desk: ShareDesk
-    trail: Trail
-    executor: Executor
-
-    async def rows(self, request: web.Request) -> web.StreamResponse:
-        agency = request.match_info["agency"]
-        return await answered(self.executor, lambda: self.desk.rows(agency))
-
-    async def grant(self, request: web.Request) -> web.StreamResponse:
+    async def _grant(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         body = await fields(request, bucket=str, reader=str, prefix=str, label=str, officer=str)
         asks = requester(body.pop("officer"))
-        await audited(self.trail, "GrantShare", {"agency": agency, **body})
-        return await answered(self.executor, lambda: self.desk.grant(agency, body, asks))
+        await self.door.audited("GrantShare", {"agency": agency, **body})
+        return await self.door.answered(lambda: self.desk.grant(agency, body, asks))
 
-    async def revoke(self, request: web.Request) -> web.StreamResponse:
+    async def _revoke(self, request: web.Request) -> web.StreamResponse:
         agency = request.match_info["agency"]
         alias = (await fields(request, alias=str))["alias"]
-        await audited(self.trail, "RevokeShare", {"agency": agency, "alias": alias})
-        return await answered(self.executor, lambda: self.desk.revoke(agency, alias))
+        await self.door.audited("RevokeShare", {"agency": agency, "alias": alias})
+        return await self.door.answered(lambda: self.desk.revoke(agency, alias))
