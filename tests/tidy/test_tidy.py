@@ -94,6 +94,15 @@ def test_secrets_are_compared_in_constant_time(path):
             assert not re.search(r"(signature|secret|hmac|mac)$", str(named)), ast.unparse(node)
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_table_says_a_key_twice(path):
+    """Of two lines that were merged the later would hold, and nobody would see it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Dict):
+            keys = [ast.unparse(key) for key in node.keys if key is not None]
+            assert sorted(keys) == sorted(set(keys)), f"line {node.lineno}"
+
+
 def tracked_text() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],

@@ -6,7 +6,9 @@ from typing import Any
 
 import typer.main
 
+from bastide.cli.approvals import WORDS
 from bastide.cli.main import app
+from bastide.kernel.approvals import Kind
 
 TALKS = {"quickstart"}  # a guide for people: each of its steps is a command that has --json
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -27,6 +29,15 @@ def commands() -> dict[str, Any]:
 def test_every_command_is_in_the_readme():
     for command in commands():
         assert re.search(rf"`(bastide )?{command}\b", README), command
+
+
+def test_no_command_is_told_of_in_two_lines():
+    said = re.findall(r"^\| `bastide (.+?) \|", README, re.MULTILINE)
+    assert sorted(said) == sorted(set(said))
+
+
+def test_every_kind_of_approval_has_its_words():
+    assert set(WORDS) == set(Kind)
 
 
 def test_every_command_that_prints_data_takes_json():
