@@ -46,10 +46,13 @@ class Object:
 
 
 class Nowhere:
-    def check(self, target: Target, items: object) -> None:
+    def check(self, target: Target, items: object, read: object) -> list[str]:
         raise NotImplementedError
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None:
+        raise NotImplementedError
+
+    def finish(self, target: Target, items: object, read: object) -> Iterator[str]:
         raise NotImplementedError
 
 
