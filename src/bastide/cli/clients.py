@@ -10,7 +10,7 @@ from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 from bastide.cli.signing import KeyOption, OfficerOption, asked
 
-FIRST = 2  # officers: below that nobody could sign
+OFFICERS_MIN = 2  # with fewer, nobody could sign
 OPEN = (
     "No two officers are enrolled: whoever runs this region gets these keys at any time, and with "
     "them what the agency keeps. See: bastide officer enrol --help"
@@ -37,7 +37,7 @@ def client_env(
     body = {"keys": keys, "bearer": bearer, "officer": officer}
     path = path_of("agencies", agency, "client-env")
     found: dict[str, str] = asked(door, officer, key, lambda: door.post(path, body))
-    if (keys or bearer) and len(door.get("/officers")) < FIRST:
+    if (keys or bearer) and len(door.get("/officers")) < OFFICERS_MIN:
         show.err.print(OPEN, highlight=False, soft_wrap=True)
     if json_:
         show.as_json(found)
