@@ -110,8 +110,8 @@ def decoded(payload: bytes) -> Statement:
     if sum(item.size for item in predicate.items) != predicate.size:
         raise Refused("the items do not make up the bundle's size")
     chunks = -(-predicate.size // predicate.chunk_bytes)
-    names = [subject.name for subject in statement.subject]
-    if names != [chunk_name(number) for number in range(chunks)]:
+    names = [subject.name for subject in statement.subject]  # counted first: `chunks` is a claim
+    if len(names) != chunks or names != [chunk_name(number) for number in range(chunks)]:
         raise Refused("the chunks do not make up the bundle's size")
     if any(set(subject.digest) != {"sha256"} for subject in statement.subject):
         raise Refused("a chunk has no digest")

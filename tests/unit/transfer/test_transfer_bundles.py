@@ -3,14 +3,16 @@
 import base64
 import json
 import os
+import tracemalloc
 
+import msgspec
 import pytest
 from tests.transfer_kit import Held, changed, gate_of, made
 
 from bastide.transfer import chunks
 from bastide.transfer.bundles import inspected
 from bastide.transfer.dsse import Signer
-from bastide.transfer.model import CHUNK_BYTES, Refused
+from bastide.transfer.model import CHUNK_BYTES, Refused, decoded, encoded
 from bastide.transfer.signing import load_signer
 
 BIG = bytes(range(256)) * (CHUNK_BYTES // 256) + b"end"
@@ -185,3 +187,22 @@ def test_keys_that_others_can_read_are_not_used(tmp_path):
     (tmp_path / "keys" / "mldsa87.seed").chmod(0o644)
     with pytest.raises(PermissionError, match="chmod 600"):
         load_signer(tmp_path / "keys")
+
+
+def test_a_statement_that_claims_more_chunks_than_it_names_costs_nothing(tmp_path):
+    """One datagram can say that it has 274,877,906,944 of them."""
+    stated = made(gate_of(tmp_path / "low"), Held("a", b"x")).statement
+    size = 1 << 22
+    (item,) = stated.predicate.items
+    predicate = msgspec.structs.replace(
+        stated.predicate,
+        size=size, chunk_bytes=1, items=[msgspec.structs.replace(item, size=size)],
+    )  # fmt: skip
+    payload = encoded(msgspec.structs.replace(stated, predicate=predicate))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="chunks do not make up"):
+            decoded(payload)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
