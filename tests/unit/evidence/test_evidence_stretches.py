@@ -77,3 +77,13 @@ def test_a_stretch_says_what_it_found(log):
     found = check(str(log), 50, 64)
     assert found == Stretch(50, 64, b"".join(row[2] for row in ROWS[50:64]))
     assert check(str(log), 50, COUNT + 1).hashes is None
+
+
+def test_a_row_far_behind_the_others_makes_no_work(log, monkeypatch):
+    monkeypatch.setattr(stretches, "LONG", 10)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with sqlite3.connect(log) as connection:
+        connection.execute(f'UPDATE audit_leaves SET "index" = {2**62} WHERE "index" = 199')
+    connection.close()
+    (fault,) = verify(str(log), SIGNER.verifier.text()).faults
+    assert (fault.index, fault.what) == (199, "it is missing")
