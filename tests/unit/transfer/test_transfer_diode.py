@@ -16,7 +16,7 @@ from bastide.transfer.diode.__main__ import attempted
 from bastide.transfer.diode.arrivals import Arrivals, Limits
 from bastide.transfer.diode.datagram import CHUNK, ENVELOPE, HEAD_BYTES
 from bastide.transfer.diode.erasure import SHARD_BYTES, shape_of
-from bastide.transfer.diode.incoming import ARRIVING, STATE, Incoming
+from bastide.transfer.diode.incoming import ARRIVING, STATE, Incoming, published_bytes
 from bastide.transfer.diode.sending import Pace, datagrams, files, link_of
 from bastide.transfer.model import Refused
 
@@ -302,6 +302,57 @@ def test_what_nothing_more_comes_of_goes_in_the_end(far, bundle):
     assert far.take([]).states() != {}
     far.clock.advance(20)
     assert far.take([]).states() == {}
+
+
+def test_ends_of_files_are_asked_for_by_turns_and_of_what_is_forgotten_no_more(tmp_path):
+    """Each datagram is a whole file of a new bundle, faster than any work is done."""
+    limits = Limits(bytes_max=1 << 24, bundles_max=8)
+    far = Far(tmp_path / "far", limits=limits)
+    far.arrivals.hands = Never()
+    for number in range(200):
+        name = number.to_bytes(32, "big")
+        far.arrivals.take(next(datagrams(name, name, CHUNK, 1)), "10.6.6.6")
+    assert len(far.arrivals._ending) <= 8 + 1
+    first = next(iter(far.arrivals._queue))
+    for number in range(50):  # one more bundle with many of them does not make it wait
+        far.arrivals.take(next(datagrams(name, bytes([number]), CHUNK, 1)), "10.6.6.6")
+    assert next(iter(far.arrivals._queue)) == first
+    assert sum(map(len, far.arrivals._queue.values())) <= 8 + 50
+
+
+class Never:
+    """Work that does not end."""
+
+    def begin(self, work):
+        pass
+
+    def ended(self):
+        return None
+
+
+def test_whole_files_of_a_bundle_that_nobody_knows_are_bounded_too(tmp_path):
+    limits = Limits(bytes_max=1 << 24, parts_max=10)
+    far, name = Far(tmp_path / "far", limits=limits), bytes(32)
+    for number in range(50):
+        far.take(datagrams(name, bytes([number]), CHUNK, 1))
+    assert len(list((far.folder / ARRIVING / name.hex()).glob("*.chunk"))) == 10
+
+
+def test_no_more_is_laid_into_the_spool_than_there_is_room_for(tmp_path, low):
+    far = Far(tmp_path / "far", limits=Limits(bytes_max=200_000))
+    for number in range(6):  # all of them between two looks at the room
+        for one in stream(made(low, Held("a", bytes([number])))):
+            far.arrivals.take(one, "10.6.6.6")
+    laid = list((far.folder / HIGH).iterdir())
+    assert published_bytes(far.folder / HIGH) <= 2 * 200_000
+    assert len(laid) == 5
+
+
+def test_an_envelope_that_came_as_a_chunk_is_still_taken(far, bundle):
+    data = (bundle.folder / "bundle.json").read_bytes()
+    far.take(datagrams(bytes.fromhex(bundle.digest), data, CHUNK, 8))
+    far.take(stream(bundle))
+    assert far.there(bundle).exists()
 
 
 # What the region does with it --------------------------------------------------------------------

@@ -23,7 +23,13 @@ from bastide.transfer.bundles import ENVELOPE as ENVELOPE_NAME
 from bastide.transfer.diode import datagram as wire
 from bastide.transfer.diode.datagram import ENVELOPE, File
 from bastide.transfer.diode.erasure import Shape
-from bastide.transfer.diode.incoming import ARRIVING, STATE, State, published_bytes
+from bastide.transfer.diode.incoming import (
+    ARRIVING,
+    SPARE_BYTES,
+    STATE,
+    State,
+    published_bytes,
+)
 from bastide.transfer.diode.parts import PART, SUFFIXES, Part, finish, part_path, whole_path
 from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size, decoded
 
@@ -75,11 +81,11 @@ class Arrival:
         return self.whole_bytes + sum(self.parts.values())
 
     def wants(self, file: File) -> bool:
+        if file.kind == ENVELOPE:  # also where its bytes are here as a chunk: a stranger's trick
+            return self.statement is None
         if file.digest in self.whole:
             return False
-        if self.statement is None:
-            return True
-        return file.kind != ENVELOPE and self.sizes.get(file.digest) == file.shape.size
+        return self.statement is None or self.sizes.get(file.digest) == file.shape.size
 
     def is_complete(self) -> bool:
         return self.statement is not None and self.sizes.keys() <= self.whole
@@ -97,7 +103,9 @@ class Arrivals:
     _bundles: dict[bytes, Arrival] = field(default_factory=dict)
     _open: OrderedDict[bytes, Part] = field(default_factory=OrderedDict)
     _ending: dict[bytes, Callable[[bool], None]] = field(default_factory=dict)
-    _queue: deque[tuple[bytes, Callable[[], bool]]] = field(default_factory=deque)
+    _queue: OrderedDict[bytes, deque[tuple[bytes, Callable[[], bool]]]] = field(
+        default_factory=OrderedDict
+    )  # by bundle: each has its turn
     _working: bytes | None = None
     _refused: set[bytes] = field(default_factory=set)
     _tended_s: float = 0.0
@@ -155,7 +163,8 @@ class Arrivals:
         if arrival is None or not arrival.wants(file):
             return None
         if file not in arrival.parts:
-            if len(arrival.parts) >= self.limits.parts_max + 2 * len(arrival.sizes):
+            held = len(arrival.parts) + len(arrival.whole)
+            if held >= self.limits.parts_max + 2 * len(arrival.sizes):
                 return None
             arrival.parts[file] = 0
         part = self._open[of] = Part(file, arrival.folder)
@@ -203,7 +212,7 @@ class Arrivals:
         del self._open[of]
         part.close()
         work = partial(finish, file, arrival.folder, part.marks)
-        self._ask(of, work, partial(self._finished, arrival, file))
+        self._ask(arrival, of, work, partial(self._finished, arrival, file))
 
     def _finished(self, arrival: Arrival, file: File, is_it: bool) -> None:
         arrival.lacking.pop(file.digest, None)
@@ -256,8 +265,9 @@ class Arrivals:
         if arrival.is_complete() and arrival.digest not in self._ending:
             assert arrival.statement is not None
             target = self.folder / self.region / arrival.digest.hex()
-            work = partial(publish, arrival.folder, target, arrival.statement)
-            self._ask(arrival.digest, work, partial(self._published, arrival))
+            room = 2 * self.limits.bytes_max
+            work = partial(publish, arrival.folder, target, arrival.statement, room)
+            self._ask(arrival, arrival.digest, work, partial(self._published, arrival))
 
     def _published(self, arrival: Arrival, is_done: bool) -> None:
         if is_done:
@@ -271,9 +281,15 @@ class Arrivals:
 
     # Work beside the socket ----------------------------------------------------------------------
 
-    def _ask(self, name: bytes, work: Callable[[], bool], ending: Callable[[bool], None]) -> None:
+    def _ask(
+        self,
+        arrival: Arrival,
+        name: bytes,
+        work: Callable[[], bool],
+        ending: Callable[[bool], None],
+    ) -> None:
         self._ending[name] = ending
-        self._queue.append((name, work))
+        self._queue.setdefault(arrival.digest, deque()).append((name, work))
         self._go_on()
 
     def _go_on(self) -> None:
@@ -285,7 +301,10 @@ class Arrivals:
                 name, self._working = self._working, None
                 self._ending.pop(name)(how)
             elif self._queue:
-                self._working, work = self._queue.popleft()
+                digest, works = self._queue.popitem(last=False)
+                self._working, work = works.popleft()
+                if works:
+                    self._queue[digest] = works
                 self.hands.begin(work)
             else:
                 return
@@ -309,6 +328,8 @@ class Arrivals:
             if part.file.bundle == arrival.digest:
                 del self._open[of]
                 part.close()
+        for name, _ in self._queue.pop(arrival.digest, ()):
+            del self._ending[name]
         self._bundles.pop(arrival.digest, None)
         shutil.rmtree(arrival.folder, ignore_errors=True)
 
@@ -370,8 +391,10 @@ def _file_of(bundle: bytes, name: str) -> File:
     return File(bundle, bytes.fromhex(digest), kind, Shape(size, k, m))
 
 
-def publish(folder: Path, target: Path, statement: Statement) -> bool:
-    """Give a bundle that is whole its place in the spool, at once."""
+def publish(folder: Path, target: Path, statement: Statement, room: int) -> bool:
+    """Give a bundle that is whole its place in the spool, at once; False where that is full."""
+    if published_bytes(target.parent) + statement.predicate.size + SPARE_BYTES > room:
+        return False
     out = folder / "out"
     out.mkdir(mode=0o755, exist_ok=True)
     named = [(f"{one.digest['sha256']}{SUFFIXES[0]}", one.name) for one in statement.subject]
