@@ -76,7 +76,7 @@ class Put:
     def check(self, target, items, read):
         return self.plan
 
-    def finish(self, target, items, read):
+    def finish(self, target, items, read, plan):
         return iter(())
 
     def put(self, target, item, pieces):

@@ -55,8 +55,10 @@ class Shelves(Protocol):
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None: ...
 
-    def finish(self, target: Target, items: Sequence[Item], read: Read) -> Iterator[str]:
-        """Once all are put; tells what it is about to do."""
+    def finish(
+        self, target: Target, items: Sequence[Item], read: Read, plan: Sequence[str]
+    ) -> Iterator[str]:
+        """Once all are put; tells what it is about to do. Nothing that `plan` does not say."""
         ...
 
 
@@ -76,14 +78,14 @@ class Releases:
         items, done, read = passed.told.items, 0, partial(_read, passed)
         # One that a crash cut short goes on as it was agreed, whatever it has done of that.
         plan = self.shelves.check(target, items, read) if begun is None else begun.plan
-        account = target.account if begun is None or begun.account is None else begun.account
+        account = "" if begun is not None and begun.account == "" else target.account
         meant = msgspec.structs.replace(target, account=account)
         agreement = self._agreed(bundle, _deed(bundle, meant, passed, people, plan), plan)
         for number, (item, pieces) in enumerate(_items(passed)):
             self.shelves.put(target, item, pieces)
             done += item.size
             yield {"step": "releasing", "done": number + 1, "total": len(items)}
-        for step in self.shelves.finish(target, items, read):
+        for step in self.shelves.finish(target, items, read, plan):
             yield {"step": step}
         agreement = msgspec.structs.replace(agreement, done=True)
         durable.replace(self._path(bundle.digest), msgspec.json.encode(agreement))
@@ -122,10 +124,12 @@ class Releases:
 def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: list[str]) -> Deed:
     """The exact action: these bytes, as these filters passed them, to this place, and what they
     do there."""
-    does = "\n".join(plan)
+    does = "\n".join(" ".join(one.splitlines()) for one in plan)
     if len(does.encode()) > DOES_BYTES_MAX:
         raise Refused("what it does is more than officers can be shown: carry less at once")
-    exact = [bundle.digest, passed.chain, target.account, target.bucket, target.prefix, *plan]
+    place = [target.account, target.bucket, target.prefix]
+    place += [] if target.account else [target.agency]
+    exact = [bundle.digest, passed.chain, *place, *plan]
     return Deed(
         name="ReleaseTransfer",
         digest=sha256(msgspec.json.encode(exact)).hexdigest(),

@@ -1,6 +1,6 @@
 """An agency's set-up out of a region, and into one: read and done by the operations themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -10,7 +10,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
 from bastide.transfer import setup
 from bastide.transfer.model import Refused
-from bastide.transfer.setup import Bucket, Holder, Place, Policy, Setup, Step
+from bastide.transfer.setup import MARK, Bucket, Holder, Place, Policy, Setup, Step
 
 PAGE_SIZE = 1000
 PAGES_MAX = 100
@@ -47,20 +47,24 @@ class SettingUp:
         """What `apply` would do, in words."""
         found = self.agencies.find(agency)
         if found is None:
-            place = self._place("@account@")
+            place = self._place(MARK)
             steps = setup.steps(setup.decoded(data, place), Setup(agency=agency), place)
             return [f"create the agency {agency}", *(step.does for step in steps)]
         return [step.does for step in self._steps(agency, found.account_id, data)]
 
-    def apply(self, agency: str, data: bytes) -> Iterator[str]:
-        """Yields what it is about to do. Begun again, it does what is left. Raises Refused."""
+    def apply(self, agency: str, data: bytes, plan: Collection[str]) -> Iterator[str]:
+        """Yields what it is about to do. Begun again, it does what is left. Raises Refused, also
+        where it would do more than `plan` says: the region has changed since people read that."""
         try:
             found = self.agencies.find(agency)
             if found is None:
+                _check_agreed([f"create the agency {agency}"], plan)
                 yield f"create the agency {agency}"
                 self.inside.told("CreateAgency", {"name": agency})
                 found = self.agencies.create(agency)
-            for step in self._steps(agency, found.account_id, data):
+            steps = self._steps(agency, found.account_id, data)
+            _check_agreed([step.does for step in steps], plan, found.account_id)
+            for step in steps:
                 yield step.does
                 self.inside.do(found.account_id, step.operation, step.params)
         except ServiceError as error:
@@ -141,6 +145,14 @@ class SettingUp:
             if error.code in NOT_THERE:
                 return {}
             raise
+
+
+def _check_agreed(does: Collection[str], plan: Collection[str], account: str = MARK) -> None:
+    """A plan for an agency that was not there yet has the mark where now its account is."""
+    agreed = {one.replace(account, MARK) for one in plan}
+    for one in does:
+        if one.replace(account, MARK) not in agreed:
+            raise Refused(f"nobody agreed that it should {one}: carry it anew")
 
 
 def _policy(row: Mapping[str, Any]) -> Policy:

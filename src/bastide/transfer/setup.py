@@ -15,6 +15,7 @@ import msgspec
 from bastide.transfer.model import Refused
 
 PARTS_MAX = 10_000
+MARK = "@account@"  # where an account's number stands
 Name = Annotated[str, msgspec.Meta(pattern=r"^[\w+=,.@-]{1,128}\Z")]
 Texts = dict[str, str]
 Documents = dict[Name, str]
@@ -70,7 +71,7 @@ class Place:
 
     partition: str
     region: str
-    account: str = "@account@"
+    account: str = MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ def _marks(place: Place) -> list[tuple[str, str]]:
     return [
         (f"arn:{place.partition}:", "arn:@partition@:"),
         (place.region, "@region@"),
-        (place.account, "@account@"),
+        (place.account, MARK),
     ]
 
 
@@ -134,7 +135,7 @@ def _policies(wanted: Setup, have: Setup, place: Place) -> Iterator[Step]:
             params |= {"PolicyDocument": one.document}
             params |= {"Description": one.description} if one.description else {}
             params |= {"Tags": _tag_list(one.tags)} if one.tags else {}
-            yield Step(does=f"create the policy {one.name}: {one.document}",
+            yield Step(does=f"create the policy {one.name}{_more(params)}: {one.document}",
                        operation="iam.CreatePolicy", params=params)  # fmt: skip
         elif not _same(one.document, now.document):
             arn = f"arn:{place.partition}:iam::{place.account}:policy{now.path}{one.name}"
@@ -171,15 +172,27 @@ def _holders(wanted: Setup, have: Setup) -> Iterator[Step]:
 
 def _created(one: Holder, named: Texts) -> Iterator[Step]:
     params: dict[str, Any] = {**named, "Path": one.path}
-    said = f"create the {one.kind.lower()} {one.name}"
     if one.kind != "Group":
         params |= {"Tags": _tag_list(one.tags)} if one.tags else {}
         params |= {"PermissionsBoundary": one.boundary} if one.boundary else {}
     if one.kind == "Role":
         params |= {"AssumeRolePolicyDocument": one.trust, "MaxSessionDuration": one.session_s}
         params |= {"Description": one.description} if one.description else {}
-        said += f", whom this trusts: {one.trust}"
+    said = f"create the {one.kind.lower()} {one.name}{_more(params)}"
+    said += f", whom this trusts: {one.trust}" if one.kind == "Role" else ""
     yield Step(does=said, operation=f"iam.Create{one.kind}", params=params)
+
+
+def _more(params: Mapping[str, Any]) -> str:
+    """What else a new one has: a tag or a boundary may say as much as a policy."""
+    words = {
+        "Path": "under the path", "Tags": "tagged", "PermissionsBoundary": "bounded by",
+        "MaxSessionDuration": "with sessions of so many seconds:", "Description": "described as",
+    }  # fmt: skip
+    has = {name: params[name] for name in words if name in params}
+    if has["Path"] == "/":
+        del has["Path"]
+    return "".join(f", {words[name]} {json.dumps(value)}" for name, value in has.items())
 
 
 def _changed(one: Holder, now: Holder, named: Texts) -> Iterator[Step]:

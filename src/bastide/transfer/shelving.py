@@ -57,10 +57,12 @@ class Shelving:
         nothing = [f"leave the agency {target.agency} as it is"]
         return self.setting_up.plan(target.agency, data) or nothing
 
-    def finish(self, target: Target, items: Sequence[Item], read: Read) -> Iterator[str]:
+    def finish(
+        self, target: Target, items: Sequence[Item], read: Read, plan: Sequence[str]
+    ) -> Iterator[str]:
         for item in items:
             if item.kind == SETUP:
-                yield from self.setting_up.apply(target.agency, read(item))
+                yield from self.setting_up.apply(target.agency, read(item), plan)
         for name in _whole_environments(items):
             wheels = self.folder / ENVIRONMENT / name
             try:

@@ -7,10 +7,12 @@ import pytest
 from tests.transfer_kit import HIGH, LOW, Crowd, Held, Put, gate_of, made, sent, took, trusting
 from tests.unit.transfer.test_transfer_filters import through
 
+from bastide.kernel.regions import Region
 from bastide.transfer import setup
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import Refused
 from bastide.transfer.releases import Target
+from bastide.transfer.setting_up import SettingUp
 from bastide.transfer.setup import Bucket, Holder, Place, Policy, Setup
 
 GOV = Place(partition="aws-us-gov", region=LOW, account="123456789012")
@@ -157,7 +159,7 @@ class BreakingOff(Put):
 
     broken = False
 
-    def finish(self, target, items, read):
+    def finish(self, target, items, read, plan):
         if not self.broken:
             self.broken = True
             raise Refused("it broke off")
@@ -177,3 +179,128 @@ def test_one_that_broke_off_goes_on_as_it_was_agreed(tmp_path):
     *_, last = gate.release(digest, with_(TARGET, account=ISO.account))
     assert last["released"].done
     assert len(crowd.used) == used
+
+
+def test_one_that_broke_off_goes_on_for_the_same_agency_alone(tmp_path):
+    """Two people agreed to an agency that was not there; one who asks again names another's."""
+    gate, digest, crowd = arrived(tmp_path, shelves=BreakingOff(plan=["create the agency office"]))
+    crowd.people += ["ann", "bob"]
+    with pytest.raises(Refused, match="broke off"):
+        list(gate.release(digest, TARGET))
+    with pytest.raises(Refused, match="another place"):
+        list(gate.release(digest, with_(TARGET, account=ISO.account, agency="victim")))
+    *_, last = gate.release(digest, with_(TARGET, account=ISO.account))
+    assert last["released"].done
+
+
+def test_one_that_broke_off_goes_on_in_the_same_account_alone(tmp_path):
+    gate, digest, crowd = arrived(tmp_path, shelves=BreakingOff())
+    crowd.people += ["ann", "bob"]
+    mine, victims = with_(TARGET, account=ISO.account), with_(TARGET, account=GOV.account)
+    with pytest.raises(Refused, match="broke off"):
+        list(gate.release(digest, mine))
+    with pytest.raises(Refused, match="another place"):
+        list(gate.release(digest, with_(victims, agency="victim")))
+    *_, last = gate.release(digest, mine)
+    assert last["released"].done
+
+
+def test_each_step_is_one_line_of_what_is_signed(tmp_path):
+    """JSON and descriptions may hold ends of lines; a step's end is none of theirs."""
+    plan = ["create the role r: {\n}", "let sessions last 1 s: x\r\ncreate the user eve\u2028y"]
+    gate, digest, crowd = arrived(tmp_path, shelves=Put(plan=plan))
+    with pytest.raises(Refused, match="2 people"):
+        list(gate.release(digest, TARGET))
+    assert len(crowd.asked[-1].facts["does"].splitlines()) == 2
+
+
+def test_all_that_a_new_one_has_is_said():
+    tags, more = {"clearance": "S"}, "arn:aws-us-gov:iam::aws:policy/None"
+    whole = Setup(
+        agency="office",
+        policies=[with_(POLICY, path="/p/", description="of\nall", tags=tags)],
+        holders=[
+            with_(GROUP, path="/g/"),
+            with_(USER, path="/u/", tags=tags, boundary=more),
+            with_(ROLE, path="/r/", tags=tags, boundary=more, description="d", session_s=43200),
+        ],
+    )
+    told = {step.operation: step.does for step in setup.steps(whole, NONE, GOV)}
+    for operation, words in {
+        "iam.CreatePolicy": ("/p/", "clearance", r'"of\nall"'),
+        "iam.CreateGroup": ("/g/",),
+        "iam.CreateUser": ("/u/", "clearance", more),
+        "iam.CreateRole": ("/r/", "clearance", more, '"d"', "43200"),
+    }.items():
+        for each in words:
+            assert each in told[operation]
+
+
+class Books:
+    """A region whose one agency has users, and nothing else; remembers what was done."""
+
+    def __init__(self):
+        self.users, self.there, self.done = [], True, []
+
+    def find(self, agency):
+        return self if self.there else None
+
+    account_id = ISO.account
+
+    def create(self, agency):
+        self.there = True
+        return self
+
+    def told(self, action, facts):
+        self.done.append(action)
+
+    def read(self, account, operation, params):
+        if operation == "s3.ListBuckets":
+            return {"Buckets": []}
+        users = [{"UserName": name, "Path": "/", "UserPolicyList": [],
+                  "AttachedManagedPolicies": []} for name in self.users]  # fmt: skip
+        return {"UserDetailList": users, "RoleDetailList": [], "GroupDetailList": [],
+                "Policies": []}  # fmt: skip
+
+    def do(self, account, operation, params):
+        self.done.append(operation)
+
+
+ALONE = setup.encoded(Setup(agency="office", holders=[
+    Holder(kind="User", name="ann", path="/", inline={"own": TRUST}),
+]), GOV)  # fmt: skip
+
+
+@pytest.fixture
+def books():
+    return Books()
+
+
+@pytest.fixture
+def setting_up(books):
+    region = Region(HIGH, ISO.partition, "example.org")
+    return SettingUp(region=region, agencies=books, inside=books)
+
+
+def test_nothing_is_done_that_was_not_in_the_plan(books, setting_up):
+    books.users.append("ann")
+    plan = setting_up.plan("office", ALONE)
+    assert [one.split(" the policy ")[0] for one in plan] == ["give the user ann"]
+    books.users.clear()  # while two people read that, or while weights are put
+    with pytest.raises(Refused, match="nobody agreed that it should create the user ann"):
+        list(setting_up.apply("office", ALONE, plan))
+    books.there = False
+    with pytest.raises(Refused, match="nobody agreed that it should create the agency"):
+        list(setting_up.apply("office", ALONE, plan))
+    assert books.done == []
+
+
+def test_the_plan_of_an_agency_that_was_not_there_holds_when_it_is(books, setting_up):
+    books.there = False
+    plan = setting_up.plan("office", ALONE)
+    assert "@account@" in plan[-1]
+    list(setting_up.apply("office", ALONE, plan))
+    assert books.done == ["CreateAgency", "iam.CreateUser", "iam.PutUserPolicy"]
+    books.users.append("ann")  # it broke off after this
+    list(setting_up.apply("office", ALONE, plan))
+    assert books.done[3:] == ["iam.PutUserPolicy"]
