@@ -348,6 +348,18 @@ def test_no_more_is_laid_into_the_spool_than_there_is_room_for(tmp_path, low):
     assert len(laid) == 5
 
 
+def test_what_nobody_knows_gives_way_to_what_has_begun_later(tmp_path, bundle):
+    """One source holds nearly all the room with files of no bundle, and never ends it."""
+    far = Far(tmp_path / "far", limits=Limits(bytes_max=1 << 20))
+    for number in range(16):
+        data = random.Random(number).randbytes(150_000)
+        far.take(list(datagrams(bytes(32), data, CHUNK, 8))[:100], "10.6.6.6")
+    sent = stream(bundle)
+    for at in range(0, len(sent), 20):
+        far.take(sent[at : at + 20])
+    assert is_whole(far, bundle)
+
+
 def test_an_envelope_that_came_as_a_chunk_is_still_taken(far, bundle):
     data = (bundle.folder / "bundle.json").read_bytes()
     far.take(datagrams(bytes.fromhex(bundle.digest), data, CHUNK, 8))

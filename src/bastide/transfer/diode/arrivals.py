@@ -317,11 +317,14 @@ class Arrivals:
             self._forget(self._first_to_go(""))
 
     def _first_to_go(self, newcomer: str) -> Arrival:
-        """Of who has begun the most bundles, the one of which the least is here: a flood washes
-        itself away."""
+        """One that nobody knows the files of; else, of who has begun the most bundles, the one of
+        which the least is here: a flood washes itself away."""
         begun = Counter(one.source for one in self._bundles.values())
         begun[newcomer] += 1
-        return min(self._bundles.values(), key=lambda one: (-begun[one.source], one.bytes))
+        return min(
+            self._bundles.values(),
+            key=lambda one: (one.statement is not None, -begun[one.source], one.bytes),
+        )
 
     def _forget(self, arrival: Arrival) -> None:
         for of, part in list(self._open.items()):
