@@ -126,13 +126,17 @@ def _print(found: dict[str, Any]) -> None:
     line = show.out.print
     line(WORDS[Kind(found["kind"])], style="bold", highlight=False, markup=False)
     for name, value in found["action"].items():
-        for each in value if isinstance(value, list) else [value]:
+        for each in value.split("\n") if isinstance(value, str) else _listed(value):
             line(f"  {name}: {_plain(each)}", highlight=False, markup=False, soft_wrap=True)
     for name in ("standing", "requester", "missing", "created", "expires", "digest"):
         line(f"{name}: {_plain(found[name])}", highlight=False, markup=False, soft_wrap=True)
     if found["wait_ms"]:
         line(f"waits after the last signature: {found['wait_ms'] // 3_600_000} hours")
     show.table(found["signatures"], ("officer", "verdict", "at", "reason"), "nobody has signed")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(value: Any) -> str:
