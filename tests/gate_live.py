@@ -80,7 +80,7 @@ def nobodys(to):
         "_type": "https://in-toto.io/Statement/v1", "subject": [],
         "predicateType": "urn:bastide:transfer:1",
         "predicate": {
-            "id": "x", "to": to, "created": "now", "base": "", "size": 0, "chunk_bytes": 1,
+            "id": "x", "to": to, "created": "now", "base": "", "size": 0, "chunk_bytes": 8 << 20,
             "items": [],
             "origin": {"region": NAME, "agency": "", "account": "", "bucket": "", "prefix": ""},
         },

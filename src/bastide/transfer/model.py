@@ -68,7 +68,7 @@ class Predicate(_Strict, frozen=True, kw_only=True):
     created: Text
     base: str
     size: Size
-    chunk_bytes: Annotated[int, msgspec.Meta(ge=1, le=64 << 20)]
+    chunk_bytes: Annotated[int, msgspec.Meta(ge=CHUNK_BYTES, le=64 << 20)]
     items: Annotated[list[Item], msgspec.Meta(max_length=ITEMS_MAX)]
 
 
@@ -110,7 +110,7 @@ def decoded(payload: bytes) -> Statement:
     if sum(item.size for item in predicate.items) != predicate.size:
         raise Refused("the items do not make up the bundle's size")
     chunks = -(-predicate.size // predicate.chunk_bytes)
-    names = [subject.name for subject in statement.subject]  # counted first: `chunks` is a claim
+    names = [subject.name for subject in statement.subject]
     if len(names) != chunks or names != [chunk_name(number) for number in range(chunks)]:
         raise Refused("the chunks do not make up the bundle's size")
     if any(set(subject.digest) != {"sha256"} for subject in statement.subject):

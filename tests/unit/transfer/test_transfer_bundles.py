@@ -190,19 +190,26 @@ def test_keys_that_others_can_read_are_not_used(tmp_path):
 
 
 def test_a_statement_that_claims_more_chunks_than_it_names_costs_nothing(tmp_path):
-    """One datagram can say that it has 274,877,906,944 of them."""
     stated = made(gate_of(tmp_path / "low"), Held("a", b"x")).statement
-    size = 1 << 22
+    size = 1 << 38
     (item,) = stated.predicate.items
     predicate = msgspec.structs.replace(
         stated.predicate,
-        size=size, chunk_bytes=1, items=[msgspec.structs.replace(item, size=size)],
+        size=size, items=[msgspec.structs.replace(item, size=size)],
     )  # fmt: skip
     payload = encoded(msgspec.structs.replace(stated, predicate=predicate))
     tracemalloc.start()
     try:
         with pytest.raises(Refused, match="chunks do not make up"):
             decoded(payload)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        assert tracemalloc.get_traced_memory()[1] < 1 << 18
     finally:
         tracemalloc.stop()
+
+
+def test_chunks_are_as_large_as_a_sender_makes_them(tmp_path):
+    """Else one datagram could ask for 274,877,906,944 names of them."""
+    stated = made(gate_of(tmp_path / "low"), Held("a", b"x")).statement
+    small = msgspec.structs.replace(stated.predicate, chunk_bytes=1)
+    with pytest.raises(Refused, match="malformed"):
+        decoded(encoded(msgspec.structs.replace(stated, predicate=small)))

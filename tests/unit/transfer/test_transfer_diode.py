@@ -2,6 +2,7 @@
 
 import os
 import random
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -358,6 +359,20 @@ def test_what_nobody_knows_gives_way_to_what_has_begun_later(tmp_path, bundle):
     for at in range(0, len(sent), 20):
         far.take(sent[at : at + 20])
     assert is_whole(far, bundle)
+
+
+def test_what_a_statement_says_of_its_items_is_not_kept_in_memory(far, low):
+    """Envelopes are up to 128 MiB, and a dict of short names takes eight times its text."""
+    said = {f"x-{number}": "" for number in range(20_000)}
+    sent = stream(made(low, Held("a", DATA, tags=said)))
+    tracemalloc.start()
+    try:
+        far.take(one for one in sent if wire.file_of(one).kind == ENVELOPE)
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    (arrival,) = far.arrivals._bundles.values()
+    assert arrival.statement is not None
 
 
 def test_an_envelope_that_came_as_a_chunk_is_still_taken(far, bundle):

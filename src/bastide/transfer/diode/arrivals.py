@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from bastide.db import durable
 from bastide.kernel.clock import Clock
 from bastide.transfer import dsse
@@ -245,7 +247,7 @@ class Arrivals:
         if predicate.to != self.region or predicate.size > self.limits.bytes_max:
             self._refuse(arrival)
             return
-        arrival.statement = statement
+        arrival.statement = _without_items(statement)  # a stranger's may fill the memory
         for number, subject in enumerate(statement.subject):
             arrival.sizes[bytes.fromhex(subject.digest["sha256"])] = chunk_size(predicate, number)
         self._drop_unnamed(arrival, bytes.fromhex(path.stem))
@@ -373,6 +375,11 @@ class Arrivals:
                 self._learn(arrival, path)
         if digest in self._bundles:
             self._publish_complete(arrival)
+
+
+def _without_items(statement: Statement) -> Statement:
+    predicate = msgspec.structs.replace(statement.predicate, items=[])
+    return msgspec.structs.replace(statement, predicate=predicate)
 
 
 def _missing(arrival: Arrival) -> Iterator[str]:
