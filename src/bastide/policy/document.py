@@ -32,8 +32,8 @@ _PRINCIPAL_ARN = re.compile(
 _UNIQUE_ID = re.compile(r"(AIDA|AROA)[A-Z0-9]{12,124}(:[\w+=,.@-]{1,64})?\Z", re.ASCII)
 _AWS = (_ACCOUNT, _PRINCIPAL_ARN, _UNIQUE_ID)
 _SERVICE = re.compile(r"[a-z0-9.-]{1,128}\Z")
-_TAG_KEYS = (":resourcetag/", ":existingobjecttag/", "\\u")  # an escape may hide one
-_ALIAS_KEYS = ("kms:resourcealiases", "\\u")
+_TAG_KEYS = (":resourcetag/", ":existingobjecttag/", "\\")  # an escape may hide one: \u0052, \/
+_ALIAS_KEYS = ("kms:resourcealiases", "\\")
 _INVERTIBLE = ("Action", "Resource", "Principal")
 _STATEMENT_KEYS = frozenset(
     {"Sid", "Effect", "Condition", *_INVERTIBLE, *(f"Not{name}" for name in _INVERTIBLE)}

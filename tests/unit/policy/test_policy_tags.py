@@ -95,10 +95,13 @@ def test_a_variable_may_name_a_tag_of_the_resource():
     assert not desk.allows(*asked, who=principal(tags={"Team": "red"}))
 
 
-def test_a_key_that_is_written_with_escapes_is_read():
+@pytest.mark.parametrize(
+    ("plain", "escaped"), [("ResourceTag", "\\u0052esourceTag"), ("Tag/", "Tag\\/")]
+)  # PHP and others escape every slash
+def test_a_key_that_is_written_with_escapes_is_read(plain, escaped):
     hidden = json.dumps(
         statement("sagemaker:*", effect="Deny", Condition={"Null": {"aws:ResourceTag/t": "false"}})
-    ).replace("ResourceTag", "\\u0052esourceTag")
+    ).replace(plain, escaped)
     desk = Desk(statement(), tagged={f"{SAGEMAKER}:endpoint/e": {"t": "1"}})
     denial = f'{{"Version": "2012-10-17", "Statement": [{hidden}]}}'
     desk.held.policies[USER].append(denial)
