@@ -50,7 +50,8 @@ class Held:
         return US.parse(marking) if marking else None
 
     def tags(self, principal, resource, version):
-        return self.tagged.get(resource, {})
+        """`ARN?VERSION` for those of a version."""
+        return self.tagged.get(f"{resource}?{version}" if version else resource, {})
 
     def policies_of(self, account, issuer_arn):
         return [(f"p{n}", text) for n, text in enumerate(self.policies.get(issuer_arn, []))]

@@ -258,6 +258,38 @@ def test_versions_and_what_a_delete_leaves(s3):
     refused(s3.head_bucket, "404", 404, **bucket)
 
 
+def test_tags_of_an_older_version_bind_whoever_names_it(s3):
+    there = {"Bucket": "shelf-of-secrets", "Key": "k"}
+    bucket = {"Bucket": there["Bucket"]}
+    s3.create_bucket(**bucket, CreateBucketConfiguration={"LocationConstraint": NAME})
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = s3.put_object(**there, Body=b"old", Tagging="secret=yes")["VersionId"]
+    new = s3.put_object(**there, Body=b"new")["VersionId"]
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetObject*", "s3:DeleteObject*"],
+        "Resource": f"arn:aws-us-gov:s3:::{bucket['Bucket']}/*",
+        "Condition": {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [denied]}
+    s3.put_bucket_policy(**bucket, Policy=json.dumps(policy))
+    upload = {**bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    anew = {"TaggingDirective": "REPLACE", "MetadataDirective": "REPLACE"}
+    refused(s3.get_object, "AccessDenied", 403, **there, VersionId=old)
+    source = {**there, "VersionId": old}
+    refused(s3.copy_object, "AccessDenied", 403, **bucket, Key="c", CopySource=source, **anew)
+    refused(s3.upload_part_copy, "AccessDenied", 403, **upload, PartNumber=1, CopySource=source)
+    wanted = [{"Key": "k", "VersionId": each} for each in (old, new)]
+    done = s3.delete_objects(**bucket, Delete={"Objects": wanted})
+    assert [each["VersionId"] for each in done["Errors"]] == [old]
+    assert [each["VersionId"] for each in done["Deleted"]] == [new]
+    s3.delete_bucket_policy(**bucket)
+    s3.copy_object(**bucket, Key="c", CopySource=source, **anew)
+    assert s3.get_object(**bucket, Key="c")["Body"].read() == b"old"
+
+
 def test_tags_come_and_go(s3):
     tags = {"TagSet": [{"Key": "a", "Value": "é"}]}
     s3.put_object(Bucket=BUCKET, Key="tagged", Body=b"1")

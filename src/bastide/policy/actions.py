@@ -59,7 +59,7 @@ def _is_bearer(principal: Principal) -> bool:
 
 def _names_version(word: str, params: Mapping[str, Any]) -> bool:
     if word == "source":
-        return names.copy_source(params["CopySource"])[2]
+        return bool(names.copy_source(params["CopySource"])[2])
     return word == "object" and bool(params.get("VersionId"))
 
 
@@ -284,5 +284,6 @@ def resource_context(resource: str, tags: Mapping[str, str]) -> Context:
 
 
 def version_of(params: Mapping[str, Any]) -> str | None:
-    """The version of an object that a call is about."""
-    return params.get("VersionId") or None
+    """The version of an object that a call is about, or that it copies."""
+    source = params.get("CopySource")
+    return (names.copy_source(source)[2] if source else params.get("VersionId")) or None

@@ -96,7 +96,7 @@ class Standing:
         if sharing.is_alias(bucket_of(resource)):
             found = self.across(action, resource)
             return found if found.allowed else Decision(False, Reason.NO_RESOURCE)
-        label = self._label(resource)
+        label = self._label(action, resource)
         if not self.walls.permits(self.principal, action, label):
             return Decision(False, self._walled(action))
         decision = self.by_policies(action, resource)
@@ -113,7 +113,7 @@ class Standing:
             return Decision(False, Reason.NO_SHARE)
         if not shared.covers(action, resource, self.context):
             return Decision(False, Reason.SHARE_SCOPE)
-        label = self._label(resource)
+        label = self._label(action, resource)
         if not self.walls.permits(self.principal, action, label):
             return Decision(False, self._walled(action))
         decision = self._by_both(shared, action, resource)
@@ -138,7 +138,7 @@ class Standing:
         arn, owner = shared.arn(resource), shared.owner
         context = {**self.context, "aws:resourceaccount": owner, "s3:resourceaccount": owner}
         if policies.asks_tags:
-            tags = self.stored.resources.tags(self.principal, resource, self.version)
+            tags = self.stored.resources.tags(self.principal, resource, self._version(action))
             context |= actions.resource_context(arn, tags)
         return decide(Request(action.lower(), arn, context, self.caller), policies)
 
@@ -158,7 +158,7 @@ class Standing:
         if key_id := key_of(resource):
             context = {**context, **self._key_context(action, key_id, policies)}
         if policies.asks_tags:
-            tags = self.stored.resources.tags(self.principal, resource, self.version)
+            tags = self.stored.resources.tags(self.principal, resource, self._version(action))
             context = {**context, **actions.resource_context(resource, tags)}
         return decide(Request(action.lower(), resource, context, self.caller), policies)
 
@@ -169,7 +169,7 @@ class Standing:
             return False
         if key_of(resource) or sharing.is_alias(bucket_of(resource)):
             return self.decision(action, resource).allowed
-        label = self._label(resource)
+        label = self._label(action, resource)
         if not self.walls.permits(self.principal, action, label):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
@@ -187,8 +187,12 @@ class Standing:
     def _walled(self, action: str) -> Reason:
         return Reason.LABEL if is_of_duty(self.principal, action) else Reason.DUTY
 
-    def _label(self, resource: str) -> Label | None:
-        return self.stored.resources.label(self.principal, resource, self.version)
+    def _label(self, action: str, resource: str) -> Label | None:
+        return self.stored.resources.label(self.principal, resource, self._version(action))
+
+    def _version(self, action: str) -> str | None:
+        """A copy names a version of what it reads, and writes to the latest."""
+        return self.version if "Version" in action else None
 
     def _policies(self, action: str, resource: str) -> Policies:
         of_key = self._key_policies(action, resource)

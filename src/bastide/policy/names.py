@@ -115,11 +115,11 @@ def _copy_source(call: Call, text: str) -> str:
     return f"{quote(bucket, safe='')}/{quote(key, safe='/')}{tail}"
 
 
-def copy_source(text: str) -> tuple[str, str, bool]:
-    """Bucket and key of a canonical CopySource, and whether it names a version."""
+def copy_source(text: str) -> tuple[str, str, str]:
+    """Bucket, key and version of a canonical CopySource; "" for the latest."""
     path, _, version = text.partition("?versionId=")
     bucket, _, key = path.partition("/")
-    return unquote(bucket), unquote(key), bool(version)
+    return unquote(bucket), unquote(key), unquote(version)
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {

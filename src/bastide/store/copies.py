@@ -85,7 +85,8 @@ class Copies:
         authorization of the call itself has not seen."""
         name, key, version_id = parse_copy_source(req["CopySource"])
         action = "GetObjectVersion" if version_id else "GetObject"
-        self.doors.require(call, action, name, key)
+        named = {"VersionId": version_id} if version_id else {}
+        self.doors.require(call, action, name, key, named)
         bucket = self.doors.source(call, name, req.get("ExpectedSourceBucketOwner"))
 
         def choose() -> tuple[Version, int, int]:

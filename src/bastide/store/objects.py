@@ -137,9 +137,12 @@ class Objects:
         """Which keys may not be deleted, each with its error, and which may."""
         failed: list[Params] = []
         allowed: list[Params] = []
-        standing = self.doors.access.standing(call, {})
+        of_latest = self.doors.access.standing(call, {})
         for each in wanted:
-            action = "s3:DeleteObjectVersion" if each.get("VersionId") else "s3:DeleteObject"
+            action, standing = "s3:DeleteObject", of_latest
+            if each.get("VersionId"):
+                action = "s3:DeleteObjectVersion"
+                standing = self.doors.access.standing(call, {"VersionId": each["VersionId"]})
             try:
                 key_bytes(each["Key"])
                 check_version_id(each.get("VersionId"))

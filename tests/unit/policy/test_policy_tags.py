@@ -86,6 +86,23 @@ def test_tags_on_a_resource_are_condition_keys(operation, params, resource, key)
     assert not mine.allows(operation, params)
 
 
+@pytest.mark.parametrize("operation", ["s3.GetObject", "s3.CopyObject", "s3.UploadPartCopy"])
+def test_the_tags_of_a_version_are_asked_of_that_version(operation):
+    denied = {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}
+    desk = Desk(statement(), statement("s3:*", effect="Deny", Condition=denied))
+    arn = "arn:aws-us-gov:s3:::b/k"
+    copied = operation != "s3.GetObject"
+    asked = {"Bucket": "b", "Key": "k"} | (
+        {"CopySource": "b/k?versionId=old%2B"} if copied else {"VersionId": "old+"}
+    )
+    desk.held.tagged[f"{arn}?old+"] = {"secret": "yes"}
+    assert not desk.allows(operation, asked)
+    desk.held.tagged[f"{arn}?old+"] = {}
+    assert desk.allows(operation, asked)
+    desk.held.tagged[arn] = {"secret": "yes"}  # of the latest, which a copy is written over
+    assert desk.allows(operation, asked) is not copied
+
+
 def test_a_variable_may_name_a_tag_of_the_resource():
     same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
     arn = f"{SAGEMAKER}:endpoint/e"
