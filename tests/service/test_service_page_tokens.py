@@ -1,6 +1,7 @@
 """Tokens of pages by boto3: they go on for who was given them, and for nobody and nothing else."""
 
 import base64
+import json
 
 import pytest
 from botocore.exceptions import ClientError
@@ -50,3 +51,24 @@ def test_a_token_is_of_one_list_of_one_agency(filled, operation):
         with pytest.raises(ClientError) as caught:
             ask(**{size: 1, given: bad})
         assert caught.value.response["Error"]["Code"] == code
+
+
+def test_the_longest_names_go_on_too(filled):
+    """A Marker has at most 320 letters, and an ARN or a tag's key may be longer than its token."""
+    iam, path = filled.client("iam", ONE), f"/{'p' * 510}/"
+    allow = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    for name in "abc":
+        iam.create_policy(PolicyName=name, Path=path, PolicyDocument=document)
+    keys = [letter * 127 + "語" for letter in "äöü"]
+    iam.create_user(UserName="tagged", Tags=[{"Key": key, "Value": "1"} for key in keys])
+    for operation, rows, name, wanted, asked in (
+        ("list_policies", "Policies", "PolicyName", list("abc"), {"Scope": "Local"}),
+        (
+            "get_account_authorization_details", "Policies", "PolicyName", list("abc"),
+            {"Filter": ["LocalManagedPolicy"]},
+        ),
+        ("list_user_tags", "Tags", "Key", keys, {"UserName": "tagged"}),
+    ):  # fmt: skip
+        pages = iam.get_paginator(operation).paginate(**asked, PaginationConfig={"PageSize": 1})
+        assert [each[name] for page in pages for each in page[rows]] == wanted

@@ -7,6 +7,7 @@ import pytest
 from tests.identity_kit import policy, refused, trust
 
 from bastide.identity.model import Kind
+from bastide.identity.pages import page
 
 AWS = "arn:aws-us-gov:iam::aws:policy"
 
@@ -225,6 +226,17 @@ def test_a_new_name_must_be_allowed_too(site, admin):
     assert may(site, dora, "iam.UpdateUser", **renames) is True
     assert may(site, dora, "iam.UpdateUser", UserName="bob", NewUserName="x") is not True
     assert may(site, dora, "iam.UpdateUser", UserName="bob", NewPath="/x/") is not True
+
+
+def test_no_page_leaves_anything_out_where_others_delete():
+    """Behind a place of a long name that has gone, more than the rest is told, never less."""
+    names = [f"{'n' * 200}{letter}" for letter in "abc"]
+    first, rest = page(names, {"MaxItems": 2}, str)
+    assert first == names[:2]
+    assert page(names, {"Marker": rest["Marker"]}, str) == (names[2:], {"IsTruncated": False})
+    left = [names[0], names[2], "o"]
+    assert page(left, {"Marker": rest["Marker"]}, str) == (left, {"IsTruncated": False})
+    assert page(["a", "c"], {"Marker": "b"}, str) == (["c"], {"IsTruncated": False})
 
 
 @pytest.mark.parametrize("size", [2, 1000])
