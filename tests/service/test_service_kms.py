@@ -304,6 +304,15 @@ def test_conditions_on_the_alias_that_a_call_names(region, kms, key):
             "AccessDeniedException", client.re_encrypt,
             CiphertextBlob=blob, **{**both, member: "alias/asked-too"},
         )  # fmt: skip
+    other = kms.create_key()["KeyMetadata"]["KeyId"]
+    admin = region.client("sts", "alpha").get_caller_identity()["Arn"]
+    granted = kms.create_grant(KeyId=other, GranteePrincipal=admin, Operations=["Encrypt"])
+    token = granted["GrantToken"]
+    refused("AccessDeniedException", client.retire_grant, GrantToken=token)
+    named = {"GrantToken": token, "KeyId": "alias/asked-by"}
+    refused("ValidationException", client.retire_grant, **named)
+    assert kms.list_grants(KeyId=other)["Grants"]
+    kms.retire_grant(GrantToken=token, KeyId=other)
 
 
 def test_conditions_on_the_aliases_of_a_key(region, kms, key):

@@ -154,6 +154,8 @@ class Grants:
             )
             if found is None:
                 raise ServiceError("InvalidGrantTokenException", "No grant has this token.")
+            if req.get("KeyId") and self.vault.key(call, req["KeyId"]).id != found.key_id:
+                raise errors.invalid("The grant is another key's.")  # whose alias says nothing
             return found
         if not req.get("KeyId") or not req.get("GrantId"):
             raise errors.invalid("Name a grant by its token, or by its key and its id.")
