@@ -115,6 +115,9 @@ class FakeAccess:
     def standing(self, call, params):
         return self
 
+    def of_version(self, version):
+        return self
+
     def permits(self, action, resource):
         return action not in self.refused and (action, resource) not in self.refused
 

@@ -184,6 +184,11 @@ class Standing:
             return False
         return self.second.refusal(action, resource, label) is None
 
+    def of_version(self, version: str) -> "Standing":
+        """The same, asked about a version: each that a DeleteObjects names."""
+        context = {**self.context, "s3:versionid": version}
+        return replace(self, version=version, context=context, batches={})
+
     def _walled(self, action: str) -> Reason:
         return Reason.LABEL if is_of_duty(self.principal, action) else Reason.DUTY
 

@@ -142,7 +142,7 @@ class Objects:
             action, standing = "s3:DeleteObject", of_latest
             if each.get("VersionId"):
                 action = "s3:DeleteObjectVersion"
-                standing = self.doors.access.standing(call, {"VersionId": each["VersionId"]})
+                standing = of_latest.of_version(each["VersionId"])
             try:
                 key_bytes(each["Key"])
                 check_version_id(each.get("VersionId"))

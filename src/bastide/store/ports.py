@@ -58,6 +58,10 @@ class Standing(Protocol):
 
     def permits(self, action: str, resource: str) -> bool: ...
 
+    def of_version(self, version: str) -> "Standing":
+        """The same, asked about a version."""
+        ...
+
 
 class Access(Protocol):
     """Asked for what one call touches beyond its own resource: a copy's source, each key of a
