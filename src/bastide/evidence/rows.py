@@ -66,7 +66,7 @@ def columns_agree(body: bytes, account: Any, time_ms: Any, label: Any, closes: A
         return True
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return (
         (type(account), type(time_ms)) == (str, int)

@@ -63,9 +63,11 @@ class Retired:
         }  # fmt: skip
 
 
-def is_about(record: Mapping[str, Any]) -> bool:
+def is_about(record: object) -> bool:
     """Whether a record is about a retirement: asked, signed, used, done. Only what the region
     writes of its operators is."""
+    if not isinstance(record, dict):
+        return False
     facts = record.get("facts")
     return (
         record.get("kind") == "operator"
@@ -81,8 +83,10 @@ def read_facts(facts: Mapping[str, Any]) -> Retired:
             first=_index(facts["first"]), size=_index(facts["size"]),
             newest=str(facts["newest"]), hashes_sha256=str(facts["hashes_sha256"]),
         )  # fmt: skip
-        said = Retired(what=what, request=facts["request"], file_sha256=facts["file_sha256"])
-    except (KeyError, ValueError) as error:
+        said = Retired(
+            what=what, request=str(facts["request"]), file_sha256=str(facts["file_sha256"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise BadRetirement("it does not say what it retires") from error
     if said.facts() != facts:
         raise BadRetirement("it does not say what was signed")

@@ -1,5 +1,6 @@
 """A 200-record log, changed in every way: each byte flipped, each record dropped, moved, cut."""
 
+import json
 from dataclasses import dataclass, replace
 
 import pytest
@@ -218,3 +219,21 @@ def test_the_tail_awaits_its_checkpoint():
     assert verdict.ok
     assert (verdict.records, verdict.signed) == (COUNT, 150)
     assert "the newest 50 await" in verdict.text()
+
+
+FACTS = {
+    "kind": "audit-retirement", "request": ["r"], "digest": "d", "first": "0", "size": "3",
+    "newest": "", "hashes_sha256": "", "file": "f", "file_sha256": "",
+}  # fmt: skip
+NESTED = b'{"account":"","time":1,"x":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize("body", [
+    b'["audit-retirement"]', b'"audit-retirement', b"[" * 100_000 + b'"audit-retirement"', NESTED,
+    *(json.dumps({"kind": "operator", "operation": "RetireRecords", "decision": "allow",
+                  "facts": FACTS | facts}, separators=(",", ":")).encode()
+      for facts in ({}, {"first": []}, {"size": None}, {"request": {}})),
+])  # fmt: skip
+def test_a_record_that_reads_like_a_retirement_is_no_way_to_stop_the_verifier(body):
+    row = (50, body, leaf_hash((50).to_bytes(8, "big") + body), "", 1, "", None)
+    assert 64 > min(faults(with_row(50)(row))) >= 0
