@@ -13,6 +13,7 @@ DONE = {
     "status": "",
     "agency create": "third",
     "agency list": "",
+    "agency label": "second",
     "client-env": "--agency second",
     "env list": "",
     "env build": "sklearn",
@@ -24,6 +25,7 @@ DONE = {
     "clearance list": "--agency second",
     "clearance revoke": "user/administrator --agency second",
     "duty list": "--agency second",
+    "share list": "--agency second",
     "policy list": "--agency second",
     "officer list": "",
     "approvals list": "",
@@ -42,8 +44,10 @@ ELSEWHERE = {
     *(f"approvals {each}" for each in ("show", "approve", "reject", "break-glass")),
     "clearance grant",  # these and the two lines above: test_service_approvals.py
     *("duty grant", "duty remove"),  # test_service_duties.py
+    *("share grant", "share revoke"),  # test_service_shares.py
     *(f"policy {each}" for each in ("put", "remove", "test", "why")),  # test_service_policy.py
     *("label show", "label lower"),  # test_service_walls_learning.py, test_service_downgrades.py
+    *("label adopt", "audit retire"),  # test_service_label_settings.py, test_service_retirement.py
     *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),
     *(f"transfer {each}" for each in ("filter", "release", "review")),  # test_service_transfer.py
     *("audit deliver", "audit export"),  # test_service_trails.py

@@ -286,8 +286,9 @@ def tar(**files):
 
 
 def test_prepare(world, tmp_path):
+    model = tar(m=b"model")  # once: gzip's head says when
     world.objects.held |= {
-        (ONE, "bkt", "m.tar.gz"): tar(m=b"model"),
+        (ONE, "bkt", "m.tar.gz"): model,
         (ONE, "bkt", "s.tar.gz"): tar(serve__inf=b"code"),
     }
     env = {"SAGEMAKER_PROGRAM": "inf.py", "SAGEMAKER_SUBMIT_DIRECTORY": "s3://bkt/s.tar.gz"}
@@ -307,7 +308,7 @@ def test_prepare(world, tmp_path):
     world.environments.runtime = FakeRuntime(python=None, rootfs=tmp_path, entrypoint=("/run.sh",))
     one, _ = world.kind.prepare(job, tmp_path)
     assert (one.argv, one.port, one.root) == (("/run.sh", "serve"), 8080, tmp_path)
-    packed = hashlib.sha256(tar(m=b"model")).hexdigest()
+    packed = hashlib.sha256(model).hexdigest()
     assert model_digest(tmp_path) == f"sha256:{packed}", "one for all replicas"
     (tmp_path / "algo-2.sha256").write_text("another")
     assert model_digest(tmp_path).startswith("absent: the model data changed")
