@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 PAGE = 1_024  # small enough for a core's own cache
-_LEAVES = 'SELECT "index", body, hash, account, time_ms, label, closes FROM audit_leaves '
-_IN_ORDER = 'ORDER BY "index"'
+_LEAVES = (
+    'SELECT "index", body, hash, account, time_ms, label, closes FROM audit_leaves ORDER BY "index"'
+)
 _BETWEEN = 'WHERE "index" >= {} AND "index" < {} ORDER BY "index"'
 _HASHES = "SELECT hash FROM audit_leaves "
 _TAIL = 'SELECT "index", body FROM audit_leaves ORDER BY "index" DESC'
@@ -32,20 +33,12 @@ class Log(Protocol):
         """Pages of rows, in order of index."""
         ...
 
-    def leaves_of(self, first: int, size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Those from `first` up to a log of `size`."""
-        ...
-
     def newest(self) -> Iterator[tuple[int, bytes]]:
         """(index, body), the newest first."""
         ...
 
     def hashes(self, first: int, size: int) -> Iterator[bytes]:
         """Those of the leaves from `first` up to a log of `size`, in order."""
-        ...
-
-    def size(self) -> int:
-        """The place after the last row's."""
         ...
 
     def count(self) -> int:
@@ -64,10 +57,7 @@ class _Cursors:
         return list(self._rows(_CHECKPOINTS))
 
     def leaves(self) -> Iterator[Sequence[tuple[Any, ...]]]:
-        return self._pages(_LEAVES + _IN_ORDER)
-
-    def leaves_of(self, first: int, size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        return self._pages(_LEAVES + _BETWEEN.format(int(first), int(size)))
+        return self._pages(_LEAVES)
 
     def newest(self) -> Iterator[tuple[int, bytes]]:
         for index, body in self._rows(_TAIL):
@@ -76,10 +66,6 @@ class _Cursors:
     def hashes(self, first: int, size: int) -> Iterator[bytes]:
         for (stored,) in self._rows(_HASHES + _BETWEEN.format(int(first), int(size))):
             yield bytes(stored)
-
-    def size(self) -> int:
-        last = next(self._rows('SELECT max("index") FROM audit_leaves'))[0]
-        return 0 if last is None else int(last) + 1
 
     def count(self) -> int:
         return int(next(self._rows("SELECT count(*) FROM audit_leaves"))[0])

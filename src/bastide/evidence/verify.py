@@ -6,7 +6,7 @@ rebuilt tree's at that size, which makes any two that hold consistent with each 
 that was retired the hash is left, and another record that says so (`retired.py`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 from bastide.evidence.retired import Finding, Retirements, show
 from bastide.evidence.rows import Row, columns_agree, is_whole, leaf_head
 from bastide.evidence.stored import Log, opened
-from bastide.evidence.stretches import Stretch, checked
 from bastide.kernel.merkle import HASH_SIZE, CompactRange
 from bastide.kernel.notes import BadNote, Checkpoint, Verifier, parse_verifier
 from bastide.kernel.retirement import BadRetirement
@@ -91,8 +90,8 @@ def verify(
     `public_key`. `held`: checkpoints that somebody kept elsewhere, which must hold as well.
     `files`: of retired records."""
     verifier = parse_verifier(public_key)
-    with opened(where) as log, checked(where, log) as ahead:
-        return verify_log(log, verifier, progress=progress, held=held, files=files, ahead=ahead)
+    with opened(where) as log:
+        return verify_log(log, verifier, progress=progress, held=held, files=files)
 
 
 def verify_log(
@@ -102,13 +101,11 @@ def verify_log(
     progress: Progress | None = None,
     held: Sequence[str] = (),
     files: Sequence[Path] = (),
-    ahead: Iterable[Stretch] = (),
 ) -> Verdict:
-    """Check one snapshot of a log. `ahead`: stretches that cover it, as others found them."""
+    """Check one snapshot of a log."""
     check = _Check(verifier, log.checkpoints(), held)
     total = log.count() if progress is not None else 0
-    pages = _pages(log, check, ahead)
-    for page in pages:
+    for page in log.leaves():
         check.page(page)
         if progress is not None:
             progress(check.verdict.records, total)
@@ -118,16 +115,6 @@ def verify_log(
     for path in files:
         check.file(log, path)
     return check.verdict
-
-
-def _pages(log: Log, check: "_Check", ahead: Iterable[Stretch]) -> Iterator[Sequence[Row]]:
-    """The pages that are not known to be whole."""
-    last = None
-    for last in ahead:
-        if last.hashes is None or not check.whole(last):
-            yield from log.leaves_of(last.first, last.size)
-    if last is None:
-        yield from log.leaves()
 
 
 class _Check:
@@ -159,16 +146,6 @@ class _Check:
             return
         self._retired.look(rows)
         self._extend([row[2] for row in rows])
-
-    def whole(self, stretch: Stretch) -> bool:
-        """Take a stretch that is whole; False where it has to be read for all that."""
-        follows = max(stretch.first, 0) == self.verdict.records
-        if self._broken or stretch.hashes is None or not follows:
-            return False
-        self._retired.look(stretch.own)
-        size = len(stretch.hashes)
-        self._extend([stretch.hashes[at : at + HASH_SIZE] for at in range(0, size, HASH_SIZE)])
-        return True
 
     def _extend(self, hashes: list[bytes]) -> None:
         done = 0

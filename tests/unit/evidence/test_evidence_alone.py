@@ -7,7 +7,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parents[3] / "src"
 ALLOWED = ("bastide", "bastide.evidence", "bastide.evidence.stored", "bastide.evidence.verify",
            "bastide.evidence.show", "bastide.evidence.receipts", "bastide.evidence.retired",
-           "bastide.evidence.rows", "bastide.evidence.stretches",
+           "bastide.evidence.rows",
            "bastide.kernel", "bastide.kernel.approvals", "bastide.kernel.errors",
            "bastide.kernel.merkle", "bastide.kernel.notes", "bastide.kernel.receipts",
            "bastide.kernel.retirement")  # fmt: skip

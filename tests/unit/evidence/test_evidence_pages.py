@@ -1,22 +1,17 @@
-"""A log that several processes check is judged as one process judges it."""
+"""A log that is read a page at once is judged as one that is read row by row."""
 
-import itertools
 import sqlite3
 
 import pytest
 from tests.unit.evidence.test_evidence_tamper import COUNT, ROWS, SIGNER, signed
 
-from bastide.evidence import stretches
-from bastide.evidence.stored import opened
-from bastide.evidence.stretches import Stretch, check
-from bastide.evidence.verify import verify, verify_log
+from bastide.evidence.verify import verify
 
 TABLES = """
 CREATE TABLE audit_leaves ("index" INTEGER PRIMARY KEY, body BLOB, hash BLOB, account TEXT,
     time_ms INTEGER, label TEXT, closes INTEGER);
 CREATE TABLE audit_checkpoints (size INTEGER PRIMARY KEY, note TEXT);
 """
-EDGES = [stretches._LEAST, 50, 64, 150, 199, COUNT]
 HARMS = [
     "UPDATE audit_leaves SET body = x'7b7d' WHERE \"index\" = {at}",
     "UPDATE audit_leaves SET body = x'' WHERE \"index\" = {at}",
@@ -30,7 +25,9 @@ HARMS = [
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path, monkeypatch):
+    """Of four pages."""
+    monkeypatch.setattr("bastide.evidence.stored.PAGE", 50)
     path = tmp_path / "region.db"
     with sqlite3.connect(path) as connection:
         connection.executescript(TABLES)
@@ -41,49 +38,46 @@ def log(tmp_path):
     return path
 
 
-def together(path):
-    """In this process, stretch by stretch."""
-    with opened(str(path)) as log:
-        edges = [*[edge for edge in EDGES if edge < log.size()], log.size()]
-        found = [check(str(path), *pair) for pair in itertools.pairwise(edges)]
-        return verify_log(log, SIGNER.verifier, ahead=found)
+def judged(path):
+    return verify(str(path), SIGNER.verifier.text())
+
+
+@pytest.fixture
+def row_by_row(monkeypatch):
+    """Judges a log of which no page passes as whole."""
+
+    def judge(path):
+        with monkeypatch.context() as patched:
+            patched.setattr("bastide.evidence.verify.is_whole", lambda rows, first: False)
+            return judged(path)
+
+    return judge
 
 
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("at", [0, 49, 50, 149, 198, 199])
-def test_every_harm_is_found_as_by_one(log, harm, at):
+def test_every_harm_is_found_as_row_by_row(log, row_by_row, harm, at):
     with sqlite3.connect(log) as connection:
         connection.execute(harm.format(at=at))
     connection.close()
-    alone = verify(str(log), SIGNER.verifier.text())
-    assert not alone.ok
-    assert together(log).as_dict() == alone.as_dict()
+    verdict = judged(log)
+    assert not verdict.ok
+    assert verdict.as_dict() == row_by_row(log).as_dict()
 
 
-def test_a_whole_log_by_real_processes(log, monkeypatch):
-    monkeypatch.setattr(stretches, "LONG", 10)
-    monkeypatch.setattr(stretches, "STRETCH", 60)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    verdict = verify(str(log), SIGNER.verifier.text())
+def test_a_whole_log(log, row_by_row):
+    verdict = judged(log)
     assert (verdict.ok, verdict.records, verdict.signed) == (True, COUNT, COUNT)
-    assert verdict.root == together(log).root
+    assert verdict.root == row_by_row(log).root
     with sqlite3.connect(log) as connection:
         connection.execute("UPDATE audit_leaves SET label = 'U' WHERE \"index\" = 130")
     connection.close()
-    assert [fault.index for fault in verify(str(log), SIGNER.verifier.text()).faults] == [130]
+    assert [fault.index for fault in judged(log).faults] == [130]
 
 
-def test_a_stretch_says_what_it_found(log):
-    found = check(str(log), 50, 64)
-    assert found == Stretch(50, 64, b"".join(row[2] for row in ROWS[50:64]))
-    assert check(str(log), 50, COUNT + 1).hashes is None
-
-
-def test_a_row_far_behind_the_others_makes_no_work(log, monkeypatch):
-    monkeypatch.setattr(stretches, "LONG", 10)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+def test_a_row_far_behind_the_others_makes_no_work(log):
     with sqlite3.connect(log) as connection:
         connection.execute(f'UPDATE audit_leaves SET "index" = {2**62} WHERE "index" = 199')
     connection.close()
-    (fault,) = verify(str(log), SIGNER.verifier.text()).faults
+    (fault,) = judged(log).faults
     assert (fault.index, fault.what) == (199, "it is missing")
