@@ -6,7 +6,7 @@ import typer
 
 from bastide.cli import show
 from bastide.cli.control import path_of
-from bastide.cli.options import AgencyOption, JsonOption, RegionOption, control
+from bastide.cli.options import AgencyOption, JsonOption, RegionOption, WhoArgument, control
 from bastide.cli.signing import KeyOption, OfficerOption, asked
 
 app = typer.Typer(
@@ -14,7 +14,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 COLUMNS = ("principal", "granted", "clearance", "since")
-WhoArgument = Annotated[str, typer.Argument(help="user/NAME or role/NAME")]
 
 
 @app.command("list")

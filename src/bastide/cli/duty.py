@@ -6,7 +6,7 @@ import typer
 
 from bastide.cli import show
 from bastide.cli.control import path_of
-from bastide.cli.options import AgencyOption, JsonOption, RegionOption, control
+from bastide.cli.options import AgencyOption, JsonOption, RegionOption, WhoArgument, control
 from bastide.cli.signing import KeyOption, OfficerOption, asked
 
 app = typer.Typer(
@@ -15,7 +15,6 @@ app = typer.Typer(
 )
 COLUMNS = ("principal", "duty")
 NOBODY = "Nobody has a duty."
-WhoArgument = Annotated[str, typer.Argument(help="user/NAME or role/NAME")]
 
 
 @app.command("list")

@@ -14,6 +14,7 @@ RegionsOption = Annotated[
     str | None, typer.Option("--region", help="Only this region; all of the site's if not given.")
 ]
 AgencyOption = Annotated[str, typer.Option("--agency", help="The agency's name or account.")]
+WhoArgument = Annotated[str, typer.Argument(help="user/NAME or role/NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -34,7 +34,7 @@ from bastide.db import Database, durable
 from bastide.evidence.model import Trail
 from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.clock import Clock, epoch_ms, moment
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import Unavailable, invalid
 from bastide.kernel.merkle import leaf_hash
 from bastide.kernel.receipts import entry
 from bastide.kernel.retirement import MARK, OPERATION, Retired, Retirement, header, is_about
@@ -128,9 +128,9 @@ class Retirements:
         else:
             size = (asked.up_to or 0) + 1
         if size <= first:
-            raise _invalid(f"Nothing to retire: the log begins with record {first}.")
+            raise invalid(f"Nothing to retire: the log begins with record {first}.")
         if size > oldest_kept:
-            raise _invalid(
+            raise invalid(
                 f"Records are kept for {self.keep.days} days, and no approval shortens that: "
                 f"record {oldest_kept} is the first that is younger."
             )
@@ -151,13 +151,13 @@ class Retirements:
             named = ", ".join(
                 f"{one.name} of {one.account} ({one.error or 'waits'})" for one in left
             )
-            raise _invalid(f"First these trails must be delivered, or stopped: {named}.")
+            raise invalid(f"First these trails must be delivered, or stopped: {named}.")
 
     def _agree(self, c: Connection, what: Retirement, request: str) -> None:
         """In the transaction that uses up the approval: is it still what was signed, and old?"""
         oldest_kept = self._younger(c, what.first, self._kept_since())
         if retirements.end(c) != what.first or what.size > oldest_kept:
-            raise _invalid("The log has changed meanwhile. Say it again.")
+            raise invalid("The log has changed meanwhile. Say it again.")
         retirements.agree(c, what, request)
 
     def _written(self, what: Retirement) -> str:
@@ -218,12 +218,12 @@ def _pages(database: Database, what: Retirement) -> Iterator[list[tuple[int, byt
             digest.update(stored)
         yield page
     if digest.hexdigest() != what.hashes_sha256:
-        raise _invalid("The records are not those that were signed: bastide audit verify.")
+        raise invalid("The records are not those that were signed: bastide audit verify.")
 
 
 def _check(index: int, body: bytes, stored: bytes) -> None:
     if leaf_hash(entry(index, body)) != stored or b"\n" in body:
-        raise _invalid(f"Record {index} is not what its hash says: bastide audit verify.")
+        raise invalid(f"Record {index} is not what its hash says: bastide audit verify.")
 
 
 def _drop(c: Connection, first: int, size: int) -> None:
@@ -236,7 +236,3 @@ def _drop(c: Connection, first: int, size: int) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _invalid(why: str) -> ServiceError:
-    return ServiceError("ValidationException", why)

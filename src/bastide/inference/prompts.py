@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.inference.model import Endpoint
-from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
 STOP_POINTER = "/stop_sequence"
@@ -78,17 +78,17 @@ def _check_roles(operation: str, roles: list[str]) -> None:
     if "system" in roles:
         raise unsupported(operation, "messages.role=system")
     if not roles or roles[0] != "user":
-        raise _invalid(
+        raise invalid(
             "A conversation must start with a user message. Try again with a conversation that "
             "starts with a user message."
         )
     if any(one == other for one, other in itertools.pairwise(roles)):
-        raise _invalid(
+        raise invalid(
             "A conversation must alternate between user and assistant roles. Make sure the "
             "conversation alternates between user and assistant roles and try again."
         )
     if roles[-1] != "user":
-        raise _invalid(
+        raise invalid(
             "A conversation must end with a user message. Try again with a conversation that "
             "ends with a user message."
         )
@@ -97,7 +97,7 @@ def _check_roles(operation: str, roles: list[str]) -> None:
 def _content(operation: str, turn: Params, index: int) -> str:
     blocks = turn["content"]
     if not blocks:
-        raise _invalid(
+        raise invalid(
             f"The content field in the Message object at messages.{index} is empty. "
             "Add a ContentBlock object to the content field and try again."
         )
@@ -112,7 +112,7 @@ def _text(operation: str, block: Params, where: str) -> str:
         raise unsupported(operation, f"{next(iter(block), 'content')} in {where}")
     text: str = block["text"]
     if not text or text.isspace():
-        raise _invalid(
+        raise invalid(
             f"The text field in {where} is blank. Add text to the text field, and try again."
         )
     return text
@@ -122,13 +122,13 @@ def _options(req: Params, context_tokens: int) -> dict[str, Any]:
     config = req.get("inferenceConfig") or {}
     wanted = config.get("maxTokens", 0)
     if 0 < context_tokens < wanted:
-        raise _invalid(
+        raise invalid(
             f"The maximum tokens you requested exceeds the model limit of {context_tokens}. "
             f"Try again with a maximum tokens value that is lower than {context_tokens}."
         )
     stops = config.get("stopSequences") or []
     if any(not stop for stop in stops):
-        raise _invalid("A stop sequence is empty. Remove it, and try again.")
+        raise invalid("A stop sequence is empty. Remove it, and try again.")
     found = {ours: config[theirs] for theirs, ours in _INFERENCE.items() if theirs in config}
     return {**found, "stop": stops} if stops else found
 
@@ -138,14 +138,14 @@ def _extra(operation: str, req: Params) -> dict[str, Any]:
     if fields is None:
         return {}
     if not isinstance(fields, dict):
-        raise _invalid("additionalModelRequestFields must be an object.")
+        raise invalid("additionalModelRequestFields must be an object.")
     found = {}
     for name, value in fields.items():
         if name not in _EXTRA:
             raise unsupported(operation, f"additionalModelRequestFields.{name}")
         ours, kinds, low, high = _EXTRA[name]
         if not _is_number(value, kinds) or not low <= value <= high:
-            raise _invalid(f"The value of {name} must be a number from {low} to {high}.")
+            raise invalid(f"The value of {name} must be a number from {low} to {high}.")
         found[ours] = value
     return found
 
@@ -169,7 +169,3 @@ def _only_default(operation: str, req: Params) -> None:
     tier = req.get("serviceTier", {}).get("type", "default")
     if tier != "default":
         raise unsupported(operation, f"serviceTier.type={tier}")
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)

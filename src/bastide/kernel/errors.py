@@ -43,3 +43,8 @@ def unsupported(operation: str, what: str = "") -> ServiceError:
     """The honest answer for an operation, or a member of one, that is not there (DESIGN.md, 2)."""
     detail = f"{what} of {operation}" if what else operation
     return ServiceError("UnsupportedOperation", f"{detail} is not supported here.", status=501)
+
+
+def invalid(message: str) -> ServiceError:
+    """A value that cannot be, in the words of most of AWS's services."""
+    return ServiceError("ValidationException", message)

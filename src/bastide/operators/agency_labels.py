@@ -14,7 +14,7 @@ from bastide.identity import records
 from bastide.identity.agencies import Agencies
 from bastide.identity.model import Agency
 from bastide.kernel.approvals import Approvals, Kind
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import invalid
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import Labelling
 from bastide.operators.ports import Row
@@ -48,7 +48,7 @@ class AgencyLabelRoom:
 
         def work(c: Connection) -> None:
             if not records.set_label(c, agency, after.text):
-                raise _invalid("It was changed meanwhile. Say it again.")
+                raise invalid("It was changed meanwhile. Say it again.")
 
         try:
             self.approvals.carry_out(kind, action, requester, work)
@@ -60,14 +60,14 @@ class AgencyLabelRoom:
         account = agency.account_id
         before, seen = self.labelling.of_account(account), self.labelling.clearance(account, "")
         if before == after:
-            raise _invalid(f"The default of {agency.name} is {before} already.")
+            raise invalid(f"The default of {agency.name} is {before} already.")
         lowers, sees = not after.dominates(before), self.labelling.clearance(account, after.text)
         if lowers and not seen.dominates(sees):
             message = (
                 f"{after} is neither above {before} nor below it: raise the default to what "
                 "holds both first, then lower that."
             )
-            raise _invalid(message)
+            raise invalid(message)
         return Kind.DOWNGRADE if lowers else Kind.CLEARANCE_GRANT, {
             "change": f"{'lower' if lowers else 'raise'} an agency's default label",
             "agency": agency.name,
@@ -78,7 +78,3 @@ class AgencyLabelRoom:
             "and_before": seen.text,
             "users_roles_and_policies_are": after.text,
         }
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)

@@ -14,7 +14,7 @@ from bastide.identity.model import Entity, Kind
 from bastide.kernel.approvals import Approvals
 from bastide.kernel.approvals import Kind as Deed
 from bastide.kernel.call import Duty
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, invalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +35,19 @@ class DutyRoom:
 
     def grant(self, agency: str, who: str, duty: str, requester: str) -> list[dict[str, Any]]:
         if duty not in set(Duty):
-            raise _invalid(f"The duties are: {', '.join(Duty)}.")
+            raise invalid(f"The duties are: {', '.join(Duty)}.")
         entity = self._named(agency, who)
         if (entity.kind, entity.name) == (Kind.USER, ADMINISTRATOR):
-            raise _invalid("The agency would have no administrator: make a user or a role for it.")
+            raise invalid("The agency would have no administrator: make a user or a role for it.")
         if entity.duty:
-            raise _invalid(f"{who} is {entity.duty} already.")
+            raise invalid(f"{who} is {entity.duty} already.")
         self._change(entity, "grant duty", Duty(duty), requester)
         return self.rows(agency)
 
     def remove(self, agency: str, who: str, requester: str) -> list[dict[str, Any]]:
         entity = self._named(agency, who)
         if not entity.duty:
-            raise _invalid(f"{who} has no duty.")
+            raise invalid(f"{who} has no duty.")
         self._change(entity, "remove duty", None, requester)
         return self.rows(agency)
 
@@ -72,7 +72,3 @@ class DutyRoom:
 
         self.approvals.carry_out(Deed.TRUST_ANCHOR_CHANGE, action, requester, store)
         self.directory.memory.forget(entity.account)
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)

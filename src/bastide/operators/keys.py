@@ -1,15 +1,14 @@
 """Agencies' keys, as operators see them: how many versions, what they open, and their end."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 from bastide.identity.agencies import Agencies
 from bastide.kernel.approvals import Approvals, Kind
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import ServiceError
 from bastide.keys.keyring import Keyring, KeyState
+from bastide.operators.turns import Turns
 from bastide.store.model import Held
 from bastide.store.upkeep import Upkeep
 
@@ -23,7 +22,7 @@ class KeyRoom:
     keyring: Keyring
     upkeep: Upkeep
     approvals: Approvals
-    _turn: Lock = field(default_factory=Lock)
+    _turns: Turns = field(default_factory=lambda: Turns("changing keys"))
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
         """The keys of `agency`, or of all of them when it is empty."""
@@ -61,7 +60,7 @@ class KeyRoom:
     def rotate(self, keys: Sequence[KeyState]) -> Iterator[dict[str, Any]]:
         """A new version of each key; then the data keys move under it. Ended half-way, it leaves
         everything readable, and the next rotation moves the rest."""
-        with self._alone():
+        with self._turns.alone():
             keys = self._now(keys)
             for state in keys:
                 self.keyring.rotate(state.account, state.label)
@@ -76,7 +75,7 @@ class KeyRoom:
     def rotate_all(self) -> Iterator[dict[str, Any]]:
         """A new region key, and a new version of every agency's keys; then the data keys of what
         is stored move under them. As `rotate`, it may end half-way."""
-        with self._alone():
+        with self._turns.alone():
             total, done = self.keyring.count(), 0
             for renewed in self.keyring.rotate_all():
                 done += renewed
@@ -102,7 +101,7 @@ class KeyRoom:
     ) -> list[dict[str, Any]]:
         """Every version of each key, once two custodians have signed for exactly these; answers
         what cannot be read any more. The approval is used up first: a crash may lose it."""
-        with self._alone():
+        with self._turns.alone():
             self.approvals.require(Kind.KEY_DELETION, self._deletion(keys), requester)
             recorded()
             for state in keys:
@@ -131,16 +130,6 @@ class KeyRoom:
     def _opened(self, keys: Sequence[KeyState]) -> Held:
         held = self.upkeep.held(keys[0].account)
         return _sum(held, [one for state in keys for one in state.living])
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Not an RLock, and never waited for: each step of a rotation may be another thread's."""
-        if not self._turn.acquire(blocking=False):
-            raise Unavailable("Another command is changing keys. Try again when it is done.")
-        try:
-            yield
-        finally:
-            self._turn.release()
 
 
 def family(state: KeyState) -> str:

@@ -11,7 +11,7 @@ from bastide.identity.model import Entity, Kind
 from bastide.identity.sessions import session_arn
 from bastide.kernel.call import Principal, PrincipalKind
 from bastide.kernel.clock import moment
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import invalid
 from bastide.kernel.labels.label import Label
 from bastide.policy.cedar.agency import AgencyPolicies
 from bastide.policy.cedar.slices import Slice
@@ -52,12 +52,12 @@ class PolicyRoom:
         account = self.agencies.account_of(agency)
         candidate = self.policies.candidate(account, name, text)
         if not isinstance(cases, list) or len(cases) > CASES_MAX:
-            raise _invalid(f"Cases are a list of at most {CASES_MAX}.")
+            raise invalid(f"Cases are a list of at most {CASES_MAX}.")
         return [self._case(account, number, each, candidate) for number, each in enumerate(cases)]
 
     def _case(self, account: str, number: int, case: Any, candidate: Slice) -> dict[str, Any]:
         if not isinstance(case, dict) or case.get("expect") not in ("allow", "deny"):
-            raise _invalid(f'Case {number} has no "expect": "allow" or "deny".')
+            raise invalid(f'Case {number} has no "expect": "allow" or "deny".')
         found = self._explained(account, case, (candidate,))
         got = "allow" if found["allowed"] else "deny"
         name, expected = str(case.get("name", number)), case["expect"]
@@ -68,16 +68,16 @@ class PolicyRoom:
     ) -> dict[str, Any]:
         given = {name: value for name, value in asked.items() if value is not None}
         if _FIELDS - given.keys() or given.keys() - _FIELDS - _OPTIONAL:
-            raise _invalid("Send principal, action and resource; session and label if they matter.")
+            raise invalid("Send principal, action and resource; session and label if they matter.")
         if not all(isinstance(value, str) for value in given.values()):
-            raise _invalid("Each field is a text.")
+            raise invalid("Each field is a text.")
         principal = self._principal(account, given["principal"], given.get("session"))
         label = self._label(given["label"]) if "label" in given else None
         action, resource = given["action"], given["resource"]
         try:
             found = self.explainer.why(principal, action, resource, label, slices)
         except KeyError as error:
-            raise _invalid(f"{action[:128]!r} is no action of this region's.") from error
+            raise invalid(f"{action[:128]!r} is no action of this region's.") from error
         return asdict(found) | {"policies": list(found.policies)}
 
     def _principal(self, account: str, named: str, session: str | None) -> Principal:
@@ -112,7 +112,3 @@ class PolicyRoom:
 def _row(policy: dict[str, Any]) -> dict[str, Any]:
     changed = moment(policy["changed_ms"]).isoformat(timespec="seconds")
     return {"name": policy["name"], "changed": changed, "text": policy["text"]}
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -16,10 +15,11 @@ from bastide.environments import build
 from bastide.environments.catalogue import Environments
 from bastide.identity.agencies import Agencies
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.receipts import Transfer
 from bastide.models.catalogue import Models
 from bastide.operators.ports import Row, Steps, Trail
+from bastide.operators.turns import Turns
 from bastide.store.carrying import Carrying
 from bastide.transfer import acts, model
 from bastide.transfer.bundles import Bundle, Source
@@ -51,7 +51,7 @@ class TransferRoom:
     default_label: str
     trail: Trail
     clock: Clock
-    _turn: Lock = field(default_factory=Lock)
+    _turns: Turns = field(default_factory=lambda: Turns("at the gate"))
 
     def rows(self) -> list[Row]:
         return self.gate.rows()
@@ -96,7 +96,7 @@ class TransferRoom:
         yield from self._sent(name, link)
 
     def _sent(self, name: str, way: Path | Link) -> Steps:
-        with self._alone(), told():
+        with self._turns.alone(), told():
             for step in self.gate.send(name, way):
                 if "sent" not in step:
                     yield step
@@ -107,7 +107,7 @@ class TransferRoom:
     def receive(self, spool: str) -> Steps:
         """Take in what lies in a spool for this region, and send it through the line; what is
         refused is told, and the next is looked at."""
-        with self._alone(), told():
+        with self._turns.alone(), told():
             incoming, receiver, outcomes = self.gate.incoming, self.gate.receiver, []
             place = Path(spool) if spool else incoming.folder
             for digest in filter(receiver.is_here, incoming.waiting()):  # a crash left it, or it
@@ -151,7 +151,7 @@ class TransferRoom:
         return {"bundle": digest, "outcome": good, "why": "", "receipt": receipt}
 
     def filter(self, name: str) -> Steps:
-        with self._alone(), told():
+        with self._turns.alone(), told():
             yield from self.gate.filter(name)
 
     def review(self, name: str, number: int) -> Steps:
@@ -164,7 +164,7 @@ class TransferRoom:
             yield {"result": {"bundle": name, "item": number}}
 
     def release(self, name: str, body: Mapping[str, Any]) -> Steps:
-        with self._alone(), told():
+        with self._turns.alone(), told():
             agency = str(body["agency"])
             found = self.agencies.find(agency) if agency else None
             target = Target(
@@ -182,16 +182,6 @@ class TransferRoom:
                 receipt = self._record("TransferReleased", bundle, consent, target)
                 row = {**described(bundle), "released_by": agreement.people, "receipt": receipt}
                 yield {"result": row}
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Not an RLock, and never waited for: each step may be another thread's."""
-        if not self._turn.acquire(blocking=False):
-            raise Unavailable("Another command is at the gate. Try again when it is done.")
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     @contextmanager
     def _room_for_files(self) -> Iterator[Path]:

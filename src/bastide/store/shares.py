@@ -14,7 +14,7 @@ from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import invalid
 from bastide.kernel.labels.labelling import Labelling
 from bastide.policy.sharing import SUFFIX
 from bastide.store import bucket_records
@@ -52,13 +52,13 @@ class Shares:
     def offer(self, owner: str, bucket: str, reader: str, prefix: str, marking: str) -> Share:
         """What would be shared; it is nobody's yet."""
         if owner == reader:
-            raise _invalid("An agency shares nothing with itself.")
+            raise invalid("An agency shares nothing with itself.")
         key_bytes(prefix)
         label = self.labelling.parse(marking, "ValidationException")
         view = self.labels.view(label)
         found = self.database.read(lambda c: bucket_records.find(c, owner, bucket, view))
         if found is None:
-            raise _invalid(f"The agency has no bucket {bucket[:63]!r} at or below {label}.")
+            raise invalid(f"The agency has no bucket {bucket[:63]!r} at or below {label}.")
         return Share(
             alias=_alias(found, reader, prefix),
             owner=owner,
@@ -76,7 +76,7 @@ class Shares:
     def revoke(self, owner: str, alias: str) -> Share:
         gone = self.database.write(lambda c: records.remove(c, owner, alias))
         if gone is None:
-            raise _invalid(f"The agency has no share {alias[:63]!r}.")
+            raise invalid(f"The agency has no share {alias[:63]!r}.")
         return gone
 
 
@@ -84,7 +84,3 @@ def _alias(bucket: Bucket, reader: str, prefix: str) -> str:
     """The same each time that the same is shared."""
     digest = sha256("|".join((bucket.id, reader, prefix)).encode()).hexdigest()[:_DIGITS]
     return f"{bucket.name[:_NAME_MAX].replace('.', '-')}-{digest}{SUFFIX}"
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)

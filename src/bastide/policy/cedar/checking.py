@@ -6,7 +6,7 @@ from typing import Any
 
 from cedarpy import Schema, validate_policies
 
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import invalid
 from bastide.policy.cedar.slices import parsed
 
 TEXT_MAX = 16_384
@@ -21,24 +21,24 @@ _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|[(\[{)\]}]', re.DOTALL)
 def check(name: str, text: str, account: str, schema: Schema) -> None:
     """Raises ServiceError, in words, where an agency may not store this."""
     if not _NAME.match(name):
-        raise _invalid(f"{name[:64]!r} is no name of a policy: up to 64 letters, digits and -._")
+        raise invalid(f"{name[:64]!r} is no name of a policy: up to 64 letters, digits and -._")
     if len(text.encode()) > TEXT_MAX:
-        raise _invalid(f"A policy has at most {TEXT_MAX} bytes.")
+        raise invalid(f"A policy has at most {TEXT_MAX} bytes.")
     _check_depth(text)
     try:
         policies = parsed(text)
     except ValueError as error:
-        raise _invalid(f"This is not Cedar: {error}") from error
+        raise invalid(f"This is not Cedar: {error}") from error
     if not 1 <= len(policies) <= POLICIES_MAX:
-        raise _invalid(f"A text holds 1 to {POLICIES_MAX} policies.")
+        raise invalid(f"A text holds 1 to {POLICIES_MAX} policies.")
     if _levels(policies) > LEVELS_MAX:
-        raise _invalid("The conditions are nested too deeply: write several policies.")
+        raise invalid("The conditions are nested too deeply: write several policies.")
     result = validate_policies(text, schema)
     if not result.validation_passed:
-        raise _invalid("; ".join(each.error for each in result.errors[:3]))
+        raise invalid("; ".join(each.error for each in result.errors[:3]))
     for number, policy in enumerate(policies, 1):
         if policy["effect"] == "permit" and not _is_scoped(policy["principal"], account):
-            raise _invalid(
+            raise invalid(
                 f"Policy {number} permits without saying whom: "
                 f'principal in Bastide::Role::"{account}/…" is what an agency can permit.'
             )
@@ -52,7 +52,7 @@ def _check_depth(text: str) -> None:
         depth += sum(character in _OPENING for character in piece)
         depth -= piece in _CLOSING
         if depth > BRACKETS_MAX:
-            raise _invalid(f"A policy has at most {BRACKETS_MAX} brackets in one another.")
+            raise invalid(f"A policy has at most {BRACKETS_MAX} brackets in one another.")
 
 
 def _levels(node: Any) -> int:
@@ -72,7 +72,3 @@ def _is_scoped(principal: Mapping[str, Any], account: str) -> bool:
     entity = inner.get("entity", {})
     mine = str(entity.get("id", "")).startswith(f"{account}/")
     return entity.get("type") == "Bastide::Role" and mine
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("ValidationException", message)
