@@ -123,6 +123,18 @@ class FakeAccess:
 
 
 @dataclass
+class FakeWriting:
+    """Both engines, of which a test says what they refuse."""
+
+    refused: set = field(default_factory=set)
+    asked: list = field(default_factory=list)
+
+    def permits(self, who, action, resource, label, *, is_new):
+        self.asked.append((action, resource, label.text, is_new))
+        return action not in self.refused
+
+
+@dataclass
 class FakeDocuments:
     forgotten: list = field(default_factory=list)
 
@@ -161,7 +173,10 @@ class Store:
             buffers=Buffers(), object_keys=FakeObjectKeys(),
         )  # fmt: skip
         self.labels = LabelsInUse(database, US)
+        self.writing = FakeWriting()
         self.shelf = shelf = Shelf(
+            region=REGION,
+            writing=self.writing,
             database=database,
             content=self.content,
             clock=clock,

@@ -60,6 +60,31 @@ def test_what_an_agency_forbids_is_refused_until_it_is_taken_away(region, police
     assert s3.get_object(Bucket=bucket, Key="secret/one")["Body"].read() == b"x"
 
 
+KEEP = """forbid (principal, action == Bastide::Action::"overwrite", resource)
+when { resource.kind == "s3/object" };"""
+
+
+def test_an_agency_that_keeps_all_it_has_takes_what_is_new_alone(region, policed, bucket):
+    """Only the write knows what it replaces: the engines are asked again there."""
+    s3 = region.client("s3", AGENCY)
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"old")
+    policed("put", text=KEEP)
+    s3.put_object(Bucket=bucket, Key="added", Body=b"new")
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    for work, given in (
+        (s3.put_object, {"Body": b"other"}),
+        (s3.delete_object, {}),
+        (s3.put_object_tagging, {"Tagging": tags}),
+    ):
+        assert failure(work, Bucket=bucket, Key="kept", **given)["Code"] == "AccessDenied"
+    assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"old"
+    arn = f"arn:aws-us-gov:s3:::{bucket}/kept"
+    asked = ("--principal", "user/administrator", "--action", "s3:DeleteObject", "--resource", arn)
+    why = json.loads(policed("why", *asked).stdout)
+    assert why["engine"] == "cedar"
+    assert why["policies"] == ["agency/narrow#1"]
+
+
 def test_another_agency_is_not_narrowed(region, policed):
     policed("put", text="forbid (principal, action, resource);")
     assert failure(region.client("s3", AGENCY).list_buckets)["Code"] == "AccessDenied"

@@ -39,6 +39,7 @@ from bastide.policy.ports import KeyFacts, Stored
 from bastide.policy.second import SecondEngine
 from bastide.policy.sharing import Shared
 from bastide.policy.walls import Walls
+from bastide.policy.writing import Writing
 from bastide.store.objects_api import ObjectSpace
 
 TagsOf = Callable[[Principal, str, str | None], Mapping[str, str]]
@@ -138,6 +139,7 @@ class Identity:
     labelling: Labelling
     clearances: Clearances
     authorizer: PolicyAuthorizer
+    writing: Writing
     agency_policies: AgencyPolicies
     explainer: Explainer
     checks: PolicyChecks
@@ -157,8 +159,9 @@ def open_identity(core: Core) -> Identity:
     agency_policies = AgencyPolicies.at(core.database, core.clock)
     engine = agency_policies.engine
     second = SecondEngine(decider=engine, ceiling=labelling.ceiling, clock=core.clock)
+    walls = Walls(ceiling=labelling.ceiling)
     authorizer = PolicyAuthorizer(
-        walls=Walls(ceiling=labelling.ceiling),
+        walls=walls,
         second=second,
         stored=Stored(principals=directory, resources=resources),
     )
@@ -177,6 +180,7 @@ def open_identity(core: Core) -> Identity:
         labelling=labelling,
         clearances=clearances,
         authorizer=authorizer,
+        writing=Writing(walls=walls, second=second),
         agency_policies=agency_policies,
         explainer=Explainer(authorizer=authorizer, second=second, engine=engine),
         checks=checks,

@@ -54,6 +54,8 @@ def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approval
         buffers=Buffers(),
     )
     shelf = Shelf(
+        region=core.region,
+        writing=identity.writing,
         database=core.database,
         content=content,
         clock=core.clock,

@@ -95,8 +95,16 @@ class Explainer:
         no = self._walls(principal, action, label) or self._iam(principal, action, resource)
         if no is not None:
             return no
-        question = self.second.about(principal).question(action, resource, label)
-        return self._cedar(question, slices)
+        asker = self.second.about(principal)
+        found = self._cedar(asker.question(action, resource, label), slices)
+        mode = walls.ASKED_AGAIN.get(action)
+        if mode is None or not found.allowed:
+            return found
+        if label is None or mode is walls.Mode.MAKE:
+            label = principal.session  # the least that it can get
+        return self._walled(principal, action, label, mode) or self._cedar(
+            asker.altered(action, resource, label, mode), slices
+        )
 
     def _across(
         self,
@@ -124,17 +132,25 @@ class Explainer:
             return None
         if not walls.is_of_duty(principal, action):
             return _no("walls", WORDS["duty.auditors-only-evidence"])
-        facts = {
-            "principal.clearance": principal.clearance.text,
-            "principal.session": principal.session.text,
-            "ceiling": lattice.ceiling.text,
-            "resource.label": label.text if label else "",
-        }
+        facts = self._labels(principal, label)
         if not lattice.stands(principal):
             return _no("walls", "the session is above its clearance or the region", facts)
-        mode = walls.mode_of(action)
-        asked = "does not dominate" if mode is walls.Mode.READ else "is not"
-        return _no("walls", f"to {mode}: the session {asked} the label of the resource", facts)
+        return _no("walls", _words_of(walls.mode_of(action)), facts)
+
+    def _walled(
+        self, principal: Principal, action: str, label: Label, mode: walls.Mode
+    ) -> Explained | None:
+        if self.authorizer.walls.permits_altering(principal, action, label, mode):
+            return None
+        return _no("walls", _words_of(mode), self._labels(principal, label))
+
+    def _labels(self, principal: Principal, label: Label | None) -> dict[str, str]:
+        return {
+            "principal.clearance": principal.clearance.text,
+            "principal.session": principal.session.text,
+            "ceiling": self.authorizer.walls.ceiling.text,
+            "resource.label": label.text if label else "",
+        }
 
     def _iam(self, principal: Principal, action: str, resource: str) -> Explained | None:
         decision = self.authorizer.by_policies(principal, action, resource)
@@ -152,6 +168,11 @@ class Explainer:
             facts=_facts(question, verdict, asked),
             words=_words(verdict),
         )
+
+
+def _words_of(mode: walls.Mode) -> str:
+    asked = "does not dominate" if mode is walls.Mode.READ else "is not"
+    return f"to {mode}: the session {asked} the label of the resource"
 
 
 def _words(verdict: Verdict) -> str:

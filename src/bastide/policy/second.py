@@ -1,7 +1,7 @@
 """The second engine's place in the chain: what IAM and the walls have allowed, asked once more.
 
 A thing that is not there yet, or that the session sees none of, is asked about at the session's
-own label: that is the least that it can get, and the store looks again when it knows.
+own label: that is the least that it can get. Who writes asks again when it knows (`writing.py`).
 """
 
 import re
@@ -48,6 +48,13 @@ class SecondEngine:
             subject=subject_of(principal),
         )
 
+    def altering(
+        self, principal: Principal, action: str, resource: str, label: Label, mode: walls.Mode
+    ) -> Reason | None:
+        """Why a write may not make or change what it found to have that label, or None."""
+        asker = self.about(principal)
+        return asker.reason(self.decider.decide(asker.altered(action, resource, label, mode)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
@@ -69,10 +76,15 @@ class Asker:
         if class_ in self._classes:
             return self._classes[class_]
         question = self._question(action, named, label)
-        found = self._reason(self.decider.decide(question))
+        found = self.reason(self.decider.decide(question))
         if self.decider.by_class(question):
             self._classes[class_] = found
         return found
+
+    def altered(self, action: str, resource: str, label: Label, mode: walls.Mode) -> Question:
+        """What is asked about a write that knows what it touches, and how."""
+        word = Mode.APPEND if mode is walls.Mode.MAKE else Mode.OVERWRITE
+        return self._asked(action, self._named(action, resource, ""), label, word)
 
     def question(
         self, action: str, resource: str, label: Label | None, owner: str = ""
@@ -87,6 +99,9 @@ class Asker:
         mode = mode_of(action)
         if label is None or mode is Mode.CREATE:
             label = self.subject.session
+        return self._asked(action, named, label, mode)
+
+    def _asked(self, action: str, named: "Named", label: Label, mode: Mode) -> Question:
         target = Target(
             arn=named.arn,
             account=named.account,
@@ -103,7 +118,7 @@ class Asker:
             now_s=self.now_s,
         )
 
-    def _reason(self, verdict: Verdict) -> Reason | None:
+    def reason(self, verdict: Verdict) -> Reason | None:
         if verdict.allowed:
             return None
         if any(name.startswith("duty.") for name in verdict.policies):

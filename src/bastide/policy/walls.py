@@ -45,16 +45,21 @@ VERBS = {
         Mode.CHANGE,
     ),
 }  # fmt: skip
-MODES = {
-    # An object is put beside those of other labels, and only the write itself can tell what it
-    # removes or tags: the store looks again.
+
+# An object is put beside those of other labels, and only the write itself can tell what it
+# replaces, removes or tags. So a name that is taken refuses none of these, and they are asked about
+# again, as what they are, when the label is known (`writing.py`).
+ASKED_AGAIN = {
     "s3:PutObject": Mode.MAKE,
-    "s3:PutObjectTagging": Mode.MAKE,
-    "s3:PutObjectVersionTagging": Mode.MAKE,
-    "s3:DeleteObject": Mode.MAKE,
-    "s3:DeleteObjectVersion": Mode.MAKE,
-    "s3:DeleteObjectTagging": Mode.MAKE,
-    "s3:DeleteObjectVersionTagging": Mode.MAKE,
+    "s3:PutObjectTagging": Mode.CHANGE,
+    "s3:PutObjectVersionTagging": Mode.CHANGE,
+    "s3:DeleteObject": Mode.CHANGE,
+    "s3:DeleteObjectVersion": Mode.CHANGE,
+    "s3:DeleteObjectTagging": Mode.CHANGE,
+    "s3:DeleteObjectVersionTagging": Mode.CHANGE,
+}
+MODES = {
+    **dict.fromkeys(ASKED_AGAIN, Mode.MAKE),
     # Who may use a key, and by which names, is a change of the key.
     "kms:CreateAlias": Mode.CHANGE,
     "kms:CreateGrant": Mode.CHANGE,
@@ -127,3 +132,12 @@ class Walls:
         if mode is Mode.READ:
             return principal.session.dominates(label)
         return principal.session == label
+
+    def permits_altering(self, principal: Principal, action: str, label: Label, mode: Mode) -> bool:
+        """Whether a session may MAKE something of that label, be it above and unseen, or CHANGE
+        what has it: asked when a write knows what it touches."""
+        if not is_of_duty(principal, action) or not self.stands(principal):
+            return False
+        if mode is Mode.MAKE:
+            return label.dominates(principal.session) and self.ceiling.dominates(label)
+        return mode is Mode.CHANGE and principal.session == label

@@ -72,6 +72,7 @@ class Carrying:
         said = {name: text for name, text in carried.tags.items() if name != TAG}
         tags = said | ({TAG: label.text} if TAG in carried.tags else {})
         new = NewObject(
+            who=None,
             bucket=self._bucket(account, bucket, label),
             key=key_bytes(carried.key),
             facts=Facts(headers=carried.headers, metadata=carried.metadata, tags=tags),

@@ -46,7 +46,7 @@ class Copies:
             _check_changes(req, bucket, source.version, key)
             algorithm = _algorithm(req, source.version)
             new = NewObject(
-                bucket=bucket, key=key, facts=facts, algorithms={algorithm},
+                who=call.principal, bucket=bucket, key=key, facts=facts, algorithms={algorithm},
                 if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
             )  # fmt: skip
             version = self.shelf.put(new, Pieces(source.reader))

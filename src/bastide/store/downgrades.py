@@ -127,7 +127,7 @@ class Downgrades:
             raise _changed()
         _check_key(c, low, gone.key)
         removed = records.remove_version(c, now)
-        new = NewObject(bucket=low, key=gone.key, facts=move.lowered.facts)
+        new = NewObject(who=None, bucket=low, key=gone.key, facts=move.lowered.facts)
         placed, doomed = self.shelf.add(c, new, move.lowered)
         self.shelf.content.check_opens(move.blob)
         records.add_blob(c, move.blob)

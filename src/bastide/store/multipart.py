@@ -66,6 +66,7 @@ class Multipart:
         def work(connection: Connection) -> None:
             if not bucket_records.now(connection, bucket):
                 raise errors.no_such_bucket(bucket.name)
+            self.shelf.check_alters(call.principal, "s3:PutObject", upload, bucket, is_new=True)
             records.add_upload(connection, upload)
 
         self.shelf.database.write(work)
@@ -102,7 +103,8 @@ class Multipart:
         asked = assembly.asked_parts(req)
         bucket = self.doors.bucket(call, req)
         new = NewObject(
-            bucket=bucket, key=key_bytes(req["Key"]), facts=requests.facts_of({}),
+            who=call.principal, bucket=bucket, key=key_bytes(req["Key"]),
+            facts=requests.facts_of({}),
             if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
         )  # fmt: skip
         fresh = self.shelf.version_of(bucket, new.key, req["UploadId"], "", new.facts)
@@ -137,7 +139,9 @@ class Multipart:
         bucket = self.doors.bucket(call, req)
 
         def work(connection: Connection) -> Doomed:
-            return records.end_upload(connection, own_upload(connection, bucket, req))
+            upload = own_upload(connection, bucket, req)
+            self.shelf.check_alters(call.principal, "s3:AbortMultipartUpload", upload, bucket)
+            return records.end_upload(connection, upload)
 
         self.shelf.clear([self.shelf.database.write(work)])
         return {}
@@ -249,7 +253,8 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
     stored = shelf.content.store(place, part.source, algorithms, PUT_SIZE_MAX, kms_key)
 
     def work(connection: Connection) -> Doomed:
-        own_upload(connection, bucket, req)
+        upload = own_upload(connection, bucket, req)
+        shelf.check_alters(part.who, "s3:PutObject", upload, bucket)
         shelf.content.check_opens(blob)
         return records.replace_part(connection, blob)
 

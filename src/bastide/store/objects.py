@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from bastide.kernel.arns import s3
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.store import conditions, errors, requests, shelf
 from bastide.store.lookup import Wanted, found
-from bastide.store.model import Blob, Bucket, Doomed, Facts, Params, Version
+from bastide.store.model import Blob, Bucket, Doomed, Params, Version
 from bastide.store.names import check_version_id, key_bytes
 from bastide.store.requests import (
     ACCEPTED,
@@ -24,7 +24,7 @@ from bastide.store.requests import (
     moment,
     quoted,
 )
-from bastide.store.shelf import PUT_SIZE_MAX, NewObject, Removed, Shelf
+from bastide.store.shelf import PUT_SIZE_MAX, NewObject, Removal, Removed, Shelf
 
 DELETE_MAX = 1000
 _OVERRIDES = {
@@ -79,7 +79,7 @@ class Objects:
         check_declared(call, req)
         self.shelf.check_writes(call.principal, bucket, key, facts.kms_key)
         new = NewObject(
-            bucket=bucket, key=key, facts=facts,
+            who=call.principal, bucket=bucket, key=key, facts=facts,
             algorithms=requests.algorithms_of(call, req) - set(call.body.promised),
             if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
             verify=lambda blob: verified(call, req, blob),
@@ -112,7 +112,9 @@ class Objects:
         key = key_bytes(req["Key"])
         bucket = self.doors.bucket(call, req)
         check_version_id(req.get("VersionId"))
-        removed = self.shelf.remove(bucket, key, req.get("VersionId"), req.get("IfMatch"))
+        removed = self.shelf.remove(
+            call.principal, bucket, key, req.get("VersionId"), req.get("IfMatch")
+        )
         return _removed_members(removed)
 
     @operation(
@@ -125,7 +127,7 @@ class Objects:
             raise errors.malformed_xml()
         bucket = self.doors.bucket(call, req)
         failed, allowed = self._sorted_out(call, bucket, wanted)
-        done, refused = self._remove_all(bucket, allowed)
+        done, refused = self._remove_all(call.principal, bucket, allowed)
         failed += refused
         call.notes.audit |= {"deleted": str(len(done)), "refused": str(len(failed))}
         answer: Params = {} if req["Delete"].get("Quiet") else {"Deleted": done}
@@ -155,25 +157,22 @@ class Objects:
         return failed, allowed
 
     def _remove_all(
-        self, bucket: Bucket, wanted: list[Params]
+        self, who: Principal, bucket: Bucket, wanted: list[Params]
     ) -> tuple[list[Params], list[Params]]:
         """All in one transaction, and so under one fsync. What was removed, and what not."""
-        own = self.shelf.labels.use(bucket.view.session)
-        markers = [
-            replace(
-                self.shelf.version_of(
-                    bucket, key_bytes(each["Key"]), self.shelf.ids.uuid(), own, Facts()
-                ),
-                is_marker=True,
+        removals = [
+            Removal(
+                who,
+                bucket,
+                self.shelf.marker_of(bucket, key_bytes(each["Key"])),
+                each.get("VersionId"),
             )
             for each in wanted
         ]
 
-        def one(connection: Connection, each: Params, marker: Version) -> Removed | ServiceError:
+        def one(connection: Connection, removal: Removal) -> Removed | ServiceError:
             try:
-                removed, doomed = shelf.remove_one(
-                    connection, bucket, marker, each.get("VersionId")
-                )
+                removed, doomed = self.shelf.remove_one(connection, removal)
             except ServiceError as error:  # of this key alone, and nothing of it was done
                 return error
             gone.extend(doomed)
@@ -181,8 +180,7 @@ class Objects:
 
         def work(connection: Connection) -> list[Removed | ServiceError]:
             gone.clear()
-            pairs = zip(wanted, markers, strict=True)
-            return [one(connection, each, marker) for each, marker in pairs]
+            return [one(connection, removal) for removal in removals]
 
         gone: list[Doomed] = []
         ends = self.shelf.database.write(work) if wanted else []

@@ -68,7 +68,7 @@ class ObjectSpace:
         headers = {"ContentType": content_type}
         facts = Facts(headers=headers, metadata=metadata or {}, kms_key=where.kms_key)
         self.shelf.check_writes(who, where, key_bytes(key), where.kms_key)
-        new = NewObject(bucket=where, key=key_bytes(key), facts=facts)
+        new = NewObject(who=who, bucket=where, key=key_bytes(key), facts=facts)
         return self._info(self.shelf.put(new, Pieces(chunks)))
 
     def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[ObjectInfo]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.labels.label import Label
 
 
 class Kek(Protocol):
@@ -68,6 +69,16 @@ class Access(Protocol):
     DeleteObjects, the tags given with a PutObject."""
 
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing: ...
+
+
+class Writing(Protocol):
+    """Both engines, asked about a write when it is known what that touches."""
+
+    def permits(
+        self, who: Principal, action: str, resource: str, label: Label, *, is_new: bool
+    ) -> bool:
+        """`is_new`: nothing that was there becomes another."""
+        ...
 
 
 class PolicyDocuments(Protocol):

@@ -7,17 +7,20 @@ from sqlalchemy import Connection
 
 from bastide.db.database import Database
 from bastide.db.labels_in_use import LabelsInUse
+from bastide.kernel.arns import s3
 from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import Labelling
+from bastide.kernel.regions import Region
 from bastide.store import bucket_records, conditions, errors, records
 from bastide.store.content import Content, ObjectReader, Source
 from bastide.store.digests import DEFAULT, FULL_OBJECT
-from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Version
+from bastide.store.model import NULL_VERSION, Blob, Bucket, Doomed, Facts, Upload, Version
 from bastide.store.names import VERSION_ID_SIZE
+from bastide.store.ports import Writing
 from bastide.store.sealed import Place
 
 PUT_SIZE_MAX = 5 * 1024**3
@@ -27,8 +30,10 @@ READ_TRIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewObject:
-    """What is about to be put, and what must hold when it is made visible."""
+    """What is about to be put, and what must hold when it is made visible. `who` puts it; None:
+    two officers, about whom the second engine is asked with their signatures."""
 
+    who: Principal | None
     bucket: Bucket
     key: bytes
     facts: Facts
@@ -51,12 +56,14 @@ class Removed:
 class Shelf:
     """The objects of a region."""
 
+    region: Region
     database: Database
     content: Content
     clock: Clock
     ids: Ids
     labelling: Labelling
     labels: LabelsInUse
+    writing: Writing
 
     def put(self, new: NewObject, source: Source) -> Version:
         """Store a body as the latest version of its key. `verify` sees what was stored before
@@ -90,6 +97,18 @@ class Shelf:
         if kms_key:
             check = self.content.object_keys.check
             check(who, "kms:Decrypt", kms_key, bucket.name, version.key)
+
+    def check_alters(
+        self, who: Principal | None, action: str, found: Version | Upload, bucket: Bucket,
+        *, is_new: bool = False,
+    ) -> None:  # fmt: skip
+        """Within a write: whether both engines let `who` make or change what was found."""
+        if who is None:
+            return
+        label = self.labelling.scheme.parse(found.label)
+        arn = s3(self.region, bucket.name, found.key.decode())
+        if not self.writing.permits(who, action, arn, label, is_new=is_new):
+            raise errors.access_denied()
 
     def label_of_new(self, bucket: Bucket, facts: Facts) -> Label:
         """The label of an object that the bucket's viewer puts into it."""
@@ -130,7 +149,9 @@ class Shelf:
         is_above = version.label != bucket.view.own
         if bucket.versioning != "Enabled" and not is_above:
             version = replace(version, version_id=NULL_VERSION)
-        return version, records.add_version(connection, version, is_above=is_above)
+        doomed = records.add_version(connection, version, is_above=is_above)
+        self.check_alters(new.who, "s3:PutObject", version, bucket, is_new=not doomed)
+        return version, doomed
 
     def clear(self, doomed: Iterable[Doomed]) -> None:
         """Remove files, after the commit that forgot them."""
@@ -171,41 +192,72 @@ class Shelf:
             return None
 
     def remove(
-        self, bucket: Bucket, key: bytes, version_id: str | None, if_match: str | None = None
+        self,
+        who: Principal,
+        bucket: Bucket,
+        key: bytes,
+        version_id: str | None,
+        if_match: str | None = None,
     ) -> Removed:
         """Only what has the label of the bucket's viewer: a lower one would learn of it."""
-        own = self.labels.use(bucket.view.session)
-        marker = self.version_of(bucket, key, self.ids.uuid(), own, Facts())
+        marker = self.marker_of(bucket, key)
 
         def work(connection: Connection) -> tuple[Removed, list[Doomed]]:
             if if_match is not None:
                 current = records.latest(connection, bucket, key)
                 conditions.check_write(if_match, None, current, key.decode())
-            return remove_one(connection, bucket, replace(marker, is_marker=True), version_id)
+            return self.remove_one(connection, Removal(who, bucket, marker, version_id))
 
         removed, doomed = self.database.write(work)
         self.clear(doomed)
         return removed
 
+    def marker_of(self, bucket: Bucket, key: bytes) -> Version:
+        """What a delete puts where versions are kept."""
+        own = self.labels.use(bucket.view.session)
+        made = self.version_of(bucket, key, self.ids.uuid(), own, Facts())
+        return replace(made, is_marker=True)
 
-def remove_one(
-    connection: Connection, bucket: Bucket, marker: Version, version_id: str | None
-) -> tuple[Removed, list[Doomed]]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html"""
-    bucket = _still(connection, bucket)
-    if version_id is not None:
-        gone = _own(connection, bucket, marker.key, version_id)
-        if gone is None:
-            return Removed(version_id=version_id), []
-        doomed = records.remove_version(connection, gone)
-        return Removed(version_id=version_id, is_marker=gone.is_marker), [doomed]
-    if not bucket.versioning:
-        gone = _own(connection, bucket, marker.key, NULL_VERSION)
-        return Removed(), [] if gone is None else [records.remove_version(connection, gone)]
-    if bucket.versioning != "Enabled":
-        marker = replace(marker, version_id=NULL_VERSION)
-    doomed_list = records.add_version(connection, marker, is_above=False)
-    return Removed(version_id=marker.version_id, is_marker=True), doomed_list
+    def remove_one(
+        self, connection: Connection, removal: "Removal"
+    ) -> tuple[Removed, list[Doomed]]:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html"""
+        bucket, marker = _still(connection, removal.bucket), removal.marker
+        if removal.version_id is not None:
+            gone = self._gone(connection, removal, bucket, removal.version_id)
+            doomed = [] if gone is None else [records.remove_version(connection, gone)]
+            is_marker = gone is not None and gone.is_marker
+            return Removed(version_id=removal.version_id, is_marker=is_marker), doomed
+        if not bucket.versioning:
+            gone = self._gone(connection, removal, bucket, NULL_VERSION)
+            return Removed(), [] if gone is None else [records.remove_version(connection, gone)]
+        if bucket.versioning != "Enabled":
+            marker = replace(marker, version_id=NULL_VERSION)
+        self.check_alters(removal.who, "s3:DeleteObject", marker, bucket)
+        doomed = records.add_version(connection, marker, is_above=False)
+        return Removed(version_id=marker.version_id, is_marker=True), doomed
+
+    def _gone(
+        self, connection: Connection, removal: "Removal", bucket: Bucket, version_id: str
+    ) -> Version | None:
+        """The version, if it may be removed: AccessDenied for one of a lower label."""
+        found = records.version(connection, bucket, removal.marker.key, version_id)
+        if found is not None:
+            if found.label != bucket.view.own:
+                raise errors.access_denied()
+            action = "s3:DeleteObjectVersion" if removal.version_id else "s3:DeleteObject"
+            self.check_alters(removal.who, action, found, bucket)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is about to be deleted. `marker`: what goes there where versions are kept."""
+
+    who: Principal
+    bucket: Bucket
+    marker: Version
+    version_id: str | None
 
 
 def replaced_too_often() -> Unavailable:
@@ -218,11 +270,3 @@ def _still(connection: Connection, bucket: Bucket) -> Bucket:
     if now is None:
         raise errors.no_such_bucket(bucket.name)
     return now
-
-
-def _own(connection: Connection, bucket: Bucket, key: bytes, version_id: str) -> Version | None:
-    """The version, if it may be removed: AccessDenied for one of a lower label."""
-    found = records.version(connection, bucket, key, version_id)
-    if found is not None and found.label != bucket.view.own:
-        raise errors.access_denied()
-    return found

@@ -39,7 +39,7 @@ class Tagging:
     @operation(*_WRITE, "Key", "VersionId", accepted=_PAYER)
     def put_object_tagging(self, call: Call, req: Params) -> Params:
         tags = checked_tags(req["Tagging"].get("TagSet") or [], OBJECT_TAGS_MAX)
-        return self._set(call, req, tags)
+        return self._set(call, req, "s3:PutObjectTagging", tags)
 
     @operation("Bucket", "Key", "VersionId", "ExpectedBucketOwner", accepted=_PAYER)
     def get_object_tagging(self, call: Call, req: Params) -> Params:
@@ -51,7 +51,7 @@ class Tagging:
 
     @operation("Bucket", "Key", "VersionId", "ExpectedBucketOwner")
     def delete_object_tagging(self, call: Call, req: Params) -> Params:
-        return self._set(call, req, {})
+        return self._set(call, req, "s3:DeleteObjectTagging", {})
 
     @operation(*_WRITE)
     def put_bucket_tagging(self, call: Call, req: Params) -> Params:
@@ -93,7 +93,7 @@ class Tagging:
             raise ServiceError("AccessDenied", f"{asked} is below {now}.", status=403)
         return self.shelf.labels.use(asked)
 
-    def _set(self, call: Call, req: Params, tags: Mapping[str, str]) -> Params:
+    def _set(self, call: Call, req: Params, action: str, tags: Mapping[str, str]) -> Params:
         bucket = self.doors.bucket(call, req)
         wanted = Wanted(bucket, req["Key"], req.get("VersionId"))
         version = found(self.shelf, self.doors, call, wanted, "PUT")
@@ -107,6 +107,7 @@ class Tagging:
             if now is not None and now.label != bucket.view.own:  # a lower one of the same name
                 now = None
             if now is not None:
+                self.shelf.check_alters(call.principal, action, now, bucket)
                 records.set_tags(connection, now, replace(now.facts, tags=tags))
             return now
 
