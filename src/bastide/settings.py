@@ -7,6 +7,7 @@ file `bastide.toml` in the repository documents every one of them, and a test co
 import os
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -122,6 +123,63 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         jobs, gate = self.jobs.uid_first, self.transfer.uid_first
         own = [range(self.uid, self.uid + 1)] if self.uid else []
         return [range(jobs, jobs + self.jobs.uid_count), range(gate, gate + GATE_UIDS), *own]
+
+
+class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the gate asks nobody about, and what it stops."""
+
+    send_down_mib_per_day: int
+    release_automatically_from: list[str]
+    dirty_words_sha256: str
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one person may do alone in a region, and what none may: the settings that two officers
+    sign for once there are officers (decision 0052)."""
+
+    approvals: ApprovalSettings
+    audit: AuditSettings
+    transfer: GateRules
+
+    @property
+    def said(self) -> str:
+        """In one spelling."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @staticmethod
+    def parse(text: str) -> "Rules":
+        """Raises SettingsError."""
+        try:
+            return msgspec.json.decode(text, type=Rules)
+        except msgspec.DecodeError as error:
+            raise SettingsError(f"These are no rules: {error}") from error
+
+    @staticmethod
+    def of(settings: RegionSettings) -> "Rules":
+        """Raises SettingsError where the list of words cannot be read."""
+        gate = settings.transfer
+        words = "\n".join(words_of(gate.dirty_words))
+        return Rules(
+            approvals=settings.approvals,
+            audit=settings.audit,
+            transfer=GateRules(
+                send_down_mib_per_day=gate.send_down_mib_per_day,
+                release_automatically_from=gate.release_automatically_from,
+                dirty_words_sha256=sha256(words.encode()).hexdigest() if words else "",
+            ),
+        )
+
+
+def words_of(path: str) -> tuple[str, ...]:
+    """The site's list of dirty words. One that is named and cannot be read is a reason not to
+    start."""
+    if not path:
+        return ()
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"dirty_words: {path} cannot be read: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -104,7 +104,7 @@ def test_what_two_officers_signed_is_let_in_and_nothing_else(database, office):
         made.settings.is_new(region("C"))
     assert made.settings.is_new(region("CUI"))
     made.settings.begin(region("CUI"))
-    assert database.read(records.said) == {records.NOW: region("CUI").said}
+    assert database.read(lambda c: records.said(c, records.LABELS)) == (region("CUI").said, None)
     with pytest.raises(OtherMeaning, match="was CUI, and is U"):
         made.settings.is_new(region())
 
@@ -141,7 +141,7 @@ def test_what_came_in_use_since_they_signed_keeps_the_new_settings_out(database)
     made = settings(database, "U", "TS")
     made.begin(region())
     lower = region(ceiling="S")
-    database.write(lambda c: records.say_next(c, lower.said))
+    database.write(lambda c: records.say_next(c, records.LABELS, lower.said))
     with pytest.raises(OtherMeaning, match="TS is in use, and above"):
         made.is_new(lower)
     assert settings(database, "U").is_new(lower)

@@ -31,6 +31,7 @@ DONE = {
     "approvals list": "",
     "transfer list": "",
     "transfer anchor": "",
+    "rules show": "",
     "audit show": "",
     "audit verify": "",
     "down": "",
@@ -47,7 +48,11 @@ ELSEWHERE = {
     *("share grant", "share revoke"),  # test_service_shares.py
     *(f"policy {each}" for each in ("put", "remove", "test", "why")),  # test_service_policy.py
     *("label show", "label lower"),  # test_service_walls_learning.py, test_service_downgrades.py
-    *("label adopt", "audit retire"),  # test_service_label_settings.py, test_service_retirement.py
+    *(
+        "label adopt",
+        "rules adopt",
+        "audit retire",
+    ),  # test_service_label_settings.py, test_service_retirement.py
     *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),
     *(f"transfer {each}" for each in ("filter", "release", "review")),  # test_service_transfer.py
     *("audit deliver", "audit export"),  # test_service_trails.py

@@ -57,6 +57,9 @@ def test_an_object_is_seen_below_once_two_have_signed_for_it(people):
     assert found["Body"].read() == b"harmless"
     assert found["ResponseMetadata"]["HTTPHeaders"]["x-bastide-label"] == "U"
     assert high.get_object(**named)["Body"].read() == b"harmless"
+    shown = ("label", "show", "arn:aws-us-gov:s3:::shared/in/it", "--agency", people.agency)
+    (edge,) = json.loads(people.region.cli(*shown, "--json").stdout)["edges"]
+    assert (edge["label"], edge["from_label"]) == ("U", "S//SI")
     again = people.region.cli(*command, check=False)
     assert (again.returncode, "no such object" in again.stderr) == (1, True)
 

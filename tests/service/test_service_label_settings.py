@@ -1,4 +1,5 @@
-"""A region whose label settings were changed under its data, by its real start and command."""
+"""A region whose label settings, or whose rules of what one person may do alone, were changed under
+it, by its real start and commands."""
 
 import json
 
@@ -9,6 +10,7 @@ from tests.officers_live import Desk
 from bastide.kernel.statements import Verdict
 
 ADOPT = ("label", "adopt")
+SHOW = ("rules", "show", "--json")
 
 
 @pytest.fixture
@@ -76,3 +78,39 @@ def test_a_region_of_another_scheme_starts_and_may_change_it_while_nothing_is_st
         assert label_of(live.client("sts").get_caller_identity()) == "NU"
     finally:
         live.stop()
+
+
+def test_one_person_gives_nobody_more_to_do_alone_by_a_line_in_a_file(live, tmp_path):
+    plain = live.toml
+    loose = plain + f'[regions.{NAME}.approvals]\nbreak_glass = ["downgrade"]\n'
+    live.stop()
+    live.toml = loose
+    live.start().stop()  # there is nobody yet who could sign
+    live.toml = plain
+    live.start()
+    desk = Desk(live, tmp_path / "officers")
+    for name in ("olga", "oscar"):
+        desk.enrol(name, "security-officer")
+    again = live.cli("rules", "adopt", check=False)
+    assert (again.returncode, "exactly these rules" in again.stderr) == (1, True)
+    live.stop()
+    live.toml = loose
+    with pytest.raises(AssertionError, match=r'break_glass was \["clear.*is \["downg.*rules adopt'):
+        live.start()
+
+    live.toml = plain
+    live.start()
+    (live.home / "bastide.toml").write_text(loose)
+    request = desk.waits("rules", "adopt")
+    action = live.control.get(f"/approvals/{request}")["action"]
+    assert action["in_words"].startswith("approvals.break_glass was")
+    for name in ("olga", "oscar"):
+        desk.say(request, Verdict.APPROVE, name)
+    live.cli("rules", "adopt")
+    live.kill()
+    live.toml = loose
+    live.start()
+    shown = {each["rule"]: each["value"] for each in json.loads(live.cli(*SHOW).stdout)}
+    assert shown["approvals.break_glass"] == ["downgrade"]
+    told = json.loads(live.cli("audit", "show", "--last", "5000", "--json").stdout)
+    assert len([one for one in told if one.get("operation") == "BeginRules"]) == 4

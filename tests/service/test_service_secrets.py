@@ -148,6 +148,8 @@ ROUTES = {
     "POST /agencies/{name}/client-env": {"keys": True, "bearer": True, **WHERE},
     "GET /agencies/{name}/label": None,
     "POST /agencies/{name}/label": {"label": "U", **WHERE},
+    "GET /rules": None,
+    "POST /rules-adopt": {"rules": "{}", **WHERE},
     "POST /labels-adopt": {"scheme": "", "default_label": "U", "ceiling": "U", **WHERE},
     "GET /keys": None,
     "POST /keys-all/rotate": {},

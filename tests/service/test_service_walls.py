@@ -134,3 +134,53 @@ def test_a_raised_buckets_policy_is_not_remembered_below(people):
     low.put_bucket_tagging(**bucket, Tagging=tags)
     refused("NoSuchBucket", low.get_object, **bucket, Key="k")
     refused("AccessDenied", people.at("S").get_object, **bucket, Key="k")
+
+
+def shown(people, arn, check=True):
+    words = ("label", "show", arn, "--agency", people.agency, "--json")
+    done = people.region.cli(*words, check=check)
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def edges(people, arn):
+    found = shown(people, arn)["edges"]
+    return [
+        (each["label"], each["from_arn"].rpartition(":")[2], each["from_label"]) for each in found
+    ]
+
+
+def test_label_show_knows_keys_and_log_groups_too(people):
+    kms, logs = people.at("S//SI", "kms"), people.at("S//SI", "logs")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    logs.create_log_group(logGroupName="/closed")
+    account = people.region.account(people.agency)["account_id"]
+    group = f"arn:aws-us-gov:logs:us-gov-west-1:{account}:log-group:/closed"
+    assert [shown(people, arn)["labels"] for arn in (key, group, f"{group}:*")] == [["S//SI"]] * 3
+    other = key.replace(account, "999999999999")
+    for absent in (other, f"{key}0", f"{group}0", "arn:aws-us-gov:sqs:us-gov-west-1::q", "x"):
+        assert "is called" in shown(people, absent, check=False)
+
+
+def test_label_show_follows_copies_and_forgets_what_was_put_over(people):
+    low, high = people.at("U"), people.at("S//SI")
+    low.create_bucket(Bucket="lineage", CreateBucketConfiguration=WHERE)
+    low.put_object(Bucket="lineage", Key="from", Body=b"x" * (5 << 20))
+    source = {"Bucket": "lineage", "Key": "from"}
+    high.copy_object(Bucket="lineage", Key="whole", CopySource=source)
+    named = {"Bucket": "lineage", "Key": "parts"}
+    upload = high.create_multipart_upload(**named)["UploadId"]
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": high.upload_part_copy(
+                **named, UploadId=upload, PartNumber=number, CopySource=source
+            )["CopyPartResult"]["ETag"],
+        }
+        for number in (1, 2)
+    ]
+    high.complete_multipart_upload(**named, UploadId=upload, MultipartUpload={"Parts": parts})
+    arn = "arn:aws-us-gov:s3:::lineage"
+    made = [("S//SI", "lineage/from", "U")]
+    assert edges(people, f"{arn}/whole") == edges(people, f"{arn}/parts") == made
+    high.put_object(Bucket="lineage", Key="whole", Body=b"my own")
+    assert edges(people, f"{arn}/whole") == []

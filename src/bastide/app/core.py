@@ -10,6 +10,7 @@ from bastide.db import Database, durable, label_records
 from bastide.db.label_settings import Held, LabelSettings, OtherMeaning
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.db.migrate import migrate
+from bastide.db.site_rules import OtherRules, SiteRules
 from bastide.identity import clearance_records
 from bastide.identity import records as identity_records
 from bastide.kernel.clock import SystemClock
@@ -22,7 +23,8 @@ from bastide.keys.keyring import Keyring
 from bastide.keys.opening import open_keyring
 from bastide.keys.pkcs11_master import Pkcs11Master
 from bastide.kms import records as kms_records
-from bastide.settings import RegionSettings, SettingsError, Site
+from bastide.policy import approval_records
+from bastide.settings import RegionSettings, Rules, SettingsError, Site
 from bastide.store import share_records
 from bastide.wire.model import region as region_named
 
@@ -41,6 +43,7 @@ class Core:
     labelling: Labelling
     labels: LabelsInUse
     label_settings: LabelSettings
+    rules: Rules
     log: MerkleLog
     trail: AuditTrail
 
@@ -54,7 +57,7 @@ def open_core(site: Site, name: str) -> Core:
     """Open the database, the keys and the audit log; refuses a log that is not what was signed."""
     home = site.region_home(name)
     settings = site.settings.region(name)
-    labelling = labelling_of(settings, site)
+    labelling, rules = labelling_of(settings, site), Rules.of(settings)
     durable.folder(home)
     url = settings.database or f"sqlite:///{home / 'region.db'}"
     migrate(url)
@@ -64,9 +67,11 @@ def open_core(site: Site, name: str) -> Core:
     label_settings = LabelSettings(
         database=database, held=lambda: held_in(database, keyring.database)
     )
+    site_rules = SiteRules(database=database, has_officers=lambda: has_officers(database))
     try:
         first_time = label_settings.is_new(labelling)
-    except OtherMeaning as error:
+        first_rules = site_rules.is_new(rules.said)
+    except (OtherMeaning, OtherRules) as error:
         raise SettingsError(str(error)) from error
     clock, ids = SystemClock(), SystemIds()
     signer = load_signer(home / "audit", f"bastide/{name}")
@@ -77,6 +82,9 @@ def open_core(site: Site, name: str) -> Core:
     if first_time:
         trail.operator("BeginLabelSettings", {"sha256": labelling.digest}).result()
         label_settings.begin(labelling)
+    if first_rules:
+        trail.operator("BeginRules", {"rules": rules.said}).result()
+        site_rules.begin(rules.said)
     return Core(
         region=region_named(name),
         home=home,
@@ -88,6 +96,7 @@ def open_core(site: Site, name: str) -> Core:
         labelling=labelling,
         labels=labels,
         label_settings=label_settings,
+        rules=rules,
         log=log,
         trail=trail,
     )
@@ -102,6 +111,11 @@ def labelling_of(settings: RegionSettings, site: Site) -> Labelling:
         return of_region(scheme, settings.default_label, settings.ceiling)
     except (SchemeError, MarkingError, OSError) as error:
         raise SettingsError(f"The region's labels: {error}") from error
+
+
+def has_officers(database: Database) -> bool:
+    """Whether anybody could sign for other rules."""
+    return bool(database.read(approval_records.all_officers))
 
 
 def held_in(database: Database, key_database: Database) -> Held:

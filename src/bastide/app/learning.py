@@ -18,7 +18,6 @@ from bastide.logs.lookup import Facts
 from bastide.logs.metrics import Metrics
 from bastide.logs.sink import LogSink, MetricSink
 from bastide.logs.streams import LogStreams
-from bastide.operators.labels import LabelRoom
 from bastide.serving import records as serving_records
 from bastide.serving import serve_script
 from bastide.serving.endpoint_configs import EndpointConfigs
@@ -201,16 +200,3 @@ def tell_authorizer(learning: MachineLearning, store: Store, resources: Resource
         "logs": learning.log_facts.label,
         "s3": store.space.label,
     }
-
-
-def label_room(core: Core, identity: Identity, store: Store, things: Things) -> LabelRoom:
-    """For operators: by an ARN, of SageMaker's things and of the store's."""
-    return LabelRoom(
-        agencies=identity.agencies,
-        database=core.database,
-        marked=lambda account, arn: [
-            *things.marked(account, arn),
-            *store.space.marked(account, arn),
-        ],
-        downgrades=store.downgrades,
-    )

@@ -8,7 +8,8 @@ from bastide.app.bedrock import Bedrock
 from bastide.app.core import Core
 from bastide.app.evidence import Evidence
 from bastide.app.identity import Identity
-from bastide.app.learning import MachineLearning, label_room
+from bastide.app.learning import MachineLearning
+from bastide.app.marks import open_marks
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.operators.agencies import AgencyRoom
@@ -27,11 +28,14 @@ from bastide.operators.evidence_routes import EvidenceRoutes
 from bastide.operators.key_routes import KeyRoutes
 from bastide.operators.keys import KeyRoom
 from bastide.operators.label_routes import LabelRoutes
+from bastide.operators.labels import LabelRoom
 from bastide.operators.model_routes import ModelRoutes
 from bastide.operators.policies import PolicyRoom
 from bastide.operators.policy_routes import PolicyRoutes
 from bastide.operators.region_labels import RegionLabelRoom
 from bastide.operators.region_routes import RegionRoutes
+from bastide.operators.rule_routes import RuleRoutes
+from bastide.operators.rules import RuleRoom
 from bastide.operators.share_routes import ShareRoutes
 from bastide.operators.shares import ShareRoom
 from bastide.operators.transfer import TransferRoom
@@ -64,11 +68,12 @@ def open_operators(
         environments=EnvironmentRoutes(desk=EnvironmentRoom(of.workshop.environments), door=door),
         models=ModelRoutes(desk=of.bedrock.models, door=door),
         labels=LabelRoutes(
-            things=label_room(of.core, of.identity, of.store, of.learning.things),
+            things=rooms.labels(),
             agencies=rooms.agency_labels(),
             region=rooms.region_labels(),
             door=door,
         ),
+        rules=RuleRoutes(desk=rooms.rules(), door=door),
         approvals=ApprovalRoutes(desk=of.approvals.room, door=door),
         clearances=ClearanceRoutes(desk=rooms.clearances(), door=door),
         duties=DutyRoutes(desk=rooms.duties(), door=door),
@@ -105,6 +110,15 @@ class _Rooms:
             approvals=self.of.approvals.book,
         )
 
+    def labels(self) -> LabelRoom:
+        marks = open_marks(self.of.core, self.of.store, self.of.learning, self.of.bedrock)
+        return LabelRoom(
+            agencies=self.of.identity.agencies,
+            database=self.of.core.database,
+            marked=marks.of,
+            downgrades=self.of.store.downgrades,
+        )
+
     def agency_labels(self) -> AgencyLabelRoom:
         return AgencyLabelRoom(
             agencies=self.of.identity.agencies,
@@ -119,6 +133,9 @@ class _Rooms:
             now=self.of.core.labelling,
             approvals=self.of.approvals.book,
         )
+
+    def rules(self) -> RuleRoom:
+        return RuleRoom(now=self.of.core.rules, approvals=self.of.approvals.book)
 
     def clearances(self) -> ClearanceRoom:
         return ClearanceRoom(

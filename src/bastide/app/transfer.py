@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bastide.app.core import Core
@@ -20,7 +19,7 @@ from bastide.kernel.statements import Verdict
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
 from bastide.policy.approvals import ApprovalBook
-from bastide.settings import SettingsError
+from bastide.settings import SettingsError, words_of
 from bastide.store.carrying import Carrying
 from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.filters.model import SchemeSource
@@ -95,7 +94,7 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         receive_bytes_max=settings.receive_mib_max * MIB,
         down_bytes_per_day=settings.send_down_mib_per_day * MIB,
         automatic_from=tuple(settings.release_automatically_from),
-        words=_words(settings.dirty_words),
+        words=words_of(settings.dirty_words),
     )
     shelves = Shelving(
         carrying=carrying,
@@ -170,14 +169,3 @@ def _scheme_source(core: Core) -> SchemeSource:
     site_home = core.home.parents[1]
     text = "" if name in PACKAGED else (site_home / name).read_text()
     return SchemeSource(name=name, text=text)
-
-
-def _words(path: str) -> tuple[str, ...]:
-    """The site's list. One that is named and cannot be read is a reason not to start."""
-    if not path:
-        return ()
-    try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"dirty_words: {path} cannot be read: {error}") from error
-    return tuple(line.strip() for line in lines if line.strip())

@@ -21,6 +21,7 @@ from bastide.cli import (
     quickstart,
     receipt,
     region,
+    rules,
     share,
     tour,
     transfer,
@@ -45,6 +46,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.add_typer(agency.app, name="agency")
 app.add_typer(keys.app, name="keys")
 app.add_typer(labels.app, name="label")
+app.add_typer(rules.app, name="rules")
 app.add_typer(environments.app, name="env")
 app.add_typer(models.app, name="models")
 app.add_typer(officer.app, name="officer")

@@ -44,6 +44,20 @@ def put(c: Connection, account: str, made: Thing, sources: Iterable[Thing]) -> N
         c.execute(insert(derivations), rows)
 
 
+def add(c: Connection, account: str, made: Thing, source: Thing) -> None:
+    """One more thing that `made` is of."""
+    known = [of for thing, of in sources_of(c, account, [made.arn]) if thing == made]
+    if source not in known:
+        put(c, account, made, [*known, source])
+
+
+def move(c: Connection, account: str, before: Thing, made: Thing) -> None:
+    """What was becoming `made` is it now."""
+    known = [of for thing, of in sources_of(c, account, [before.arn]) if thing == before]
+    put(c, account, before, [])
+    put(c, account, made, known)
+
+
 def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[Thing, Thing]]:
     """(made, of what), for every label of those ARNs."""
     d = derivations.c

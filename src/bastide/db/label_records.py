@@ -1,4 +1,7 @@
-"""The labels that rows carry, and what a label means in this region; the only SQL about both."""
+"""The labels that rows carry, and what the region's file said that two officers must sign for; the
+only SQL about both."""
+
+from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, String, Table, Text, delete, insert, select
 
@@ -11,7 +14,18 @@ settings = Table(
     Column("which", String(8), primary_key=True),
     Column("said", Text, nullable=False),
 )
-NOW, NEXT = "now", "next"  # what the region works with; what two officers have signed for
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Where it is kept: what the region works with, and what two officers have signed for."""
+
+    now: str
+    next: str
+
+
+LABELS = Pin("now", "next")  # what a label means
+RULES = Pin("rules", "rules+")  # what one person may do alone
 
 
 def all_of(c: Connection) -> list[str]:
@@ -23,16 +37,18 @@ def keep(c: Connection, text: str) -> None:
         c.execute(insert(labels).values(label=text))
 
 
-def said(c: Connection) -> dict[str, str]:
-    return {row.which: row.said for row in c.execute(select(settings))}
+def said(c: Connection, pin: Pin) -> tuple[str | None, str | None]:
+    """What the region works with, and what it may begin with."""
+    found = {row.which: row.said for row in c.execute(select(settings))}
+    return found.get(pin.now), found.get(pin.next)
 
 
-def say_next(c: Connection, text: str) -> None:
-    c.execute(delete(settings).where(settings.c.which == NEXT))
-    c.execute(insert(settings).values(which=NEXT, said=text))
+def say_next(c: Connection, pin: Pin, text: str) -> None:
+    c.execute(delete(settings).where(settings.c.which == pin.next))
+    c.execute(insert(settings).values(which=pin.next, said=text))
 
 
-def say_now(c: Connection, text: str) -> None:
+def say_now(c: Connection, pin: Pin, text: str) -> None:
     """From now on that alone."""
-    c.execute(delete(settings))
-    c.execute(insert(settings).values(which=NOW, said=text))
+    c.execute(delete(settings).where(settings.c.which.in_((pin.now, pin.next))))
+    c.execute(insert(settings).values(which=pin.now, said=text))

@@ -37,13 +37,12 @@ class LabelSettings:
     def is_new(self, asked: Labelling) -> bool:
         """Whether a region that starts with these has not had them before. Raises OtherMeaning
         where it may not start."""
-        said = self.database.read(records.said)
-        now = said.get(records.NOW)
+        now, signed = self.database.read(lambda c: records.said(c, records.LABELS))
         if now == asked.said:
             return False
         if now is None or not self.held().anything:
             return True
-        if said.get(records.NEXT) != asked.said:
+        if signed != asked.said:
             raise OtherMeaning(
                 f"What is stored was labelled under other settings: {difference(now, asked.said)}. "
                 "Start the region with those that it had, change bastide.toml while it runs, and "
@@ -53,7 +52,7 @@ class LabelSettings:
         return True
 
     def begin(self, asked: Labelling) -> None:
-        self.database.write(lambda c: records.say_now(c, asked.said))
+        self.database.write(lambda c: records.say_now(c, records.LABELS, asked.said))
 
     def check(self, asked: Labelling) -> None:
         """OtherMeaning where what is stored could not stay what it is."""

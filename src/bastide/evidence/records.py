@@ -68,6 +68,12 @@ def find(c: Connection, account: str, name: str, view: View) -> Trail | None:
     return max(found, key=lambda trail: (trail.label == view.own, trail.label), default=None)
 
 
+def labels_of(c: Connection, account: str, name: str) -> list[str]:
+    """Of the trails of a name, whoever may see them."""
+    mine = (trails.c.account == account) & (trails.c.name == name)
+    return list(c.execute(select(trails.c.label).where(mine)).scalars())
+
+
 def now(c: Connection, trail: Trail) -> Trail | None:
     """The trail as it is now, if it is still there."""
     row = c.execute(select(trails).where(_is(trail))).first()

@@ -3,7 +3,7 @@
 What a session does not dominate is not there for it; what it changes has its own label.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,11 @@ class Facts:
         group, stream = self._named(who, arn)
         found = stream if ":log-stream:" in arn else group
         return who.session.scheme.parse(found.label) if found else None
+
+    def marked(self, account: str, arn: str) -> Sequence[str]:
+        """The markings of all groups that have an ARN, for operators."""
+        name = arn.partition(":log-group:")[2].partition(":")[0]
+        return self.database.read(lambda c: records.labels_of(c, account, name))
 
     def _named(self, who: Principal, arn: str) -> tuple[Group | None, Stream | None]:
         name, _, stream = arn.partition(":log-group:")[2].partition(":log-stream:")

@@ -80,6 +80,12 @@ def find_group(c: Connection, account: str, name: str, view: View) -> Group | No
     return found[0] if found else None
 
 
+def labels_of(c: Connection, account: str, name: str) -> list[str]:
+    """Of the groups of a name, whoever may see them."""
+    mine = (groups.c.account == account) & (groups.c.name == name)
+    return list(c.execute(select(groups.c.label).where(mine)).scalars())
+
+
 def add_group(
     c: Connection, account: str, name: str, now_ms: int, tags: Mapping[str, str], view: View
 ) -> Group | None:

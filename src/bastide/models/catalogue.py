@@ -2,7 +2,7 @@
 
 import importlib.resources
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ class Models:
         card = self.resolve(name, who.session)
         ids = {inside or name: None} | ({card.model_id: None} if card else {})
         return profile, tuple(naming.model_arn(region, each) for each in ids)
+
+    def marked(self, model_id: str) -> Sequence[str]:
+        """The marking of a model, for operators. One without has the region's default."""
+        card = self._by_id.get(model_id)
+        return () if card is None else (card.label or self._labelling.default.text,)
 
     def rows(self) -> list[dict[str, Any]]:
         """What `bastide models list` shows: the catalogue, then what else is here."""

@@ -23,6 +23,7 @@ from bastide.operators.label_routes import LabelRoutes
 from bastide.operators.model_routes import ModelRoutes
 from bastide.operators.policy_routes import PolicyRoutes
 from bastide.operators.region_routes import RegionRoutes
+from bastide.operators.rule_routes import RuleRoutes
 from bastide.operators.share_routes import ShareRoutes
 from bastide.operators.transfer_routes import TransferRoutes
 
@@ -38,6 +39,7 @@ class Operators(NamedTuple):
     environments: EnvironmentRoutes
     models: ModelRoutes
     labels: LabelRoutes
+    rules: RuleRoutes
     approvals: ApprovalRoutes
     clearances: ClearanceRoutes
     duties: DutyRoutes

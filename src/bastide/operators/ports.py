@@ -42,6 +42,16 @@ class RegionLabelDesk(Protocol):
         ...
 
 
+class RuleDesk(Protocol):
+    def row(self) -> Row:
+        """What one person may do alone."""
+        ...
+
+    def adopt(self, rules: str, requester: str) -> Row:
+        """NotApproved until two officers have signed for exactly this."""
+        ...
+
+
 class EnvironmentDesk(Protocol):
     def rows(self) -> list[Row]: ...
 

@@ -36,7 +36,7 @@ class RegionLabelRoom:
         action = {"change": "adopt other label settings", "from": before, "to": after}
         self.approvals.carry_out(
             Kind.TRUST_ANCHOR_CHANGE, action, requester,
-            lambda c: records.say_next(c, asked.said),
+            lambda c: records.say_next(c, records.LABELS, asked.said),
         )  # fmt: skip
         return after
 

@@ -48,6 +48,7 @@ class Copies:
             new = NewObject(
                 who=call.principal, bucket=bucket, key=key, facts=facts, algorithms={algorithm},
                 if_match=req.get("IfMatch"), if_none_match=req.get("IfNoneMatch"),
+                source=self.shelf.thing(source_bucket, source.version),
             )  # fmt: skip
             version = self.shelf.put(new, Pieces(source.reader))
         finally:
@@ -69,7 +70,12 @@ class Copies:
         bucket = self.doors.bucket(call, req)
         source_bucket, source = self._source(call, req, req.get("CopySourceRange"))
         try:
-            part = NewPart(who=call.principal, bucket=bucket, source=Pieces(source.reader))
+            part = NewPart(
+                who=call.principal,
+                bucket=bucket,
+                source=Pieces(source.reader),
+                copied=self.shelf.thing(source_bucket, source.version),
+            )
             blob, upload = store_part(self.shelf, req, part)
         finally:
             source.reader.close()

@@ -127,7 +127,10 @@ class Downgrades:
             raise _changed()
         _check_key(c, low, gone.key)
         removed = records.remove_version(c, now)
-        new = NewObject(who=None, bucket=low, key=gone.key, facts=move.lowered.facts)
+        new = NewObject(
+            who=None, bucket=low, key=gone.key, facts=move.lowered.facts,
+            source=self.shelf.thing(move.high, gone),
+        )  # fmt: skip
         placed, doomed = self.shelf.add(c, new, move.lowered)
         self.shelf.content.check_opens(move.blob)
         records.add_blob(c, move.blob)

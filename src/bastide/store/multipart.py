@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from bastide.db import derivation_records
+from bastide.db.derivations import Thing
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import epoch_ms
 from bastide.kernel.errors import ServiceError, unsupported
@@ -120,6 +122,8 @@ class Multipart:
             placed, doomed = self.shelf.add(connection, new, version)
             doomed.append(records.forget_parts(connection, upload.id, dropped))
             records.drop_upload(connection, upload)
+            made = self.shelf.thing(bucket, placed)
+            derivation_records.move(connection, bucket.account, coming(upload), made)
             return placed, doomed
 
         version, doomed = self.shelf.database.write(work)
@@ -141,6 +145,7 @@ class Multipart:
         def work(connection: Connection) -> Doomed:
             upload = own_upload(connection, bucket, req)
             self.shelf.check_alters(call.principal, "s3:AbortMultipartUpload", upload, bucket)
+            derivation_records.put(connection, bucket.account, coming(upload), [])
             return records.end_upload(connection, upload)
 
         self.shelf.clear([self.shelf.database.write(work)])
@@ -222,13 +227,15 @@ class Multipart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPart:
-    """What is about to be a part: `promised` are the checksums that its source verifies itself."""
+    """What is about to be a part: `promised` are the checksums that its source verifies itself,
+    `copied` is what it is a copy of."""
 
     who: Principal
     bucket: Bucket
     source: Source
     algorithms: Collection[str] = ()
     promised: Collection[str] = ()
+    copied: Thing | None = None
     verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
 
 
@@ -256,6 +263,8 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
         upload = own_upload(connection, bucket, req)
         shelf.check_alters(part.who, "s3:PutObject", upload, bucket)
         shelf.content.check_opens(blob)
+        if part.copied is not None:
+            derivation_records.add(connection, bucket.account, coming(upload), part.copied)
         return records.replace_part(connection, blob)
 
     try:
@@ -266,6 +275,11 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
         raise
     shelf.clear([doomed])
     return blob, upload
+
+
+def coming(upload: Upload) -> Thing:
+    """What an upload will be, while it has no name of its own."""
+    return Thing(f"upload/{upload.id}", upload.label)
 
 
 def upload_of(connection: Connection, bucket: Bucket, req: Params, labels: Sequence[str]) -> Upload:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from bastide.db import derivation_records
 from bastide.db.database import Database
+from bastide.db.derivations import Thing
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Principal
@@ -31,7 +33,8 @@ READ_TRIES = 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewObject:
     """What is about to be put, and what must hold when it is made visible. `who` puts it; None:
-    two officers, about whom the second engine is asked with their signatures."""
+    two officers, about whom the second engine is asked with their signatures. `source`: what it is
+    a copy of."""
 
     who: Principal | None
     bucket: Bucket
@@ -41,6 +44,7 @@ class NewObject:
     size_max: int = PUT_SIZE_MAX
     if_match: str | None = None
     if_none_match: str | None = None
+    source: Thing | None = None
     verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
 
 
@@ -151,7 +155,13 @@ class Shelf:
             version = replace(version, version_id=NULL_VERSION)
         doomed = records.add_version(connection, version, is_above=is_above)
         self.check_alters(new.who, "s3:PutObject", version, bucket, is_new=not doomed)
+        made, source = self.thing(bucket, version), new.source
+        derivation_records.put(connection, bucket.account, made, [source] if source else [])
         return version, doomed
+
+    def thing(self, bucket: Bucket, found: Version) -> Thing:
+        """A version as a node of what was made of what; a shared one goes by its alias."""
+        return Thing(s3(self.region, bucket.address, found.key.decode()), found.label)
 
     def clear(self, doomed: Iterable[Doomed]) -> None:
         """Remove files, after the commit that forgot them."""

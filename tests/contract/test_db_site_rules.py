@@ -1,0 +1,79 @@
+"""What one person may do alone is kept with the data; other rules come in only where two signed."""
+
+import pytest
+
+from bastide.db import label_records as records
+from bastide.db.site_rules import OtherRules, SiteRules, difference
+from bastide.settings import (
+    ApprovalSettings,
+    RegionSettings,
+    Rules,
+    SettingsError,
+    TransferSettings,
+)
+
+
+def said(**approvals):
+    return Rules.of(RegionSettings(approvals=ApprovalSettings(**approvals))).said
+
+
+def rules(database, *, officers=True):
+    return SiteRules(database=database, has_officers=lambda: officers)
+
+
+def test_the_first_start_keeps_what_it_works_with(database):
+    assert rules(database).is_new(said())
+    rules(database).begin(said())
+    assert not rules(database).is_new(said())
+
+
+def test_other_rules_are_refused_in_words_once_somebody_could_sign(database):
+    rules(database).begin(said())
+    assert rules(database, officers=False).is_new(said(countersign_hours=720))
+    words = "approvals.countersign_hours was 24, and is 720.*bastide rules adopt"
+    with pytest.raises(OtherRules, match=words):
+        rules(database).is_new(said(countersign_hours=720))
+
+
+def test_only_exactly_what_was_signed_comes_in_and_once(database):
+    rules(database).begin(said())
+    database.write(lambda c: records.say_next(c, records.RULES, said(countersign_hours=48)))
+    with pytest.raises(OtherRules):
+        rules(database).is_new(said(countersign_hours=49))
+    assert rules(database).is_new(said(countersign_hours=48))
+    rules(database).begin(said(countersign_hours=48))
+    with pytest.raises(OtherRules):
+        rules(database).is_new(said())
+
+
+def test_what_labels_mean_and_what_one_may_do_are_kept_apart(database):
+    database.write(lambda c: records.say_now(c, records.LABELS, "labels"))
+    database.write(lambda c: records.say_next(c, records.LABELS, "others"))
+    rules(database).begin(said())
+    assert database.read(lambda c: records.said(c, records.LABELS)) == ("labels", "others")
+    assert database.read(lambda c: records.said(c, records.RULES)) == (said(), None)
+
+
+def test_the_words_of_a_list_are_among_them_and_blank_lines_are_not(tmp_path):
+    def of(text):
+        (tmp_path / "words").write_text(text)
+        gate = TransferSettings(dirty_words=str(tmp_path / "words"))
+        return Rules.of(RegionSettings(transfer=gate)).said
+
+    assert of("GAMMA\nORCHID\n") == of("\n GAMMA\nORCHID")
+    assert of("GAMMA\nORCHID\n") != of("GAMMA\n")
+    assert "dirty_words_sha256" in difference(of("GAMMA"), said())
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"approvals": 1}', said()[:-1], f"[{said()}]"])
+def test_what_is_sent_as_rules_and_is_none(text):
+    with pytest.raises(SettingsError, match="no rules"):
+        Rules.parse(text)
+
+
+def test_a_rule_that_a_later_version_brings_is_told_as_such():
+    before = said().replace('"valid_days":7', '"old_days":7')
+    words = (
+        "approvals.old_days was 7, and is not there; approvals.valid_days was not there, and is 7"
+    )
+    assert difference(before, said()) == words
