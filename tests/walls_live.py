@@ -25,12 +25,14 @@ def walled(folder: Path, **more: Any) -> LiveRegion:
 
 @dataclass
 class People:
-    """Sessions of one role of one agency, each at its label. `role` is cleared for all of them."""
+    """Sessions of one role of one agency, each at its label. `role` is cleared for all of them, up
+    to `most`."""
 
     region: LiveRegion
     desk: Desk
     agency: str = "bureau"
     role: str = "analyst"
+    most: str = CEILING
 
     def begin(self) -> None:
         """Two officers, and the people."""
@@ -56,7 +58,7 @@ class People:
         iam.create_role(RoleName=self.role, AssumeRolePolicyDocument=json.dumps(trusting))
         iam.put_role_policy(RoleName=self.role, PolicyName="all", PolicyDocument=json.dumps(PATH))
         for who in (f"role/{self.role}", "user/administrator"):
-            self.clear(who, CEILING)
+            self.clear(who, self.most)
 
     def clear(self, who: str, label: str) -> None:
         """Grant a clearance, as two officers sign for it."""

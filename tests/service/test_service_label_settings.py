@@ -4,11 +4,15 @@ it, by its real start and commands."""
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.live import NAME, LiveRegion, toml_for
 from tests.officers_live import Desk
+from tests.walls_live import People
 
+from bastide.kernel.labels import scheme as schemes
 from bastide.kernel.statements import Verdict
 
+WHERE = {"LocationConstraint": NAME}
 ADOPT = ("label", "adopt")
 SHOW = ("rules", "show", "--json")
 
@@ -23,6 +27,9 @@ def live(tmp_path):
 def toml(default, ceiling):
     lines = f'port = 0\ndefault_label = "{default}"\nceiling = "{ceiling}"\n'
     return toml_for(name=NAME).replace("port = 0\n", lines, 1)
+
+
+HERON = '\n[[category]]\nmark = "HERON"\nkind = "programme"\n'
 
 
 def label_of(answer):
@@ -114,3 +121,23 @@ def test_one_person_gives_nobody_more_to_do_alone_by_a_line_in_a_file(live, tmp_
     assert shown["approvals.break_glass"] == ["downgrade"]
     told = json.loads(live.cli("audit", "show", "--last", "5000", "--json").stdout)
     assert len([one for one in told if one.get("operation") == "BeginRules"]) == 4
+
+
+def test_need_to_know_is_a_category_of_the_sites_own_scheme(tmp_path):
+    own = toml("U", "S//HERON").replace("ceiling", 'scheme = "site.toml"\nceiling', 1)
+    live = LiveRegion(tmp_path / "site", toml=own)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "site.toml").write_text(schemes.text_of("us") + HERON)
+    try:
+        live.start()
+        people = People(live, Desk(live, tmp_path / "officers"), most="S//HERON")
+        people.begin()
+        inside, outside = people.at("S//HERON"), people.at("S")
+        outside.create_bucket(Bucket="nests", CreateBucketConfiguration=WHERE)
+        inside.put_object(Bucket="nests", Key="heron", Body=b"x")
+        assert label_of(inside.get_object(Bucket="nests", Key="heron")) == "S//HERON"
+        assert outside.list_objects_v2(Bucket="nests")["KeyCount"] == 0
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            outside.get_object(Bucket="nests", Key="heron")
+    finally:
+        live.stop()
