@@ -139,16 +139,17 @@ CONVERSE: Step = ("bedrock-runtime", "converse", {
 })  # fmt: skip
 
 
-def training(name: str, role_arn: str) -> Step:
-    """A job that is made, and fails before it runs: there is nothing where its data should be."""
+def training(name: str, role_arn: str, bucket: str = "no-such-box", **how: Any) -> Step:
+    """A job that is made. It fails before it runs where there is nothing where its data should be:
+    in no bucket. `how` says what it runs."""
     return "sagemaker", "create_training_job", {
         "TrainingJobName": name,
         "RoleArn": role_arn,
-        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File", **how},
         "InputDataConfig": [{"ChannelName": "train", "DataSource": {
-            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://no-such-box/"},
+            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/"},
         }}],
-        "OutputDataConfig": {"S3OutputPath": "s3://no-such-box/"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/"},
         "ResourceConfig": {
             "InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1,
         },

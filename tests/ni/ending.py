@@ -24,9 +24,12 @@ BELOW, ABOVE = "gamma-box", "delta-box"
 GROUP_BELOW, GROUP_ABOVE = "/three", "/four"
 ALIAS_ABOVE, JOB_ABOVE, KEY_ABOVE = "alias/above", "job-above", "whole"
 SERVED_BELOW, SERVED_ABOVE, ANSWERS = "served-below", "served-above", "answers"
+RUNS = "echo loss=0.5; cp /opt/ml/input/data/train/* $SM_MODEL_DIR"
 SECOND_BELOW = "second-below"  # so that a page of one is followed by another
 SERVED = (SERVED_BELOW, SERVED_ABOVE, ANSWERS)
-ARTIFACT = "model.tar.gz"
+ARTIFACT, JOB_RUN, JOB_GROUP, JOB_METRIC = (
+    "model.tar.gz", "job-that-runs", "/aws/sagemaker/TrainingJobs", "loss",
+)  # fmt: skip
 # What a flood that counts has done, at one label at least: a refusal leaves nothing to be seen.
 FLOODED = frozenset({
     "create_bucket", "put_object", "create_log_group", "put_log_events", "create_key",
@@ -88,6 +91,34 @@ def answering(high: Doings) -> Iterator[Step]:
     yield from models.whole(ANSWERS, high.memory.role_arn, f"s3://{ABOVE}/{ARTIFACT}")
 
 
+def learning(high: Doings) -> Iterator[Step]:
+    """A job that is going to run to its end: it prints, gives a metric, and leaves an artifact."""
+    yield "s3", "put_object", {"Bucket": ABOVE, "Key": "data", "Body": b"high"}
+    yield training(
+        JOB_RUN,
+        high.memory.role_arn,
+        ABOVE,
+        ContainerEntrypoint=[
+            "/bin/sh",
+            "-c",
+            "echo loss=0.5; cp /opt/ml/input/data/train/* $SM_MODEL_DIR",
+        ],
+        MetricDefinitions=[{"Name": JOB_METRIC, "Regex": "loss=([0-9.]+)"}],
+    )
+
+
+def _learned(low: Doings) -> Iterator[Step]:
+    """What a job that ran above could be seen by."""
+    yield "sagemaker", "describe_training_job", {"TrainingJobName": JOB_RUN}
+    yield models.tags(low.memory.role_arn, "training-job", JOB_RUN)
+    yield "logs", "describe_log_streams", {"logGroupName": JOB_GROUP}
+    yield "logs", "filter_log_events", {"logGroupName": JOB_GROUP}
+    yield "cloudwatch", "get_metric_statistics", {
+        **low.span(), "Namespace": JOB_GROUP, "MetricName": JOB_METRIC, "Period": 3600,
+        "Dimensions": [{"Name": "TrainingJobName", "Value": JOB_RUN}], "Statistics": ["Sum"],
+    }  # fmt: skip
+
+
 def _sealed(high: Doings) -> Iterator[Step]:
     yield "kms", "create_key", {}
     yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": high.memory.keys[-1]}
@@ -103,6 +134,7 @@ def looks(low: Doings) -> Iterator[Step]:
         yield "logs", "filter_log_events", {"logGroupName": group}
     yield from _lists()
     yield from _served(low)
+    yield from _learned(low)
     for name in ("get_object", "delete_object"):
         for bucket in ALL_BUCKETS:
             for key in KEYS:
@@ -115,7 +147,8 @@ def looks(low: Doings) -> Iterator[Step]:
             yield "logs", name, {"logGroupName": group}
     yield "kms", "create_key", {}
     yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": low.memory.keys[-1]}
-    yield training(JOB_ABOVE, low.memory.role_arn)
+    for name in (JOB_ABOVE, JOB_RUN):
+        yield training(name, low.memory.role_arn)
     for name in SERVED:
         yield from models.whole(name, low.memory.role_arn)
 

@@ -4,7 +4,7 @@ Source: J. A. Goguen and J. Meseguer, Security Policies and Security Models, IEE
 Security and Privacy (1982).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import Random
@@ -34,7 +34,7 @@ class Run:
     memory: Memory
     seen: Seen
     is_quiet: bool = False  # whether nothing at all is done above
-    serves: bool = False  # whether a container answers above, at the end
+    serves: bool = False  # whether a job runs and a container answers above, at the end
     above: dict[str, Memory] = field(default_factory=dict)
 
     def round(self, number: int) -> list[Any]:
@@ -69,12 +69,28 @@ class Run:
             done |= self._try(label, ending.flood(label, high), refused)
         assert done >= ending.FLOODED, f"{ending.FLOODED - done}; refused: {refused}"
         if self.serves:
+            self._learn()
             self._answer()
 
-    def _answer(self) -> None:
+    def _learn(self) -> None:
+        sagemaker = self._done_above(ending.learning)["sagemaker"]
+        ended = wait_for(
+            lambda: sagemaker.describe_training_job(TrainingJobName=ending.JOB_RUN),
+            "TrainingJobStatus",
+            {"Completed", "Failed", "Stopped"},
+        )
+        assert ended["TrainingJobStatus"] == "Completed", ended
+        assert [each["MetricName"] for each in ended["FinalMetricDataList"]] == [ending.JOB_METRIC]
+
+    def _done_above(self, steps: Callable[[Doings], Iterable[Step]]) -> dict[str, Any]:
+        """The clients that did it, of a session above."""
         high, clients = Doings(self.seed, self._memory(HIGH[0])), self.agency.high[HIGH[0]]
-        for service, operation, request in ending.answering(high):
+        for service, operation, request in steps(high):
             getattr(clients[service], operation)(**request)
+        return clients
+
+    def _answer(self) -> None:
+        clients = self._done_above(ending.answering)
         _until(clients, ending.ANSWERS, "InService")
         service, operation, request = models.invoked(ending.ANSWERS)
         answer = getattr(clients[service], operation)(**request)

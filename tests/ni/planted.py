@@ -18,6 +18,8 @@ from bastide.inference.engine_client import EngineClient
 from bastide.inference.replies import Completion, Usage
 from bastide.inference.slots import Slots
 from bastide.kernel.labels.view import View
+from bastide.kms import records as kms_records
+from bastide.kms.keys import KEYS_MAX
 from bastide.logs import records as log_records
 from bastide.serving import paging
 from bastide.serving import records as serving_records
@@ -39,6 +41,7 @@ LEAKS = (
     "a prompt cache tells of a prompt above",
     "a list of endpoints counts hidden ones",
     "a hidden endpoint is not in service, instead of absent",
+    "hidden keys use up what may be had below",
 )
 CLOSED = "none"
 Work = Callable[..., Any]
@@ -157,6 +160,16 @@ def _route(real: Work) -> Work:
     return load
 
 
+def _quota(real: Work) -> Work:
+    """One bound for all labels of an agency, which a few are enough to reach."""
+
+    def count(c: Any, account: str, label: str) -> int:
+        above = sum(real(c, account, each) for each in {*HIGH} - {label})
+        return real(c, account, label) + above * KEYS_MAX
+
+    return count
+
+
 def _above(view: View) -> set[str]:
     return {*_all(view).seen} - {*view.seen}
 
@@ -175,6 +188,7 @@ PLANTS: tuple[tuple[str, Any, str, Callable[[Work], Work]], ...] = (
     (LEAKS[8], EngineClient, "complete", _cached),
     (LEAKS[9], paging, "listed", _counted),
     (LEAKS[10], Routes, "load", _route),
+    (LEAKS[11], kms_records, "count", _quota),
 )
 
 

@@ -36,7 +36,7 @@ def test_what_is_above_is_not_seen_below(stage, seed):
     assert difference(stage, f"few-{seed}", FEW_ROUNDS) == ""
 
 
-def test_an_endpoint_that_answers_above_is_not_seen_below(stage):
+def test_what_runs_and_answers_above_is_not_seen_below(stage):
     assert difference(stage, "answers", LEAK_ROUNDS, serves=True) == ""
 
 

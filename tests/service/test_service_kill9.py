@@ -1,9 +1,11 @@
-"""kill -9 of the control plane at thirty random points while objects are put and jobs run."""
+"""kill -9 of the control plane at thirty random points, or a hundred, while objects are put and
+jobs run."""
 
 import contextlib
 import hashlib
 import io
 import itertools
+import json
 import random
 import tarfile
 import threading
@@ -22,12 +24,14 @@ ENDED = {"Completed", "Failed", "Stopped"}
 
 
 class Load:
-    """Puts objects and creates jobs until it is told to stop; knows what was answered 200."""
+    """Puts objects and creates jobs until it is told to stop; knows what was answered 200, and the
+    ids of those requests."""
 
     def __init__(self, region, role):
         self.region, self.role = region, role
         self.digests: dict[str, str] = {}
         self.jobs: list[str] = []
+        self.answered: set[str] = set()
         self._count = 0
         self._seeds = itertools.count(SEED)  # a name asked for before a kill is never asked again
 
@@ -63,14 +67,15 @@ class Load:
         self._count += 1
         key = f"{self._count}-{generator.random()}"
         body = generator.randbytes(generator.choice(SIZES))
-        s3.put_object(Bucket="killed", Key=key, Body=body)
+        answer = s3.put_object(Bucket="killed", Key=key, Body=body)
         self.digests[key] = hashlib.sha256(body).hexdigest()
+        self.answered.add(answer["ResponseMetadata"]["RequestId"])
 
     def _create(self, _s3, sagemaker, generator) -> None:
-        if len(self.jobs) >= KILLS:
+        if len(self.jobs) >= KILLS:  # a hundred kills make no more of them
             return self._put(_s3, sagemaker, generator)
         name = f"job-{len(self.jobs)}-{generator.randrange(10**9)}"
-        sagemaker.create_training_job(
+        answer = sagemaker.create_training_job(
             TrainingJobName=name,
             RoleArn=self.role,
             AlgorithmSpecification={
@@ -87,23 +92,26 @@ class Load:
             StoppingCondition={"MaxRuntimeInSeconds": 60},
         )
         self.jobs.append(name)
+        self.answered.add(answer["ResponseMetadata"]["RequestId"])
         return None
 
 
 @pytest.mark.root
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dead sockets
-def test_nothing_is_lost_and_nothing_runs_twice(own_region):
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(100, marks=pytest.mark.slow)])
+def test_nothing_is_lost_and_nothing_runs_twice(own_region, kills):
     region = own_region
     region.cli("env", "build", "sklearn")
     role = region.account("demo")["role_arn"]
     region.s3("killed")
     load, moments = Load(region, role), random.Random(SEED)
-    for _ in range(KILLS):
+    for _ in range(kills):
         load.run_until(time.monotonic() + moments.uniform(0.02, 0.6))
         region.start()
     check_objects(region, load.digests)
     check_jobs(region, load.jobs)
     assert "The log is whole." in region.cli("audit", "verify").stdout
+    check_events(region, load.answered)
 
 
 def check_objects(region, digests) -> None:
@@ -112,6 +120,14 @@ def check_objects(region, digests) -> None:
     for key, digest in digests.items():
         body = s3.get_object(Bucket="killed", Key=key)["Body"].read()
         assert hashlib.sha256(body).hexdigest() == digest, key
+
+
+def check_events(region, answered) -> None:
+    """Every call that was answered is in the log."""
+    found = region.cli("audit", "show", "--last", "1000000", "--json").stdout
+    recorded = {record.get("request_id") for record in json.loads(found)}
+    assert len(answered) > KILLS
+    assert answered <= recorded
 
 
 def check_jobs(region, names) -> None:
