@@ -5,8 +5,6 @@ read, so that what exists there and what does not answer alike. What is shared h
 (`sharing.py`), and is read by that alone.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -19,7 +17,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.policy import actions, names, sharing
 from bastide.policy.actions import Need
-from bastide.policy.document import Document, PolicyKind, parse
+from bastide.policy.document import PolicyKind
 from bastide.policy.evaluator import (
     Caller,
     Decision,
@@ -31,39 +29,16 @@ from bastide.policy.evaluator import (
     narrowed,
 )
 from bastide.policy.kept import Kept
+from bastide.policy.parsed import PARSED_MAX, ParsedDocuments
 from bastide.policy.patterns import Context
 from bastide.policy.ports import MandatoryEngine, Refuser, Stored
 from bastide.policy.walls import Walls, is_of_duty
 
-PARSED_MAX = 4_096
 DECISIONS_MAX = 16_384
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
 _BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"})
 _BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
-
-
-class ParsedDocuments:
-    """The most recently used documents, parsed. A document's text is its key."""
-
-    def __init__(self, size_max: int = PARSED_MAX) -> None:
-        self._size_max = size_max
-        self._held: OrderedDict[tuple[str, PolicyKind], Document] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, text: str, kind: PolicyKind) -> Document:
-        key = (text, kind)
-        with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
-                return found
-        found = parse(text, kind)
-        with self._lock:
-            self._held[key] = found
-            while len(self._held) > self._size_max:
-                self._held.popitem(last=False)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
