@@ -96,6 +96,9 @@ class FakeObjectKeys:
     def check(self, who, action, key_arn, bucket, key):
         self.asked.append((action, key_arn, bucket, key))
 
+    def check_shared(self, who, owner, key_arn, bucket, key):
+        self.asked.append((owner, key_arn, bucket, key))
+
     def seal(self, account, key_arn, bucket, key, dek):
         kek = self.keys.current(account, key_arn)
         return key_arn.encode() + b"|" + self.keys.wrap(kek, dek, bucket.encode() + key)

@@ -1,12 +1,12 @@
 """KMS keys for S3: what SSE-KMS asks of them, and what S3 says when they cannot be used."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bastide.kernel import arns
-from bastide.kernel.call import Principal
+from bastide.kernel.call import Crossed, Principal
 from bastide.kernel.errors import ServiceError
 from bastide.kms import errors
 from bastide.kms.aliases import alias_target
@@ -20,10 +20,12 @@ _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsObjectKeys:
-    """The store's `ObjectKeys`. An object's own ARN is its encryption context, as on AWS."""
+    """The store's `ObjectKeys`. An object's own ARN is its encryption context, as on AWS.
+    `crossed` records the use of another account's key, durably, in both accounts' trails."""
 
     vault: Vault
     access: PolicyAuthorizer
+    crossed: Callable[[Principal, Crossed], None]
 
     def arn(self, who: Principal, name: str) -> str:
         own = arns.regional(self.vault.region, "kms", who.account, "")
@@ -39,13 +41,18 @@ class KmsObjectKeys:
         return key_arn.startswith(own) and bool(_ID.fullmatch(key_arn, len(own)))
 
     def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
-        region = self.vault.region
-        via = f"s3.{region.name}.{region.dns_suffix}"
-        self.access.require_key(who, action, key_arn, self._context(bucket, key), via)
+        self.access.require_key(who, action, key_arn, self._context(bucket, key), self._via)
         key_id = key_arn.rpartition("/")[2]
         with _in_words_of_s3():
             if self.vault.seen(who, key_id) is None:  # what is above is not there, and no object's
                 raise errors.no_key(key_id)
+
+    def check_shared(
+        self, who: Principal, owner: str, key_arn: str, bucket: str, key: bytes
+    ) -> None:
+        encryption = self._context(bucket, key)
+        self.access.require_shared_key(who, owner, key_arn, encryption, self._via)
+        self.crossed(who, Crossed(owner, key_arn))
 
     def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes:
         with _in_words_of_s3():
@@ -65,6 +72,10 @@ class KmsObjectKeys:
         if found.spec != SYMMETRIC:
             raise errors.wrong_algorithm(SYMMETRIC, found.spec)
         return found
+
+    @property
+    def _via(self) -> str:
+        return f"s3.{self.vault.region.name}.{self.vault.region.dns_suffix}"
 
     def _context(self, bucket: str, key: bytes) -> dict[str, str]:
         return {"aws:s3:arn": arns.s3(self.vault.region, bucket, key.decode())}

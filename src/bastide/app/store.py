@@ -47,7 +47,9 @@ def open_store(core: Core, identity: Identity, vault: Vault, approvals: Approval
     content = Content(
         blobs=blobs,
         keyring=core.keyring,
-        object_keys=KmsObjectKeys(vault=vault, access=identity.authorizer),
+        object_keys=KmsObjectKeys(
+            vault=vault, access=identity.authorizer, crossed=core.trail.crossed
+        ),
         clock=core.clock,
         ids=core.ids,
         hashing=ThreadPoolExecutor(STORE_HASHERS, "hashing"),

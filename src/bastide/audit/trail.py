@@ -62,18 +62,22 @@ class AuditTrail:
         return done
 
     def crossed(self, principal: Principal, what: Crossed) -> None:
-        """Record, durably and for its owner, what a job of another account is about to read."""
+        """Record, durably and in both trails, what is about to be read of another account's where
+        no call says so: what a job stages, and by which key a shared object is opened."""
+        operation, named = _read_of(what.arn)
         record = Record(
             account=principal.account,
             time=self._now_ms(),
             kind=Kind.CALL,
-            id="",
-            operation="s3.GetObject" if "/" in what.arn else "s3.ListObjectsV2",
+            id=self._ids.uuid(),
+            operation=operation,
+            resources=named,
             principal=principal.arn,
             user_id=principal.user_id,
             decision="allow",
             label=self._use(principal.session),
         )
+        self._append(record)
         self._append(_for_owner(record, what, self._ids.uuid())).result()
 
     def denied(self, call: Call, params: Mapping[str, Any], code: str) -> "Future[int]":
@@ -232,15 +236,23 @@ def _index_of(written: "Future[int] | None") -> int | None:
 
 def _for_owner(record: Record, crossed: Crossed, event_id: str) -> Record:
     """The record that an owner gets of a read of what it shares: its own names, and who it was."""
-    bucket, _, key = crossed.arn.partition(":::")[2].partition("/")
-    named = {"Bucket": bucket, **({"Key": key} if key else {})}
     return replace(
         record,
         account=crossed.owner,
         id=event_id,
         access_key="",
-        resources={member: bounded(name) for member, name in named.items()},
+        resources=_read_of(crossed.arn)[1],
     )
+
+
+def _read_of(arn: str) -> tuple[str, dict[str, str]]:
+    """What reads a thing that is shared, or opens it, and what the members that name it say."""
+    bucket, _, key = arn.partition(":::")[2].partition("/")
+    if not bucket:
+        return "kms.Decrypt", {"KeyId": bounded(arn)}
+    if not key:
+        return "s3.ListObjectsV2", {"Bucket": bounded(bucket)}
+    return "s3.GetObject", {"Bucket": bounded(bucket), "Key": bounded(key)}
 
 
 def _account(text: object) -> str:

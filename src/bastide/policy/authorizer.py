@@ -35,6 +35,7 @@ from bastide.policy.ports import MandatoryEngine, Refuser, Stored
 from bastide.policy.walls import Walls, is_of_duty
 
 DECISIONS_MAX = 16_384
+DECRYPT = "kms:Decrypt"
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
 _BY_TRUST = frozenset({"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"})
@@ -44,7 +45,8 @@ _BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """Where one principal stands: what is written for it and the condition keys of what it does,
-    read once and asked as often as there are keys in a DeleteObjects."""
+    read once and asked as often as there are keys in a DeleteObjects. `owner`: the other account
+    whose KMS keys are asked about, because an object is under one that it shares."""
 
     principal: Principal
     walls: Walls
@@ -58,6 +60,7 @@ class Standing:
     boundary: Sequence[Source] | None
     session: Sequence[Source] | None
     version: str | None = None
+    owner: str = ""
     buckets: dict[str, Sequence[Source]] = field(default_factory=dict)
     batches: dict[tuple[str, str], Policies] = field(default_factory=dict)
     encryption: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by action, or ""
@@ -66,18 +69,20 @@ class Standing:
 
     def decision(self, action: str, resource: str) -> Decision:
         """One decision with everything that is stored. Another account's name is refused."""
-        if is_foreign(self.caller.account, resource):
+        if is_foreign(self._viewer.account, resource):
             return Decision(False, Reason.NO_RESOURCE)
         if sharing.is_alias(bucket_of(resource)):
             found = self.across(action, resource)
             return found if found.allowed else Decision(False, Reason.NO_RESOURCE)
         label = self._label(action, resource)
+        if self.owner and label is None:
+            return Decision(False, Reason.NO_RESOURCE)
         if not self.walls.permits(self.principal, action, label):
             return Decision(False, self._walled(action))
         decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
-        refusal = self.second.refusal(action, resource, label)
+        refusal = self.second.refusal(action, resource, label, self.owner)
         return decision if refusal is None else Decision(False, refusal)
 
     def across(self, action: str, resource: str) -> Decision:
@@ -133,7 +138,7 @@ class Standing:
         if key_id := key_of(resource):
             context = {**context, **self._key_context(action, key_id, policies)}
         if policies.asks_tags:
-            tags = self.stored.resources.tags(self.principal, resource, self._version(action))
+            tags = self.stored.resources.tags(self._viewer, resource, self._version(action))
             context = {**context, **actions.resource_context(resource, tags)}
         return decide(Request(action.lower(), resource, context, self.caller), policies)
 
@@ -168,7 +173,12 @@ class Standing:
         return Reason.LABEL if is_of_duty(self.principal, action) else Reason.DUTY
 
     def _label(self, action: str, resource: str) -> Label | None:
-        return self.stored.resources.label(self.principal, resource, self._version(action))
+        return self.stored.resources.label(self._viewer, resource, self._version(action))
+
+    @property
+    def _viewer(self) -> Principal:
+        """Who looks at what is asked about: the session, in the account that it is of."""
+        return replace(self.principal, account=self.owner) if self.owner else self.principal
 
     def _version(self, action: str) -> str | None:
         """A copy names a version of what it reads, and writes to the latest."""
@@ -182,6 +192,7 @@ class Standing:
             session=self.session,
             resource=self._resource_policy(action, resource) if of_key is None else of_key,
             governed=of_key is not None,
+            crossing=bool(self.owner),
         )
 
     def _key_policies(self, action: str, resource: str) -> Sequence[Source] | None:
@@ -192,7 +203,7 @@ class Standing:
         if resource in self.trial:
             return self.trial[resource]
         found = self.stored.resources.key_policies(
-            self.caller.account, key_id, self._encryption(action)
+            self._viewer.account, key_id, self._encryption(action)
         )
         if found is None:
             return None
@@ -204,7 +215,7 @@ class Standing:
         if alias := self.aliases.get(action) or self.aliases.get("", ""):
             context["kms:requestalias"] = alias
         if policies.asks_aliases and (
-            names_of_key := self.stored.resources.key_aliases(self.principal, key_id)
+            names_of_key := self.stored.resources.key_aliases(self._viewer, key_id)
         ):
             context["kms:resourcealiases"] = names_of_key
         return context
@@ -278,21 +289,35 @@ class PolicyAuthorizer:
     ) -> None:
         """Raises ServiceError unless a principal may use a KMS key through the service `via`: what
         S3 asks for whoever reads or writes an object."""
+        standing = self._via(principal, principal.account, encryption, via)
+        decision = standing.decision(action, key_arn)
+        if not decision.allowed:
+            raise _key_denied(principal, action, key_arn, decision.reason)
+
+    def require_shared_key(
+        self,
+        principal: Principal,
+        owner: str,
+        key_arn: str,
+        encryption: Mapping[str, str],
+        via: str,
+    ) -> None:
+        """The same of another account's key that an object is under which it shares: to decrypt,
+        and no more. Which rule refused is not for the caller."""
+        standing = replace(self._via(principal, owner, encryption, via), owner=owner)
+        if not standing.decision(DECRYPT, key_arn).allowed:
+            raise _key_denied(principal, DECRYPT, key_arn, Reason.NO_RESOURCE)
+
+    def _via(
+        self, principal: Principal, owner: str, encryption: Mapping[str, str], via: str
+    ) -> Standing:
         context = actions.principal_context(principal) | {
             "aws:viaawsservice": "true",
+            "aws:resourceaccount": owner,
             "kms:viaservice": via,
             "kms:calleraccount": principal.account,
         }
-        standing = replace(self._standing(principal, context), encryption={"": encryption})
-        decision = standing.decision(action, key_arn)
-        if not decision.allowed:
-            reason = decision.reason.format(action=action)
-            raise ServiceError(
-                "AccessDenied",
-                f"User: {principal.arn} is not authorized to perform: {action} on resource: "
-                f"{key_arn} {reason}",
-                status=403,
-            )
+        return replace(self._standing(principal, context), encryption={"": encryption})
 
     def would_permit(self, call: Call, action: str, key_arn: str, document: str) -> bool:
         """Whether the caller might still do `action` to a key if `document` were its policy."""
@@ -431,6 +456,15 @@ def key_of(resource: str) -> str:
 def caller_of(principal: Principal) -> Caller:
     own = principal.user_id
     return Caller(account=principal.account, own=own, issuer=own.partition(":")[0])
+
+
+def _key_denied(principal: Principal, action: str, key_arn: str, reason: Reason) -> ServiceError:
+    return ServiceError(
+        "AccessDenied",
+        f"User: {principal.arn} is not authorized to perform: {action} on resource: "
+        f"{key_arn} {reason.format(action=action)}",
+        status=403,
+    )
 
 
 def denied(call: Call, action: str, resource: str, reason: Reason) -> ServiceError:

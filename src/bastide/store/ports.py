@@ -49,6 +49,13 @@ class ObjectKeys(Protocol):
         """Whether who reads or writes that object may use the key for it."""
         ...
 
+    def check_shared(
+        self, who: Principal, owner: str, key_arn: str, bucket: str, key: bytes
+    ) -> None:
+        """Whether who reads that object, which another account shares, may have it opened by the
+        key that it is under. If so it is recorded for both."""
+        ...
+
     def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes: ...
 
     def open(self, account: str, bucket: str, key: bytes, sealed: bytes) -> bytes: ...

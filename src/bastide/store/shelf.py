@@ -96,11 +96,13 @@ class Shelf:
             self.content.object_keys.check(who, action, kms_key, bucket.name, key)
 
     def check_reads(self, who: Principal, bucket: Bucket, version: Version) -> None:
-        """The same of one that is sealed already."""
-        kms_key = version.facts.kms_key
-        if kms_key:
-            check = self.content.object_keys.check
-            check(who, "kms:Decrypt", kms_key, bucket.name, version.key)
+        """The same of one that is sealed already. Of what another agency shares, both have a say
+        in the use of its key."""
+        kms_key, keys = version.facts.kms_key, self.content.object_keys
+        if kms_key and bucket.account != who.account:
+            keys.check_shared(who, bucket.account, kms_key, bucket.name, version.key)
+        elif kms_key:
+            keys.check(who, "kms:Decrypt", kms_key, bucket.name, version.key)
 
     def check_alters(
         self, who: Principal | None, action: str, found: Version | Upload, bucket: Bucket,

@@ -11,123 +11,19 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 from tests.golden.calls import Inputs
-from tests.officers_live import Desk
 from tests.policy_kit import REGION
 from tests.service.test_service_sagemaker import ENDED
 from tests.service.test_service_walls_learning import job
+from tests.shares_live import NEVER, answer, code, read, same_as_nothing
 from tests.waiting import wait_for
-from tests.walls_live import People, walled
 
 from bastide.wire.model import Catalogue
 
-NEVER = "nothing-0123456789abcdef01234567-s3alias"
 READS = {
     "GetObject", "HeadObject", "GetObjectAttributes", "GetObjectTagging",
     "ListObjects", "ListObjectsV2", "HeadBucket",
 }  # fmt: skip
 SEAL = {"SSEKMS": {"KMSKeyArn": "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/k"}}
-
-
-class Two:
-    """Agencies `archive`, which owns, and `bureau`, which reads."""
-
-    def __init__(self, region):
-        desk = Desk(region, region.home / "officers")
-        self.region = region
-        self.owner, self.reader = (People(region, desk, name) for name in ("archive", "bureau"))
-        self.owner.begin()
-        self.reader.join()
-        self.a, self.b = (self.accounts(name) for name in ("archive", "bureau"))
-
-    def accounts(self, name):
-        return self.region.account(name)["account_id"]
-
-    def bucket(self, name, label="U", *, policy=True):
-        """A bucket of the owner's with the object `k`, and its client."""
-        s3 = self.owner.at(label)
-        where = {"LocationConstraint": self.region.name}
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
-        s3.put_object(Bucket=name, Key="k", Body=name.encode())
-        if policy:
-            self.open(s3, name)
-        return s3
-
-    def open(self, s3, name, actions="s3:*", principal=None, **more):
-        statement = {
-            "Effect": "Allow",
-            "Principal": principal or {"AWS": f"arn:aws-us-gov:iam::{self.b}:root"},
-            "Action": actions,
-            "Resource": [f"arn:aws-us-gov:s3:::{name}", f"arn:aws-us-gov:s3:::{name}/*"],
-            **more,
-        }
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
-
-    def share(self, name, label="S", prefix="", to="bureau"):
-        words = ("share", "grant", name, "--agency", "archive", "--to", to, "--label", label)
-        row = json.loads(self.owner.signed(*words, "--prefix", prefix, "--json"))[0]
-        return row["alias"]
-
-    def why(self, alias, action="s3:GetObject", key="/k", who="role/analyst"):
-        resource = f"arn:aws-us-gov:s3:::{alias}{key}"
-        asked = ("--principal", who, "--action", action, "--resource", resource)
-        found = self.region.cli("policy", "why", "--agency", "bureau", *asked, "--json")
-        told = json.loads(found.stdout)
-        return told["allowed"], told["engine"], told["words"]
-
-    def seen_by(self, account):
-        """What the region's log has of S3's calls for an account: operation, who, what."""
-        words = ("audit", "show", "--account", account, "--last", "400", "--json")
-        return [
-            (each["operation"], each["principal"].split(":")[4], each["resources"])
-            for each in json.loads(self.region.cli(*words).stdout)
-            if each["kind"] == "call" and each["operation"].startswith("s3.")
-        ]
-
-    def revoke(self, alias):
-        self.region.cli("share", "revoke", alias, "--agency", "archive")
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    region = walled(tmp_path_factory.mktemp("shares"))
-    yield Two(region)
-    region.stop()
-
-
-def answer(method, **request):
-    """Of a refusal: what its caller can see, whatever the alias was called; None of a success."""
-    try:
-        method(**request)
-    except ClientError as caught:
-        error = dict(caught.response["Error"])
-        status = caught.response["ResponseMetadata"]["HTTPStatusCode"]
-        return status, re.sub(r"[a-z0-9-]+-s3alias", "ALIAS", json.dumps(error, sort_keys=True))
-    return None
-
-
-def code(method, **request):
-    found = answer(method, **request)
-    return found and json.loads(found[1])["Code"]
-
-
-def same_as_nothing(s3, alias, key="k", **more):
-    """A read by an alias is refused, as by one that was never given."""
-    for method, asked in (
-        (s3.get_object, {"Key": key}),
-        (s3.head_object, {"Key": key}),
-        (s3.get_object_tagging, {"Key": key}),
-        (s3.list_objects_v2, {}),
-        (s3.head_bucket, {}),
-    ):
-        found = answer(method, Bucket=alias, **asked, **more)
-        assert found is not None, method
-        assert found == answer(method, Bucket=NEVER, **asked, **more)
-        assert found[0] == 403
-
-
-def read(s3, alias, key="k"):
-    return s3.get_object(Bucket=alias, Key=key)["Body"].read()
 
 
 def test_what_both_agencies_and_two_officers_allow_is_read(two):
@@ -382,19 +278,6 @@ def test_a_policy_of_the_owners_own_narrows_what_it_shares(two, tmp_path):
     assert read(theirs, alias) == b"narrowed"
 
 
-def test_what_the_owners_kms_key_seals_is_listed_and_not_read(two):
-    mine = two.bucket("sealed")
-    key = two.owner.at("U", "kms").create_key()["KeyMetadata"]["KeyId"]
-    sealed = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
-    mine.put_object(Bucket="sealed", Key="s", Body=b"s", **sealed)
-    alias, theirs = two.share("sealed"), two.reader.at("S")
-    assert len(theirs.list_objects_v2(Bucket=alias)["Contents"]) == 2
-    with pytest.raises(ClientError, match="kms:Decrypt") as told:
-        read(theirs, alias, "s")
-    assert told.value.response["Error"]["Code"] == "AccessDenied"
-    assert read(theirs, alias) == b"sealed"
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -425,9 +308,10 @@ def test_a_job_is_trained_on_what_is_shared_and_on_no_more(two):
     with tarfile.open(fileobj=io.BytesIO(packed["Body"].read())) as model:
         assert model.extractfile("name").read() == b"of the archive"
     assert alias in two.region.cli("label", "show", arn, "--agency", "bureau").stdout
-    owners = two.seen_by(two.a)
-    assert ("s3.ListObjectsV2", two.b, {"Bucket": "lessons"}) in owners
-    assert ("s3.GetObject", two.b, {"Bucket": "lessons", "Key": "in/name"}) in owners
+    for account in (two.a, two.b):
+        told = two.seen_by(account)
+        assert ("s3.ListObjectsV2", two.b, {"Bucket": "lessons"}) in told
+        assert ("s3.GetObject", two.b, {"Bucket": "lessons", "Key": "in/name"}) in told
     ended, _ = trained(two, "written", f"s3://{alias}/in/", output=f"s3://{alias}/out")
     assert ended["TrainingJobStatus"] == "Failed"
     assert "s3:PutObject" in ended["FailureReason"]
