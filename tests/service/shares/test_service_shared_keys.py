@@ -4,6 +4,7 @@ import json
 
 from tests.policy_kit import REGION
 from tests.shares_live import answer, code, read, same_as_nothing
+from tests.walls_live import People
 
 
 class Sealed:
@@ -138,3 +139,28 @@ def uses(people, label, sealed):
         for event in page["Events"]
     ]
     return [each for each in told if sealed.arn in (one["ARN"] for one in each["resources"])]
+
+
+def test_what_a_session_above_reads_is_told_to_who_may_know_and_to_nobody_below(two):
+    """What it does is at its label: told below, it would be a way to send down."""
+    sealed = Sealed(two, "quiet")
+    sealed.open()
+    auditors = People(two.region, two.desk, "archive", "inspector")
+    auditors.join()
+    two.owner.signed("duty", "grant", "role/inspector", "auditor", "--agency", "archive")
+    for label in ("U", "S"):
+        read(two.reader.at(label), sealed.alias, "s")
+    for label, count in (("U", 1), ("C", 1), ("S", 2), ("TS", 2)):
+        for people in (two.owner, auditors):
+            assert len(uses(people, label, sealed)) == count
+    words = ("audit", "show", "--account", two.a, "--last", "400", "--json")
+    shown = json.loads(two.region.cli(*words).stdout)
+    opened = ("kms.Decrypt", {"KeyId": sealed.arn})
+    for operation, named in (("s3.GetObject", sealed.there), opened):
+        told = [each["label"] for each in shown if read_by(two.b, each, operation, named)]
+        assert sorted(told) == ["S", "U"]
+
+
+def read_by(account, record, operation, named):
+    who = record.get("principal", "").split(":")[4:5]
+    return (record["operation"], record.get("resources"), who) == (operation, named, [account])
