@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,14 +114,17 @@ class FakeObjectKeys:
 @dataclass
 class FakeAccess:
     refused: set = field(default_factory=set)
+    asked: set = field(default_factory=set)  # (action, version)
+    version: str | None = None
 
     def standing(self, call, params):
-        return self
+        return replace(self, version=params.get("VersionId"))
 
     def of_version(self, version):
         return self
 
     def permits(self, action, resource):
+        self.asked.add((action, self.version))
         return action not in self.refused and (action, resource) not in self.refused
 
 

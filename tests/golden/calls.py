@@ -93,6 +93,10 @@ class Inputs:
                 found.append(Asked(operation, asked, f"+{only_with[0]}"))
         if "VersionId" in members and any(action in WITH_VERSION for action, *_ in rows):
             found.append(Asked(operation, self.least(operation, "VersionId"), "+VersionId"))
+        if "CopySource" in members:
+            asked = self.least(operation)
+            named = {"CopySource": f"{asked['CopySource']}?versionId=v1"}
+            found.append(Asked(operation, asked | named, "+versionId"))
         if operation.service.name == "s3" and "Key" in members:
             params = self.least(operation) | {"Bucket": SAGEMAKER_BUCKET}
             found.append(Asked(operation, params, f"in {SAGEMAKER_BUCKET}"))

@@ -39,7 +39,7 @@ class Copies:
         bucket = self.doors.bucket(call, req)
         source_bucket, source = self._source(call, req, None)
         try:
-            facts = self._facts(call, req, source.version, source_bucket)
+            facts = self._facts(call, req, source.version)
             facts = replace(facts, kms_key=requests.kms_key_of(req, bucket))
             self.shelf.check_writes(call.principal, bucket, key, facts.kms_key)
             _check_size(source.version.size)
@@ -90,9 +90,7 @@ class Copies:
         """The source, opened, if the caller may read it: that is a second resource, which the
         authorization of the call itself has not seen."""
         name, key, version_id = parse_copy_source(req["CopySource"])
-        action = "GetObjectVersion" if version_id else "GetObject"
-        named = {"VersionId": version_id} if version_id else {}
-        self.doors.require(call, action, name, key, named)
+        self._require(call, req, "GetObject")
         bucket = self.doors.source(call, name, req.get("ExpectedSourceBucketOwner"))
 
         def choose() -> tuple[Version, int, int]:
@@ -104,15 +102,22 @@ class Copies:
 
         return bucket, opened(self.shelf, bucket, choose)
 
-    def _facts(self, call: Call, req: Params, source: Version, bucket: Bucket) -> Facts:
+    def _require(self, call: Call, req: Params, action: str) -> None:
+        """Of the source. What reads a version that is named has a name of its own."""
+        name, key, version_id = parse_copy_source(req["CopySource"])
+        named = {"VersionId": version_id} if version_id else {}
+        if version_id:
+            action = action.replace("Object", "ObjectVersion")
+        self.doors.require(call, action, name, key, named)
+
+    def _facts(self, call: Call, req: Params, source: Version) -> Facts:
         asked = requests.facts_of(req)
         facts = asked if req.get("MetadataDirective") == "REPLACE" else source.facts
         tags = asked.tags
         if req.get("TaggingDirective") != "REPLACE":
             tags = dict(source.facts.tags)
             if tags:
-                key = source.key.decode()
-                self.doors.require(call, "GetObjectTagging", bucket.address, key)
+                self._require(call, req, "GetObjectTagging")
         if tags:
             self.doors.require(call, "PutObjectTagging", req["Bucket"], req["Key"], req)
         return replace(facts, tags=tags)

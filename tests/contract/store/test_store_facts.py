@@ -195,3 +195,20 @@ def test_a_copy_onto_itself_must_change_something(store):
         store.call("copy_object", **again)
     brought_back = {**again, "CopySource": "bucket/k?versionId=null"}
     assert store.call("copy_object", **brought_back)["VersionId"] != "null"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_who_may_copy_tags_may_read_those_of_the_version_that_is_named(store, named):
+    enabled = {"Status": "Enabled"}
+    store.call("put_bucket_versioning", Bucket=store.bucket(), VersioningConfiguration=enabled)
+    version = store.put("k", b"x", Tagging="t=1")["VersionId"]
+    actions = {False: "s3:GetObjectTagging", True: "s3:GetObjectVersionTagging"}
+    source = f"bucket/k?versionId={version}" if named else "bucket/k"
+    copy = {"Bucket": "bucket", "Key": "c", "CopySource": source}
+    store.access.refused.add(actions[not named])
+    store.call("copy_object", **copy)
+    store.access.refused.add(actions[named])
+    with refused("AccessDenied"):
+        store.call("copy_object", **copy)
+    store.call("copy_object", **copy, TaggingDirective="REPLACE")
+    assert store.access.asked >= {(actions[named], version if named else None)}
