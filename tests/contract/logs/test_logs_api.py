@@ -1,6 +1,5 @@
 """Log groups, streams, events and metrics on both databases."""
 
-import base64
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -76,16 +75,15 @@ def test_a_page_holds_one_megabyte(api, stream, clock):
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "W10=", "WyJmIiwxLDEsMV0=", "é", "A" * 5000, "W1tdLDEsMV0="]
+    "token", ["x", "[]", '["f",1,1,1]', "é", '["f",1,1]' + " " * 5000, "[[],1,1]", "WyJmIiwxLDFd"]
 )
 def test_forged_tokens(api, stream, token):
     with pytest.raises(ServiceError, match="InvalidParameterException"):
         api.events.get_log_events(call(), {**HERE, "nextToken": token})
 
 
-@pytest.mark.parametrize("position", [r'[1,"\ud800"]', "[1e999,1]", "[NaN,1]", "[" * 2000])
-def test_forged_positions(api, stream, position):
-    token = base64.b64encode(position.encode()).decode()
+@pytest.mark.parametrize("token", [r'[1,"\ud800"]', "[1e999,1]", "[NaN,1]", "[" * 2000])
+def test_forged_positions(api, stream, token):
     with pytest.raises(ServiceError, match="InvalidParameterException"):
         api.streams.describe_log_streams(call(), {"logGroupName": "/g", "nextToken": token})
 
