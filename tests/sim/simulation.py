@@ -8,10 +8,9 @@ the executor or of the job's kind. A crash throws the runner away, at any call o
 from collections import Counter
 from random import Random
 
-from bastide.jobs import hands
 from bastide.jobs.capacity import Capacity
 from bastide.jobs.folders import Folders
-from bastide.jobs.model import FINISHED, JobSpec, Launch, Limits, Status
+from bastide.jobs.model import FINISHED, INTERNAL, JobSpec, Launch, Limits, Status
 from bastide.jobs.ports import JobFailed
 from bastide.jobs.runner import Runner
 from bastide.kernel.clock import ManualClock
@@ -349,7 +348,7 @@ class Simulation:
         for name, job in self.checks.jobs().items():
             if self.kind.heard.get(name) is not job.status:
                 self.violated(f"{name}: listeners heard {self.kind.heard.get(name)} last")
-            due = job.started and not job.spec.service and job.failure != hands.INTERNAL
+            due = job.started and not job.spec.service and job.failure != INTERNAL
             if due and not self.kind.collected[name]:
                 self.violated(f"{name} was never collected")
             if self.folders.of(name).exists():

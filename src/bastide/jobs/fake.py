@@ -27,6 +27,7 @@ class FakeExecutor:
 
     acts: Mapping[str, Act] = field(default_factory=dict)
     launched: list[str] = field(default_factory=list)
+    terminated: int = TERMINATED  # how a lasting one takes it
     _reports: dict[str, Report] = field(default_factory=dict)
     _pokes: list[Callable[[str], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,7 +59,8 @@ class FakeExecutor:
         self._poke(attempt.key)
 
     def terminate(self, attempt: Attempt) -> None:
-        self.finish(attempt, Act(code=TERMINATED))
+        attempt.folder.mkdir(parents=True, exist_ok=True)  # of one that never began, too
+        self.finish(attempt, Act(code=self.terminated))
 
     def report(self, attempt: Attempt) -> Report:
         with self._lock:

@@ -15,23 +15,20 @@ from bastide.jobs.machine import (
     Effect,
     Event,
     Launched,
+    LaunchGivenUp,
     Notify,
     Prepare,
     Prepared,
     PrepareFailed,
-    ReplicaExited,
     Start,
     Sweep,
     Terminate,
 )
-from bastide.jobs.model import FINISHED, Exit, Job, ReplicaStatus, Status
-from bastide.jobs.ports import JobFailed, Kind, Listener
+from bastide.jobs.model import FINISHED, INTERNAL, Job, ReplicaStatus, Status
+from bastide.jobs.ports import JobFailed, Kind, Listener, reason_of
 from bastide.kernel.errors import ServiceError
 
 logger = logging.getLogger(__name__)
-
-INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
-START_FAILED_CODE = 125
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +68,10 @@ class Hands:
             case Collect():
                 return [CollectFailed(INTERNAL)]
             case Start():
-                return self._start_given_up(job, effect)
+                return [LaunchGivenUp(effect.replica, effect.attempt)]
             case Terminate() | Sweep():
                 return self.carry_out(effect, job)
         return []
-
-    def _start_given_up(self, job: Job, effect: Start) -> list[Event]:
-        """A launch that failed may have begun all the same: then whoever looks at it tells what it
-        printed, and how it ended."""
-        attempt = self.folders.attempt(job, effect.replica, effect.attempt)
-        self.executor.terminate(attempt)
-        report = self.executor.report(attempt)
-        if report.begun or report.exit is None:
-            return []
-        lost = Exit(replica=effect.replica, code=START_FAILED_CODE, cause="lost")
-        return [ReplicaExited(effect.replica, effect.attempt, lost, INTERNAL)]
 
     def _prepare(self, job: Job) -> Event:
         if job.status is not Status.STAGING:
@@ -129,7 +115,7 @@ class Hands:
     def _reason(self, job: Job) -> str:
         if all(each.code == 0 for each in job.exits):
             return ""
-        return self.kind_of(job.spec.kind).failure_reason(job, job.exits)
+        return reason_of(self.kind_of(job.spec.kind), job, job.exits)
 
     def _sweep(self, job: Job) -> None:
         for replica in job.replicas:

@@ -18,7 +18,7 @@ from typing import Any
 from bastide.jobs import namespaces, proctree, sandbox
 from bastide.jobs.cgroups import Group, Hierarchies
 from bastide.jobs.executor import Attempt, Report
-from bastide.jobs.model import Exit, Launch, Limits
+from bastide.jobs.model import LOST, Exit, Launch, Limits
 from bastide.kernel.clock import Clock, SystemClock
 from bastide.kernel.unix_names import short_name
 
@@ -91,7 +91,7 @@ class LocalExecutor:
             state = _read_state(attempt.folder)  # it may have ended between the two looks
             if state["phase"] == "started":
                 Group(self.cgroups, _group_name(attempt)).kill()
-                return _ended(attempt, {"code": LOST_CODE, "cause": "lost"})
+                return _ended(attempt, {"code": LOST_CODE, "cause": LOST})
         return _ended(attempt, state) if state["phase"] == "exited" else Report(begun=True)
 
     def wait(self, attempt: Attempt, timeout_s: float) -> Report:
@@ -132,7 +132,7 @@ class LocalExecutor:
         if not late or _locked(attempt.folder) or _read_state(attempt.folder):
             return Report(begun=False)
         (attempt.folder / "stop").touch()
-        return _ended(attempt, {"code": LOST_CODE, "cause": "lost"})
+        return _ended(attempt, {"code": LOST_CODE, "cause": LOST})
 
     # The shim's orders ---------------------------------------------------------------------------
     def _spec(self, attempt: Attempt, launch: Launch, limits: Limits) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from datetime import datetime
 
 from bastide.jobs.model import (
     FINISHED,
+    INTERNAL,
+    LOST,
     Exit,
     Job,
     JobSpec,
@@ -18,6 +20,7 @@ from bastide.jobs.model import (
     StopCause,
 )
 
+START_FAILED_CODE = 125
 STARTS_MAX = 4  # launches of a replica of a service that was never ready
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
@@ -51,6 +54,14 @@ class PrepareFailed:
 @dataclass(frozen=True, slots=True)
 class Launched:
     """A shim was started for this attempt."""
+
+    replica: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchGivenUp:
+    """A launch failed again and again. It may have begun all the same."""
 
     replica: int
     attempt: int
@@ -119,6 +130,7 @@ Event = (
     | Prepared
     | PrepareFailed
     | Launched
+    | LaunchGivenUp
     | ReplicaExited
     | ProbeUp
     | ProbeDown
@@ -208,7 +220,7 @@ def _react(job: Job, event: Event, now: datetime) -> Step:
     match event:
         case StopRequested():
             return _stop(job, event, now)
-        case Launched() | ReplicaExited() | ProbeUp() | ProbeDown() | NeverUp():
+        case Launched() | LaunchGivenUp() | ReplicaExited() | ProbeUp() | ProbeDown() | NeverUp():
             return _replica_news(job, event, now)
         case _:
             return _stage(job, event, now)
@@ -262,7 +274,9 @@ def _terminate(job: Job) -> Step:
 
 
 def _replica_news(
-    job: Job, event: Launched | ReplicaExited | ProbeUp | ProbeDown | NeverUp, now: datetime
+    job: Job,
+    event: Launched | LaunchGivenUp | ReplicaExited | ProbeUp | ProbeDown | NeverUp,
+    now: datetime,
 ) -> Step:
     replica = _current(job, event.replica, event.attempt)
     if replica is None or replica.status is ReplicaStatus.EXITED or job.started is None:
@@ -270,6 +284,9 @@ def _replica_news(
     match event:
         case Launched() if replica.status is ReplicaStatus.WAITING:
             return _with(job, replace(replica, status=ReplicaStatus.RUNNING)), []
+        case LaunchGivenUp():
+            given_up = replace(replica, given_up=True)
+            return _with(job, given_up), [Terminate(replica.index, replica.attempt)]
         case ProbeUp() if job.spec.service:
             return _settled(_with(job, replace(replica, status=ReplicaStatus.UP, restarts=0))), []
         case ProbeDown() if replica.status is ReplicaStatus.UP:
@@ -305,6 +322,9 @@ def _settled(job: Job) -> Job:
 
 
 def _exited(job: Job, replica: Replica, event: ReplicaExited, now: datetime) -> Step:
+    if replica.given_up:  # it was ended: how it took that, with 0 too, says nothing of its program
+        lost = replace(event.exit, code=event.exit.code or START_FAILED_CODE, cause=LOST)
+        event = replace(event, exit=lost, reason=INTERNAL)
     exits = {each.replica: each for each in job.exits} | {event.replica: event.exit}
     ended = replace(replica, status=ReplicaStatus.EXITED)
     job = replace(_with(job, ended), exits=tuple(exits[index] for index in sorted(exits)))
@@ -329,6 +349,7 @@ def _restarted(job: Job, replica: Replica, event: ReplicaExited, now: datetime) 
         attempt=job.attempt + 1,
         status=ReplicaStatus.WAITING,
         restarts=replica.restarts + 1,
+        given_up=False,
     )
     job = _settled(_with(replace(job, attempt=again.attempt), again))
     return job, [Start(again.index, again.attempt, backoff_s(replica.restarts))]

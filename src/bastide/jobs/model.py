@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
+LOST = "lost"
+
 
 class Status(StrEnum):
     """The life of a job. A service is READY while its health probe answers."""
@@ -66,7 +69,8 @@ class JobSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """How a replica ended. `code` is its exit status, 128 + n for signal n; `cause` says what the
-    shim itself enforced: "", "memory", "disk", "max_runtime" or "lost"."""
+    shim itself enforced: "", "memory", "disk" or "max_runtime"; or LOST, which is the region's
+    doing: its shim vanished, or its launch was given up."""
 
     replica: int
     code: int
@@ -86,12 +90,14 @@ class ReplicaStatus(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
     """One of a job's processes. `attempt` is unique in the job: every launch has its own.
-    `restarts` counts the deaths since it was last up."""
+    `restarts` counts the deaths since it was last up. `given_up`: its launch was, but it may have
+    begun."""
 
     index: int
     attempt: int
     status: ReplicaStatus = ReplicaStatus.WAITING
     restarts: int = 0
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from bastide.jobs.model import Exit, Job, JobSpec, Launch, Transition
+from bastide.jobs.model import INTERNAL, LOST, Exit, Job, JobSpec, Launch, Transition
 
 
 class JobFailed(Exception):
@@ -39,12 +39,19 @@ class Kind(Protocol):
         ...
 
     def failure_reason(self, job: Job, exits: Sequence[Exit]) -> str:
-        """The FailureReason of a job whose replicas ended badly."""
+        """The FailureReason of a job whose replicas ended badly, by what their programs did."""
         ...
 
     def probe(self, job: Job, replica: int, socket: Path) -> bool:
         """Service jobs: whether this replica answers at its unix socket."""
         ...
+
+
+def reason_of(kind: Kind, job: Job, exits: Sequence[Exit]) -> str:
+    """The FailureReason, in the kind's words but of what the region did."""
+    if any(each.cause == LOST for each in exits):
+        return INTERNAL
+    return kind.failure_reason(job, exits)
 
 
 Listener = Callable[[Job], None]

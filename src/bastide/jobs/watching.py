@@ -12,7 +12,7 @@ from bastide.jobs.executor import Attempt, Executor, Report
 from bastide.jobs.machine import Event, NeverUp, ProbeDown, ProbeUp, ReplicaExited
 from bastide.jobs.model import Exit, Job
 from bastide.jobs.outlog import Reader
-from bastide.jobs.ports import Kind
+from bastide.jobs.ports import Kind, reason_of
 from bastide.kernel.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Observer:
 
     def _words(self, job: Job, exits: Sequence[Exit]) -> str:
         try:
-            return self.kind_of(job.spec.kind).failure_reason(job, exits)
+            return reason_of(self.kind_of(job.spec.kind), job, exits)
         except Exception:  # the edge: a kind's mistake must not keep a job from ending
             logger.exception("no failure reason for %s", job.spec.id)
             return ""

@@ -132,6 +132,7 @@ EVENTS = st.one_of(
         ]
     ),
     st.builds(m.Launched, SMALL, SMALL),
+    st.builds(m.LaunchGivenUp, SMALL, SMALL),
     st.builds(m.ProbeUp, SMALL, SMALL),
     st.builds(m.ProbeDown, SMALL, SMALL),
     st.builds(m.NeverUp, SMALL, SMALL, st.just("never")),

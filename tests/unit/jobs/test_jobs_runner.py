@@ -9,10 +9,10 @@ from tests.sim.stepped import SteppedDatabase, SteppedWorkers
 
 from bastide.jobs import hands, records
 from bastide.jobs.capacity import Capacity
-from bastide.jobs.fake import Act, FakeExecutor
+from bastide.jobs.fake import TERMINATED, Act, FakeExecutor
 from bastide.jobs.folders import Folders
 from bastide.jobs.machine import Terminate
-from bastide.jobs.model import JobSpec, Limits, Status
+from bastide.jobs.model import INTERNAL, LOST, JobSpec, Limits, Status
 from bastide.jobs.runner import Runner
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import Unavailable
@@ -23,7 +23,13 @@ class Bench:
 
     def __init__(self, root):
         self.database = SteppedDatabase()
-        self.executor = FakeExecutor({"lasts": Act(lasts=True), "says": Act(prints=("one", "two"))})
+        self.executor = FakeExecutor(
+            {
+                "lasts": Act(lasts=True),
+                "says": Act(prints=("one", "two")),
+                "is lost": Act(code=137, cause=LOST),
+            }
+        )
         self.clock, self.workers, self.refuses = ManualClock(), SteppedWorkers(), {}
         self.folders = Folders(root)
         self.runner = Runner(
@@ -97,13 +103,36 @@ def test_that_a_service_answers_is_told_until_it_is_heard(bench):
     assert bench.job().status is Status.READY
 
 
-def test_a_launch_that_is_given_up_does_not_run_on(bench):
-    bench.refuses["executor.launch"] = "after", OSError("late")
-    bench.submit("lasts")
-    bench.go_on()
-    assert bench.job().status is Status.FAILED
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("code", [0, TERMINATED])
+@pytest.mark.parametrize("service", [False, True])
+def test_a_launch_that_is_given_up_does_not_run_on_and_is_the_regions_doing(
+    bench, when, code, service
+):
+    """It may have begun: then it is ended, and how it takes that is not what the job failed of."""
+    bench.kind.answering = False
+    bench.executor.terminated = code
+    bench.refuses["executor.launch"] = when, OSError("late")
+    bench.submit("lasts", service=service)
+    bench.go_on(200)
+    assert (bench.job().status, bench.job().failure) == (Status.FAILED, INTERNAL)
     attempt = bench.folders.attempt(bench.job(), 0, 1)
     assert bench.executor.report(attempt).exit is not None
+
+
+@pytest.mark.parametrize("service", [False, True])
+def test_what_was_lost_is_the_regions_doing(bench, service):
+    bench.kind.answering = False
+    bench.submit("is lost", service=service)
+    bench.go_on(100)
+    assert (bench.job().status, bench.job().failure) == (Status.FAILED, INTERNAL)
+
+
+def test_who_ended_before_its_launch_was_given_up_has_ended_by_itself(bench):
+    bench.refuses["executor.launch"] = "after", OSError("late")
+    bench.submit("works")
+    bench.go_on()
+    assert bench.job().status is Status.COMPLETED
 
 
 def test_a_stop_is_never_given_up(bench):
