@@ -16,7 +16,8 @@ from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels.scheme import load
 from bastide.transfer.diode import erasure
-from bastide.transfer.diode.arrivals import Arrivals, Limits
+from bastide.transfer.diode.arrival import Limits
+from bastide.transfer.diode.arrivals import Arrivals
 from bastide.transfer.diode.datagram import CHUNK
 from bastide.transfer.diode.sending import datagrams
 from bastide.transfer.filters.model import SchemeSource

@@ -1,17 +1,18 @@
 """Live regions with a gate between them, and the officers who may open it."""
 
-import base64
 import json
 import re
 from dataclasses import dataclass
 from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 
 from bastide.cli.control import CommandFailed
 from bastide.kernel.statements import Verdict
 from bastide.transfer.diode.datagram import ENVELOPE
 from bastide.transfer.diode.sending import datagrams
+from bastide.transfer.dsse import Signer
 from tests.live import NAME, LiveRegion, toml_for
 from tests.officers_live import Desk
 
@@ -75,7 +76,7 @@ def side(folder, name, ceiling, more=""):
 
 
 def nobodys(to):
-    """A bundle that nobody signed: the digest that it has, and its datagrams."""
+    """A bundle that nobody's keys signed: the digest that it has, and its datagrams."""
     payload = {
         "_type": "https://in-toto.io/Statement/v1", "subject": [],
         "predicateType": "urn:bastide:transfer:1",
@@ -86,10 +87,8 @@ def nobodys(to):
         },
     }  # fmt: skip
     signed = json.dumps(payload).encode()
-    envelope = {
-        "payloadType": "application/vnd.in-toto+json",
-        "payload": base64.b64encode(signed).decode(),
-        "signatures": [],
-    }
+    signer = Signer(
+        ecdsa=ec.generate_private_key(ec.SECP384R1()), mldsa=mldsa.MLDSA87PrivateKey.generate()
+    )
     name = sha256(signed).digest()
-    return name, list(datagrams(name, json.dumps(envelope).encode(), ENVELOPE, 8))
+    return name, list(datagrams(name, signer.sign(signed), ENVELOPE, 8))

@@ -150,6 +150,7 @@ def open_listener(core: Core, room: TransferRoom) -> Listener | None:
         bytes_max=gate.site.receive_bytes_max,
         walls=gate.line.walls,
         mute=mute,
+        trust=gate.trust,
     )
 
 

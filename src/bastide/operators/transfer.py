@@ -117,6 +117,8 @@ class TransferRoom:
                 outcomes.append((yield from self._outcome(digest, "received", steps)))
                 if not spool:
                     incoming.clear(digest, is_taken=receiver.is_here(digest))
+                elif receiver.is_here(digest):
+                    incoming.remember(digest)
             for digest in receiver.arrived.digests():
                 if not self.gate.line.has_seen(digest):
                     steps = self._filtered(digest)

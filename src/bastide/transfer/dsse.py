@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bastide.transfer.model import Refused
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+BYTES_MIN = 4 * -(-4627 // 3)  # an ML-DSA-87 signature in base64
 _HASH = ec.ECDSA(hashes.SHA384())
 
 

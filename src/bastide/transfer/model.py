@@ -92,6 +92,18 @@ class Statement(_Strict, frozen=True, kw_only=True):
     predicate: Predicate
 
 
+class _ClaimedOrigin(msgspec.Struct, frozen=True):
+    region: Text
+
+
+class _ClaimedPredicate(msgspec.Struct, frozen=True):
+    origin: _ClaimedOrigin
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    predicate: _ClaimedPredicate
+
+
 def chunk_name(number: int) -> str:
     return f"{number:08d}.chunk"
 
@@ -120,6 +132,14 @@ def decoded(payload: bytes) -> Statement:
     if predicate.base and not DIGEST.fullmatch(predicate.base):
         raise Refused("the base is no digest")
     return statement
+
+
+def claimed_region(payload: bytes) -> str:
+    """Who a statement says made it: all that is read of it before a signature held."""
+    try:
+        return msgspec.json.decode(payload, type=_Claim).predicate.origin.region
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"the statement is malformed: {error}") from None
 
 
 def chunk_size(predicate: Predicate, number: int) -> int:

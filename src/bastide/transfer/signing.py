@@ -8,8 +8,11 @@ import base64
 import binascii
 import re
 import stat
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
@@ -22,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bastide.db import durable
 from bastide.transfer import dsse
-from bastide.transfer.model import Refused
+from bastide.transfer.model import Refused, Statement, claimed_region, decoded
 
 PRIVATE_ECDSA, PRIVATE_MLDSA = "p384.pem", "mldsa87.seed"
 ANCHOR_BYTES_MAX = 64 << 10
@@ -93,6 +96,34 @@ def load_signer(folder: Path) -> dsse.Signer:
     )
 
 
+class Trust(Protocol):
+    """Whose bundles are taken."""
+
+    def of(self, region: str) -> Anchor:
+        """Raises Refused for a region that is not trusted."""
+        ...
+
+
+def vouched(digest: str, envelope: bytes, *, trust: Trust, region: str, size_max: int) -> Statement:
+    """What a trusted region says in the envelope of bundle `digest`, for `region`: all that can be
+    known before a chunk is. No more of a stranger's statement is read than whose key to ask."""
+    payload = dsse.unverified(envelope)
+    if dsse.digest_of(payload) != digest:
+        raise Refused("it is not the bundle that its name says")
+    claimed = claimed_region(payload)
+    statement = decoded(trust.of(claimed).keys().open(envelope))
+    predicate = statement.predicate
+    if predicate.origin.region != claimed:
+        raise Refused("it names two regions that made it")
+    if predicate.to != region:
+        raise Refused(f"it is for region {predicate.to}")
+    if claimed == region:
+        raise Refused("it comes from this region itself")
+    if predicate.size > size_max:
+        raise Refused(f"it has {predicate.size} bytes, more than {size_max}")
+    return statement
+
+
 def _private(path: Path) -> bytes:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise PermissionError(f"{path} may be read by others: chmod 600 {path}")
@@ -119,8 +150,37 @@ class TrustStore:
             raise Refused(f"the anchor of region {region} is another region's")
         return anchor
 
+    def all(self) -> "Anchors":
+        """What is given to a process that may not look here. A damaged one is left out: of its
+        region nothing is taken, and `of` says why."""
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            with suppress(Refused, OSError):
+                found.append(self.of(path.stem))
+        return Anchors(found)
+
     def _path(self, region: str) -> Path:
         """A region's name comes out of a stranger's bundle: it never leaves the folder."""
         if not _REGION.fullmatch(region):
             raise Refused(f"{region[:64]!r} is no region's name")
         return self.folder / f"{region}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The anchors of the regions whose bundles are taken, for a process without that folder."""
+
+    anchors: Sequence[Anchor]
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self.anchors)
+
+    def of(self, region: str) -> Anchor:
+        for anchor in self.anchors:
+            if anchor.region == region:
+                return anchor
+        raise Refused(f"region {region[:64]!r} is not trusted here")
+
+
+def read_anchors(data: bytes) -> Anchors:
+    return Anchors(msgspec.json.decode(data, type=list[Anchor]))

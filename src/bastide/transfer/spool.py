@@ -14,10 +14,10 @@ import msgspec
 
 from bastide.db import durable
 from bastide.kernel.clock import Clock
-from bastide.transfer import chunks, dsse
+from bastide.transfer import chunks
 from bastide.transfer.bundles import ENVELOPE, Bundle, Bundles, Steps, read_envelope
-from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size, decoded
-from bastide.transfer.signing import TrustStore
+from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size
+from bastide.transfer.signing import TrustStore, vouched
 
 PLACES_MAX = 100_000
 
@@ -121,20 +121,12 @@ class Receiver:
             envelope = read_envelope(place)
         except OSError as error:
             raise Refused(f"its envelope cannot be read: {error.strerror}") from None
-        claimed = decoded(dsse.unverified(envelope)).predicate.origin.region
-        payload = self.trust.of(claimed).keys().open(envelope)
-        statement = decoded(payload)
-        predicate = statement.predicate
-        if dsse.digest_of(payload) != digest:
-            raise Refused("it is not the bundle that its name says")
-        if predicate.to != self.region:
-            raise Refused(f"it is for region {predicate.to}")
-        if predicate.origin.region == self.region:
-            raise Refused("it comes from this region itself")
-        if predicate.size > self.size_max:
-            raise Refused(f"it has {predicate.size} bytes, more than {self.size_max}")
-        if predicate.base and not self.is_here(predicate.base):
-            raise Refused(f"it adds to bundle {predicate.base}, which never came here")
+        statement = vouched(
+            digest, envelope, trust=self.trust, region=self.region, size_max=self.size_max
+        )
+        base = statement.predicate.base
+        if base and not self.is_here(base):
+            raise Refused(f"it adds to bundle {base}, which never came here")
         return envelope, statement
 
     def _copied(self, place: Path, digest: str, envelope: bytes, statement: Statement) -> Steps:

@@ -19,6 +19,7 @@ from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.diode.sending import files
 from bastide.transfer.line import LISTENER, Room, Walls
+from bastide.transfer.signing import TrustStore
 
 WALLS = Walls(bwrap=find_bwrap(), seccomp=None, uid_first=UID_FIRST)
 DATA = random.Random(3).randbytes(400_000)
@@ -32,7 +33,14 @@ def mute(tmp_path):
 
 
 @pytest.fixture
-def listener(tmp_path, mute):
+def low(tmp_path):
+    return gate_of(tmp_path / "low", LOW, "U")
+
+
+@pytest.fixture
+def listener(tmp_path, mute, low):
+    trust = TrustStore(tmp_path / "trust")
+    trust.add(low.anchor())
     made = Listener(
         door=bound(("127.0.0.1", 0)),
         folder=tmp_path / "incoming",
@@ -40,7 +48,8 @@ def listener(tmp_path, mute):
         bytes_max=1 << 24,
         walls=WALLS,
         mute=mute,
-        restart_s=0.01,
+        trust=trust,
+        look_s=0.01,
     )
     made.start()
     yield made
@@ -48,8 +57,8 @@ def listener(tmp_path, mute):
 
 
 @pytest.fixture
-def bundle(tmp_path):
-    return made(gate_of(tmp_path / "low", LOW, "U"), Held("a", DATA))
+def bundle(low):
+    return made(low, Held("a", DATA))
 
 
 def say(door, listener, datagrams):
@@ -76,14 +85,7 @@ def test_a_receiver_that_is_killed_again_and_again_tears_nothing(listener, bundl
             os.kill(pid, signal.SIGKILL)
             is_there()
             eventually(lambda pid=pid: listener.told()["pid"] != pid, 60)
-        tries = itertools.count()
-
-        def arrives():
-            if next(tries) % 200 == 0:  # what a dying receiver had read is gone: another pass
-                say(door, listener, sent)
-            return is_there()
-
-        eventually(arrives, 120)
+        sent_until(listener, sent, is_there)
         door.setblocking(False)
         with pytest.raises(BlockingIOError):
             door.recv(1)
@@ -91,6 +93,40 @@ def test_a_receiver_that_is_killed_again_and_again_tears_nothing(listener, bundl
         assert {path.stat().st_uid for path in place.iterdir()} == {UID_FIRST + LISTENER}
     Incoming(listener.folder, HIGH).clear(bundle.digest, is_taken=True)
     assert Incoming(listener.folder, HIGH).rows() == []
+
+
+def sent_until(listener, datagrams, what):
+    """Pass after pass, as what a dying receiver had read is gone."""
+    tries = itertools.count()
+
+    def is_it():
+        if next(tries) % 200 == 0:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+                say(door, listener, datagrams)
+        return what()
+
+    eventually(is_it, 120)
+
+
+def test_what_no_trusted_key_signed_takes_no_room_until_its_anchor_is_given(
+    listener, bundle, tmp_path
+):
+    stranger = gate_of(tmp_path / "stranger", "us-west-2", "U", seed=3)
+    theirs = made(stranger, Held("a", random.Random(4).randbytes(6 << 20)))
+    incoming, place = Incoming(listener.folder, HIGH), listener.folder / HIGH
+    sent = [one for _, found in files(theirs, 8) for one in found]
+    sent_until(listener, sent, lambda: "not trusted here" in str(incoming.rows()))
+    sent_until(listener, sent[:2000], lambda: incoming.rows())
+    kept = [path for path in listener.folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} <= {".part", ".json", ""}
+    assert sum(path.stat().st_blocks * 512 for path in kept) < 2 << 20
+    ours = [one for _, found in files(bundle, 8) for one in found]
+    sent_until(listener, ours, (place / bundle.digest).exists)
+    assert not (place / theirs.digest).exists()
+    pid = listener.told()["pid"]
+    listener.trust.add(stranger.anchor())
+    eventually(lambda: listener.told()["pid"] != pid, 60)
+    sent_until(listener, sent, (place / theirs.digest).exists)
 
 
 TRIES = """

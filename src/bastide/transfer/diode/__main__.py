@@ -1,7 +1,8 @@
 """The receiver's process: `python -m bastide.transfer.diode SOCKET FOLDER REGION BYTES_MAX`.
 
 It runs in a cage whose filter of system calls knows no way to send: it has a bound socket, one
-folder, and nothing else. A child of it makes whole files while it reads on.
+folder, the trusted regions' public anchors on its standard input, and nothing else. A child of it
+makes whole files, and checks signatures, while it reads on.
 """
 
 import logging
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from bastide.db import durable
 from bastide.kernel.clock import SystemClock
-from bastide.transfer.diode.arrivals import Arrivals, Limits
+from bastide.transfer.diode.arrival import Limits
+from bastide.transfer.diode.arrivals import Arrivals
 from bastide.transfer.diode.datagram import DATAGRAM_BYTES
 from bastide.transfer.diode.erasure import Unrecoverable
 from bastide.transfer.diode.incoming import ARRIVING
+from bastide.transfer.signing import read_anchors
 
 WAIT_S, WAIT_US = 0, 200_000
 TEND_DATAGRAMS = 256
@@ -77,6 +80,7 @@ def main(socket_fd: str, folder: str, region: str, bytes_max: str) -> None:
     arrivals = Arrivals(
         folder=Path(folder),
         region=region,
+        trust=read_anchors(sys.stdin.buffer.read()),
         limits=Limits(bytes_max=int(bytes_max)),
         clock=SystemClock(),
         hands=Forked(),

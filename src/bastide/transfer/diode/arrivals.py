@@ -1,18 +1,19 @@
 """The receiving end: datagrams of strangers become bundles in the spool, whole or not at all.
 
 A bundle is named by the digest of its statement, and the statement names its chunks by theirs. So
-who sends rubbish makes rubbish under its own name, and no other; whose bundle it is, the signatures
-say later (`spool.Receiver`). Everything that a stranger can make grow is bounded; whoever holds the
-most gives way first.
+who sends rubbish makes rubbish under its own name, and no other. Nothing but a few shards is kept
+of what no trusted region signed; after that, only the chunks that the statement names. Everything
+that a stranger can make grow is bounded; whoever holds the most gives way first.
 """
 
 import logging
 import os
 import shutil
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -20,36 +21,27 @@ import msgspec
 
 from bastide.db import durable
 from bastide.kernel.clock import Clock
-from bastide.transfer import dsse
 from bastide.transfer.bundles import ENVELOPE as ENVELOPE_NAME
 from bastide.transfer.diode import datagram as wire
-from bastide.transfer.diode.datagram import ENVELOPE, File
+from bastide.transfer.diode.arrival import Arrival, Limits, missing
+from bastide.transfer.diode.datagram import CHUNK, ENVELOPE, File
 from bastide.transfer.diode.erasure import Shape
 from bastide.transfer.diode.incoming import (
     ARRIVING,
     SPARE_BYTES,
     STATE,
+    WHY,
+    WHY_MAX,
     State,
     published_bytes,
 )
 from bastide.transfer.diode.parts import PART, SUFFIXES, Part, finish, part_path, whole_path
-from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size, decoded
+from bastide.transfer.model import DIGEST, Refused, Statement, chunk_size
+from bastide.transfer.signing import Trust, vouched
 
 TEND_S = 0.5
 MISSING_TOLD = 20
-REFUSED_MAX = 10_000
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """`bytes_max`: of a bundle; on disk there may be twice that."""
-
-    bytes_max: int
-    bundles_max: int = 64
-    parts_max: int = 1024  # of a bundle whose envelope is not here
-    open_max: int = 32
-    age_s: float = 7 * 86_400.0
 
 
 class Hands(Protocol):
@@ -62,43 +54,13 @@ class Hands(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Arrival:
-    """A bundle that is not whole yet. `source`: who sent the first of it."""
-
-    digest: bytes
-    source: str
-    folder: Path
-    changed_s: float
-    statement: Statement | None = None
-    sizes: dict[bytes, int] = field(default_factory=dict)  # of the chunks that the statement names
-    whole: set[bytes] = field(default_factory=set)
-    parts: dict[File, int] = field(default_factory=dict)  # what each takes on disk
-    lacking: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    whole_bytes: int = 0
-    is_told: bool = False
-
-    @property
-    def bytes(self) -> int:
-        return self.whole_bytes + sum(self.parts.values())
-
-    def wants(self, file: File) -> bool:
-        if file.kind == ENVELOPE:  # also where its bytes are here as a chunk: a stranger's trick
-            return self.statement is None
-        if file.digest in self.whole:
-            return False
-        return self.statement is None or self.sizes.get(file.digest) == file.shape.size
-
-    def is_complete(self) -> bool:
-        return self.statement is not None and self.sizes.keys() <= self.whole
-
-
 @dataclass(slots=True, kw_only=True)
 class Arrivals:
-    """What arrives in `folder`, a spool, for `region`."""
+    """What arrives in `folder`, a spool, for `region`, of regions that `trust` names."""
 
     folder: Path
     region: str
+    trust: Trust
     limits: Limits
     clock: Clock
     hands: Hands
@@ -109,7 +71,6 @@ class Arrivals:
         default_factory=OrderedDict
     )  # by bundle: each has its turn
     _working: bytes | None = None
-    _refused: set[bytes] = field(default_factory=set)
     _tended_s: float = 0.0
 
     def load(self) -> None:
@@ -128,9 +89,13 @@ class Arrivals:
         if part is None:
             return
         slot = wire.slot_of(datagram, part.file.shape)
-        if slot is None:
+        arrival = self._bundles[part.file.bundle]
+        if slot is None or part.marks[slot] or not part.lacking:
+            return
+        if self.limits.has_enough(arrival, part.file):
             return
         part.put(slot, datagram[wire.HEAD_BYTES :])
+        arrival.early_shards += arrival.is_strange and part.file.kind == CHUNK
         if part.lacking == 0:
             self._finish(of, part)
 
@@ -145,7 +110,7 @@ class Arrivals:
             if not part.is_saved:
                 self._save(part)
         for arrival in list(self._bundles.values()):
-            if self._now() - arrival.changed_s > self.limits.age_s:
+            if self.limits.is_over(arrival, self._now()) or self._place(arrival.digest).exists():
                 self._forget(arrival)
             else:
                 self._publish_complete(arrival)  # where it failed before: the disk was full
@@ -164,26 +129,30 @@ class Arrivals:
         arrival = self._bundles.get(file.bundle) or self._begun(file.bundle, source)
         if arrival is None or not arrival.wants(file):
             return None
+        if self.limits.has_enough(arrival, file):
+            return None
         if file not in arrival.parts:
-            held = len(arrival.parts) + len(arrival.whole)
-            if held >= self.limits.parts_max + 2 * len(arrival.sizes):
+            if not self._has_place(arrival):
                 return None
             arrival.parts[file] = 0
+        if len(self._open) >= self.limits.open_max:
+            self._close(self._open.pop(self._first_to_close()))
         part = self._open[of] = Part(file, arrival.folder)
-        if len(self._open) > self.limits.open_max:
-            self._close(self._open.popitem(last=False)[1])
         return part
 
+    def _first_to_close(self) -> bytes:
+        """A stranger's, if there is one: their flood closes no other's."""
+        return min(self._open, key=lambda of: not self._bundles[wire.bundle_of(of)].is_strange)
+
     def _begun(self, digest: bytes, source: str) -> Arrival | None:
-        name = digest.hex()
-        if digest in self._refused or (self.folder / self.region / name).exists():
+        if self._place(digest).exists():
             return None
-        while len(self._bundles) >= self.limits.bundles_max:
-            self._forget(self._first_to_go(source))
+        while len(strangers := self._strangers()) >= self.limits.bundles_max:
+            self._forget(_first_to_go(strangers, source))
         made = Arrival(
             digest=digest,
             source=source,
-            folder=self.folder / ARRIVING / name,
+            folder=self.folder / ARRIVING / digest.hex(),
             changed_s=self._now(),
         )
         made.folder.mkdir(exist_ok=True)
@@ -211,62 +180,98 @@ class Arrivals:
     def _finish(self, of: bytes, part: Part) -> None:
         file, arrival = part.file, self._bundles[part.file.bundle]
         self._save(part)
-        del self._open[of]
+        if arrival.is_strange and file.kind == CHUNK:
+            return  # no work is done for it before its bundle is known
+        self._open.pop(of, None)
         part.close()
-        work = partial(finish, file, arrival.folder, part.marks)
+        is_wanted = partial(self._is_vouched, arrival) if file.kind == ENVELOPE else _is_named
+        work = partial(finish, file, arrival.folder, part.marks, is_wanted)
         self._ask(arrival, of, work, partial(self._finished, arrival, file))
 
     def _finished(self, arrival: Arrival, file: File, is_it: bool) -> None:
         arrival.lacking.pop(file.digest, None)
         arrival.parts.pop(file, None)
         arrival.is_told = False
-        if self._bundles.get(arrival.digest) is not arrival or not is_it:
+        if not self._is_here(arrival) or not is_it or file.digest in arrival.whole:
             return
         arrival.whole.add(file.digest)
         arrival.whole_bytes += file.shape.size
         if file.kind == ENVELOPE:
-            self._learn(arrival, whole_path(file, arrival.folder))
+            self._learned(arrival, whole_path(file, arrival.folder))
         self._publish_complete(arrival)
 
-    def _learn(self, arrival: Arrival, path: Path) -> None:
-        """Read an envelope: which files there are. One that is not this bundle's is thrown away."""
-        if arrival.statement is not None:
-            path.unlink()
+    def _learned(self, arrival: Arrival, path: Path) -> None:
+        if not arrival.is_strange:
+            if path.stem != arrival.envelope:  # another one of the same statement
+                arrival.whole.discard(bytes.fromhex(path.stem))
+                path.unlink()
             return
+        self._learn(arrival, path)
+        signed = [one for one in self._bundles.values() if not one.is_strange]
+        if len(signed) > self.limits.bundles_max:
+            self._forget(_first_to_go(signed))
+
+    def _is_vouched(self, arrival: Arrival, envelope: bytes) -> bool:
+        """In a process beside: what is no trusted region's is thrown away at once."""
         try:
-            payload = dsse.unverified(path.read_bytes())
-            if dsse.digest_of(payload) != arrival.digest.hex():
-                raise Refused("it is not the envelope of this bundle")
-            statement = decoded(payload)
+            self._vouched(arrival, envelope)
         except Refused as error:
-            logger.warning("bundle %s: %s", arrival.digest.hex(), error)
-            arrival.whole.discard(bytes.fromhex(path.stem))
-            path.unlink()
-            return
-        predicate = statement.predicate
-        if predicate.to != self.region or predicate.size > self.limits.bytes_max:
-            self._refuse(arrival)
-            return
-        arrival.statement = _without_items(statement)  # a stranger's may fill the memory
+            (arrival.folder / WHY).write_text(str(error)[:WHY_MAX])
+            return False
+        return True
+
+    def _vouched(self, arrival: Arrival, envelope: bytes) -> Statement:
+        return vouched(
+            arrival.digest.hex(), envelope,
+            trust=self.trust, region=self.region, size_max=self.limits.bytes_max,
+        )  # fmt: skip
+
+    def _learn(self, arrival: Arrival, path: Path) -> None:
+        """Read an envelope: which files there are. Raises Refused."""
+        statement = self._vouched(arrival, path.read_bytes())
+        arrival.statement = _without_items(statement)  # it takes much more memory than its text
+        arrival.envelope = path.stem
         for number, subject in enumerate(statement.subject):
-            arrival.sizes[bytes.fromhex(subject.digest["sha256"])] = chunk_size(predicate, number)
+            size = chunk_size(statement.predicate, number)
+            arrival.sizes[bytes.fromhex(subject.digest["sha256"])] = size
         self._drop_unnamed(arrival, bytes.fromhex(path.stem))
+        for file in list(arrival.parts):  # chunks that came before it
+            if not self._is_here(arrival):  # that was the last of them
+                return
+            part = self._open.get(of := file.packed()) or Part(file, arrival.folder)
+            if part.lacking == 0:
+                self._finish(of, part)
+            elif of not in self._open:
+                part.close()
 
     def _drop_unnamed(self, arrival: Arrival, envelope: bytes) -> None:
         for digest in arrival.whole - arrival.sizes.keys() - {envelope}:
             arrival.whole.discard(digest)
             (arrival.folder / f"{digest.hex()}{SUFFIXES[0]}").unlink(missing_ok=True)
         for file in [one for one in arrival.parts if not arrival.wants(one)]:
-            part = self._open.pop(file.packed(), None)
-            if part is not None:
-                part.close()
-            arrival.parts.pop(file)
-            part_path(file, arrival.folder).unlink(missing_ok=True)
+            self._drop(arrival, file)
+
+    def _has_place(self, arrival: Arrival) -> bool:
+        """For one more file, or makes it: who came first with shards of many keeps no other out."""
+        if len(arrival.parts) < self.limits.files_max(arrival):
+            return True
+        held = [one for one in arrival.parts if one.packed() not in self._ending]
+        if held:
+            self._drop(arrival, min(held, key=lambda one: arrival.parts[one]))
+        return bool(held)
+
+    def _drop(self, arrival: Arrival, file: File) -> None:
+        part = self._open.pop(file.packed(), None)
+        if part is not None:
+            part.close()
+        arrival.parts.pop(file)
+        part_path(file, arrival.folder).unlink(missing_ok=True)
 
     def _publish_complete(self, arrival: Arrival) -> None:
-        if arrival.is_complete() and arrival.digest not in self._ending:
+        is_ending = arrival.digest in self._ending or not self._is_here(arrival)
+        if arrival.is_complete() and not is_ending:
             assert arrival.statement is not None
-            target = self.folder / self.region / arrival.digest.hex()
+            target = self._place(arrival.digest)
             room = 2 * self.limits.bytes_max
             work = partial(publish, arrival.folder, target, arrival.statement, room)
             self._ask(arrival, arrival.digest, work, partial(self._published, arrival))
@@ -274,12 +279,6 @@ class Arrivals:
     def _published(self, arrival: Arrival, is_done: bool) -> None:
         if is_done:
             self._forget(arrival)
-
-    def _refuse(self, arrival: Arrival) -> None:
-        if len(self._refused) >= REFUSED_MAX:
-            self._refused.clear()
-        self._refused.add(arrival.digest)
-        self._forget(arrival)
 
     # Work beside the socket ----------------------------------------------------------------------
 
@@ -314,19 +313,25 @@ class Arrivals:
     # Room ----------------------------------------------------------------------------------------
 
     def _keep_to_size(self) -> None:
+        strangers = self._strangers()
+        while _held(strangers) > self.limits.strange_bytes_max:
+            strangers.remove(most := max(strangers, key=lambda one: one.bytes))
+            self._forget(most)
         room = 2 * self.limits.bytes_max - published_bytes(self.folder / self.region)
-        while self._bundles and sum(one.bytes for one in self._bundles.values()) > room:
-            self._forget(self._first_to_go(""))
+        signed = [one for one in self._bundles.values() if not one.is_strange]
+        while signed and _held(signed) > room:
+            signed.remove(first := _first_to_go(signed))
+            self._forget(first)
 
-    def _first_to_go(self, newcomer: str) -> Arrival:
-        """One that nobody knows the files of; else, of who has begun the most bundles, the one of
-        which the least is here: a flood washes itself away."""
-        begun = Counter(one.source for one in self._bundles.values())
-        begun[newcomer] += 1
-        return min(
-            self._bundles.values(),
-            key=lambda one: (one.statement is not None, -begun[one.source], one.bytes),
-        )
+    def _strangers(self) -> list[Arrival]:
+        return [one for one in self._bundles.values() if one.is_strange]
+
+    def _is_here(self, arrival: Arrival) -> bool:
+        return self._bundles.get(arrival.digest) is arrival
+
+    def _place(self, digest: bytes) -> Path:
+        """Where a bundle is when it is whole; empty, when it was taken in."""
+        return self.folder / self.region / digest.hex()
 
     def _forget(self, arrival: Arrival) -> None:
         for of, part in list(self._open.items()):
@@ -345,12 +350,13 @@ class Arrivals:
 
     def _tell(self, arrival: Arrival) -> None:
         changed = self.clock.now().isoformat(timespec="seconds")
-        missing = list(_missing(arrival))
+        why = arrival.folder / WHY
         state = State(
             files=len(arrival.whole),
             of=len(arrival.sizes) + 1 if arrival.statement else 0,
-            missing=missing[:MISSING_TOLD],
+            missing=list(islice(missing(arrival), MISSING_TOLD)),
             changed=changed,
+            why=why.read_text() if arrival.is_strange and why.exists() else "",
         )
         aside = arrival.folder / f".{STATE}"
         aside.write_bytes(state.encoded())
@@ -361,38 +367,54 @@ class Arrivals:
         digest = bytes.fromhex(folder.name)
         arrival = Arrival(digest=digest, source="", folder=folder, changed_s=folder.stat().st_mtime)
         self._bundles[digest] = arrival
-        for path in sorted(folder.iterdir()):
-            if path.name.endswith(SUFFIXES):
-                arrival.whole.add(bytes.fromhex(path.stem))
-                arrival.whole_bytes += path.stat().st_size
-            elif path.name.endswith(PART):
-                part = Part(_file_of(digest, path.name), folder)
-                arrival.parts[part.file] = part.save()
-                arrival.lacking[part.file.digest] = (part.lacking, part.file.shape.rows)
-                part.close()
-        for path in folder.glob(f"*{SUFFIXES[ENVELOPE]}"):
-            if arrival.statement is None and digest in self._bundles:
-                self._learn(arrival, path)
-        if digest in self._bundles:
+        try:
+            for path in sorted(folder.iterdir()):
+                self._load_file(arrival, path)
+            for path in folder.glob(f"*{SUFFIXES[ENVELOPE]}"):
+                if arrival.is_strange:
+                    self._learn(arrival, path)
+        except Refused as error:  # by other anchors than it was begun with
+            logger.warning("bundle %s: %s", folder.name, error)
+            self._forget(arrival)
+        if arrival.is_strange and arrival.whole:
+            self._forget(arrival)  # its envelope is gone
+        elif digest in self._bundles:
             self._publish_complete(arrival)
+
+    def _load_file(self, arrival: Arrival, path: Path) -> None:
+        if path.name.endswith(SUFFIXES):
+            arrival.whole.add(bytes.fromhex(path.stem))
+            arrival.whole_bytes += path.stat().st_size
+        elif path.name.endswith(PART):
+            part = Part(_file_of(arrival.digest, path.name), arrival.folder)
+            arrival.parts[part.file] = part.save()
+            arrival.lacking[part.file.digest] = (part.lacking, part.file.shape.rows)
+            arrival.early_shards += part.shards if part.file.kind == CHUNK else 0
+            part.close()
+        elif path.suffix == ".tmp":
+            path.unlink()  # a killed one wrote it
+
+
+def _held(arrivals: list[Arrival]) -> int:
+    return sum(one.bytes for one in arrivals)
+
+
+def _first_to_go(arrivals: list[Arrival], newcomer: str = "") -> Arrival:
+    """Of who has begun the most bundles, the one of which the least is here: a flood washes itself
+    away."""
+    begun = Counter(one.source for one in arrivals)
+    begun[newcomer] += 1
+    return min(arrivals, key=lambda one: (-begun[one.source], one.bytes))
+
+
+def _is_named(chunk: bytes) -> bool:
+    """A chunk that has its digest is one that the statement names."""
+    return True
 
 
 def _without_items(statement: Statement) -> Statement:
     predicate = msgspec.structs.replace(statement.predicate, items=[])
     return msgspec.structs.replace(statement, predicate=predicate)
-
-
-def _missing(arrival: Arrival) -> Iterator[str]:
-    if arrival.statement is None:
-        yield "the envelope"
-        return
-    for subject in arrival.statement.subject:
-        digest = bytes.fromhex(subject.digest["sha256"])
-        if digest in arrival.lacking:
-            lacking, rows = arrival.lacking[digest]
-            yield f"{subject.name} ({lacking} of {rows} rows)"
-        elif digest not in arrival.whole:
-            yield subject.name
 
 
 def _file_of(bundle: bytes, name: str) -> File:

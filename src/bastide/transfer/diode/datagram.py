@@ -8,11 +8,13 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
+from bastide.transfer import dsse
 from bastide.transfer.diode.erasure import SHARD_BYTES, Shape
 from bastide.transfer.model import ENVELOPE_BYTES_MAX
 
 MAGIC = b"BDU1"
 CHUNK, ENVELOPE = 0, 1
+BYTES_MIN = {CHUNK: 1, ENVELOPE: dsse.BYTES_MIN}  # of less, no signature would be checked
 FILE_BYTES_MAX = ENVELOPE_BYTES_MAX
 _OF = Struct(">4s32s32sIBBB")  # magic, bundle, file, size, kind, k, m
 _WHERE = Struct(">BH")  # column, row
@@ -58,12 +60,17 @@ def slot_of(datagram: bytes, shape: Shape) -> int | None:
     return int(slot)
 
 
+def bundle_of(of: bytes) -> bytes:
+    """Whose datagrams begin so."""
+    return of[len(MAGIC) : len(MAGIC) + 32]
+
+
 def file_of(datagram: bytes) -> File | None:
     """Which file it is of; None if there can be no such file."""
     if len(datagram) != DATAGRAM_BYTES:
         return None
     magic, bundle, digest, size, kind, k, m = _OF.unpack_from(datagram)
     shape = Shape(size, k, m)
-    if magic != MAGIC or kind not in (CHUNK, ENVELOPE) or not 1 <= size <= FILE_BYTES_MAX:
+    if magic != MAGIC or kind not in BYTES_MIN or not BYTES_MIN[kind] <= size <= FILE_BYTES_MAX:
         return None
     return File(bundle, digest, kind, shape) if shape.is_possible() else None

@@ -5,7 +5,7 @@ nothing."""
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,8 @@ import msgspec
 from bastide.transfer.bundles import ENVELOPE
 from bastide.transfer.model import DIGEST
 
-ARRIVING, STATE = ".arriving", "state.json"
+ARRIVING, STATE, WHY = ".arriving", "state.json", "why"
+WHY_MAX = 100
 STATE_BYTES_MAX = 16_384
 ROWS_MAX = 1000
 SPARE_BYTES = 1 << 16  # what a bundle takes on disk beside its bytes, at most
@@ -30,6 +31,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     of: int
     missing: Annotated[list[_Told], msgspec.Meta(max_length=100)]
     changed: _Told
+    why: _Told = ""  # its last envelope was thrown away
 
     def encoded(self) -> bytes:
         return msgspec.json.encode(self)
@@ -52,7 +54,8 @@ class Incoming:
             if state is not None and not (self.folder / self.region / name).exists():
                 of = f" of {state.of}" if state.of else ""
                 missing = ", ".join(state.missing) or "nothing"
-                told = f"incomplete: {state.files}{of} files; missing: {missing}"
+                why = f" ({state.why})" if state.why else ""
+                told = f"incomplete: {state.files}{of} files; missing: {missing}{why}"
                 yield _row(name, told, created=state.changed)
 
     def _waiting(self) -> Iterator[dict[str, Any]]:
@@ -64,6 +67,13 @@ class Incoming:
         place = self.folder / self.region
         return [name for name in _digests(place) if not is_cleared(place / name)]
 
+    def remember(self, digest: str) -> None:
+        """Of what came in by another way: it is not kept when it is sent here too."""
+        with ExitStack() as stack, suppress(FileNotFoundError, FileExistsError):
+            place = _folder(stack, self.region, _folder(stack, str(self.folder)))
+            os.mkdir(digest, 0o700, dir_fd=place)
+            _leave_mark(_folder(stack, digest, place))
+
     def clear(self, digest: str, *, is_taken: bool) -> None:
         """Throw away what was taken in, or refused. Of what was taken in an empty envelope stays,
         so that its next pass is not kept."""
@@ -74,9 +84,13 @@ class Incoming:
                 bundle = _folder(stack, digest, place)
                 for name in os.listdir(bundle):
                     os.unlink(name, dir_fd=bundle)
-                os.close(os.open(ENVELOPE, os.O_CREAT | os.O_EXCL, 0o600, dir_fd=bundle))
+                _leave_mark(bundle)
             else:
                 shutil.rmtree(digest, dir_fd=place)
+
+
+def _leave_mark(bundle: int) -> None:
+    os.close(os.open(ENVELOPE, os.O_CREAT | os.O_EXCL, 0o600, dir_fd=bundle))
 
 
 def _folder(stack: ExitStack, name: str, above: int | None = None) -> int:

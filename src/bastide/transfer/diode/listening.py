@@ -1,5 +1,6 @@
 """Keeps a region's receiver running: a caged process that gets the socket, the folder of what
-comes in, and nothing else. The region holds the socket too, so that a restart loses nothing."""
+comes in, the trusted regions' anchors, and nothing else. The region holds the socket too, so that a
+restart loses nothing; when the anchors change, it is killed and started with those."""
 
 import logging
 import os
@@ -9,14 +10,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, BinaryIO
 
 from bastide.db import durable
 from bastide.transfer.line import LISTENER, Room, Walls
+from bastide.transfer.signing import TrustStore
 
 FILE_BYTES_MAX = 512 << 20
 BUFFER_BYTES = 64 << 20  # as much of it as the host allows
-RESTART_S = 1.0
+LOOK_S = 0.5
 RECEIVER = "bastide.transfer.diode"
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class Listener:
     bytes_max: int
     walls: Walls
     mute: Path
-    restart_s: float = RESTART_S
+    trust: TrustStore
+    look_s: float = LOOK_S
     _process: "subprocess.Popen[bytes] | None" = None
     _stopping: Event = field(default_factory=Event)
     _thread: Thread | None = None
@@ -75,15 +78,18 @@ class Listener:
 
     def _keep(self) -> None:
         while not self._stopping.is_set():
-            with self.mute.open("rb") as program:
-                self._process = self._started(program.fileno())
-            if self._stopping.is_set():
-                self._process.kill()
-            code = self._process.wait()
-            if not self._stopping.wait(self.restart_s):
+            anchors = self.trust.all()
+            with self.mute.open("rb") as program, _as_file(anchors.encoded()) as given:
+                self._process = process = self._started(program.fileno(), given)
+            while process.poll() is None:
+                if self._stopping.wait(self.look_s) or self.trust.all() != anchors:
+                    process.kill()
+                    process.wait()
+            if not self._stopping.wait(self.look_s):
+                code = process.returncode
                 logger.warning("the receiver of datagrams ended (%s): it is started again", code)
 
-    def _started(self, program: int) -> "subprocess.Popen[bytes]":
+    def _started(self, program: int, anchors: BinaryIO) -> "subprocess.Popen[bytes]":
         argv = [
             sys.executable, "-I", "-m", RECEIVER,
             str(self.door.fileno()), str(self.folder), self.region, str(self.bytes_max),
@@ -95,5 +101,13 @@ class Listener:
             program,
         )
         return subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, pass_fds=[self.door.fileno(), program]
+            command, stdin=anchors, pass_fds=[self.door.fileno(), program]
         )
+
+
+def _as_file(data: bytes) -> BinaryIO:
+    """What a process may read, and finds nowhere."""
+    file = os.fdopen(os.memfd_create("anchors"), "w+b")
+    file.write(data)
+    file.seek(0)
+    return file

@@ -5,6 +5,7 @@ the next pass again. What is wrong, by whatever cause, the file's digest tells a
 """
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -76,9 +77,11 @@ def whole_path(file: File, folder: Path) -> Path:
     return folder / f"{file.digest.hex()}{SUFFIXES[file.kind == ENVELOPE]}"
 
 
-def finish(file: File, folder: Path, marks: bytes | bytearray) -> bool:
+def finish(
+    file: File, folder: Path, marks: bytes | bytearray, is_wanted: Callable[[bytes], bool]
+) -> bool:
     """Make the whole file of a part that lacks nothing. False, and all of it thrown away, if it is
-    not what its name says."""
+    not what its name says, or not wanted."""
     path = part_path(file, folder)
     shape = file.shape
     data = bytearray(shape.slots * SHARD_BYTES)
@@ -86,7 +89,7 @@ def finish(file: File, folder: Path, marks: bytes | bytearray) -> bool:
         part.readinto(data)
     erasure.recover(data, shape, marks)
     whole = bytes(memoryview(data)[: shape.size])
-    is_it = sha256(whole).digest() == file.digest
+    is_it = sha256(whole).digest() == file.digest and is_wanted(whole)
     if is_it:
         durable.create(whole_path(file, folder), whole)
     path.unlink()

@@ -21,6 +21,8 @@ PASSES_MAX, RATE_MBIT_MAX = 100, 100_000
 PORT_MAX = 65_535
 BURST_S = 0.002  # how much may be caught up at once: a receiver's buffer takes it
 STEP_DATAGRAMS = 1024
+CHECKED_S = 0.25  # in which a receiver checks an envelope's signatures: before, it keeps little
+REPEATED = 16  # an envelope goes again after so many times its size
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +40,9 @@ class Pace:
         if self._due_s > now:
             self.sleep(self._due_s - now)
 
+    def rest(self, seconds: float) -> None:
+        self._due_s = max(self._due_s, self.clock.monotonic_s()) + seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -50,7 +55,8 @@ class Link:
     passes: int = 1
 
     def send(self, bundle: Bundle) -> Steps:
-        """Send a bundle. Its envelope goes first and last: it says which file is which."""
+        """Send a bundle. Its envelope goes first, now and then, and last: a receiver keeps next to
+        nothing of a bundle before it has that."""
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
         except OSError as error:
@@ -65,7 +71,7 @@ class Link:
         done = 0
         for number in range(self.passes):
             step = f"sending, pass {number + 1} of {self.passes}"
-            for size, datagrams in files(bundle, self.parity):
+            for which, (size, datagrams) in enumerate(files(bundle, self.parity)):
                 for count, datagram in enumerate(datagrams):
                     self.pace.wait(len(datagram))
                     _out(door, datagram, address)
@@ -73,6 +79,8 @@ class Link:
                         at = min(size, count * SHARD_BYTES)
                         yield {"step": step, "done": min(done + at, total), "total": total}
                 done += size
+                if which == 0:
+                    self.pace.rest(CHECKED_S)
         yield {"step": "sent", "done": total, "total": total}
 
 
@@ -99,9 +107,14 @@ def files(bundle: Bundle, parity: int) -> Iterator[tuple[int, Iterator[bytes]]]:
     """Of each file, the bytes that count as progress, and its datagrams."""
     name, envelope = bytes.fromhex(bundle.digest), read_envelope(bundle.folder)
     yield 0, datagrams(name, envelope, ENVELOPE, parity)
+    since = 0
     for number in range(len(bundle.statement.subject)):
+        if since >= REPEATED * len(envelope):
+            yield 0, datagrams(name, envelope, ENVELOPE, parity)
+            since = 0
         data = chunks.read_chunk(bundle.folder, bundle.statement, number)
         yield len(data), datagrams(name, data, CHUNK, parity)
+        since += len(data)
     yield 0, datagrams(name, envelope, ENVELOPE, parity)
 
 
