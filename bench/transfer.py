@@ -19,17 +19,20 @@ from bastide.transfer.diode import erasure
 from bastide.transfer.diode.arrival import Limits
 from bastide.transfer.diode.arrivals import Arrivals
 from bastide.transfer.diode.datagram import CHUNK
-from bastide.transfer.diode.sending import datagrams
+from bastide.transfer.diode.sending import datagrams, files
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
 from bastide.transfer.line import Walls
 from bastide.transfer.model import CHUNK_BYTES, Item, Origin
 from bastide.transfer.ports import Nobody
 from bastide.transfer.releases import Target
+from bastide.transfer.signing import Anchors
 from bench.common import Report, arguments
 
 TOTAL_BYTES = 512 << 20
 OBJECTS = 64
+TO = "us-iso-east-1"
+ORIGIN = Origin(region="us-gov-west-1", agency="a", account="123456789012", bucket="b", prefix="")
 ROUNDS = 3
 BLOCK = bytes(range(256)) * 4096
 
@@ -40,6 +43,10 @@ class Object:
 
     name: str
     size: int
+
+    @property
+    def state(self) -> str:
+        return self.name
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         item = Item(kind="object", name=self.name, size=self.size, sha256="", label="U")
@@ -72,12 +79,9 @@ def gate(folder: Path) -> Gate:
 def measured(folder: Path) -> tuple[float, float]:
     """Seconds to create, and to inspect."""
     made = gate(folder)
-    origin = Origin(
-        region="us-gov-west-1", agency="a", account="123456789012", bucket="b", prefix=""
-    )
     sources = [Object(f"k{number}", TOTAL_BYTES // OBJECTS) for number in range(OBJECTS)]
     start = time.perf_counter()
-    *_, last = made.create("us-iso-east-1", origin, "", sources)
+    *_, last = made.create(TO, ORIGIN, "", sources)
     middle = time.perf_counter()
     for _ in made.inspect(last["made"].digest):
         pass
@@ -101,14 +105,20 @@ def diode(report: Report) -> None:
     """MB/s of one core, for the sender, for the receiver, and for what lost shards cost."""
     data = random.Random(1).randbytes(CHUNK_BYTES)
     start = time.perf_counter()
-    sent = list(datagrams(bytes(32), data, CHUNK, 8))
+    list(datagrams(bytes(32), data, CHUNK, 8))
     report.add("diode: chunk to datagrams", len(data) / 1e6 / (time.perf_counter() - start), "MB/s")
     with tempfile.TemporaryDirectory() as folder:
+        near = gate(Path(folder) / "near")
         arrivals = Arrivals(
-            folder=Path(folder), region="us-iso-east-1", limits=Limits(bytes_max=1 << 30),
-            clock=SystemClock(), hands=AtOnce(),
+            folder=Path(folder), region=TO, trust=Anchors([near.anchor()]),
+            limits=Limits(bytes_max=1 << 30), clock=SystemClock(), hands=AtOnce(),
         )  # fmt: skip
         arrivals.load()
+        *_, last = near.create(TO, ORIGIN, "", [Object("a", CHUNK_BYTES)])
+        envelope, *rest = (list(found) for _, found in files(last["made"], 8))
+        sent = [one for found in rest for one in found]
+        for one in envelope:  # of what nobody signed, little is kept
+            arrivals.take(one, "")
         start = time.perf_counter()
         for one in sent:
             arrivals.take(one, "")

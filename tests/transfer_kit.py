@@ -39,6 +39,10 @@ class Held:
     def size(self):
         return len(self.data)
 
+    @property
+    def state(self):
+        return repr(self)
+
     def open(self):
         item = Item(kind=self.kind, name=self.name, size=self.size, sha256="", label=self.label,
                     tags=self.tags, provenance=self.provenance)  # fmt: skip

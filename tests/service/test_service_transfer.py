@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from functools import partial
 
 import pytest
@@ -93,6 +94,41 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
         told = region.cli("audit", "show", "--json").stdout
         assert action in told
         assert made["bundle"] in told
+
+
+def is_stopped_half_way(region, body, folder):
+    """Whether it was caught while it made a bundle, with one whole chunk at least."""
+    for _ in region.control.steps("/transfers", body):
+        region.process.send_signal(signal.SIGSTOP)
+        if any(b'"chunk"' in path.read_bytes() for path in folder.glob(".*.making/*.journal")):
+            return True
+        region.process.send_signal(signal.SIGCONT)
+    return False
+
+
+def test_one_that_makes_a_bundle_and_is_killed_goes_on_where_it_was(two):
+    low = two[0].region
+    s3 = low.s3("huge", "sender")
+    for key in ("a", "b"):
+        s3.put_object(Bucket="huge", Key=key, Body=BIG * 3)
+    body = {"to": HIGH, "agency": "sender", "bucket": "huge", "prefix": "", "model": "",
+            "base": "", "environment": "", "agency_setup": ""}  # fmt: skip
+    half_made = low.folder / "transfer" / "bundles"
+    tries = iter(range(20))  # it may be quicker than this test, and end
+    while not is_stopped_half_way(low, body, half_made):
+        next(tries)
+    low.kill()
+    (place,) = half_made.glob(".*.making")
+    there = {path.name: path.stat().st_ino for path in place.glob("*.chunk")}
+    low.start()
+    made = ask(low, "", **body)
+    assert made["items"] == 2
+    now = {path.name: path.stat().st_ino for path in (half_made / made["bundle"]).iterdir()}
+    assert now["00000000.chunk"] == there["00000000.chunk"]
+    assert now.keys() == {"bundle.json", *(name for name in now if name.endswith(".chunk"))}
+    assert list(half_made.glob(".*.making")) == []
+    assert ask(low, f"/{made['bundle']}/inspect")["contents"] == made["contents"]
+    assert made["bundle"] in low.cli("audit", "show", "--json").stdout
 
 
 FILES = {

@@ -21,9 +21,11 @@ PAGE_SIZE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """The latest version of an object, and what clients said of it."""
+    """The latest version of an object, and what clients said of it. `id`: no other version of any
+    object ever has it."""
 
     key: str
+    id: str = ""
     size: int
     label: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Carrying:
 def _carried(version: Version) -> Carried:
     return Carried(
         key=version.key.decode(),
+        id=version.object_id,
         size=version.size,
         label=version.label,
         headers=version.facts.headers,

@@ -1,19 +1,19 @@
 """Bundles on disk: a folder named by the digest of what is signed, whole or not there."""
 
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from bastide.db import durable
-from bastide.transfer import chunks, dsse
+from bastide.transfer import chunks, dsse, making
+from bastide.transfer.making import Half, Order, Source
 from bastide.transfer.model import (
     BUNDLE_BYTES_MAX,
     CHUNK_BYTES,
@@ -21,7 +21,6 @@ from bastide.transfer.model import (
     ENVELOPE_BYTES_MAX,
     ITEMS_MAX,
     Item,
-    Origin,
     Predicate,
     Refused,
     Statement,
@@ -34,15 +33,6 @@ ENVELOPE = "bundle.json"
 Steps = Iterator[dict[str, Any]]
 
 
-class Source(Protocol):
-    """Something to carry. `open` answers it as it is now, and its bytes."""
-
-    @property
-    def size(self) -> int: ...
-
-    def open(self) -> tuple[Item, Iterator[bytes]]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A bundle whose signatures held; its chunks are checked when they are read."""
@@ -53,53 +43,60 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a bundle is to say of itself; `base` is the digest of an earlier one, or ""."""
-
-    id: str
-    to: str
-    origin: Origin
-    created: str
-    base: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundles:
     """The bundles in one folder."""
 
     folder: Path
 
     def make(self, order: Order, sources: Sequence[Source], signer: dsse.Signer) -> Steps:
-        """Yields progress, last `{"made": Bundle}`. One that ends half-way leaves nothing that is
-        ever listed; `swept` removes it."""
+        """Yields progress, last `{"made": Bundle}`. One that ends half-way is never listed, and
+        goes on when the same is asked for again: as if it had been made in one go."""
         if len(sources) > ITEMS_MAX:
             raise Refused(f"more than {ITEMS_MAX} items")
         durable.folder(self.folder)
-        aside = self.folder / f".{order.id}.making"
-        aside.mkdir(mode=0o700)
-        try:
-            yield from self._written(aside, order, sources, signer)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        name = making.name_of(order, sources)
+        bundle = self._made(name)
+        if bundle is None:
+            with making.begun(self.folder, name, order) as half:
+                envelope = half.folder / ENVELOPE
+                if not envelope.exists():
+                    yield from half.checked()
+                    written = yield from self._written(half, sources, signer)
+                    durable.create(envelope, written)
+                bundle = self._published(half, signer.public)
+        yield {"made": bundle}
+        (bundle.folder / making.journal_of(name)).unlink(missing_ok=True)
+
+    def _made(self, name: str) -> Bundle | None:
+        """One that is whole, and whoever asked for it never learned of: its journal is there."""
+        for path in self.folder.glob(f"*/{making.journal_of(name)}"):
+            if DIGEST.fullmatch(path.parent.name):
+                return self.unchecked(path.parent.name)
+        return None
 
     def _written(
-        self, aside: Path, order: Order, sources: Sequence[Source], signer: dsse.Signer
-    ) -> Steps:
+        self, half: Half, sources: Sequence[Source], signer: dsse.Signer
+    ) -> Generator[dict[str, Any], None, bytes]:
+        """The chunks, and the envelope that is to come last."""
+        order = half.order
         have = self.state(order.base) if order.base else {}
-        total, items, done = sum(source.size for source in sources), [], 0
+        total, items = sum(source.size for source in sources), half.items
+        done = sum(source.size for source in sources[: len(half.sources)])
         with (
             ThreadPoolExecutor(1, "transfer-digest") as digests,
             ThreadPoolExecutor(1, "transfer-sync") as syncs,
-            closing(chunks.Packer(aside, digests, syncs)) as packer,
+            closing(chunks.Packer(half, digests, syncs)) as packer,
         ):
-            for source in sources:
+            for source in sources[len(half.sources) :]:
                 if have and _unchanged(source, have):
                     done += source.size
+                    half.add_source(None)
                     continue
                 item, pieces = source.open()
                 for told in packer.add(pieces):
                     if isinstance(told, tuple):
                         items.append(_sized(item, *told))
+                        half.add_source(items[-1])
                         continue
                     done += told
                     if packer.size > BUNDLE_BYTES_MAX:
@@ -110,16 +107,15 @@ class Bundles:
             id=order.id, to=order.to, origin=order.origin, created=order.created,
             base=order.base, size=packer.size, chunk_bytes=CHUNK_BYTES, items=items,
         )  # fmt: skip
-        payload = encoded(Statement(subject=subjects, predicate=predicate))
-        envelope = signer.sign(payload)
+        envelope = signer.sign(encoded(Statement(subject=subjects, predicate=predicate)))
         if len(envelope) > ENVELOPE_BYTES_MAX:
             raise Refused("what is said of the items takes too much room")
-        yield {"made": self._published(aside, payload, envelope)}
+        return envelope
 
-    def _published(self, aside: Path, payload: bytes, envelope: bytes) -> Bundle:
+    def _published(self, half: Half, keys: dsse.PublicKeys) -> Bundle:
+        payload = keys.open(read_envelope(half.folder))
         digest = dsse.digest_of(payload)
-        durable.create(aside / ENVELOPE, envelope)
-        aside.rename(self.folder / digest)
+        half.folder.rename(self.folder / digest)
         durable.sync_folder(self.folder)
         return Bundle(digest=digest, folder=self.folder / digest, statement=decoded(payload))
 
@@ -172,11 +168,6 @@ class Bundles:
         if dsse.digest_of(payload) != digest:
             raise Refused("it is not the bundle that its name says")
         return Bundle(digest=digest, folder=self.folder / digest, statement=decoded(payload))
-
-    def sweep(self) -> None:
-        """At start: what a crash left half-made."""
-        for path in self.folder.glob(".*.making"):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_envelope(folder: Path) -> bytes:

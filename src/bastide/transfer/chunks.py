@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from bastide.transfer.making import Half
 from bastide.transfer.model import (
     CHUNK_BYTES,
     Item,
@@ -42,17 +43,17 @@ class Digest:
 
 
 class Packer:
-    """Writes chunks into `folder`. `add` an item's pieces at a time, then `finish`. A chunk is
-    synced while the next is written."""
+    """Writes chunks. `add` an item's pieces at a time, then `finish`. A chunk is synced while the
+    next is written. Of what is there already no byte is written: it must be the same."""
 
-    def __init__(
-        self, folder: Path, digests: ThreadPoolExecutor, syncs: ThreadPoolExecutor
-    ) -> None:
-        self.size = 0
-        self._folder = folder
+    def __init__(self, half: Half, digests: ThreadPoolExecutor, syncs: ThreadPoolExecutor) -> None:
+        self.size = sum(item.size for item in half.items)
+        self._half = half
+        self._folder = half.folder
+        self._there = len(half.chunks) * CHUNK_BYTES
         self._digests = digests
         self._syncs = syncs
-        self._subjects: list[Subject] = []
+        self._subjects = [_subject(number, one) for number, one in enumerate(half.chunks)]
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
         self._left = 0
@@ -80,7 +81,11 @@ class Packer:
             self._file.close()
 
     def _take(self, rest: memoryview) -> None:
+        at = self.size
         self.size += len(rest)
+        while rest and at < self._there:
+            count = self._compare(rest, at)
+            rest, at = rest[count:], at + count
         while rest:
             file = self._file or self._begin()
             count = file.write(rest[: self._left])
@@ -90,6 +95,16 @@ class Packer:
             if not self._left:
                 self._end(file)
 
+    def _compare(self, data: memoryview, at: int) -> int:
+        """Read what lies at `at`, as far as its chunk goes, beside what is to lie there."""
+        number, start = divmod(at, CHUNK_BYTES)
+        count = min(len(data), CHUNK_BYTES - start)
+        with (self._folder / chunk_name(number)).open("rb") as file:
+            file.seek(start)
+            if file.read(count) != data[:count]:
+                raise Refused("what is packed has changed: ask for it again")
+        return count
+
     def _begin(self) -> BinaryIO:
         path = self._folder / chunk_name(len(self._subjects))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -98,17 +113,21 @@ class Packer:
         return self._file
 
     def _end(self, file: BinaryIO) -> None:
-        name = chunk_name(len(self._subjects))
-        self._subjects.append(Subject(name=name, digest={"sha256": self._hash.hexdigest()}))
+        digest = self._hash.hexdigest()
+        self._subjects.append(_subject(len(self._subjects), digest))
         self._file = None
         if self._syncing is not None:
             self._syncing.result()
-        self._syncing = self._syncs.submit(_synced, file)
+        self._syncing = self._syncs.submit(self._sync, file, digest)
+
+    def _sync(self, file: BinaryIO, digest: str) -> None:
+        with file:
+            os.fsync(file.fileno())
+        self._half.add_chunk(digest)
 
 
-def _synced(file: BinaryIO) -> None:
-    with file:
-        os.fsync(file.fileno())
+def _subject(number: int, digest: str) -> Subject:
+    return Subject(name=chunk_name(number), digest={"sha256": digest})
 
 
 def read_chunk(folder: Path, statement: Statement, number: int) -> bytes:

@@ -12,14 +12,15 @@ import msgspec
 from bastide.kernel.clock import Clock
 from bastide.kernel.ids import Ids
 from bastide.kernel.labels.scheme import MarkingError, Scheme
-from bastide.transfer import bundles, chunks, model, spool
-from bastide.transfer.bundles import Bundle, Bundles, Order, Source, Steps
+from bastide.transfer import bundles, chunks, making, model, spool
+from bastide.transfer.bundles import Bundle, Bundles, Steps
 from bastide.transfer.descents import Descents
 from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import Line, Passed, Rules, Walls
+from bastide.transfer.making import Order, Source
 from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Releases, Shelves, Target, rewritten
@@ -76,6 +77,7 @@ class Gate:
         )
         if order.base:
             self._check_base(order)
+        making.sweep(self.made.folder, self.clock.now())
         yield from self.made.make(order, sources, self.signer)
 
     def _check_base(self, order: Order) -> None:
@@ -261,7 +263,7 @@ class Surroundings:
 def open_gate(folder: Path, site: Site, around: Surroundings) -> Gate:
     """The gate whose state is in `folder`."""
     made = Bundles(folder=folder / "bundles")
-    made.sweep()
+    making.sweep(made.folder, around.clock.now())
     trust = TrustStore(folder / "trust")
     receiver = Receiver(
         region=site.region,

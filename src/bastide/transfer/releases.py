@@ -184,6 +184,10 @@ class Rewritten:
     def size(self) -> int:
         return self.item.size
 
+    @property
+    def state(self) -> str:
+        return f"{self.at} {self.item}"  # its digest is the item's
+
     def open(self) -> tuple[Item, Iterator[bytes]]:
         return self.item, _pieces(self.passed.data, self.at, self.item)
 

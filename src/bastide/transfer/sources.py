@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from pathlib import Path
+
+import msgspec
 
 from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
@@ -25,6 +28,10 @@ class ObjectSource:
     @property
     def size(self) -> int:
         return self.listed.size
+
+    @property
+    def state(self) -> str:
+        return msgspec.json.encode(self.listed, order="sorted").decode()
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         try:
@@ -56,6 +63,11 @@ class EnvironmentSource:
     def size(self) -> int:
         return self.path.stat().st_size
 
+    @property
+    def state(self) -> str:
+        with self.path.open("rb") as file:
+            return f"{self.path.name} {file_digest(file, 'sha256').hexdigest()} {self.label}"
+
     def open(self) -> tuple[Item, Iterator[bytes]]:
         item = Item(
             kind=ENVIRONMENT,
@@ -78,6 +90,10 @@ class SetupSource:
     @property
     def size(self) -> int:
         return len(self.data)
+
+    @property
+    def state(self) -> str:
+        return f"{sha256(self.data).hexdigest()} {self.label}"
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         item = Item(
@@ -107,6 +123,10 @@ class ModelSource:
     @property
     def size(self) -> int:
         return self.card.size
+
+    @property
+    def state(self) -> str:
+        return f"{self.card} {self.label}"
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         card = self.card

@@ -170,18 +170,6 @@ def test_a_harmed_chunk_is_refused(bundle, harm):
         list(inspected(bundle))
 
 
-def test_what_a_crash_left_is_never_listed_and_swept_at_start(tmp_path, gate):
-    making = gate.create(
-        "us-iso-east-1", made(gate).statement.predicate.origin, "", [Held("a", BIG)]
-    )
-    next(making)
-    assert len(gate.rows()) == 1
-    assert list((tmp_path / "gate" / "bundles").glob(".*.making"))
-    gate_of(tmp_path / "gate")
-    assert not list((tmp_path / "gate" / "bundles").glob(".*.making"))
-    making.close()
-
-
 def test_keys_that_others_can_read_are_not_used(tmp_path):
     load_signer(tmp_path / "keys")
     (tmp_path / "keys" / "mldsa87.seed").chmod(0o644)
