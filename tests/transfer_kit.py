@@ -33,6 +33,7 @@ class Held:
     kind: str = "object"
     label: str = "U"
     tags: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -45,7 +46,7 @@ class Held:
 
     def open(self):
         item = Item(kind=self.kind, name=self.name, size=self.size, sha256="", label=self.label,
-                    tags=self.tags, provenance=self.provenance)  # fmt: skip
+                    tags=self.tags, metadata=self.metadata, provenance=self.provenance)  # fmt: skip
         return item, iter([self.data[:3], self.data[3:]] if self.data else [])
 
 

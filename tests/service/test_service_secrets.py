@@ -190,6 +190,7 @@ ROUTES = {
     "POST /transfers/{name}/inspect": {},
     "POST /transfers/{name}/filter": {},
     "POST /transfers/{name}/items/{number}": {},
+    "POST /transfers/{name}/statement": {},
     "POST /transfers/{name}/send": {"spool": "{spool}"},
     "POST /transfers/{name}/send-udp": UDP,
     "POST /transfers/{name}/release": {"agency": "secretive", "bucket": "secretive", "prefix": ""},

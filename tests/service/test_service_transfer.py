@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from functools import partial
+from hashlib import sha256
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
@@ -60,7 +61,8 @@ def test_what_is_not_there_is_told(region, words, why):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    low, high = side(folder, LOW, "U"), side(folder, HIGH, "S")
+    low = side(folder, LOW, "U")
+    high = side(folder, HIGH, "S", f"[regions.{HIGH}.transfer]\nsend_down_mib_per_day = 1\n")
     low.trust(high)
     high.trust(low)
     yield low, high, folder / "spool"
@@ -249,7 +251,10 @@ def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_pat
     low, high, spool = two[0].region, two[1].region, two[2]
     s3 = high.s3("answers", "writer")
     s3.put_object(Bucket="answers", Key="above/a.txt", Body=b"x", Tagging="bastide:label=S")
-    s3.put_object(Bucket="answers", Key="fit/config.json", Body=b'{ "a": 1 }')
+    s3.put_object(
+        Bucket="answers", Key="fit/config.json", Body=b'{ "a": 1 }', Tagging="t=canary-in-tag",
+        Metadata={"m": "canary-in-metadata"}, ContentLanguage="canary-in-header",
+    )  # fmt: skip
     above = create(high, LOW, "writer", "answers", "above/")["bundle"]
     assert "above what a region may hold" in ask(high, f"/{above}/filter")
     assert "label refused it" in ask(high, f"/{above}/send", spool=str(spool))
@@ -258,17 +263,38 @@ def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_pat
     assert "send the clean copy" in ask(high, f"/{padded}/send", spool=str(spool))
     send = partial(ask, high, f"/{bundle}/send", spool=str(spool))
     assert "no reviewer has seen items 0" in send()
-    out = tmp_path / "item"
+    out, said = tmp_path / "item", tmp_path / "statement"
     words = ("review", bundle, "--item", "0", "--out", str(out))
     two[1].approve(transfer(high, *words, check=False), "ann", "eve")
     assert not out.exists(), "nobody reads an agency's content alone"
     transfer(high, *words)
     assert out.read_bytes() == b'{"a":1}'
+    assert "no reviewer has seen its statement" in send()
+    transfer(high, "review", bundle, "--statement", "--out", str(said))
+    for canary in (b"canary-in-metadata", b"canary-in-tag", b"canary-in-header", b"fit/config"):
+        assert canary in said.read_bytes()
+    assert sha256(said.read_bytes()).hexdigest() == bundle, "it is what is signed and released"
     two[1].approve(send(), "ann", "bob")
     two[1].approve(send(), "eve")
     assert not (spool / LOW).exists()
     assert send()["bundle"] == bundle
     assert received(low, spool) == [("received", ""), ("filtered", "")]
+
+
+def test_what_is_said_of_empty_objects_is_taken_from_the_budget(two, tmp_path):
+    high = two[1].region
+    s3 = high.s3("hollow", "writer")
+    tags = "&".join(f"{key:0128}={'x' * 256}" for key in range(10))
+    for number in range(150):
+        s3.put_object(
+            Bucket="hollow", Key=f"{number}.txt", Metadata={"m": "x" * 2000}, Tagging=tags
+        )
+    made = create(high, LOW, "writer", "hollow")
+    assert made["bytes"] == 0
+    assert ask(high, f"/{made['bundle']}/filter")["bundle"] == made["bundle"]
+    refusal = ask(high, f"/{made['bundle']}/send", spool=str(tmp_path))
+    assert "bytes went down today" in refusal
+    assert f"more than {1 << 20}" in refusal
 
 
 def test_a_region_without_officers_trusts_nobody(region, tmp_path):

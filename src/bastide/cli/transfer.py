@@ -145,14 +145,23 @@ def filter_(
 @app.command()
 def review(
     bundle: BundleArgument,
-    item: Annotated[int, typer.Option(min=0, help="Its place in the list of `inspect`, from 0.")],
-    out: Annotated[Path, typer.Option(help="The file to write its exact bytes to.")],
+    out: Annotated[Path, typer.Option(help="The file to write the exact bytes to.")],
+    item: Annotated[
+        int | None, typer.Option(min=0, help="Its place in the list of `inspect`, from 0.")
+    ] = None,
+    statement: Annotated[
+        bool, typer.Option("--statement", help="Instead: all that is said of the items.")
+    ] = False,
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show a reviewer the exact bytes of an item, before it may go to a lower region, once a
-    reviewer and a security officer have signed that the bundle is read."""
-    steps = control(region).steps(path_of("transfers", bundle, "items", str(item)))
+    """Show a reviewer the exact bytes of an item, or of the statement with all names, metadata and
+    tags, before they may go to a lower region, once a reviewer and a security officer have signed
+    that the bundle is read."""
+    if statement == (item is not None):
+        raise CommandFailed("Name --item, or else --statement.")
+    part = ("statement",) if statement else ("items", str(item))
+    steps = control(region).steps(path_of("transfers", bundle, *part))
     first = next(steps)  # what is refused leaves no file
     with out.open("xb") as file:
         for step in chain([first], steps):
@@ -160,7 +169,8 @@ def review(
     if json_:
         show.as_json({"bundle": bundle, "item": item, "file": str(out)})
     else:
-        show.out.print(f"Item {item} is in {out}.", highlight=False)
+        what = "The statement" if statement else f"Item {item}"
+        show.out.print(f"{what} is in {out}.", highlight=False)
 
 
 @app.command()

@@ -157,14 +157,15 @@ class TransferRoom:
         with self._turns.alone(), told():
             yield from self.gate.filter(name)
 
-    def review(self, name: str, number: int) -> Steps:
-        """An item's exact bytes, in base64 for their way through the socket."""
+    def review(self, name: str, part: str) -> Steps:
+        """The exact bytes of an item, or of the statement, in base64 for their way through the
+        socket."""
         with told():
-            pieces = self.gate.review(name, number)
-            self.trail.operator("TransferReviewed", {"bundle": name, "item": str(number)}).result()
+            pieces = self.gate.review(name, part)
+            self.trail.operator("TransferReviewed", {"bundle": name, "item": part}).result()
             for piece in pieces:
                 yield {"piece": base64.b64encode(piece).decode()}
-            yield {"result": {"bundle": name, "item": number}}
+            yield {"result": {"bundle": name, "item": part}}
 
     def release(self, name: str, body: Mapping[str, Any]) -> Steps:
         with self._turns.alone(), told():

@@ -23,6 +23,7 @@ class TransferRoutes:
         app.router.add_post("/transfers/{name}/send-udp", self._send_udp)
         app.router.add_post("/transfers/{name}/filter", self._filter)
         app.router.add_post("/transfers/{name}/items/{number:[0-9]{1,6}}", self._review)
+        app.router.add_post("/transfers/{name}/statement", self._review_statement)
         app.router.add_post("/transfers/{name}/release", self._release)
         app.router.add_post("/transfers-receive", self._receive)
         app.router.add_get("/transfers-anchor", self._anchor)
@@ -61,8 +62,12 @@ class TransferRoutes:
         return await self.door.streamed(request, lambda: self.desk.filter(name))
 
     async def _review(self, request: web.Request) -> web.StreamResponse:
-        name, number = request.match_info["name"], int(request.match_info["number"])
-        return await self.door.streamed(request, lambda: self.desk.review(name, number))
+        name, part = request.match_info["name"], str(int(request.match_info["number"]))
+        return await self.door.streamed(request, lambda: self.desk.review(name, part))
+
+    async def _review_statement(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        return await self.door.streamed(request, lambda: self.desk.review(name, "statement"))
 
     async def _release(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

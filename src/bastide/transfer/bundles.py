@@ -41,6 +41,10 @@ class Bundle:
     folder: Path
     statement: Statement
 
+    def crossing_bytes(self) -> int:
+        """All that leaves a region with it: what is said of the items too."""
+        return self.statement.predicate.size + len(read_envelope(self.folder))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundles:

@@ -1,5 +1,8 @@
 """From high to low: only what a reviewer saw byte for byte, what two more people then released,
-and no more in a day than the site allows. All of it before a byte is laid into a spool."""
+and no more in a day than the site allows. All of it before a byte is laid into a spool.
+
+What leaves is the items and the statement, which holds their names, headers, metadata and tags: it
+is seen like an item, and counted like one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +19,11 @@ from bastide.transfer.model import Refused
 from bastide.transfer.ports import Consent, Deed
 
 REVIEWERS, RELEASERS = 1, 2
+STATEMENT = "statement"  # what a reviewer saw, beside the items by their numbers
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that may go down, and who said so. `day`: whose budget it was taken from."""
+    """A bundle that may go down, and who said so. `bytes` were taken from the budget of `day`."""
 
     bytes: int
     day: str
@@ -55,11 +59,11 @@ class Descents:
         durable.folder(place)
         durable.create(place / bundle.digest, b"")
 
-    def shown(self, bundle: Bundle, number: int) -> None:
-        """A reviewer was given the last byte of this item."""
+    def shown(self, bundle: Bundle, part: str) -> None:
+        """A reviewer was given the last byte of an item, by its number, or of the statement."""
         place = self.folder / "shown" / bundle.digest
         durable.folder(place)
-        durable.create(place / str(number), b"")
+        durable.create(place / part, b"")
 
     def clear(self, bundle: Bundle) -> Cleared:
         """Let a bundle go down; one that was let go may be sent on after a crash. Raises
@@ -72,16 +76,14 @@ class Descents:
             passed.told.emitted.data != passed.first.data
         ):
             raise Refused("it is not as the filters write it: send the clean copy")
-        unseen = self._unseen(bundle)
-        if unseen:
-            raise Refused(f"no reviewer has seen items {', '.join(map(str, unseen[:20]))}")
-        size, day = bundle.statement.predicate.size, self.clock.now().date().isoformat()
+        size, day = bundle.crossing_bytes(), self.clock.now().date().isoformat()
         spent = sum(one.bytes for one in self._all() if one.day == day)
         if spent + size > self.bytes_per_day:
             raise Refused(
                 f"{spent} bytes went down today; with these {size} it would be more than "
                 f"{self.bytes_per_day}"
             )
+        self._check_seen(bundle)
         consent = self._agreed(bundle, passed.chain)
         cleared = Cleared(
             bytes=size, day=day, people=list(consent.people), approval=consent.approval
@@ -108,10 +110,14 @@ class Descents:
             )
         )
 
-    def _unseen(self, bundle: Bundle) -> list[int]:
+    def _check_seen(self, bundle: Bundle) -> None:
         place = self.folder / "shown" / bundle.digest
-        count = len(bundle.statement.predicate.items)
-        return [number for number in range(count) if not (place / str(number)).exists()]
+        items = map(str, range(len(bundle.statement.predicate.items)))
+        unseen = [part for part in items if not (place / part).exists()]
+        if unseen:
+            raise Refused(f"no reviewer has seen items {', '.join(unseen[:20])}")
+        if not (place / STATEMENT).exists():
+            raise Refused("no reviewer has seen its statement: names, metadata and tags")
 
     def _all(self) -> list[Cleared]:
         paths = (self.folder / "cleared").glob("*.json")

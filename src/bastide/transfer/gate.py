@@ -14,7 +14,7 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.labels.scheme import MarkingError, Scheme
 from bastide.transfer import bundles, chunks, making, model, spool
 from bastide.transfer.bundles import Bundle, Bundles, Steps
-from bastide.transfer.descents import Descents
+from bastide.transfer.descents import STATEMENT, Descents
 from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
@@ -177,19 +177,24 @@ class Gate:
             words=self.site.words,
         )
 
-    def review(self, name: str, number: int) -> Iterator[bytes]:
-        """The exact bytes of one item of a bundle that was made here, once people opened it."""
+    def review(self, name: str, part: str) -> Iterator[bytes]:
+        """The exact bytes of one item of a bundle that was made here, or of its statement, once
+        people opened it."""
         bundle = self.mine(name)
-        if not 0 <= number < len(bundle.statement.predicate.items):
-            raise Refused(f"it has no item {number}")
+        items = map(str, range(len(bundle.statement.predicate.items)))
+        if part != STATEMENT and part not in items:
+            raise Refused(f"it has no item {part}")
         self.descents.open_for_review(bundle)
-        return self._shown(bundle, number)
+        return self._shown(bundle, part)
 
-    def _shown(self, bundle: Bundle, number: int) -> Iterator[bytes]:
-        for which, piece in chunks.pieces(bundle.folder, bundle.statement):
-            if which == number:
-                yield bytes(piece)
-        self.descents.shown(bundle, number)
+    def _shown(self, bundle: Bundle, part: str) -> Iterator[bytes]:
+        if part == STATEMENT:
+            yield self.signer.public.open(self.made.envelope(bundle.digest))
+        else:
+            for which, piece in chunks.pieces(bundle.folder, bundle.statement):
+                if which == int(part):
+                    yield bytes(piece)
+        self.descents.shown(bundle, part)
 
     def send(self, name: str, way: Path | Link) -> Steps:
         """Lay a bundle into a spool, or send it as datagrams; last `{"sent": Bundle}`."""
