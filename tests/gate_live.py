@@ -55,6 +55,12 @@ class Side:
         request = re.search(r"asked for: ([^)]+)", refusal).group(1)
         self.desk.say(request, Verdict.APPROVE, *names)
 
+    def send(self, bundle, **way):
+        """Up, on a way that two sign for."""
+        path = f"/{bundle}/{'send-udp' if 'udp' in way else 'send'}"
+        self.approve(ask(self.region, path, **way), "ann", "bob")
+        return ask(self.region, path, **way)
+
     def trust(self, other):
         body = {"anchor": json.dumps(other.region.control.get("/transfers-anchor"))}
         with pytest.raises(CommandFailed) as refused:

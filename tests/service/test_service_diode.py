@@ -26,7 +26,7 @@ def two(tmp_path_factory):
     pid = receiver_of(high.region)
     high.trust(low)
     eventually(lambda: receiver_of(high.region) not in (0, pid))  # one that knows the new anchor
-    yield low.region, high
+    yield low, high
     low.region.stop()
     high.region.stop()
 
@@ -45,13 +45,16 @@ def states(region):
 
 
 def test_a_bundle_crosses_a_lossy_wire_and_is_released(two):
-    low, high = two[0], two[1].region
+    low, high = two[0].region, two[1].region
     ours = low.s3("reports", "sender")
     ours.put_object(Bucket="reports", Key="long.txt", Body=TEXT.encode())
     theirs = high.s3("arrivals", "reader")
     bundle = create(low, HIGH, "sender", "reports")["bundle"]
     with Wire(end_of(high), Weather(lost=0.05, doubled=0.02, mixed=5, seed=1)) as wire:
-        sent = transfer(low, "send", bundle, "--udp", f"127.0.0.1:{wire.port}", "--rate", "40")
+        words = ("send", bundle, "--udp", f"127.0.0.1:{wire.port}", "--rate", "40")
+        two[0].approve(transfer(low, *words, check=False), "ann", "bob")
+        assert bundle not in states(high), "nothing goes before two released it"
+        sent = transfer(low, *words)
         assert sent["bundle"] == bundle
         eventually(lambda: states(high).get(bundle, "").startswith("arrived"), 60)
     assert wire.came_back == []
@@ -68,12 +71,12 @@ def test_a_bundle_crosses_a_lossy_wire_and_is_released(two):
 
 
 def test_what_was_lost_is_told_there_and_sent_again(two):
-    low, high = two[0], two[1].region
+    low, high = two[0].region, two[1].region
     low.s3("lost", "sender").put_object(Bucket="lost", Key="long.txt", Body=TEXT.encode())
     bundle = create(low, HIGH, "sender", "lost")["bundle"]
     way = {"udp": "", "rate_mbit": 80, "parity": 4, "passes": 1}
     with Wire(end_of(high), Weather(lost=0.3, seed=2)) as wire:
-        ask(low, f"/{bundle}/send-udp", **way | {"udp": f"127.0.0.1:{wire.port}"})
+        two[0].send(bundle, **way | {"udp": f"127.0.0.1:{wire.port}"})
         eventually(lambda: "00000000.chunk (" in states(high).get(bundle, ""), 60)
     listed = high.cli("transfer", "list").stdout
     assert "incomplete" in listed
@@ -81,21 +84,21 @@ def test_what_was_lost_is_told_there_and_sent_again(two):
     os.kill(receiver_of(high), signal.SIGKILL)
     with Wire(end_of(high), Weather(lost=0.2, seed=3)) as wire:
         way |= {"udp": f"127.0.0.1:{wire.port}", "passes": 3}
-        ask(low, f"/{bundle}/send-udp", **way)
+        two[0].send(bundle, **way)
         eventually(lambda: states(high).get(bundle, "").startswith("arrived"), 60)
     assert [one["outcome"] for one in transfer(high, "receive")] == ["received", "filtered"]
     assert transfer(high, "receive") == []
 
 
 def test_what_came_by_a_spool_too_is_cleared_away(two, tmp_path):
-    low, high = two[0], two[1].region
+    low, high = two[0].region, two[1].region
     low.s3("twice", "sender").put_object(Bucket="twice", Key="k.txt", Body=b"twice\n")
     bundle = create(low, HIGH, "sender", "twice")["bundle"]
-    ask(low, f"/{bundle}/send", spool=str(tmp_path / "spool"))
+    two[0].send(bundle, spool=str(tmp_path / "spool"))
     ask(high, "-receive", spool=str(tmp_path / "spool"))
     host, port = end_of(high)
     way = {"udp": f"{host}:{port}", "rate_mbit": 80, "parity": 8, "passes": 1}
-    ask(low, f"/{bundle}/send-udp", **way)
+    two[0].send(bundle, **way)
     place = high.folder / "transfer" / "incoming" / HIGH / bundle
     eventually(place.exists, 60)
     assert ask(high, "-receive", spool="") == []
@@ -121,6 +124,6 @@ def test_a_bundle_that_nobody_trusts_is_thrown_away_where_it_arrives(two):
 
 
 def test_a_way_that_is_none_is_told(two):
-    low = two[0]
+    low = two[0].region
     assert "Name --spool" in transfer(low, "send", "abc", check=False)
     assert "HOST:PORT" in transfer(low, "send", "abc", "--udp", "nowhere", check=False)

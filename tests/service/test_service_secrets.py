@@ -4,20 +4,25 @@ secrets are looked for in its audit log and in its own log."""
 import base64
 import contextlib
 import json
+import re
+import socket
 import ssl
 import urllib.error
 import urllib.request
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from tests.golden.test_golden_authz import operators_router
 from tests.live import LiveRegion
 from tests.officers_live import Desk
 from tests.service.test_service_slice import IMAGE
+from tests.transfer_kit import gate_of
 from tests.waiting import wait_for
 
 from bastide.cli.control import CommandFailed
+from bastide.kernel.statements import Verdict
 
 CANARY = "canary-b4f1"
 ENDED = {"Completed", "Failed", "Stopped"}
@@ -137,7 +142,7 @@ BUNDLE = {
     "model": "", "environment": "", "agency_setup": "", "base": "",
 }  # fmt: skip
 SHARE = {"bucket": "secretive", "reader": "other", "prefix": "", "label": "U", **WHERE}
-UDP = {"udp": "127.0.0.1:9", "rate_mbit": 80, "parity": 8, "passes": 1}
+UDP = {"udp": "{udp}", "rate_mbit": 80, "parity": 8, "passes": 1}
 # All that operators may ask, in this order, with what an operator who looks for content would send.
 ROUTES = {
     "GET /status": None,
@@ -207,8 +212,8 @@ ROUTES = {
 class Operator:
     """Asks each route of the socket, and keeps what it was told."""
 
-    def __init__(self, site, spool):
-        self.site, self.spool = site, str(spool)
+    def __init__(self, site, spool, udp):
+        self.site, self.ways = site, {"{spool}": str(spool), "{udp}": udp}
         self.names = {"agency": "secretive", "name": "secretive", "number": "0", "id": "none"}
         self.told = {}
 
@@ -216,13 +221,23 @@ class Operator:
         if "/transfers" in route and (made := self.told.get("POST /transfers")):
             self.names["name"] = json.loads(made)[-1]["result"]["bundle"]
         method, path = route.format(**self.names).split(" ")
-        body = body and {k: self.spool if v == "{spool}" else v for k, v in body.items()}
+        body = body and {k: self.ways.get(str(v), v) for k, v in body.items()}
         control = self.site.control
         try:
             answer = control.get(path) if method == "GET" else list(control.steps(path, body))
         except CommandFailed as error:
             answer = {"failed": str(error)}
         self.told[route] = json.dumps(answer)
+
+
+def trust_neighbour(site, desk, other):
+    """A region that bundles may go to, as two officers said."""
+    body = {"anchor": msgspec.json.encode(other.anchor()).decode()}
+    with pytest.raises(CommandFailed) as refused:
+        site.control.post("/transfers-trust", body)
+    request = re.search(r"asked for: ([^)]+)", str(refused.value)).group(1)
+    desk.say(request, Verdict.APPROVE, "olga", "oscar")
+    site.control.post("/transfers-trust", body)
 
 
 def test_no_route_of_the_operators_gives_content_or_the_keys_to_it(site, tmp_path):
@@ -238,9 +253,19 @@ def test_no_route_of_the_operators_gives_content_or_the_keys_to_it(site, tmp_pat
     env = site.agency("secretive")
     secrets = [env["AWS_SECRET_ACCESS_KEY"], env["AWS_BEARER_TOKEN_BEDROCK"]]
     secrets += [CANARY, base64.b64encode(CANARY.encode()).decode()]
-    operator = Operator(site, tmp_path)
-    for route, body in ROUTES.items():
-        operator.ask(route, body)
+    trust_neighbour(site, desk, gate_of(tmp_path / "neighbour", BUNDLE["to"], "S"))
+    spool = tmp_path / "spool"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        wire.bind(("127.0.0.1", 0))
+        wire.setblocking(False)
+        operator = Operator(site, spool, f"127.0.0.1:{wire.getsockname()[1]}")
+        for route, body in ROUTES.items():
+            operator.ask(route, body)
+        with pytest.raises(BlockingIOError):
+            wire.recv(1)
+    assert list(spool.rglob("*")) == [], "nobody takes an agency's objects out alone"
+    for each in ("send", "send-udp"):
+        assert "asked for" in operator.told[f"POST /transfers/{{name}}/{each}"]
     for route, told in operator.told.items():
         assert not any(secret in told for secret in secrets), route
     refused = {route for route, told in operator.told.items() if "failed" in told}

@@ -74,7 +74,7 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
     low, high, spool = two[0].region, two[1].region, two[2]
     low.s3("long", "sender").put_object(Bucket="long", Key="k.txt", Body=BIG * 3)
     made = create(low, HIGH, "sender", "long")
-    ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    two[0].send(made["bundle"], spool=str(spool))
     steps = high.control.steps("/transfers-receive", {"spool": str(spool)})
     next(steps)
     high.kill()
@@ -169,7 +169,7 @@ def test_both_sides_have_receipts_of_one_transfer(two, tmp_path):
     low.s3("proved", "sender").put_object(Bucket="proved", Key="a.txt", Body=b"proved")
     high.s3("proven", "reader")
     made = create(low, HIGH, "sender", "proved")
-    sent = ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    sent = two[0].send(made["bundle"], spool=str(spool))
     took, filtered = ask(high, "-receive", spool=str(spool))
     release = partial(
         ask, high, f"/{made['bundle']}/release", agency="reader", bucket="proven", prefix=""
@@ -189,6 +189,7 @@ def test_both_sides_have_receipts_of_one_transfer(two, tmp_path):
     assert len(last["filter_versions"]) == 1
     approvals = high.control.get("/approvals?all=yes")
     assert last["approval"] in {one["digest"] for one in approvals}
+    assert told[1]["officers"] == ["ann", "bob"], "who let it go"
     assert told[0]["filters"] == ["absent: it went through no filter here"]
 
 
@@ -196,7 +197,7 @@ def test_a_refusal_has_a_receipt_too(two, tmp_path):
     low, high, spool = two[0].region, two[1].region, tmp_path / "spool"
     low.s3("refused", "sender").put_object(Bucket="refused", Key="a.txt", Body=bytes(range(256)))
     bundle = create(low, HIGH, "sender", "refused")["bundle"]
-    ask(low, f"/{bundle}/send", spool=str(spool))
+    two[0].send(bundle, spool=str(spool))
     said = receipt(high, ask(high, "-receive", spool=str(spool))[1]["receipt"])
     assert (said["operation"], said["bundle"]) == ("TransferRefused", bundle)
     assert said["refused"].startswith("filter types: item 0")
@@ -221,7 +222,7 @@ def test_objects_arrive_only_once_two_people_released_them(two):
         )  # fmt: skip
     theirs = high.s3("arrivals", "reader")
     bundle = create(low, HIGH, "sender", "reports", "in/")["bundle"]
-    ask(low, f"/{bundle}/send", spool=str(spool))
+    two[0].send(bundle, spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     where = {"agency": "reader", "bucket": "arrivals", "prefix": "low/"}
     release = partial(ask, high, f"/{bundle}/release", **where)
@@ -306,8 +307,8 @@ def test_a_region_without_officers_trusts_nobody(region, tmp_path):
 def crossed(two, made, spool, **where):
     """Through the whole gate; what the officers of the high region were shown, and what it
     answered."""
-    low, high = two[0].region, two[1].region
-    ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    high = two[1].region
+    two[0].send(made["bundle"], spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     release = partial(ask, high, f"/{made['bundle']}/release", **where)
     refusal = release()

@@ -88,7 +88,7 @@ def test_what_two_people_released_is_built_and_trained_in_without_a_network(two)
     made = create(low, HIGH, environment="sklearn")
     assert {one["kind"] for one in made["contents"]} == {"environment"}
     assert made["source"] == "environment sklearn"
-    ask(low, f"/{made['bundle']}/send", spool=str(spool))
+    two[0].send(made["bundle"], spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     where = {"agency": "", "bucket": "", "prefix": ""}
     refusal = ask(high, f"/{made['bundle']}/release", **where)

@@ -14,7 +14,7 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.labels.scheme import MarkingError, Scheme
 from bastide.transfer import bundles, chunks, making, model, spool
 from bastide.transfer.bundles import Bundle, Bundles, Steps
-from bastide.transfer.descents import STATEMENT, Descents
+from bastide.transfer.departures import STATEMENT, Departures
 from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
@@ -53,7 +53,7 @@ class Gate:
     receiver: Receiver
     line: Line
     releases: Releases
-    descents: Descents
+    departures: Departures
     incoming: Incoming
 
     @property
@@ -184,7 +184,7 @@ class Gate:
         items = map(str, range(len(bundle.statement.predicate.items)))
         if part != STATEMENT and part not in items:
             raise Refused(f"it has no item {part}")
-        self.descents.open_for_review(bundle)
+        self.departures.open_for_review(bundle)
         return self._shown(bundle, part)
 
     def _shown(self, bundle: Bundle, part: str) -> Iterator[bytes]:
@@ -194,15 +194,15 @@ class Gate:
             for which, piece in chunks.pieces(bundle.folder, bundle.statement):
                 if which == int(part):
                     yield bytes(piece)
-        self.descents.shown(bundle, part)
+        self.departures.shown(bundle, part)
 
     def send(self, name: str, way: Path | Link) -> Steps:
-        """Lay a bundle into a spool, or send it as datagrams; last `{"sent": Bundle}`."""
+        """Lay a bundle into a spool, or send it as datagrams, once people released it for just that
+        way; last `{"sent": Bundle}`."""
         bundle = self.mine(name)
-        consent = Consent(people=(), approval="")
-        if self.is_downward(bundle.statement.predicate.to):
-            cleared = self.descents.clear(bundle)
-            consent = Consent(people=cleared.people, approval=cleared.approval)
+        is_down = self.is_downward(bundle.statement.predicate.to)
+        cleared = self.departures.clear(bundle, _told(way), is_down=is_down)
+        consent = Consent(people=cleared.people, approval=cleared.approval)
         yield from way.send(bundle) if isinstance(way, Link) else spool.send(bundle, way)
         yield {"sent": bundle, "consent": consent}
 
@@ -242,6 +242,11 @@ class Gate:
         if self.line.has_seen(digest):
             return "filtered"
         return "received" if self.receiver.is_here(digest) else "made"
+
+
+def _told(way: Path | Link) -> str:
+    """A way as people release it: a link that is laid elsewhere is another folder."""
+    return f"udp {way.host}:{way.port}" if isinstance(way, Link) else f"spool {way.resolve()}"
 
 
 def described(bundle: Bundle) -> dict[str, Any]:
@@ -292,7 +297,7 @@ def open_gate(folder: Path, site: Site, around: Surroundings) -> Gate:
         releases=Releases(
             folder=folder / "released", line=line, shelves=around.shelves, agree=agree
         ),
-        descents=Descents(
+        departures=Departures(
             folder=folder / "down",
             line=line,
             clock=around.clock,

@@ -1,5 +1,6 @@
-"""From high to low: only what a reviewer saw byte for byte, what two more people then released,
-and no more in a day than the site allows. All of it before a byte is laid into a spool.
+"""What may leave a region, and on which way: two people release it, before a byte is laid into a
+spool, since who reads the spool reads an agency's content. From high to low it is only what a
+reviewer saw byte for byte, and no more in a day than the site allows.
 
 What leaves is the items and the statement, which holds their names, headers, metadata and tags: it
 is seen like an item, and counted like one."""
@@ -23,7 +24,7 @@ STATEMENT = "statement"  # what a reviewer saw, beside the items by their number
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that may go down, and who said so. `bytes` were taken from the budget of `day`."""
+    """A bundle that may go, and who said so. `bytes` were taken from the budget of `day`."""
 
     bytes: int
     day: str
@@ -32,7 +33,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Descents:
+class Departures:
     """`agree` answers who approved a deed, or raises Refused."""
 
     folder: Path
@@ -65,12 +66,23 @@ class Descents:
         durable.folder(place)
         durable.create(place / part, b"")
 
-    def clear(self, bundle: Bundle) -> Cleared:
-        """Let a bundle go down; one that was let go may be sent on after a crash. Raises
-        Refused."""
-        found = self.of(bundle.digest)
-        if found is not None:
-            return found
+    def clear(self, bundle: Bundle, way: str, *, is_down: bool) -> Cleared:
+        """Let a bundle go; one that was let go may be sent on the same way again, after a crash or
+        to fill gaps. Raises Refused."""
+        path = self._path(bundle, way, is_down=is_down)
+        if path.exists():
+            return msgspec.json.decode(path.read_bytes(), type=Cleared)
+        cleared = self._down(bundle, way) if is_down else self._up(bundle, way)
+        durable.folder(path.parent)
+        durable.replace(path, msgspec.json.encode(cleared))
+        return cleared
+
+    def _up(self, bundle: Bundle, way: str) -> Cleared:
+        exact = [bundle.digest, way]
+        consent = self._agreed("SendTransferUp", RELEASERS, bundle, way, exact)
+        return Cleared(bytes=0, day="", people=list(consent.people), approval=consent.approval)
+
+    def _down(self, bundle: Bundle, way: str) -> Cleared:
         passed = self.line.passed(bundle)
         if passed.told.emitted.table != passed.first.table or (
             passed.told.emitted.data != passed.first.data
@@ -84,29 +96,21 @@ class Descents:
                 f"{self.bytes_per_day}"
             )
         self._check_seen(bundle)
-        consent = self._agreed(bundle, passed.chain)
-        cleared = Cleared(
-            bytes=size, day=day, people=list(consent.people), approval=consent.approval
-        )
-        durable.folder(self.folder / "cleared")
-        durable.replace(self._path(bundle.digest), msgspec.json.encode(cleared))
-        return cleared
+        exact = [bundle.digest, passed.chain, way]
+        consent = self._agreed("SendTransferDown", REVIEWERS + RELEASERS, bundle, way, exact)
+        return Cleared(bytes=size, day=day, people=list(consent.people), approval=consent.approval)
 
-    def of(self, digest: str) -> Cleared | None:
-        """What let a bundle go down, if it was let."""
-        path = self._path(digest)
-        return msgspec.json.decode(path.read_bytes(), type=Cleared) if path.exists() else None
-
-    def _agreed(self, bundle: Bundle, chain: str) -> Consent:
-        """Reviewer and releasers, all of them different people."""
-        digest = sha256(msgspec.json.encode([bundle.digest, chain])).hexdigest()
+    def _agreed(
+        self, name: str, people: int, bundle: Bundle, way: str, exact: list[str]
+    ) -> Consent:
+        """All of them different people."""
         return self.agree(
             Deed(
-                name="SendTransferDown",
-                digest=digest,
-                people=REVIEWERS + RELEASERS,
+                name=name,
+                digest=sha256(msgspec.json.encode(exact)).hexdigest(),
+                people=people,
                 account=bundle.statement.predicate.origin.account,
-                facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to},
+                facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to, "way": way},
             )
         )
 
@@ -120,8 +124,10 @@ class Descents:
             raise Refused("no reviewer has seen its statement: names, metadata and tags")
 
     def _all(self) -> list[Cleared]:
-        paths = (self.folder / "cleared").glob("*.json")
+        paths = (self.folder / "cleared-down").glob("*.json")
         return [msgspec.json.decode(path.read_bytes(), type=Cleared) for path in paths]
 
-    def _path(self, digest: str) -> Path:
-        return self.folder / "cleared" / f"{digest}.json"
+    def _path(self, bundle: Bundle, way: str, *, is_down: bool) -> Path:
+        """Apart by direction: what went up freely goes down only by the rules for that."""
+        place = self.folder / ("cleared-down" if is_down else "cleared-up")
+        return place / f"{bundle.digest}-{sha256(way.encode()).hexdigest()}.json"
