@@ -98,6 +98,8 @@ class FakeObjectKeys:
 
     def check_shared(self, who, owner, key_arn, bucket, key):
         self.asked.append((owner, key_arn, bucket, key))
+    def check_service(self, service, action, key_arn, bucket, key):
+        self.check(service, action, key_arn, bucket, key)
 
     def seal(self, account, key_arn, bucket, key, dek):
         kek = self.keys.current(account, key_arn)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.gate_live import create
 from tests.service.test_service_kms import client_of, policy_of, refused
 
 BUCKET = "sealed-by-kms"
@@ -140,3 +141,26 @@ def test_who_may_read_the_object_needs_the_key_too(region, s3, kms, key):
     refused(
         "AccessDeniedException", client_of(region, "alpha", made).encrypt, KeyId=key, Plaintext=b"x"
     )
+
+
+def test_the_gate_carries_what_the_policy_of_the_key_lets_it(region, s3, kms, key):
+    """Its principal is a service, `transfer.bastide`, which reads through S3."""
+    s3.put_object(Key="carried/a", Body=BODY, **under(key))
+    admin = region.client("sts", "alpha").get_caller_identity()["Arn"]
+
+    def carried(via, effect="Allow", principal=None):
+        condition = {"StringEquals": {"kms:ViaService": f"{via}.us-gov-west-1.amazonaws.com"}}
+        own = {"Effect": "Allow", "Principal": {"AWS": admin}, "Action": "kms:*", "Resource": "*"}
+        one = {**own, "Principal": principal or {"Service": "transfer.bastide"}, "Effect": effect}
+        one |= {"Action": "kms:Decrypt", "Condition": condition}
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy_of(own, one))
+        return create(region, "us-iso-east-1", "alpha", BUCKET, "carried/")
+
+    no = f"carried/a: transfer.bastide is not authorized to perform: kms:Decrypt on resource: {key}"
+    assert no in create(region, "us-iso-east-1", "alpha", BUCKET, "carried/")
+    assert no in carried("sqs")
+    assert no in carried("s3", "Deny")
+    assert no in carried("s3", principal={"Service": "cloudtrail.amazonaws.com"})
+    assert carried("s3")["items"] == 1
+    kms.disable_key(KeyId=key)
+    assert "disabled" in create(region, "us-iso-east-1", "alpha", BUCKET, "carried/")

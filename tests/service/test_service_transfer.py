@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
+from tests.service.test_service_kms import policy_of
 
 from bastide.evidence.receipts import verify_receipt
 
@@ -325,17 +326,36 @@ SOURCE = {
 }
 
 
+def sealing(region, bucket):
+    """A bucket's default key, under which the gate may put."""
+    kms = region.client("kms", "reader")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    admin = region.client("sts", "reader").get_caller_identity()["Arn"]
+    lets = {"Effect": "Allow", "Principal": {"AWS": admin}, "Action": "kms:*", "Resource": "*"}
+    gate = {**lets, "Principal": {"Service": "transfer.bastide"}, "Action": "kms:GenerateDataKey"}
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy_of(lets, gate))
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    }
+    region.client("s3", "reader").put_bucket_encryption(
+        Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
+    return key
+
+
 def test_a_prefix_carries_all_that_the_source_of_a_knowledge_base_is(two, tmp_path):
     """A data source of type S3 is the objects under a prefix, each with its `.metadata.json`."""
     low, high = two[0].region, two[1].region
     ours, theirs = low.s3("sources", "sender"), high.s3("sources", "reader")
     for key, body in SOURCE.items():
         ours.put_object(Bucket="sources", Key=key, Body=body, Tagging="source=kb")
+    key = sealing(high, "sources")
     made = create(low, HIGH, "sender", "sources", "kb/")
     crossed(two, made, tmp_path / "spool", agency="reader", bucket="sources", prefix="")
-    for key, body in SOURCE.items():
-        assert get(theirs, "sources", key)["Body"].read() == body
-        tags = theirs.get_object_tagging(Bucket="sources", Key=key)["TagSet"]
+    for name, body in SOURCE.items():
+        found = get(theirs, "sources", name)
+        assert (found["Body"].read(), found["SSEKMSKeyId"]) == (body, key)
+        tags = theirs.get_object_tagging(Bucket="sources", Key=name)["TagSet"]
         assert tags == [{"Key": "source", "Value": "kb"}]
 
 

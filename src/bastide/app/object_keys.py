@@ -42,6 +42,8 @@ class KmsObjectKeys:
 
     def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
         self.access.require_key(who, action, key_arn, self._context(bucket, key), self._via)
+        context = self._context(bucket, key)
+        self.access.require_key(who, action, key_arn, context, self._via)
         key_id = key_arn.rpartition("/")[2]
         with _in_words_of_s3():
             if self.vault.seen(who, key_id) is None:  # what is above is not there, and no object's
@@ -53,6 +55,22 @@ class KmsObjectKeys:
         encryption = self._context(bucket, key)
         self.access.require_shared_key(who, owner, key_arn, encryption, self._via)
         self.crossed(who, Crossed(owner, key_arn))
+    def check_service(
+        self, service: Principal, action: str, key_arn: str, bucket: str, key: bytes
+    ) -> None:
+        context = self._context(bucket, key)
+        if not self.access.permits_service_key(service, action, key_arn, context, self._via):
+            raise ServiceError(
+                "AccessDenied",
+                f"{service.name} is not authorized to perform: {action} on resource: {key_arn} "
+                "because no key policy allows it",
+                status=403,
+            )
+
+    @property
+    def _via(self) -> str:
+        region = self.vault.region
+        return f"s3.{region.name}.{region.dns_suffix}"
 
     def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes:
         with _in_words_of_s3():

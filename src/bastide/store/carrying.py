@@ -1,12 +1,13 @@
 """Objects with all that is said of them, for the gate between regions: out, and in again.
 
-Nothing here asks a policy: the gate is the operators', and it has its own rules (`transfer/`). It
-sees all that the region holds.
+The gate is the operators', and it has its own rules (`transfer/`): it sees all that the region
+holds. One policy is asked: that of the KMS key which an object is, or will be, sealed under.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bastide.kernel.call import Principal, PrincipalKind
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import TAG
 from bastide.store import bucket_records, errors, records, shelf
@@ -17,6 +18,7 @@ from bastide.store.records import Span
 from bastide.store.shelf import NewObject, Shelf
 
 PAGE_SIZE = 1000
+GATE = "transfer.bastide"  # the service that a KMS key's policy lets carry what is under the key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Carrying:
             version = self.shelf.find(where, key_bytes(key), None)
             if version is None or version.is_marker:
                 raise errors.no_such_key(key)
+            self._check_key(where, "kms:Decrypt", version.facts.kms_key, version.key)
             reader = self.shelf.reader(where, version)
             if reader is not None:
                 return _carried(version), reader
@@ -73,13 +76,28 @@ class Carrying:
         self.shelf.labels.use(label)
         said = {name: text for name, text in carried.tags.items() if name != TAG}
         tags = said | ({TAG: label.text} if TAG in carried.tags else {})
-        new = NewObject(
-            who=None,
-            bucket=self._bucket(account, bucket, label),
-            key=key_bytes(carried.key),
-            facts=Facts(headers=carried.headers, metadata=carried.metadata, tags=tags),
+        facts = Facts(
+            headers=carried.headers, metadata=carried.metadata, tags=tags, kms_key=around.kms_key
         )
+        key = key_bytes(carried.key)
+        self._check_key(around, "kms:GenerateDataKey", facts.kms_key, key)
+        new = NewObject(who=None, bucket=self._bucket(account, bucket, label), key=key, facts=facts)
         self.shelf.put(new, Pieces(chunks))
+
+    def check_lands(self, account: str, bucket: str, key: str) -> None:
+        """Raises ServiceError where an object could not be put."""
+        where = self._bucket(account, bucket, self.shelf.labelling.ceiling)
+        self._check_key(where, "kms:GenerateDataKey", where.kms_key, key_bytes(key))
+
+    def _check_key(self, where: Bucket, action: str, kms_key: str, key: bytes) -> None:
+        if not kms_key:
+            return
+        label = self.shelf.labelling.ceiling
+        gate = Principal(
+            account=where.account, arn=GATE, user_id=GATE, kind=PrincipalKind.SERVICE,
+            issuer_arn="", name=GATE, access_key_id="", clearance=label, session=label,
+        )  # fmt: skip
+        self.shelf.content.object_keys.check_service(gate, action, kms_key, where.name, key)
 
     def has_bucket(self, account: str, bucket: str) -> bool:
         return self._find(account, bucket, self.shelf.labelling.ceiling) is not None

@@ -54,6 +54,10 @@ class ObjectKeys(Protocol):
     ) -> None:
         """Whether who reads that object, which another account shares, may have it opened by the
         key that it is under. If so it is recorded for both."""
+    def check_service(
+        self, service: Principal, action: str, key_arn: str, bucket: str, key: bytes
+    ) -> None:
+        """The same of a service, whose name its principal carries: its key's policy says so."""
         ...
 
     def seal(self, account: str, key_arn: str, bucket: str, key: bytes, dek: bytes) -> bytes: ...

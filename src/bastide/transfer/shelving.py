@@ -14,7 +14,6 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
-from bastide.store.names import key_bytes
 from bastide.transfer.filters import pins
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
@@ -100,7 +99,7 @@ class Shelving:
         if not self.carrying.has_bucket(target.account, target.bucket):
             raise Refused(f"the agency has no bucket {target.bucket}")
         try:
-            key_bytes(target.prefix + item.name)
+            self.carrying.check_lands(target.account, target.bucket, target.prefix + item.name)
         except ServiceError as error:
             raise Refused(error.message) from error
 
