@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.transfer_kit import SCHEME, Held
-from tests.unsafe_models import GOOD, ONE, UNSAFE, gguf, held, safetensors, tensor
+from tests.unsafe_models import GOOD, ONE, UNSAFE, gguf, held, kv, safetensors, tensor, text
 
 from bastide.transfer.filters import formats, words
 from bastide.transfer.filters.model import BadItem
@@ -78,6 +78,50 @@ def test_the_numbers_of_a_gguf_are_written_as_they_were():
     assert through(Held("m.gguf", data)) == data
 
 
+LIST = kv("l", 9, struct.pack("<IQ", 8, 2) + text("a") + text("b"))
+OTHERS = {
+    "a_value": gguf([kv("k", 4, b"\2\0\0\0"), LIST]),
+    "a_type_of_the_same_bytes": gguf([kv("k", 5, b"\1\0\0\0"), LIST]),
+    "a_text_in_a_list": gguf([kv("k", 4, b"\1\0\0\0"), LIST[:-1] + b"c"]),
+    "the_order": gguf([LIST, kv("k", 4, b"\1\0\0\0")]),
+    "a_tensors_name": gguf([kv("k", 4, b"\1\0\0\0"), LIST], [tensor("v")]),
+    "a_shape_of_as_many": gguf([kv("k", 4, b"\1\0\0\0"), LIST], [tensor(dims=(4, 2))]),
+    "a_weight": gguf([kv("k", 4, b"\1\0\0\0"), LIST], data=b"\1" + b"\0" * 31),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_both_readers_of_gguf_tell_every_difference(name):
+    one, found = gguf([kv("k", 4, b"\1\0\0\0"), LIST]), formats.FORMATS[".gguf"]
+    understood = [
+        read(memoryview(data)) for data in (one, OTHERS[name]) for read in (found.a, found.b)
+    ]
+    assert understood[0] == understood[1]
+    assert understood[2] == understood[3] != understood[0]
+
+
+def test_the_second_reader_of_gguf_is_llama_cpps():
+    """It takes what ours does not: a text with a zero byte, as ended there."""
+    zero = memoryview(gguf([kv("k", 8, text("a\0b"))]))
+    with pytest.raises(BadItem, match="zero byte"):
+        formats.FORMATS[".gguf"].a(zero)
+    ended = memoryview(gguf([kv("k", 8, text("a"))]))
+    assert formats.FORMATS[".gguf"].b(zero) == formats.FORMATS[".gguf"].a(ended)
+
+
+def test_ones_at_the_end_of_a_shape_say_nothing_and_go():
+    long, short = gguf(tensors=[tensor(dims=(8, 1, 1))]), gguf(tensors=[tensor(dims=(8,))])
+    assert through(Held("m.gguf", long)) == short
+
+
+@pytest.mark.parametrize("weights", [b"\0" * 8, b"\0" * 7 + b"\1"])
+def test_both_readers_of_safetensors_tell_other_weights(weights):
+    found, zeros = formats.FORMATS[".safetensors"], memoryview(safetensors(ONE))
+    other = memoryview(safetensors(ONE, weights))
+    assert found.a(other) == found.b(other)
+    assert (found.a(other) == found.a(zeros)) == (weights == b"\0" * 8)
+
+
 def test_re_encoding_leaves_nothing_of_what_was_not_understood():
     padded = safetensors(json.dumps(ONE, indent=8).encode() + b" " * 70)
     assert len(through(Held("m.safetensors", padded))) < len(padded)
@@ -91,12 +135,35 @@ def test_a_table_that_can_be_read_in_two_ways_is_refused(text):
         through(Held("t.csv", text.encode()))
 
 
-@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
-                         min_size=1), max_size=8))  # fmt: skip
+ROWS = st.lists(
+    st.lists(
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
+            | st.sampled_from("\r\n\t,")
+        ),
+        min_size=1,
+    ),
+    max_size=8,
+)
+
+
+@given(ROWS)
 def test_both_readers_of_tables_agree_on_what_is_well_written(rows):
     text = "".join(",".join('"' + c.replace('"', '""') + '"' for c in row) + "\n" for row in rows)
     table = formats.FORMATS[".csv"]
-    assert table.a(memoryview(text.encode())) == table.b(memoryview(text.encode()))
+    understood = table.a(memoryview(text.encode()))
+    assert understood == table.b(memoryview(text.encode()))
+    once, twice = bytearray(), bytearray()
+    table.rebuild(memoryview(text.encode()), once.extend)
+    table.rebuild(memoryview(bytes(once)), twice.extend)
+    assert once == twice
+    assert table.a(memoryview(bytes(once))) == table.b(memoryview(bytes(once))) == understood
+
+
+def test_both_readers_of_json_tell_another_order():
+    found = formats.FORMATS[".json"]
+    one, other = (memoryview(text) for text in (b'{"a":1,"b":2}', b'{"b":2,"a":1}'))
+    assert found.a(one) == found.b(one) != found.a(other) == found.b(other)
 
 
 @pytest.mark.parametrize("text", [

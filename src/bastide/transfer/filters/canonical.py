@@ -6,8 +6,9 @@ from typing import Any
 
 
 def digest(value: Any) -> str:
-    """The same for equal values, however they were written."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """The same for equal values, however they were written. What stands in another order is
+    another value: a filter could say something by it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return sha256(text.encode()).hexdigest()
 
 

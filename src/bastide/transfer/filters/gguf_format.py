@@ -1,24 +1,24 @@
-"""Weights as GGUF, read twice: by this strict reader of the whole file, and by the catalogue's
-(`models/gguf.py`), which shares no code with it. Both are ours: there is no small library.
+"""Weights as GGUF, read twice: by this strict reader of the whole file, and by llama.cpp itself
+(`gguf_library.py`).
 
 Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; the sizes of blocks: ggml.h.
 """
 
-import os
 import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
-from bastide.models.gguf import BadGguf, read_header
+from bastide.transfer.filters import gguf_library
 from bastide.transfer.filters.canonical import digest
 from bastide.transfer.filters.model import BadItem, Write
 
 KEYS_MAX, TENSORS_MAX, ELEMENTS_MAX = 4_096, 65_536, 2_000_000
 HEADER_BYTES_MAX, TEXT_BYTES_MAX = 64 << 20, 1 << 20
 VERSIONS = (2, 3)
+RANK_MAX = 4
 BOOL, STRING, ARRAY = 7, 8, 9
 SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", BOOL: "B", 10: "Q", 11: "q", 12: "d",
@@ -43,6 +43,12 @@ class Tensor:
     offset: int
     size: int
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Without the ones at its end: a reader of GGUF fills up with them."""
+        rank = max((n for n, one in enumerate(self.dimensions, 1) if one > 1), default=1)
+        return self.dimensions[:rank]
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -52,15 +58,21 @@ class Model:
     alignment: int
     start: int
 
-    def meaning(self) -> str:
-        """What the other reader can tell too: scalars and texts, and how many tensors."""
-        plain = {key: one for key, (kind, one) in self.values.items() if kind != ARRAY}
-        return _meaning(self.version, len(self.tensors), plain)
+    def meaning(self, data: memoryview) -> str:
+        values = [(key.encode(), _value_bytes(*value)) for key, value in self.values.items()]
+        tensors = [
+            [one.name, [*one.shape, *[1] * (RANK_MAX - len(one.shape))], one.kind, one.offset]
+            for one in self.tensors
+        ]
+        return _meaning(self.version, values, tensors, data[self.start :])
 
 
-def _meaning(version: int, tensors: int, values: Mapping[str, Any]) -> str:
-    told = {key: [type(one).__name__, repr(one)] for key, one in values.items()}
-    return digest({"version": version, "tensors": tensors, "values": told})
+def _meaning(
+    version: int, values: list[tuple[bytes, bytes]], tensors: list[Any], weights: memoryview
+) -> str:
+    """All of it, in its order: another value, tensor or weight is another meaning."""
+    told = [[sha256(one).hexdigest() for one in pair] for pair in values]
+    return digest([version, told, tensors, sha256(weights).hexdigest()])
 
 
 def read(data: memoryview) -> Model:
@@ -72,26 +84,16 @@ def read(data: memoryview) -> Model:
 
 
 def parse_a(data: memoryview) -> str:
-    return read(data).meaning()
+    return read(data).meaning(data)
 
 
 def parse_b(data: memoryview) -> str:
-    """On the header and a hole of the rest's length: it reads no more."""
-    sketch = os.memfd_create("sketch")
-    try:
-        with open(sketch, "wb", closefd=False) as file:
-            file.write(data[:HEADER_BYTES_MAX])
-        os.ftruncate(sketch, len(data))
-        header = read_header(Path(f"/proc/self/fd/{sketch}"))
-    except BadGguf:
-        raise BadItem("the other reader of GGUF refuses it") from None
-    finally:
-        os.close(sketch)
-    return _meaning(header.version, header.tensors, header.values)
+    found = gguf_library.read(data, HEADER_BYTES_MAX)
+    return _meaning(found["version"], found["values"], found["tensors"], data[found["start"] :])
 
 
 def rebuild(data: memoryview, write: Write) -> None:
-    """From what was understood; all padding is zero."""
+    """From what was understood: all padding is zero, and no shape ends in ones."""
     model = read(data)
     out = bytearray(
         b"GGUF" + struct.pack("<IQQ", model.version, len(model.tensors), len(model.values))
@@ -99,8 +101,9 @@ def rebuild(data: memoryview, write: Write) -> None:
     for key, value in model.values.items():
         out += _text_bytes(key) + _value_bytes(*value)
     for one in model.tensors:
-        out += _text_bytes(one.name) + struct.pack("<I", len(one.dimensions))
-        out += struct.pack(f"<{len(one.dimensions)}QIQ", *one.dimensions, one.kind, one.offset)
+        shape = one.shape
+        out += _text_bytes(one.name) + struct.pack("<I", len(shape))
+        out += struct.pack(f"<{len(shape)}QIQ", *shape, one.kind, one.offset)
     write(bytes(out) + b"\0" * (-len(out) % model.alignment))
     write(data[model.start :])
 
@@ -163,7 +166,7 @@ class _Reader:
 
     def _tensor(self, alignment: int) -> Tensor:
         name, rank = self._text(), self._scalar("I")
-        if not 1 <= len(name.encode()) <= 64 or not name.isprintable() or not 1 <= rank <= 4:
+        if not 1 <= len(name.encode()) <= 64 or not name.isprintable() or not 1 <= rank <= RANK_MAX:
             raise BadItem("a tensor has no plain name or shape")
         dimensions = tuple(self._scalar("Q") for _ in range(rank))
         kind, offset = self._scalar("I"), self._scalar("Q")
@@ -200,9 +203,12 @@ class _Reader:
 
     def _text(self) -> str:
         try:
-            return self._take(self._count(TEXT_BYTES_MAX)).decode()
+            text = self._take(self._count(TEXT_BYTES_MAX)).decode()
         except UnicodeDecodeError:
             raise BadItem("a text is no UTF-8") from None
+        if "\0" in text:  # where llama.cpp takes it for ended
+            raise BadItem("a text holds a zero byte")
+        return text
 
     def _count(self, limit: int) -> int:
         found: int = self._scalar("Q")

@@ -10,6 +10,7 @@ import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from bastide.transfer.filters.canonical import digest, no_constant, no_twins
@@ -42,9 +43,13 @@ class Header:
     metadata: Mapping[str, str]
     start: int
 
-    def meaning(self) -> str:
+    def meaning(self, data: memoryview) -> str:
         tensors = [[one.name, one.dtype, list(one.shape)] for one in self.tensors]
-        return digest({"tensors": tensors, "metadata": dict(self.metadata)})
+        return _meaning(tensors, self.metadata, data[self.start :])
+
+
+def _meaning(tensors: list[Any], metadata: Mapping[str, str], weights: memoryview) -> str:
+    return digest([tensors, sorted(metadata.items()), sha256(weights).hexdigest()])
 
 
 def read(data: memoryview) -> Header:
@@ -71,7 +76,7 @@ def read(data: memoryview) -> Header:
 
 
 def parse_a(data: memoryview) -> str:
-    return read(data).meaning()
+    return read(data).meaning(data)
 
 
 def parse_b(data: memoryview) -> str:
@@ -91,7 +96,7 @@ def parse_b(data: memoryview) -> str:
             for name in file.offset_keys():
                 tensor = file.get_slice(name)
                 tensors.append([name, tensor.get_dtype(), list(tensor.get_shape())])
-            return digest({"tensors": tensors, "metadata": file.metadata() or {}})
+            return _meaning(tensors, file.metadata() or {}, data[size:])
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise BadItem(f"safetensors refuses it: {type(error).__name__}") from None
     finally:
@@ -103,7 +108,9 @@ def parse_b(data: memoryview) -> str:
 def rebuild(data: memoryview, write: Write) -> None:
     """From what was understood: a compact header, padded with spaces to eight bytes."""
     header = read(data)
-    table: dict[str, Any] = {METADATA: dict(header.metadata)} if header.metadata else {}
+    table: dict[str, Any] = (
+        {METADATA: dict(sorted(header.metadata.items()))} if header.metadata else {}
+    )
     for one in header.tensors:
         entry = {"dtype": one.dtype, "shape": one.shape, "data_offsets": [one.begin, one.end]}
         table[one.name] = entry
