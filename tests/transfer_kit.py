@@ -2,8 +2,10 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import dedent
 
 import msgspec
 
@@ -138,3 +140,33 @@ def took(gate, spool):
         list(gate.receiver.take(spool, digest))[-1]["made"].digest
         for digest in gate.receiver.waiting(spool)
     ]
+
+
+def taken_over(line, folder: Path, name: str, code: str):
+    """A line whose filter `name` runs `code` first, in its own cage and with its own key. There
+    `real` is the filters' program, and `formats` what it knows."""
+    program = f"""
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from msgspec.structs import replace as with_
+from bastide.transfer.filters import __main__ as real, formats
+{dedent(code)}
+real.main(sys.argv[1], *map(int, sys.argv[2:5]))
+"""
+    bwrap = folder / "taken-over"
+    bwrap.write_text(f"""#!/bin/sh
+case "$*" in *" {name} "*)
+    for one in "$@"; do
+        shift
+        case "$one" in
+            -m) one=-c ;;
+            bastide.transfer.filters) one={shlex.quote(program)} ;;
+        esac
+        set -- "$@" "$one"
+    done
+esac
+exec {line.walls.bwrap} "$@"
+""")
+    bwrap.chmod(0o755)
+    return replace(line, folder=folder / "line", walls=replace(line.walls, bwrap=str(bwrap)))

@@ -9,9 +9,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bastide.transfer.filters.model import LINE, REWRITES, Seen, Told, table_digest
-from bastide.transfer.model import Refused
+from bastide.transfer.model import Item, Refused
 
-PARSERS = ("parser-a", "parser-b", "re-encode")
+# Each answers what it understood. The last two read what re-encode wrote, with either parser: its
+# own word for that is not taken.
+READERS = ("parser-a", "parser-b", "re-encode", "scan", "label")
 
 
 def opened(said: bytes, key: Ed25519PublicKey) -> Told:
@@ -31,15 +33,22 @@ def verified(
     when it began. Raises Refused."""
     if len(said) != len(LINE):
         raise Refused(f"{len(said)} of {len(LINE)} filters have spoken")
-    previous, seen, meanings = "", first, {}
+    previous, seen, spoken = "", first, {}
     for name, one in zip(LINE, said, strict=True):
-        told = opened(one, keys[name])
+        told = spoken[name] = opened(one, keys[name])
         _check(told, name, bundle, previous)
         _check_seen(told, seen)
-        previous, seen, meanings[name] = sha256(one).hexdigest(), told.emitted, told.meanings
-    if any(meanings[name] != meanings[PARSERS[0]] for name in PARSERS):
+        previous, seen = sha256(one).hexdigest(), told.emitted
+    if any(spoken[name].meanings != spoken[READERS[0]].meanings for name in READERS):
         raise Refused("two parsers understood the items differently")
+    if _said_of(told.items) != _said_of(spoken[READERS[0]].items):
+        raise Refused("what is said of the items changed on the way")
     return told
+
+
+def _said_of(items: Sequence[Item]) -> list[Item]:
+    """All but what re-encode may change: their bytes."""
+    return [msgspec.structs.replace(item, size=0, sha256="") for item in items]
 
 
 def _check(told: Told, name: str, bundle: str, previous: str) -> None:

@@ -169,7 +169,9 @@ class Line:
     def passed(self, bundle: Bundle) -> Passed:
         """What may be released: read anew, from the bundle to the last byte of what the line
         wrote. Raises Refused."""
-        place = self.folder / bundle.digest
+        place, refusal = self.folder / bundle.digest, self.refusal(bundle.digest)
+        if refusal is not None:
+            raise Refused(refusal)
         said, first = self._said(place), _seen_of(bundle)
         told = chain.verified(bundle.digest, first, said, self._keys())
         data = place / f"{LINE.index('re-encode')}.items"

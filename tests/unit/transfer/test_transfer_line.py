@@ -10,8 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.transfer_kit import HIGH, LOW, Crowd, Held, Put, gate_of, made, sent, took, trusting
-from tests.unsafe_models import GOOD, held
+from tests.transfer_kit import (
+    HIGH,
+    LOW,
+    Crowd,
+    Held,
+    Put,
+    gate_of,
+    made,
+    sent,
+    taken_over,
+    took,
+    trusting,
+)  # fmt: skip
+from tests.unsafe_models import GOOD, gguf, held, tensor
 
 from bastide.kernel import labels
 from bastide.transfer.filters.model import LINE, SchemeSource, Told
@@ -131,7 +143,7 @@ def test_a_filter_that_saw_or_emitted_something_else_breaks_the_chain(copy, numb
         resigned(line, bundle, number, before)
 
 
-@pytest.mark.parametrize("name", ["parser-a", "parser-b", "re-encode"])
+@pytest.mark.parametrize("name", ["parser-a", "parser-b", "re-encode", "scan", "label"])
 def test_parsers_that_disagree_are_found(copy, name):
     line, bundle = copy
     number = LINE.index(name)
@@ -172,9 +184,8 @@ def test_a_filter_that_is_killed_has_refused(line, tmp_path, name):
     line = Line(folder=tmp_path / "line", walls=walls)
     with pytest.raises(Refused, match=f"filter {name} died"):
         list(line.run(bundle, high.rules(bundle)))
-    with pytest.raises(Refused, match="of 7 filters have spoken"):
-        line.passed(bundle)
     assert f"filter {name} died" in line.refusal(bundle.digest)
+    nothing_passes(line, bundle, "of 7 filters have spoken")
 
 
 def test_without_bubblewrap_no_filter_runs(line, tmp_path):
@@ -184,17 +195,100 @@ def test_without_bubblewrap_no_filter_runs(line, tmp_path):
         list(bare.run(bundle, high.rules(bundle)))
 
 
+@pytest.mark.parametrize("filter_", ["types", "label"])
 @pytest.mark.parametrize(
     ("label", "ceilings", "why"),
     [("S", ("U", "S"), "above"), ("u", ("U", "S"), "canonical"), ("ULTRA", ("U", "S"), "none")],
 )
-def test_the_label_filter(line, tmp_path, label, ceilings, why):
+def test_labels_are_checked_at_both_ends(line, tmp_path, filter_, label, ceilings, why):
+    """By the last filter, too, where the first has been taken over."""
     high, _ = line
-    low = gate_of(tmp_path / "low", LOW, "U", seed=5)
-    bundle = made(low, Held("a.txt", b"x", label=label))
+    checks = high.line
+    if filter_ == "label":
+        checks = taken_over(checks, tmp_path, "types", SAYS["types"])
+    bundle = made(gate_of(tmp_path / "low", LOW), Held("a.txt", b"x", label=label))
     rules = replace(high.rules(line[1]), ceilings=ceilings)
-    with pytest.raises(Refused, match=f"filter (label|words).*{why}|filter words died"):
-        list(high.line.run(bundle, rules))
+    with pytest.raises(Refused, match=f"filter {filter_}: item 0: .*{why}"):
+        list(checks.run(bundle, rules))
+
+
+# A re-encode that was taken over goes to work on other items than it was given, and repeats what
+# the parsers had said of those.
+OTHER_ITEMS = """
+honest = real._rewritten
+def lying(name, task, data):
+    given = list(real._items(task, data))
+    pairs = changed([(item, bytes(view)) for item, view in given])
+    items = [with_(item, size=len(content)) for item, content in pairs]
+    content = memoryview(b"".join(content for _, content in pairs))
+    told = honest(name, with_(task, items=items), content)
+    said = [formats.of(item).a(view) for item, view in given] + told.meanings
+    seen = real._seen(task.items, sha256(data).hexdigest())
+    return with_(told, saw=seen, meanings=said[:len(items)])
+real._rewritten = lying
+def changed(pairs):
+    a, same = pairs[0]
+    return """
+LIES = {
+    "relabel": ("[(with_(a, label='U'), same), *pairs[1:]]", "said of the items changed"),
+    "rename": ("[(with_(a, name='z.txt'), same), *pairs[1:]]", "said of the items changed"),
+    "retag": ("[(with_(a, tags={'k': 'v'}), same), *pairs[1:]]", "said of the items changed"),
+    "reorder": ("[pairs[1], pairs[0], pairs[2]]", "said of the items changed"),
+    "swap": ("[(a, b'else'), *pairs[1:]]", "understood the items differently"),
+    "drop": ("pairs[:2]", "understood the items differently"),
+    "add": ("[*pairs, (with_(a, name='z.txt'), b'more')]", "understood the items differently"),
+    "spaces": ("re_spaced(pairs)", "filter scan: item 2: it is not written as"),
+}
+SPACED = """
+def re_spaced(pairs):
+    table = formats.FORMATS
+    table[".json"] = replace(table[".json"], rebuild=lambda view, write: write(b'{"a":  1}'))
+    return pairs
+"""
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_re_encode_that_was_taken_over_passes_nothing(line, tmp_path, lie):
+    """Relabelled, renamed, exchanged, dropped, added or in another order: all else is honest."""
+    high, _ = line
+    change, why = LIES[lie]
+    code = SPACED + OTHER_ITEMS + change
+    lying = taken_over(high.line, tmp_path, "re-encode", code)
+    items = Held("a.txt", b"same", label="S"), Held("b.txt", b"same", label="S")
+    bundle = made(gate_of(tmp_path / "low", LOW, "S"), *items, Held("c.json", b'{ "a": 1 }'))
+    with pytest.raises(Refused, match=why):
+        list(lying.run(bundle, replace(high.rules(line[1]), ceilings=("S", "S"))))
+    nothing_passes(lying, bundle)
+
+
+# A filter that was taken over, passes what it was to refuse, and says what another would.
+SAYS = {
+    "types": "real._look = lambda name, task: lambda item, view: formats.of(item).name",
+    "parser-a": "real._look = lambda name, task: lambda item, view: formats.of(item).b(view)",
+    "parser-b": "real._look = lambda name, task: lambda item, view: formats.of(item).a(view)",
+}
+LONG_NAME = gguf(tensors=[tensor("n" * 64)])  # llama.cpp takes 63
+
+
+@pytest.mark.parametrize(("name", "source", "why"), [
+    ("types", Held("a.txt", b"#!/bin/sh\nid\n"), "filter scan: item 0: it does not begin"),
+    ("parser-a", Held("a.json", b'{"a":1,"a":2}'), "filter re-encode: item 0: it is no plain"),
+    ("parser-b", Held("m.gguf", LONG_NAME), "filter label: item 0: llama.cpp refuses it"),
+])  # fmt: skip
+def test_what_one_filter_was_made_to_pass_another_stops(line, tmp_path, name, source, why):
+    high, bundle = line
+    lying = taken_over(high.line, tmp_path, name, SAYS[name])
+    passed = made(gate_of(tmp_path / "low", LOW), source)
+    with pytest.raises(Refused, match=why):
+        list(lying.run(passed, high.rules(bundle)))
+    nothing_passes(lying, passed)
+
+
+def nothing_passes(line, bundle, why=None):
+    """Not even once the refusal itself is gone."""
+    (line.folder / bundle.digest / "refused").unlink()
+    with pytest.raises(Refused, match=why):
+        line.passed(bundle)
 
 
 def test_the_filters_know_a_sites_own_scheme(line):

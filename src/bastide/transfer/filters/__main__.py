@@ -38,7 +38,7 @@ ITEMS, OUT = 0, 1
 BLOCK_BYTES = 1 << 20
 WHY_MAX = 100
 Look = Callable[[Item, memoryview], str]
-"""Looks at one item and answers its meaning, "" where that is not this filter's business."""
+"""Looks at one item and answers what it understood, "" where that is not this filter's business."""
 
 
 def main(name: str, task_fd: int, says_fd: int, key_fd: int) -> None:
@@ -104,21 +104,31 @@ def _rebuilt(item: Item, view: memoryview, whole: "_Hash") -> Item:
 
 
 def _look(name: str, task: Task) -> Look:
-    if name == "types":
-        return lambda item, view: formats.checked(item, view).name
     if name == "parser-a":
         return lambda item, view: formats.of(item).a(view)
     if name == "parser-b":
         return lambda item, view: formats.of(item).b(view)
     if name == "scan":
-        return _silent(scan)
+        return _scanned
     scheme = _scheme(task.scheme)
     if name == "words":
         return _silent(words.made(scheme, task.words).check)
-    if name != "label":
-        sys.exit(f"{name} is no filter: {', '.join(LINE)}")
     ceilings = [scheme.clearance(one) for one in task.ceilings]
-    return _silent(lambda item, view: _check_label(scheme, ceilings, item))
+    if name not in ("types", "label"):
+        sys.exit(f"{name} is no filter: {', '.join(LINE)}")
+
+    def look(item: Item, view: memoryview) -> str:
+        _check_label(scheme, ceilings, item)  # at both ends: neither has to be believed alone
+        return formats.checked(item, view).name if name == "types" else formats.of(item).b(view)
+
+    return look
+
+
+def _scanned(item: Item, view: memoryview) -> str:
+    """First that it is what the parsers understood: re-encode may have been taken over."""
+    meaning = formats.again(item, view)
+    scan(item, view)
+    return meaning
 
 
 def _scheme(source: SchemeSource) -> Scheme:

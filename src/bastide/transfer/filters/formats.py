@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from bastide.transfer import setup
 from bastide.transfer.filters import (
@@ -144,6 +145,16 @@ def checked(item: Item, data: View) -> Format:
     if item.kind == SETUP:
         _check_setup(found, data)
     return found
+
+
+def again(item: Item, data: View) -> str:
+    """What re-encode wrote, read by another process: it answers the meaning. Written anew it must
+    be the same to the bit, so that there is one way to write what was understood."""
+    found, written = checked(item, data), sha256()
+    found.rebuild(data, written.update)
+    if not written.hexdigest() == item.sha256 == sha256(data).hexdigest():
+        raise BadItem("it is not written as re-encode writes it")
+    return found.a(data)
 
 
 def _check_setup(found: Format, data: View) -> None:
