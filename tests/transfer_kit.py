@@ -24,6 +24,7 @@ SCHEME = load("us")
 UID_FIRST = 300_000 if os.getuid() == 0 else None
 LOW, HIGH = "us-gov-west-1", "us-iso-east-1"
 ORIGIN = Origin(region=LOW, agency="demo", account="123456789012", bucket="kept", prefix="")
+WEIGHTS = {"licence": "MIT", "source": f"{LOW}/arn:aws-us-gov:s3:::kept/m", "model_id": "a.b-v1:0"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Held:
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, str] | None = None  # None: of weights what they must say
 
     @property
     def size(self):
@@ -47,8 +49,11 @@ class Held:
         return repr(self)
 
     def open(self):
+        weights = self.name.endswith((".safetensors", ".gguf"))
+        said = WEIGHTS if weights and self.provenance is None else self.provenance or {}
         item = Item(kind=self.kind, name=self.name, size=self.size, sha256="", label=self.label,
                     tags=self.tags, metadata=self.metadata, provenance=self.provenance)  # fmt: skip
+                    tags=self.tags, provenance=said)  # fmt: skip
         return item, iter([self.data[:3], self.data[3:]] if self.data else [])
 
 

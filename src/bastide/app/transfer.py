@@ -79,7 +79,7 @@ def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
 
 def open_transfer(core: Core, joined: Joined) -> TransferRoom:
     settings, labelling = core.settings.transfer, core.labelling
-    carrying = Carrying(shelf=joined.store.space.shelf)
+    carrying = Carrying(shelf=joined.store.space.shelf, region=core.region)
     folder = core.home / "transfer"
     setting_up = SettingUp(
         region=core.region,

@@ -23,6 +23,8 @@ from bastide.operators.turns import Turns
 from bastide.store.carrying import Carrying
 from bastide.transfer import acts, model
 from bastide.transfer.bundles import Bundle
+from bastide.transfer import acts, model, weights
+from bastide.transfer.bundles import Bundle, Source
 from bastide.transfer.diode.sending import Link, link_of
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.making import Source
@@ -248,6 +250,7 @@ class TransferRoom:
     ) -> str:
         """Both regions' logs name the bundle by its digest; the id of this side's receipt."""
         facts = dict(model.facts(bundle.digest, bundle.statement))
+        facts |= weights.told(bundle.statement.predicate.items)
         if consent.people or target is not None:
             facts["people"] = ", ".join(consent.people) or "nobody: the site's policy"
         place = ""

@@ -4,12 +4,16 @@ The gate is the operators', and it has its own rules (`transfer/`): it sees all 
 holds. One policy is asked: that of the KMS key which an object is, or will be, sealed under.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bastide.kernel.call import Principal, PrincipalKind
+from bastide.db import derivation_records
+from bastide.db.derivations import Thing
+from bastide.kernel import arns
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import TAG
+from bastide.kernel.regions import Region
 from bastide.store import bucket_records, errors, records, shelf
 from bastide.store.content import ObjectReader, Pieces
 from bastide.store.model import Bucket, Facts, Version
@@ -25,6 +29,8 @@ GATE = "transfer.bastide"  # the service that a KMS key's policy lets carry what
 class Carried:
     """The latest version of an object, and what clients said of it. `id`: no other version of any
     object ever has it."""
+    """The latest version of an object, and what clients said of it. `arn` and those of what it was
+    made of begin with the region's name: another region may have things of that ARN."""
 
     key: str
     id: str = ""
@@ -33,6 +39,8 @@ class Carried:
     headers: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    arn: str = ""
+    made_of: Sequence[Thing] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,7 @@ class Carrying:
     """Absent buckets and keys are NoSuchBucket and NoSuchKey."""
 
     shelf: Shelf
+    region: Region
 
     def listing(self, account: str, bucket: str, prefix: str) -> Iterator[Carried]:
         """Every object under `prefix`, in key order, a page at a time."""
@@ -64,7 +73,7 @@ class Carrying:
             self._check_key(where, "kms:Decrypt", version.facts.kms_key, version.key)
             reader = self.shelf.reader(where, version)
             if reader is not None:
-                return _carried(version), reader
+                return self._with_sources(account, bucket, _carried(version)), reader
         raise shelf.replaced_too_often()
 
     def put(self, account: str, bucket: str, carried: Carried, chunks: Iterable[bytes]) -> None:
@@ -83,6 +92,20 @@ class Carrying:
         self._check_key(around, "kms:GenerateDataKey", facts.kms_key, key)
         new = NewObject(who=None, bucket=self._bucket(account, bucket, label), key=key, facts=facts)
         self.shelf.put(new, Pieces(chunks))
+        if carried.made_of:
+            made = Thing(arns.s3(self.region, bucket, carried.key), label.text)
+            put = derivation_records.put
+            self.shelf.database.write(lambda c: put(c, account, made, carried.made_of))
+
+    def _with_sources(self, account: str, bucket: str, found: Carried) -> Carried:
+        arn, sources_of = arns.s3(self.region, bucket, found.key), derivation_records.sources_of
+        edges = self.shelf.database.read(lambda c: sources_of(c, account, [arn]))
+        made_of = [self._named(of) for made, of in edges if made.label == found.label]
+        return replace(found, arn=f"{self.region.name}/{arn}", made_of=made_of)
+
+    def _named(self, thing: Thing) -> Thing:
+        is_local = thing.arn.startswith("arn:")  # else it came here with its region's name
+        return Thing(f"{self.region.name}/{thing.arn}" if is_local else thing.arn, thing.label)
 
     def check_lands(self, account: str, bucket: str, key: str) -> None:
         """Raises ServiceError where an object could not be put."""

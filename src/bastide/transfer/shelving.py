@@ -14,6 +14,8 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
+from bastide.store.names import key_bytes
+from bastide.transfer import weights
 from bastide.transfer.filters import pins
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
@@ -88,6 +90,7 @@ class Shelving:
             headers=item.headers,
             metadata=item.metadata,
             tags=item.tags,
+            made_of=weights.made_of(item),
         )
         self.carrying.put(target.account, target.bucket, carried, pieces)
 
@@ -98,6 +101,7 @@ class Shelving:
             raise Refused(f"there is no agency {target.agency}")
         if not self.carrying.has_bucket(target.account, target.bucket):
             raise Refused(f"the agency has no bucket {target.bucket}")
+        weights.made_of(item)
         try:
             self.carrying.check_lands(target.account, target.bucket, target.prefix + item.name)
         except ServiceError as error:

@@ -10,6 +10,7 @@ import msgspec
 from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
 from bastide.store.carrying import Carried, Carrying
+from bastide.transfer import weights
 from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
 
 BLOCK_BYTES = 1 << 20
@@ -47,6 +48,7 @@ class ObjectSource:
             headers=dict(found.headers),
             metadata=dict(found.metadata),
             tags=dict(found.tags),
+            provenance=weights.provenance(found),
         )
         return item, reader
 

@@ -265,3 +265,12 @@ def test_an_item_says_nothing_of_its_content_when_it_is_refused():
 def test_weights_of_the_shelf_are_gguf():
     with pytest.raises(BadItem, match="GGUF"):
         through(Held("m.safetensors", safetensors(ONE), kind="model"))
+
+
+@pytest.mark.parametrize("name", ["safetensors", "gguf"])
+@pytest.mark.parametrize("said", [{}, {"licence": "MIT"}, {"source": "r/arn:a"}, {"licence": ""}])
+def test_weights_say_their_licence_and_source_whatever_they_are_carried_as(name, said):
+    key, data = GOOD[name]
+    with pytest.raises(BadItem, match="no licence or source"):
+        through(Held(key, data, provenance=said))
+    assert through(Held(key, data, provenance={"licence": "MIT", "source": "r/arn:a"}))

@@ -60,6 +60,8 @@ BINARY = (
     b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"<?php", b"<!DOCTYPE", b"<html",
 )  # fmt: skip
 
+WEIGHTS = frozenset({"safetensors", "gguf"})
+WEIGHTS_SAY = {"object": ("licence", "source"), "model": ("licence", "model_id"), SETUP: ()}
 _TEXT = {"texts": text_formats.texts}
 FORMATS = {
     ".safetensors": Format(
@@ -140,6 +142,8 @@ def checked(item: Item, data: View) -> Format:
     found = of(item)
     if not found.begins(data):
         raise BadItem(f"it does not begin as {found.name}")
+    if found.name in WEIGHTS and not all(map(item.provenance.get, WEIGHTS_SAY[item.kind])):
+        raise BadItem("it is weights, and no licence or source is said of it")
     if item.kind == ENVIRONMENT:
         pins.check(item, data)
     if item.kind == SETUP:

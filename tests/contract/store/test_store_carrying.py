@@ -1,0 +1,83 @@
+"""Weights on their way from one region's bucket into another's: with their licence, and with what
+they were made of."""
+
+import msgspec
+import pytest
+from tests.stores import ALICE, BOB, REGION
+from tests.unsafe_models import ONE, safetensors
+
+from bastide.db import derivation_records
+from bastide.db.derivations import Thing
+from bastide.kernel import arns
+from bastide.store.carrying import Carrying
+from bastide.transfer.model import Item, Refused
+from bastide.transfer.releases import Target
+from bastide.transfer.shelving import Shelving
+from bastide.transfer.sources import ObjectSource
+
+DATA = safetensors(ONE)
+JOB = Thing("arn:aws-us-gov:sagemaker:us-gov-west-1:111111111111:training-job/j", "U")
+TARGET = Target(account=BOB, bucket="theirs", prefix="in/", agency="bob")
+
+
+@pytest.fixture
+def carrying(store):
+    store.bucket()
+    store.bucket("theirs", BOB)
+    return Carrying(shelf=store.shelf, region=REGION)
+
+
+def carried(carrying, key) -> Item:
+    (listed,) = carrying.listing(ALICE, "bucket", key)
+    source = ObjectSource(carrying=carrying, account=ALICE, bucket="bucket", listed=listed)
+    return source.open()[0]
+
+
+def edges(store, account, arn):
+    read = derivation_records.sources_of
+    return store.database.read(lambda c: [of for _, of in read(c, account, [arn])])
+
+
+@pytest.mark.parametrize("said", [
+    {"Metadata": {"licence": "MIT"}}, {"Tagging": "license=MIT"},
+], ids=["metadata", "tag"])  # fmt: skip
+def test_weights_cross_with_their_licence_and_what_they_were_made_of(store, carrying, said):
+    store.put("m.safetensors", DATA, **said)
+    arn = arns.s3(REGION, "bucket", "m.safetensors")
+    store.database.write(lambda c: derivation_records.put(c, ALICE, Thing(arn, "U"), [JOB]))
+    item = carried(carrying, "m.safetensors")
+    assert item.provenance["licence"] == "MIT"
+    shelves = Shelving(
+        carrying=carrying, models=None, environments=None, setting_up=None, folder=None
+    )
+    assert shelves.check(TARGET, [item], None) == []
+    shelves.put(TARGET, item, iter([DATA]))
+    assert store.get("in/m.safetensors", "theirs", BOB) == DATA
+    there = f"{REGION.name}/{arn}", f"{REGION.name}/{JOB.arn}"
+    made = arns.s3(REGION, "theirs", "in/m.safetensors")
+    assert edges(store, BOB, made) == [Thing(each, "U") for each in there]
+
+
+def test_an_object_without_a_licence_says_nothing_of_where_it_comes_from(store, carrying):
+    store.put("a.txt", b"x", Metadata={"by": "me"})
+    assert carried(carrying, "a.txt").provenance == {}
+
+
+@pytest.mark.parametrize(("source", "made_of"), [
+    ("arn:aws-us-gov:s3:::theirs/mine", "[]"), ("us-gov-west-1/x", "[]"),
+    ("us-gov-west-1/arn:a\n", "[]"), ("us-gov-west-1/arn:a", "["), ("us-gov-west-1/arn:a", "{}"),
+    ("us-gov-west-1/arn:a", '[["arn:aws-us-gov:s3:::theirs/mine","U"]]'),
+    ("us-gov-west-1/arn:a", '[["us-gov-west-1/arn:a"]]'),
+    ("us-gov-west-1/arn:a", msgspec.json.encode([["us-gov-west-1/arn:a", "U"]] * 101).decode()),
+    ("us-gov-west-1/arn:" + "a" * 1200, "[]"), ("us-gov-west-1/arn:a", '[["r/arn:a","\\ud800"]]'),
+], ids=range(10))  # fmt: skip
+def test_a_sender_names_nothing_of_this_regions(carrying, source, made_of):
+    item = Item(
+        kind="object", name="m.safetensors", size=0, sha256="0" * 64, label="U",
+        provenance={"licence": "MIT", "source": source, "made_of": made_of},
+    )  # fmt: skip
+    shelves = Shelving(
+        carrying=carrying, models=None, environments=None, setting_up=None, folder=None
+    )
+    with pytest.raises(Refused, match="what weights were made of"):
+        shelves.check(TARGET, [item], None)
