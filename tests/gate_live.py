@@ -62,12 +62,15 @@ class Side:
         return ask(self.region, path, **way)
 
     def trust(self, other):
-        body = {"anchor": json.dumps(other.region.control.get("/transfers-anchor"))}
+        self.trust_anchor(other.region.control.get("/transfers-anchor"))
+
+    def trust_anchor(self, anchor):
+        body = {"anchor": json.dumps(anchor)}
         with pytest.raises(CommandFailed) as refused:
             self.region.control.post("/transfers-trust", body)
         self.approve(str(refused.value), "ann", "bob")
         trusted = self.region.control.post("/transfers-trust", body)
-        assert trusted["region"] == other.region.name
+        assert trusted["region"] == anchor["region"]
 
 
 def side(folder, name, ceiling, more=""):

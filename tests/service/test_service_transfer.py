@@ -3,15 +3,20 @@
 import json
 import re
 import signal
+import shutil
 from functools import partial
 from hashlib import sha256
 
+import msgspec
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
 from tests.service.test_service_kms import policy_of
+from tests.transfer_kit import Held, gate_of, made, sent
+from tests.unsafe_models import ONE, safetensors
 
 from bastide.evidence.receipts import verify_receipt
 
+BELOW, ABOVE, UNNAMED = "us-gov-east-1", "us-iso-east-1", "us-east-1"
 BIG = bytes(range(256)) * 40_000  # two chunks
 
 
@@ -64,6 +69,9 @@ def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     low = side(folder, LOW, "U")
     high = side(folder, HIGH, "S", f"[regions.{HIGH}.transfer]\nsend_down_mib_per_day = 1\n")
+    named = f"release_automatically_from = {json.dumps([BELOW, ABOVE])}\n"
+    high = side(folder, HIGH, "S", f"[regions.{HIGH}.transfer]\n{named}")
+    low = side(folder, LOW, "U")
     low.trust(high)
     high.trust(low)
     yield low, high, folder / "spool"
@@ -134,6 +142,7 @@ def test_one_that_makes_a_bundle_and_is_killed_goes_on_where_it_was(two):
     assert made["bundle"] in low.cli("audit", "show", "--json").stdout
 
 
+LICENCE = {"licence": "Apache-2.0"}
 FILES = {
     "in/notes.txt": "Gr\u00fc\u00dfe\n".encode(),
     "in/table.csv": b"a,b\r\n1,2\r\n",
@@ -221,6 +230,8 @@ def test_objects_arrive_only_once_two_people_released_them(two):
             Bucket="reports", Key=key, Body=body, Metadata={"by": "low"}, Tagging="k=v",
             ContentType="text/plain",
         )  # fmt: skip
+    weights = safetensors(ONE)
+    ours.put_object(Bucket="reports", Key="in/w.safetensors", Body=weights, Metadata=LICENCE)
     theirs = high.s3("arrivals", "reader")
     bundle = create(low, HIGH, "sender", "reports", "in/")["bundle"]
     two[0].send(bundle, spool=str(spool))
@@ -241,12 +252,18 @@ def test_objects_arrive_only_once_two_people_released_them(two):
     assert tags == [{"Key": "k", "Value": "v"}]
     assert get(theirs, "arrivals", "low/in/table.csv")["Body"].read() == b"a,b\n1,2\n"
     assert get(theirs, "arrivals", "low/in/config.json")["Body"].read() == b'{"a":1}'
+    arn = "arn:aws-iso-b:s3:::arrivals/low/in/w.safetensors"
+    (edge,) = json.loads(high.cli("label", "show", arn, "--agency", "reader", "--json").stdout)[
+        "edges"
+    ]
+    assert edge["from_arn"] == f"{LOW}/arn:aws-us-gov:s3:::reports/in/w.safetensors"
     keys = json.loads(high.cli("keys", "list", "--json").stdout)
     assert {row["label"] for row in keys if row["agency"] == "reader"} == {"U"}
     for region, action in ((low, "TransferSent"), (high, "TransferReleased")):
         told = region.cli("audit", "show", "--json").stdout
         assert action in told
         assert bundle in told
+        assert f"sha256:{sha256(weights).hexdigest()} Apache-2.0" in told
 
 
 def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_path):
@@ -281,6 +298,13 @@ def test_nothing_goes_down_that_no_reviewer_saw_and_no_two_released(two, tmp_pat
     assert not (spool / LOW).exists()
     assert send()["bundle"] == bundle
     assert received(low, spool) == [("received", ""), ("filtered", "")]
+    theirs = low.s3("answered", "reader")
+    release = partial(ask, low, f"/{bundle}/release", agency="reader", bucket="answered", prefix="")
+    refusal = release()
+    assert "direction': 'down" in asked_for(low, refusal)
+    two[0].approve(refusal, "ann", "bob")
+    assert release()["released_by"] == ["ann", "bob"]
+    assert get(theirs, "answered", "fit/config.json")["Body"].read() == b'{"a":1}'
 
 
 def test_what_is_said_of_empty_objects_is_taken_from_the_budget(two, tmp_path):
@@ -313,10 +337,50 @@ def crossed(two, made, spool, **where):
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     release = partial(ask, high, f"/{made['bundle']}/release", **where)
     refusal = release()
-    request = re.search(r"asked for: ([^)]+)", refusal).group(1)
-    shown = high.control.get(f"/approvals/{request}")["action"]
+    shown = asked_for(high, refusal)
     two[1].approve(refusal, "ann", "bob")
-    return str(shown), release()
+    return shown, release()
+
+
+def asked_for(region, refusal):
+    """What officers are shown of what waits for them."""
+    request = re.search(r"asked for: ([^)]+)", refusal).group(1)
+    return str(region.control.get(f"/approvals/{request}")["action"])
+
+
+@pytest.mark.parametrize(("sender", "ceiling", "by"), [
+    (BELOW, "U", []), (ABOVE, "TS", ["ann", "bob"]), (UNNAMED, "U", ["ann", "bob"]),
+])  # fmt: skip
+def test_the_sites_policy_releases_what_comes_from_below_and_is_named(
+    two, tmp_path, sender, ceiling, by
+):
+    """Named are two senders, of which one is not below. They are gates without a region."""
+    high, other = two[1].region, gate_of(tmp_path / "gate", sender, ceiling)
+    two[1].trust_anchor(msgspec.to_builtins(other.anchor()))
+    other.trusted(json.dumps(high.control.get("/transfers-anchor")).encode())
+    bucket = f"from-{sender}"
+    theirs = high.s3(bucket, "reader")
+    bundle = made(other, Held(f"{sender}.txt", b"x"), to=HIGH).digest
+    if ceiling == "U":
+        sent(other, other.named(bundle), tmp_path / "spool")
+    else:
+        shutil.copytree(other.named(bundle).folder, tmp_path / "spool" / HIGH / bundle)
+    assert received(high, tmp_path / "spool") == [("received", ""), ("filtered", "")]
+    where = {"agency": "reader", "bucket": bucket, "prefix": ""}
+    done = ask(high, f"/{bundle}/release", **where)
+    if by:
+        assert theirs.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+        two[1].approve(done, *by)
+        done = ask(high, f"/{bundle}/release", **where)
+    assert done["released_by"] == by
+    assert get(theirs, bucket, f"{sender}.txt")["Body"].read() == b"x"
+    said = receipt(high, done["receipt"])
+    assert said["officers"] == by
+    nobody = "absent: nobody had to approve it", "nobody: the site's policy"
+    assert (said["approval"] == nobody[0]) == (not by)
+    records = high.cli("audit", "show", "--json").stdout.splitlines()
+    (record,) = [one for one in records if "TransferReleased" in one and bundle in one]
+    assert (nobody[1] in record) == (not by)
 
 
 SOURCE = {

@@ -32,7 +32,6 @@ from bastide.wire.model import Catalogue
 from bastide.wire.validate import Validators
 
 MIB = 1 << 20
-UP = 2  # who must agree to a transfer that goes up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +72,7 @@ def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
         return Kind.TRUST_ANCHOR_CHANGE, action
     if deed.name == "ReviewTransfer":
         return Kind.TRANSFER_REVIEW, action
-    direction = "up" if deed.people <= UP else "down"  # down: a reviewer too
-    return Kind.TRANSFER_RELEASE, action | {"direction": direction}
+    return Kind.TRANSFER_RELEASE, {"direction": "down"} | action  # what does not say "up" is not
 
 
 def open_transfer(core: Core, joined: Joined) -> TransferRoom:

@@ -29,11 +29,12 @@ REASON_MAX = 500
 
 def roles_for(kind: Kind, action: Mapping[str, Any]) -> tuple[Role, ...]:
     """Which signatures it takes, each by another officer. Up through the gate, towards more
-    protection, nobody reviews; what does not say that it goes up is reviewed."""
+    protection, nobody reviews; what does not say that it goes up is reviewed, before it is sent:
+    where it arrives, it is released as any other."""
     match kind:
         case Kind.DOWNGRADE:
             return (Role.REVIEWER, Role.RELEASER)
-        case Kind.TRANSFER_RELEASE if action.get("direction") == "up":
+        case Kind.TRANSFER_RELEASE if action.get("direction") == "up" or _is_here(action):
             return (Role.RELEASER, Role.RELEASER)
         case Kind.TRANSFER_RELEASE:
             return (Role.REVIEWER, Role.RELEASER, Role.RELEASER)
@@ -54,6 +55,10 @@ def roles_for(kind: Kind, action: Mapping[str, Any]) -> tuple[Role, ...]:
             return (Role.SECURITY_OFFICER, Role.SECURITY_OFFICER)
         case Kind.BREAK_GLASS:  # the officer who broke it is the first person
             return (Role.SECURITY_OFFICER,)
+
+
+def _is_here(action: Mapping[str, Any]) -> bool:
+    return action.get("deed") == "ReleaseTransfer"
 
 
 def standing(request: Request, officers: Officers, now_ms: int) -> Standing:

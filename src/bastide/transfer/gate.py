@@ -23,7 +23,7 @@ from bastide.transfer.line import Line, Passed, Rules, Walls
 from bastide.transfer.making import Order, Source
 from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
-from bastide.transfer.releases import RELEASERS, Releases, Shelves, Target, rewritten
+from bastide.transfer.releases import RELEASERS, Asked, Releases, Shelves, Target, rewritten
 from bastide.transfer.signing import Anchor, TrustStore, anchor_of, load_signer, read_anchor
 from bastide.transfer.spool import Ledger, Receiver
 
@@ -211,7 +211,8 @@ class Gate:
         bundle = self.named(name)
         if self.is_mine(bundle):
             raise Refused("it was made here: it is released where it goes to")
-        for step in self.releases.release(bundle, target, self._releasers(bundle)):
+        asked = Asked(self._releasers(bundle), "down" if self.goes_down(bundle) else "up")
+        for step in self.releases.release(bundle, target, asked):
             yield {**step, "bundle": bundle} if "released" in step else step
 
     def _releasers(self, bundle: Bundle) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -32,6 +32,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     prefix: str
     agency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How many people must agree, and what they are told of the way that it came."""
+
+    people: int
+    direction: Literal["up", "down"]
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +79,7 @@ class Releases:
     shelves: Shelves
     agree: Callable[[Deed], Consent]
 
-    def release(self, bundle: Bundle, target: Target, people: int) -> Steps:
+    def release(self, bundle: Bundle, target: Target, asked: Asked) -> Steps:
         """Last `{"released": Agreement}`. Raises Refused."""
         passed = self.line.passed(bundle)
         begun = self.of(bundle.digest)
@@ -80,7 +88,7 @@ class Releases:
         plan = self.shelves.check(target, items, read) if begun is None else begun.plan
         account = "" if begun is not None and begun.account == "" else target.account
         meant = msgspec.structs.replace(target, account=account)
-        agreement = self._agreed(bundle, _deed(bundle, meant, passed, people, plan), plan)
+        agreement = self._agreed(bundle, _deed(bundle, meant, passed, asked, plan), plan)
         for number, (item, pieces) in enumerate(_items(passed)):
             self.shelves.put(target, item, pieces)
             done += item.size
@@ -121,7 +129,7 @@ class Releases:
         return self.folder / f"{digest}.json"
 
 
-def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: list[str]) -> Deed:
+def _deed(bundle: Bundle, target: Target, passed: Passed, asked: Asked, plan: list[str]) -> Deed:
     """The exact action: these bytes, as these filters passed them, to this place, and what they
     do there."""
     does = "\n".join(" ".join(one.splitlines()) for one in plan)
@@ -133,11 +141,12 @@ def _deed(bundle: Bundle, target: Target, passed: Passed, people: int, plan: lis
     return Deed(
         name="ReleaseTransfer",
         digest=sha256(msgspec.json.encode(exact)).hexdigest(),
-        people=people,
+        people=asked.people,
         account=target.account,
         facts={
             "bundle": bundle.digest,
             "from": bundle.statement.predicate.origin.region,
+            "direction": asked.direction,
             "bucket": target.bucket,
             "prefix": target.prefix,
             **({"does": does} if plan else {}),

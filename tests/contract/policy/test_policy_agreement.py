@@ -51,8 +51,8 @@ def test_every_kind_is_asked_about():
     assert set(MODES) == set(Kind) - {Kind.BREAK_GLASS}
 
 
-def test_going_up_takes_no_reviewer():
-    up = {"direction": "up"}
+@pytest.mark.parametrize("up", [{"direction": "up"}, {"deed": "ReleaseTransfer"}])
+def test_going_up_takes_no_reviewer_nor_does_what_arrived(up):
     assert agrees(asked(Kind.TRANSFER_RELEASE, action=up), signers(Kind.TRANSFER_RELEASE, up))
 
 

@@ -326,6 +326,11 @@ def test_the_gate_takes_a_reviewer_downwards(office):
     for name in ("rel", "rex"):
         office.say(request, name)
     assert office.book.require(Kind.TRANSFER_RELEASE, bundle, "operator") == request
+    arrived = {"bundle": "b", "direction": "down", "deed": "ReleaseTransfer"}
+    request = waits(office, Kind.TRANSFER_RELEASE, arrived)
+    for name in ("rel", "rex"):
+        office.say(request, name)
+    assert standing(office, request) is Standing.APPROVED, "it was reviewed where it came from"
     for direction in ({}, {"direction": "down"}):
         request = waits(office, Kind.TRANSFER_RELEASE, {"bundle": "b"} | direction)
         office.say(request, "rex")

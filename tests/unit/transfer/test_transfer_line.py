@@ -30,9 +30,10 @@ from bastide.transfer.filters.model import LINE, SchemeSource, Told
 from bastide.transfer.gate import agreed
 from bastide.transfer.line import Line, Walls
 from bastide.transfer.model import Refused
-from bastide.transfer.releases import Target
+from bastide.transfer.releases import Asked, Target
 
 TARGET = Target(account="123456789012", bucket="kept", prefix="in/")
+TWO = Asked(2, "down")
 
 
 @pytest.fixture(scope="module")
@@ -308,17 +309,18 @@ def test_it_is_released_once_and_only_as_two_people_approved(line, tmp_path):
         high.releases, folder=tmp_path / "released", shelves=put, agree=agreeing(crowd)
     )
     with pytest.raises(Refused, match="2 people"):
-        list(releases.release(bundle, TARGET, 2))
+        list(releases.release(bundle, TARGET, TWO))
     assert put.items == {}
     crowd.people.append("bob")
     other = msgspec.structs.replace(TARGET, bucket="other")
-    *_, last = releases.release(bundle, TARGET, 2)
+    *_, last = releases.release(bundle, TARGET, TWO)
     assert last["released"].people == ["ann", "bob"]
     assert put.items["kept/in/config.json"] == b'{"a":1}'
     assert put.items["kept/in/none.txt"] == b""
     assert crowd.asked[0] == crowd.used[0]
+    assert crowd.asked[0].facts["direction"] == "down"
     with pytest.raises(Refused, match="released before"):
-        list(releases.release(bundle, other, 2))
+        list(releases.release(bundle, other, TWO))
 
 
 def test_a_release_that_was_cut_short_goes_on_under_its_agreement(line, tmp_path):
@@ -327,13 +329,13 @@ def test_a_release_that_was_cut_short_goes_on_under_its_agreement(line, tmp_path
     releases = replace(
         high.releases, folder=tmp_path / "released", shelves=put, agree=agreeing(crowd)
     )
-    steps = releases.release(bundle, TARGET, 2)
+    steps = releases.release(bundle, TARGET, TWO)
     next(steps)
     steps.close()
     crowd.people.clear()
     with pytest.raises(Refused, match="another place has begun"):
-        list(releases.release(bundle, msgspec.structs.replace(TARGET, prefix="x"), 2))
-    list(releases.release(bundle, TARGET, 2))
+        list(releases.release(bundle, msgspec.structs.replace(TARGET, prefix="x"), TWO))
+    list(releases.release(bundle, TARGET, TWO))
     assert len(crowd.used) == 1
     assert len(put.items) == len(bundle.statement.predicate.items)
 
