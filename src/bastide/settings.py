@@ -82,6 +82,10 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     send_down_mib_per_day: Annotated[int, msgspec.Meta(ge=0)] = 100
     release_automatically_from: list[str] = []
     dirty_words: str = ""
+    dirty_patterns: str = ""
+    scanner: list[str] = []
+    scanner_reads: list[str] = []
+    scanner_timeout_s: Positive = 600
     udp: Annotated[str, msgspec.Meta(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
     uid_first: Positive = 270_000
 
@@ -131,6 +135,8 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     send_down_mib_per_day: int
     release_automatically_from: list[str]
     dirty_words_sha256: str
+    dirty_patterns_sha256: str
+    scanner: list[str]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,29 +162,33 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @staticmethod
     def of(settings: RegionSettings) -> "Rules":
-        """Raises SettingsError where the list of words cannot be read."""
+        """Raises SettingsError where a list of words or patterns cannot be read."""
         gate = settings.transfer
-        words = "\n".join(words_of(gate.dirty_words))
         return Rules(
             approvals=settings.approvals,
             audit=settings.audit,
             transfer=GateRules(
                 send_down_mib_per_day=gate.send_down_mib_per_day,
                 release_automatically_from=gate.release_automatically_from,
-                dirty_words_sha256=sha256(words.encode()).hexdigest() if words else "",
+                dirty_words_sha256=_digest(lines_of("dirty_words", gate.dirty_words)),
+                dirty_patterns_sha256=_digest(lines_of("dirty_patterns", gate.dirty_patterns)),
+                scanner=gate.scanner,
             ),
         )
 
 
-def words_of(path: str) -> tuple[str, ...]:
-    """The site's list of dirty words. One that is named and cannot be read is a reason not to
-    start."""
+def _digest(lines: tuple[str, ...]) -> str:
+    return sha256("\n".join(lines).encode()).hexdigest() if lines else ""
+
+
+def lines_of(setting: str, path: str) -> tuple[str, ...]:
+    """A site's list. One that is named and cannot be read is a reason not to start."""
     if not path:
         return ()
     try:
         lines = Path(path).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"dirty_words: {path} cannot be read: {error}") from error
+        raise SettingsError(f"{setting}: {path} cannot be read: {error}") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 

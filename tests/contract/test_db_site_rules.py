@@ -54,15 +54,21 @@ def test_what_labels_mean_and_what_one_may_do_are_kept_apart(database):
     assert database.read(lambda c: records.said(c, records.RULES)) == (said(), None)
 
 
-def test_the_words_of_a_list_are_among_them_and_blank_lines_are_not(tmp_path):
+@pytest.mark.parametrize("setting", ["dirty_words", "dirty_patterns"])
+def test_the_words_of_a_list_are_among_them_and_blank_lines_are_not(tmp_path, setting):
     def of(text):
         (tmp_path / "words").write_text(text)
-        gate = TransferSettings(dirty_words=str(tmp_path / "words"))
+        gate = TransferSettings(**{setting: str(tmp_path / "words")})
         return Rules.of(RegionSettings(transfer=gate)).said
 
     assert of("GAMMA\nORCHID\n") == of("\n GAMMA\nORCHID")
     assert of("GAMMA\nORCHID\n") != of("GAMMA\n")
-    assert "dirty_words_sha256" in difference(of("GAMMA"), said())
+    assert f"{setting}_sha256" in difference(of("GAMMA"), said())
+
+
+def test_a_sites_scanner_is_among_them():
+    scanner = TransferSettings(scanner=["/usr/bin/clamscan"])
+    assert "transfer.scanner" in difference(said(), Rules.of(RegionSettings(transfer=scanner)).said)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"approvals": 1}', said()[:-1], f"[{said()}]"])

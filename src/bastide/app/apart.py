@@ -69,7 +69,9 @@ def _shown(site: Site, home: Path, settings: RegionSettings) -> list[Path]:
         if folder.stat().st_mode & 0o005 != 0o005:
             raise SettingsError(f"uid = {settings.uid}: only its owner may read {folder}.")
     engines = settings.engines.urls.values()
-    files = [settings.transfer.dirty_words, *(one.key_file for one in engines)]
+    gate = settings.transfer
+    files = [gate.dirty_words, gate.dirty_patterns, *gate.scanner[:1], *gate.scanner_reads]
+    files += [*(one.key_file for one in engines)]
     files += [one.ca_file for one in engines]
     named = [site.home / settings.scheme, *(Path(file).absolute() for file in files if file)]
     linked = [each for each in home.iterdir() if each.is_symlink()]

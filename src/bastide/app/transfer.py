@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bastide.app.core import Core
@@ -19,12 +20,13 @@ from bastide.kernel.statements import Verdict
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
 from bastide.policy.approvals import ApprovalBook
-from bastide.settings import SettingsError, words_of
+from bastide.settings import SettingsError, TransferSettings, lines_of
 from bastide.store.carrying import Carrying
 from bastide.transfer.diode.listening import Listener, bound
+from bastide.transfer.filters import words
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
-from bastide.transfer.line import Walls
+from bastide.transfer.line import Scanner, Walls
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.setting_up import SettingUp
 from bastide.transfer.shelving import Shelving
@@ -92,7 +94,9 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         receive_bytes_max=settings.receive_mib_max * MIB,
         down_bytes_per_day=settings.send_down_mib_per_day * MIB,
         automatic_from=tuple(settings.release_automatically_from),
-        words=words_of(settings.dirty_words),
+        words=lines_of("dirty_words", settings.dirty_words),
+        patterns=_patterns(settings.dirty_patterns),
+        scanner=_scanner(settings),
     )
     shelves = Shelving(
         carrying=carrying,
@@ -168,3 +172,25 @@ def _scheme_source(core: Core) -> SchemeSource:
     site_home = core.home.parents[1]
     text = "" if name in PACKAGED else (site_home / name).read_text()
     return SchemeSource(name=name, text=text)
+
+
+def _scanner(settings: TransferSettings) -> Scanner:
+    """What is not there would refuse everything, later: it is a reason not to start."""
+    for path in (*settings.scanner[:1], *settings.scanner_reads):
+        if not path.startswith("/") or not Path(path).exists():
+            raise SettingsError(f"scanner: {path} is not there, or not named from / on")
+    return Scanner(
+        command=tuple(settings.scanner),
+        reads=tuple(settings.scanner_reads),
+        timeout_s=settings.scanner_timeout_s,
+    )
+
+
+def _patterns(path: str) -> tuple[str, ...]:
+    found = lines_of("dirty_patterns", path)
+    try:
+        for one in found:
+            words.compiled(one)
+    except ValueError as error:
+        raise SettingsError(f"dirty_patterns: {error}") from error
+    return found

@@ -21,6 +21,7 @@ from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import Line, Passed, Rules, Walls
 from bastide.transfer.making import Order, Source
+from bastide.transfer.line import NO_SCANNER, Line, Passed, Rules, Scanner, Walls
 from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Asked, Releases, Shelves, Target, rewritten
@@ -40,6 +41,8 @@ class Site:
     down_bytes_per_day: int = 0
     automatic_from: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    scanner: Scanner = NO_SCANNER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +178,8 @@ class Gate:
             scheme=self.site.scheme_source,
             ceilings=(self.site.ceiling, self.trust.of(other).ceiling),
             words=self.site.words,
+            patterns=self.site.patterns,
+            scanner=self.site.scanner,
         )
 
     def review(self, name: str, part: str) -> Iterator[bytes]:

@@ -46,11 +46,13 @@ CPU_S = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What a process of the gate may take: the size of a file, the folders that it writes to."""
+    """What a process of the gate may take: the size of a file, what it writes to, and what
+    it reads beside Python and this package."""
 
     out_bytes_max: int
     data_bytes: int = 0
     writes: Sequence[str] = ()
+    reads: Sequence[str] = ()
     cpu_s: int | None = CPU_S
 
 
@@ -74,7 +76,7 @@ class Walls:
             raise Refused("this machine has no bubblewrap, and nothing of the gate runs without it")
         spec = {
             "bwrap": self.bwrap,
-            "binds": _binds(),
+            "binds": [*_binds(), *room.reads],
             "writes": list(room.writes),
             "uid": None if self.uid_first is None else self.uid_first + number,
             "out_bytes_max": room.out_bytes_max,
@@ -88,12 +90,27 @@ class Walls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scanner:
+    """A site's own, if it has one: its command, which gets an item's path behind it, and what it
+    reads on this machine beside /usr."""
+
+    command: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+
+
+NO_SCANNER = Scanner()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What the filters hold the items against."""
 
     scheme: SchemeSource
     ceilings: tuple[str, ...]
     words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    scanner: Scanner = NO_SCANNER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +173,12 @@ class Line:
                 scheme=rules.scheme,
                 ceilings=list(rules.ceilings),
                 words=list(rules.words),
+                patterns=list(rules.patterns),
+                scanner=list(rules.scanner.command),
+                scanner_timeout_s=rules.scanner.timeout_s,
             )
-            said = self._filtered(name, number, task, data)
+            reads = rules.scanner.reads if name == "scan" else ()
+            said = self._filtered(name, number, task, data, reads)
             told = chain.opened(said, self._keys()[name])
             if told.verdict != "passed":
                 raise Refused(f"filter {name}: {'; '.join(told.why)}")
@@ -199,7 +220,9 @@ class Line:
         found = (place / f"{number}-{name}.said" for number, name in enumerate(LINE))
         return [path.read_bytes() for path in found if _is_said(path)]
 
-    def _filtered(self, name: str, number: int, task: Task, data: Path) -> bytes:
+    def _filtered(
+        self, name: str, number: int, task: Task, data: Path, reads: Sequence[str]
+    ) -> bytes:
         place = data.parent
         (place / f"{number}.task").write_bytes(msgspec.json.encode(task))
         out, says = place / f"{number}.items", place / f"{number}-{name}.said"
@@ -213,7 +236,9 @@ class Line:
             }
             if self.walls.seccomp is not None:
                 given["seccomp"] = _held(stack, self.walls.seccomp, os.O_RDONLY)
-            ended = self._shut_in(name, number, given, data.stat().st_size)
+            size = data.stat().st_size
+            room = Room(out_bytes_max=2 * size + OUT_BYTES_SPARE, data_bytes=size, reads=reads)
+            ended = self._shut_in(name, number, given, room)
         said = says.read_bytes()
         if ended.returncode or not said:
             raise Refused(f"filter {name} died: {_last_line(ended)}")
@@ -222,14 +247,14 @@ class Line:
         return said
 
     def _shut_in(
-        self, name: str, number: int, given: Mapping[str, int], size: int
+        self, name: str, number: int, given: Mapping[str, int], room: Room
     ) -> "subprocess.CompletedProcess[bytes]":
         passed = [given[one] for one in ("task", "says", "key")]
         seccomp = given.get("seccomp")
         command = self.walls.command(
             number,
             [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)],
-            Room(out_bytes_max=2 * size + OUT_BYTES_SPARE, data_bytes=size),
+            room,
             seccomp,
         )
         try:

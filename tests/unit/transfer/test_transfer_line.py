@@ -28,7 +28,7 @@ from tests.unsafe_models import GOOD, gguf, held, tensor
 from bastide.kernel import labels
 from bastide.transfer.filters.model import LINE, SchemeSource, Told
 from bastide.transfer.gate import agreed
-from bastide.transfer.line import Line, Walls
+from bastide.transfer.line import Line, Scanner, Walls
 from bastide.transfer.model import Refused
 from bastide.transfer.releases import Asked, Target
 
@@ -290,6 +290,23 @@ def nothing_passes(line, bundle, why=None):
     (line.folder / bundle.digest / "refused").unlink()
     with pytest.raises(Refused, match=why):
         line.passed(bundle)
+
+
+def test_a_sites_scanner_sees_each_item_in_its_cage_and_nothing_else(line, tmp_path):
+    """It finds the third item alone; it may read what the site names, and no key."""
+    high, bundle = line
+    place = tmp_path / "named"
+    place.mkdir()
+    (place / "signatures").write_text("worm")
+    looks = 'grep -q worm "$1" && exit 1; cat "$0/signatures" && ! cat /proc/$PPID/environ'
+    scanner = Scanner(command=("/bin/sh", "-c", looks, str(place)), reads=(str(place),))
+    items = Held("a.txt", b"apple"), Held("b.txt", b"pear"), Held("c.txt", b"a worm")
+    checks = Line(folder=tmp_path / "line", walls=high.line.walls)
+    rules = replace(high.rules(bundle), scanner=scanner)
+    low = gate_of(tmp_path / "low", LOW)
+    with pytest.raises(Refused) as refused:
+        list(checks.run(made(low, *items), rules))
+    assert str(refused.value) == "filter scan: item 2: the site's scanner found something in it"
 
 
 def test_the_filters_know_a_sites_own_scheme(line):

@@ -8,6 +8,7 @@ import mmap
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bastide.jobs import namespaces
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.scheme import MarkingError, Scheme, load
-from bastide.transfer.filters import formats, words
+from bastide.transfer.filters import formats, site_scanner, words
 from bastide.transfer.filters.model import (
     LINE,
     BadItem,
@@ -109,10 +111,12 @@ def _look(name: str, task: Task) -> Look:
     if name == "parser-b":
         return lambda item, view: formats.of(item).b(view)
     if name == "scan":
-        return _scanned
+        if task.scanner:  # which is to see nothing of this process: the key is here
+            namespaces.prctl(namespaces.PR_SET_DUMPABLE, 0)
+        return partial(_scanned, task)
     scheme = _scheme(task.scheme)
     if name == "words":
-        return _silent(words.made(scheme, task.words).check)
+        return _silent(words.made(scheme, task.words, task.patterns).check)
     ceilings = [scheme.clearance(one) for one in task.ceilings]
     if name not in ("types", "label"):
         sys.exit(f"{name} is no filter: {', '.join(LINE)}")
@@ -124,10 +128,11 @@ def _look(name: str, task: Task) -> Look:
     return look
 
 
-def _scanned(item: Item, view: memoryview) -> str:
+def _scanned(task: Task, item: Item, view: memoryview) -> str:
     """First that it is what the parsers understood: re-encode may have been taken over."""
     meaning = formats.again(item, view)
     scan(item, view)
+    site_scanner.scan(task.scanner, task.scanner_timeout_s, view)
     return meaning
 
 

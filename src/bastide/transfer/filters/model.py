@@ -27,7 +27,7 @@ class SchemeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`previous`: the digest of what the filter before said, "" for the first. `ceilings`: up to
-    which labels the sending and this region may hold."""
+    which labels the sending and this region may hold. `words` to `scanner`: the site's own."""
 
     bundle: Sha256
     previous: str
@@ -35,6 +35,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scheme: SchemeSource
     ceilings: list[str]
     words: list[str] = []
+    patterns: list[str] = []
+    scanner: list[str] = []
+    scanner_timeout_s: float = 600.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

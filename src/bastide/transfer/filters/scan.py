@@ -2,7 +2,7 @@
 
 The list of formats is the gate; this looks for what an allowed format can still carry: another
 format behind it, a pickle in a text, code in a template or a configuration. No anti-virus engine
-comes with the product; the place for one is this filter.
+comes with the product; a site names its own (`site_scanner.py`).
 """
 
 import base64

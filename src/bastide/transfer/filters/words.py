@@ -73,6 +73,7 @@ class Words:
     scheme: Scheme
     words: Any  # an automaton; None where the site has no list
     patterns: Any
+    own: Sequence[Any] = ()  # the site's
 
     def check(self, item: Item, data: memoryview) -> None:
         """Raises BadItem. Names, tags and metadata are content, too."""
@@ -85,6 +86,8 @@ class Words:
             raise BadItem("it holds a word of this region's list")
         for which in self.patterns.Match(view.encode()) or ():
             _LOOK[which](self, view, label)
+        if any(pattern.search(view) for pattern in self.own):
+            raise BadItem("it holds what a pattern of this region's looks for")
 
     def _look_at_markings(self, view: str, label: str) -> None:
         allowed = self.scheme.clearance(label)
@@ -135,7 +138,18 @@ def _luhn(digits: Sequence[int]) -> bool:
     return sum(doubled) % 10 == 0 and any(digits)
 
 
-def made(scheme: Scheme, words: Sequence[str]) -> Words:
+def compiled(pattern: str) -> Any:
+    """A site's pattern, in any case of its letters, since a view has but one. Raises ValueError."""
+    try:
+        found = re2.compile("(?i)" + pattern)
+    except re2.error as error:
+        raise ValueError(f"{pattern[:100]} is no pattern of RE2: {error}") from None
+    if found.search(""):
+        raise ValueError(f"{pattern[:100]} is in every text")
+    return found
+
+
+def made(scheme: Scheme, words: Sequence[str], own: Sequence[str] = ()) -> Words:
     """Patterns in the order of `_LOOK`; words with and without their spaces."""
     patterns = re2.Set.SearchSet()
     for pattern in (_MARKING, *_PEOPLE.values()):
@@ -147,9 +161,11 @@ def made(scheme: Scheme, words: Sequence[str]) -> Words:
         for one in {flat, flat.replace(" ", "")} - {""}:
             automaton.add_word(one, one)
     if len(automaton) == 0:
-        return Words(scheme=scheme, words=None, patterns=patterns)
-    automaton.make_automaton()
-    return Words(scheme=scheme, words=automaton, patterns=patterns)
+        automaton = None
+    else:
+        automaton.make_automaton()
+    compiled_own = [compiled(one) for one in own]
+    return Words(scheme=scheme, words=automaton, patterns=patterns, own=compiled_own)
 
 
 def _said(item: Item) -> list[str]:

@@ -1,0 +1,69 @@
+"""A site's own scanner: what its status means, and that it sees one item."""
+
+import pytest
+from tests.transfer_kit import SCHEME, Held
+
+from bastide.app.transfer import _patterns, _scanner
+from bastide.settings import SettingsError, TransferSettings
+from bastide.transfer.filters import site_scanner, words
+from bastide.transfer.filters.model import BadItem
+
+FINDS_WORMS = ("/bin/sh", "-c", 'grep -q worm "$0"; test $? = 1')
+
+
+def test_it_decides_by_its_status():
+    site_scanner.scan(FINDS_WORMS, 600, memoryview(b"an apple"))
+    with pytest.raises(BadItem, match="found something"):
+        site_scanner.scan(FINDS_WORMS, 600, memoryview(b"a worm"))
+
+
+def test_without_one_nothing_is_started():
+    site_scanner.scan((), 600, memoryview(b"a worm"))
+
+
+@pytest.mark.parametrize(("command", "why"), [
+    (("/bin/sh", "-c", "exit 2"), "failed with status 2"),
+    (("/bin/sh", "-c", "kill -9 $$"), "failed with status -9"),
+    (("/absent",), "FileNotFoundError"),
+    (("/usr/bin/tail", "-f", "/dev/null"), "TimeoutExpired"),
+])  # fmt: skip
+def test_what_else_becomes_of_it_is_a_refusal(command, why):
+    with pytest.raises(BadItem, match=why):
+        site_scanner.scan(command, 0.2, memoryview(b"an apple"))
+
+
+def test_it_is_told_of_no_other_descriptor():
+    with open(__file__) as other:
+        look = ("/bin/sh", "-c", f"test -e /proc/self/fd/{other.fileno()}; test $? = 1")
+        site_scanner.scan(look, 600, memoryview(b""))
+
+
+@pytest.mark.parametrize("settings", [
+    {"scanner": ["clamscan"]}, {"scanner": ["/absent"]},
+    {"scanner": ["/bin/sh"], "scanner_reads": ["/absent"]},
+])  # fmt: skip
+def test_a_scanner_that_is_not_there_is_a_reason_not_to_start(settings):
+    with pytest.raises(SettingsError, match="is not there"):
+        _scanner(TransferSettings(**settings))
+
+
+def test_a_sites_pattern_is_found_in_every_view_of_a_text():
+    look = words.made(SCHEME, (), (r"\bstaff-\d{4}\b",))
+    for text in ("see Staff-1234.", "see c3RhZmYtMTIzNCBhbmQgc28="):
+        item, _ = Held("a.txt", b"").open()
+        with pytest.raises(BadItem, match="a pattern of this region's"):
+            look.check(item, memoryview(text.encode()))
+    look.check(item, memoryview(b"staff-12345"))
+
+
+@pytest.mark.parametrize("line", ["(", r"(a)\1", "a*", "(?=a)b"])
+def test_a_pattern_that_cannot_be_is_a_reason_not_to_start(tmp_path, line):
+    path = tmp_path / "patterns"
+    path.write_text(f"fine\n\n{line}\n")
+    with pytest.raises(SettingsError, match="dirty_patterns"):
+        _patterns(str(path))
+    path.write_text("fine\n")
+    assert _patterns(str(path)) == ("fine",)
+    path.unlink()
+    with pytest.raises(SettingsError, match="dirty_patterns"):
+        _patterns(str(path))
