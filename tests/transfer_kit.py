@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import dedent
@@ -147,9 +148,11 @@ def took(gate, spool):
     ]
 
 
-def taken_over(line, folder: Path, name: str, code: str):
-    """A line whose filter `name` runs `code` first, in its own cage and with its own key. There
-    `real` is the filters' program, and `formats` what it knows."""
+def taken_over(line, folder: Path, names: Sequence[str], code: str, opened: str = ""):
+    """A line whose filters `names` run `code` first, each in its own cage and with its own key.
+    There `real` is the filters' program, and `formats` what it knows. `opened` are descriptors, as
+    bash opens them."""
+    which = "|".join(f'*" {name} "*' for name in names)
     program = f"""
 import sys
 from dataclasses import replace
@@ -160,8 +163,9 @@ from bastide.transfer.filters import __main__ as real, formats
 real.main(sys.argv[1], *map(int, sys.argv[2:5]))
 """
     bwrap = folder / "taken-over"
-    bwrap.write_text(f"""#!/bin/sh
-case "$*" in *" {name} "*)
+    bwrap.write_text(f"""#!/bin/bash
+{f"exec {opened}" if opened else ""}
+case "$*" in {which})
     for one in "$@"; do
         shift
         case "$one" in

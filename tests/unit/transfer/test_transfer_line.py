@@ -1,11 +1,16 @@
 """The line as a whole, in its real cages: only what every filter passed, in order, is released."""
 
+import contextlib
 import os
+import re
+import select
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -13,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.transfer_kit import (
     HIGH,
     LOW,
+    UID_FIRST,
     Crowd,
     Held,
     Put,
@@ -83,6 +89,52 @@ def test_each_filter_has_a_key_that_only_its_own_uid_reads(line):
     assert len({path.read_bytes() for path in keys}) == len(LINE)
     assert len({path.stat().st_uid for path in keys}) == len(LINE)
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
+def test_each_filter_runs_as_a_user_of_its_own(line, tmp_path):
+    """As the host sees it: each is held up until its processes were looked at."""
+    high, bundle = line
+    mark, seen = f"# {tmp_path}", {}
+    halt = f"import os {mark}\nos.write(60, sys.argv[1].encode())\nos.read(61, 1)"
+    with TemporaryDirectory() as place, ThreadPoolExecutor(1) as executor:
+        os.chmod(place, 0o755)
+        here, on = (pipe(Path(place, name)) for name in ("here", "on"))
+        opened = f"60>{place}/here 61<{place}/on"
+        running = executor.submit(
+            list,
+            taken_over(high.line, tmp_path, LINE, halt, opened).run(bundle, high.rules(bundle)),
+        )
+        try:
+            for _ in LINE:
+                assert select.select([here], [], [], 300)[0], running
+                name = os.read(here, 100).decode()
+                seen[name] = users_of(mark, name)
+                os.write(on, b"x")
+        finally:
+            os.write(on, b"x" * len(LINE))
+        running.result()
+        os.close(here)
+        os.close(on)
+    assert seen == {name: {UID_FIRST + number} for number, name in enumerate(LINE)}
+
+
+def pipe(path):
+    os.mkfifo(path)
+    path.chmod(0o666)
+    return os.open(path, os.O_RDWR)
+
+
+def users_of(mark, name):
+    """The user ids of all processes of a filter: real, effective, saved and for files."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended since
+            words = (process / "cmdline").read_text(errors="replace")
+            if mark in words and f"\0{name}\0" in words:
+                (line,) = re.findall("Uid:(.*)", (process / "status").read_text())
+                found |= set(map(int, line.split()))
+    return found
 
 
 @pytest.mark.parametrize("number", range(len(LINE)))
@@ -206,7 +258,7 @@ def test_labels_are_checked_at_both_ends(line, tmp_path, filter_, label, ceiling
     high, _ = line
     checks = high.line
     if filter_ == "label":
-        checks = taken_over(checks, tmp_path, "types", SAYS["types"])
+        checks = taken_over(checks, tmp_path, ["types"], SAYS["types"])
     bundle = made(gate_of(tmp_path / "low", LOW), Held("a.txt", b"x", label=label))
     rules = replace(high.rules(line[1]), ceilings=ceilings)
     with pytest.raises(Refused, match=f"filter {filter_}: item 0: .*{why}"):
@@ -254,7 +306,7 @@ def test_a_re_encode_that_was_taken_over_passes_nothing(line, tmp_path, lie):
     high, _ = line
     change, why = LIES[lie]
     code = SPACED + OTHER_ITEMS + change
-    lying = taken_over(high.line, tmp_path, "re-encode", code)
+    lying = taken_over(high.line, tmp_path, ["re-encode"], code)
     items = Held("a.txt", b"same", label="S"), Held("b.txt", b"same", label="S")
     bundle = made(gate_of(tmp_path / "low", LOW, "S"), *items, Held("c.json", b'{ "a": 1 }'))
     with pytest.raises(Refused, match=why):
@@ -278,7 +330,7 @@ LONG_NAME = gguf(tensors=[tensor("n" * 64)])  # llama.cpp takes 63
 ])  # fmt: skip
 def test_what_one_filter_was_made_to_pass_another_stops(line, tmp_path, name, source, why):
     high, bundle = line
-    lying = taken_over(high.line, tmp_path, name, SAYS[name])
+    lying = taken_over(high.line, tmp_path, [name], SAYS[name])
     passed = made(gate_of(tmp_path / "low", LOW), source)
     with pytest.raises(Refused, match=why):
         list(lying.run(passed, high.rules(bundle)))
