@@ -98,6 +98,7 @@ class FakeObjectKeys:
 
     def check_shared(self, who, owner, key_arn, bucket, key):
         self.asked.append((owner, key_arn, bucket, key))
+
     def check_service(self, service, action, key_arn, bucket, key):
         self.check(service, action, key_arn, bucket, key)
 

@@ -38,7 +38,6 @@ class Held:
     label: str = "U"
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
-    provenance: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, str] | None = None  # None: of weights what they must say
 
     @property
@@ -53,8 +52,7 @@ class Held:
         weights = self.name.endswith((".safetensors", ".gguf"))
         said = WEIGHTS if weights and self.provenance is None else self.provenance or {}
         item = Item(kind=self.kind, name=self.name, size=self.size, sha256="", label=self.label,
-                    tags=self.tags, metadata=self.metadata, provenance=self.provenance)  # fmt: skip
-                    tags=self.tags, provenance=said)  # fmt: skip
+                    tags=self.tags, metadata=self.metadata, provenance=said)  # fmt: skip
         return item, iter([self.data[:3], self.data[3:]] if self.data else [])
 
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-import signal
 import shutil
+import signal
 from functools import partial
 from hashlib import sha256
 

@@ -41,7 +41,6 @@ class KmsObjectKeys:
         return key_arn.startswith(own) and bool(_ID.fullmatch(key_arn, len(own)))
 
     def check(self, who: Principal, action: str, key_arn: str, bucket: str, key: bytes) -> None:
-        self.access.require_key(who, action, key_arn, self._context(bucket, key), self._via)
         context = self._context(bucket, key)
         self.access.require_key(who, action, key_arn, context, self._via)
         key_id = key_arn.rpartition("/")[2]
@@ -55,6 +54,7 @@ class KmsObjectKeys:
         encryption = self._context(bucket, key)
         self.access.require_shared_key(who, owner, key_arn, encryption, self._via)
         self.crossed(who, Crossed(owner, key_arn))
+
     def check_service(
         self, service: Principal, action: str, key_arn: str, bucket: str, key: bytes
     ) -> None:
@@ -90,10 +90,6 @@ class KmsObjectKeys:
         if found.spec != SYMMETRIC:
             raise errors.wrong_algorithm(SYMMETRIC, found.spec)
         return found
-
-    @property
-    def _via(self) -> str:
-        return f"s3.{self.vault.region.name}.{self.vault.region.dns_suffix}"
 
     def _context(self, bucket: str, key: bytes) -> dict[str, str]:
         return {"aws:s3:arn": arns.s3(self.vault.region, bucket, key.decode())}

@@ -21,10 +21,8 @@ from bastide.models.catalogue import Models
 from bastide.operators.ports import Row, Steps, Trail
 from bastide.operators.turns import Turns
 from bastide.store.carrying import Carrying
-from bastide.transfer import acts, model
-from bastide.transfer.bundles import Bundle
 from bastide.transfer import acts, model, weights
-from bastide.transfer.bundles import Bundle, Source
+from bastide.transfer.bundles import Bundle
 from bastide.transfer.diode.sending import Link, link_of
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.making import Source

@@ -318,17 +318,6 @@ class PolicyAuthorizer:
             "kms:calleraccount": principal.account,
         }
         return replace(self._standing(principal, context), encryption={"": encryption})
-        context = _through(principal, via)
-        standing = replace(self._standing(principal, context), encryption={"": encryption})
-        decision = standing.decision(action, key_arn)
-        if not decision.allowed:
-            reason = decision.reason.format(action=action)
-            raise ServiceError(
-                "AccessDenied",
-                f"User: {principal.arn} is not authorized to perform: {action} on resource: "
-                f"{key_arn} {reason}",
-                status=403,
-            )
 
     def would_permit(self, call: Call, action: str, key_arn: str, document: str) -> bool:
         """Whether the caller might still do `action` to a key if `document` were its policy."""
@@ -388,9 +377,8 @@ class PolicyAuthorizer:
     ) -> bool:
         """The same of the policy of a KMS key of its account."""
         standing = replace(
-            self._standing(service, _through(service, via)),
+            self._via(service, service.account, encryption, via),
             caller=Caller(account=service.account, service=service.name),
-            encryption={"": encryption},
         )
         return standing.by_policies(action, key_arn).allowed
 
@@ -478,15 +466,6 @@ def key_of(resource: str) -> str:
     if arn is None or arn.service != "kms" or not arn.resource.startswith("key/"):
         return ""
     return arn.resource.removeprefix("key/")
-
-
-def _through(principal: Principal, via: str) -> dict[str, str | Sequence[str]]:
-    """What conditions may ask of a KMS key's use through another service."""
-    return actions.principal_context(principal) | {
-        "aws:viaawsservice": "true",
-        "kms:viaservice": via,
-        "kms:calleraccount": principal.account,
-    }
 
 
 def caller_of(principal: Principal) -> Caller:

@@ -7,10 +7,10 @@ holds. One policy is asked: that of the KMS key which an object is, or will be, 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bastide.kernel.call import Principal, PrincipalKind
 from bastide.db import derivation_records
 from bastide.db.derivations import Thing
 from bastide.kernel import arns
+from bastide.kernel.call import Principal, PrincipalKind
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import TAG
 from bastide.kernel.regions import Region
@@ -28,9 +28,8 @@ GATE = "transfer.bastide"  # the service that a KMS key's policy lets carry what
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
     """The latest version of an object, and what clients said of it. `id`: no other version of any
-    object ever has it."""
-    """The latest version of an object, and what clients said of it. `arn` and those of what it was
-    made of begin with the region's name: another region may have things of that ARN."""
+    object ever has it. `arn` and those of what it was made of begin with the region's name: another
+    region may have things of that ARN."""
 
     key: str
     id: str = ""

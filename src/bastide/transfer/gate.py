@@ -19,9 +19,8 @@ from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
-from bastide.transfer.line import Line, Passed, Rules, Walls
-from bastide.transfer.making import Order, Source
 from bastide.transfer.line import NO_SCANNER, Line, Passed, Rules, Scanner, Walls
+from bastide.transfer.making import Order, Source
 from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Asked, Releases, Shelves, Target, rewritten

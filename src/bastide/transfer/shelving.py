@@ -14,7 +14,6 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
-from bastide.store.names import key_bytes
 from bastide.transfer import weights
 from bastide.transfer.filters import pins
 from bastide.transfer.filters.model import BadItem
