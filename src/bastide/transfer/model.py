@@ -138,7 +138,7 @@ def claimed_region(payload: bytes) -> str:
     """Who a statement says made it: all that is read of it before a signature held."""
     try:
         return msgspec.json.decode(payload, type=_Claim).predicate.origin.region
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"the statement is malformed: {error}") from None
 
 

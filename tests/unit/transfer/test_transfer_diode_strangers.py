@@ -3,6 +3,7 @@
 import os
 import random
 import tracemalloc
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -202,6 +203,16 @@ class Later:
         return attempted(self.work) if self.is_open else None
 
 
+class Dying:
+    """Work whose process dies."""
+
+    def begin(self, work):
+        pass
+
+    def ended(self):
+        return False
+
+
 class Never:
     """Work that does not end."""
 
@@ -330,3 +341,41 @@ def test_an_envelope_that_came_as_a_chunk_is_still_taken(far, bundle):
     far.take(datagrams(bytes.fromhex(bundle.digest), data, CHUNK, 8))
     far.take(stream(bundle))
     assert far.there(bundle).exists()
+
+
+def test_an_envelope_that_was_whole_when_the_receiver_was_killed_is_still_taken(far, bundle):
+    far.arrivals.hands = Never()
+    envelope = barely(bytes.fromhex(bundle.digest), *envelope_of(bundle))
+    far.take(envelope)
+    far.again().take(envelope[:1])
+    assert ".envelope" in far.kept()[1]
+    far.take(stream(bundle))
+    assert is_whole(far, bundle)
+
+
+def barely(bundle, data, kind):
+    """The datagrams of a file, and none more than it takes."""
+    sent = list(datagrams(bundle, data, kind, 8))
+    return sent[: wire.file_of(sent[0]).shape.filled]
+
+
+def envelope_of(bundle):
+    return (bundle.folder / "bundle.json").read_bytes(), ENVELOPE
+
+
+@pytest.mark.parametrize("inside", [b"[" * 100_000, b"{}", b'{"origin":{"region":7}}', b"\xff"])
+def test_a_statement_that_is_none_is_thrown_away(far, low, inside):
+    payload = b'{"predicate":' + inside
+    name = sha256(payload).digest()
+    for _ in range(2):
+        far.take(barely(name, low.signer.sign(payload), ENVELOPE))
+        assert "malformed" in far.states()[name.hex()]
+        assert far.kept()[1] == {".json", ""}
+
+
+def test_of_a_check_that_itself_dies_nothing_is_left(far, bundle):
+    far.arrivals.hands = Dying()
+    far.take(barely(bytes.fromhex(bundle.digest), *envelope_of(bundle)))
+    assert far.kept()[1] == {".json"}
+    far.again().take(stream(bundle))
+    assert is_whole(far, bundle)

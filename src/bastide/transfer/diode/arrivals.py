@@ -90,13 +90,12 @@ class Arrivals:
             return
         slot = wire.slot_of(datagram, part.file.shape)
         arrival = self._bundles[part.file.bundle]
-        if slot is None or part.marks[slot] or not part.lacking:
+        if slot is None or self.limits.has_enough(arrival, part.file):
             return
-        if self.limits.has_enough(arrival, part.file):
-            return
-        part.put(slot, datagram[wire.HEAD_BYTES :])
-        arrival.early_shards += arrival.is_strange and part.file.kind == CHUNK
-        if part.lacking == 0:
+        if part.lacking and not part.marks[slot]:
+            part.put(slot, datagram[wire.HEAD_BYTES :])
+            arrival.early_shards += arrival.is_strange and part.file.kind == CHUNK
+        if part.lacking == 0:  # it may be so since before a kill
             self._finish(of, part)
 
     def tend(self) -> None:
@@ -192,7 +191,12 @@ class Arrivals:
         arrival.lacking.pop(file.digest, None)
         arrival.parts.pop(file, None)
         arrival.is_told = False
-        if not self._is_here(arrival) or not is_it or file.digest in arrival.whole:
+        if not self._is_here(arrival):
+            return
+        if not is_it:  # whatever ended it: what is not counted is not kept
+            part_path(file, arrival.folder).unlink(missing_ok=True)
+            return
+        if file.digest in arrival.whole:  # it came in another shape too
             return
         arrival.whole.add(file.digest)
         arrival.whole_bytes += file.shape.size
@@ -265,6 +269,7 @@ class Arrivals:
         if part is not None:
             part.close()
         arrival.parts.pop(file)
+        arrival.lacking.pop(file.digest, None)
         part_path(file, arrival.folder).unlink(missing_ok=True)
 
     def _publish_complete(self, arrival: Arrival) -> None:
