@@ -4,15 +4,17 @@ import os
 import random
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.transfer_kit import HIGH, ORIGIN, Held, gate_of, made
 
 from bastide.kernel.clock import ManualClock
+from bastide.store.carrying import Carried
 from bastide.transfer import chunks
 from bastide.transfer.bundles import inspected
 from bastide.transfer.model import CHUNK_BYTES, Refused
+from bastide.transfer.sources import ObjectSource
 
 ONE = random.Random(1).randbytes(CHUNK_BYTES)
 SMALL = [Held(f"s{number}", b"%d" % number) for number in range(3)]
@@ -277,3 +279,19 @@ def test_what_is_refused_leaves_nothing(gate):
         finished(gate, [*SOURCES[:5], Gone("z", b"z")])
     assert left(gate) == []
     assert chunks.total(made(gate, Held("a", b"x")).statement.predicate) == 1
+
+
+LISTED = Carried(key="k", id="one", size=3, label="U", headers={"a": "b"}, tags={"k": "v"})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"id": "two"}, {"key": "l"}, {"label": "S"}, {"headers": {}}, {"metadata": {"m": "n"}},
+     {"tags": {"k": "w"}}],
+)  # fmt: skip
+def test_an_object_is_in_another_state_when_anything_of_it_is_another(other):
+    def state(listed):
+        return ObjectSource(carrying=None, account="1", bucket="b", listed=listed).state
+
+    assert state(LISTED) == state(replace(LISTED))
+    assert state(LISTED) != state(replace(LISTED, **other))
