@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bastide.app.core import Core
 from bastide.db import durable
 from bastide.environments import locks_folder
+from bastide.environments.bench import Bench
+from bastide.environments.build import Builder
 from bastide.environments.catalogue import Environments
 from bastide.jobs import capacity, host
 from bastide.jobs.local_executor import LocalExecutor
@@ -56,12 +58,6 @@ def open_workshop(core: Core) -> Workshop:
         root=core.home / "jobs",
         total=total,
     )
-    environments = Environments(
-        folder=(core.home / "environments").resolve(),
-        locks={path.stem: path for path in locks_folder().glob("*.txt")},
-        uv=Path(sys.executable).parent / "uv",
-        cache=core.home / "uv" if core.settings.uid else None,
-    )
     missing = found.missing(wanted.allow_missing_layers)
     return Workshop(
         machine=found,
@@ -70,7 +66,22 @@ def open_workshop(core: Core) -> Workshop:
         jobs=WalledJobs(runner, missing),
         missing=missing,
         total=total,
-        environments=environments,
+        environments=Environments(
+            folder=(core.home / "environments").resolve(),
+            locks={path.stem: path for path in locks_folder().glob("*.txt")},
+            builder=_builder(core, executor, missing),
+        ),
+    )
+
+
+def _builder(core: Core, executor: LocalExecutor, missing: Sequence[host.Layer]) -> Builder:
+    folder = core.home / "bench"
+    bench = Bench(folder=folder, executor=replace(executor, folder=folder), missing=missing)
+    return Builder(
+        bench=bench,
+        uv=Path(sys.executable).parent / "uv",
+        interpreter=Path(sys.executable),
+        cache=core.home / "uv" if core.settings.uid else None,
     )
 
 

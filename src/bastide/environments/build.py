@@ -1,22 +1,30 @@
-"""Builds an environment from a lock file with hashes, and publishes it in one rename."""
+"""Builds an environment from a lock file with hashes, and publishes it in one rename.
+
+What the files are made of runs on the bench alone: first the sources become wheels there, each by
+itself, then all is installed.
+"""
 
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
 import stat
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_S_MAX = 3600.0
-TAIL_MAX = 2000
+from bastide.environments import fetching, pinned
+from bastide.environments.bench import HOME, Bench, BuildFailed
+from bastide.jobs import outputs
+from bastide.jobs.model import Bind
+from bastide.jobs.ports import JobFailed
 
-
-class BuildFailed(Exception):
-    """An installer's own words."""
+FILES, BUILT, TOOLS, LOCK = "/files", "/built", "/tools", "/lock.txt"  # as seen on the bench
+BACKEND = ("setuptools", "_distutils_hack", "pkg_resources")  # what sources are built by
+SERVED = ("--offline", "--no-config", "--no-progress", "--cache-dir", f"{HOME}/cache")
 
 
 def digest_of(lock: Path, interpreter: Path) -> str:
@@ -35,58 +43,147 @@ def prefix_of(interpreter: Path) -> Path:
     return Path(answer.stdout.strip()).resolve()
 
 
-def venv(
-    *,
-    lock: Path,
-    target: Path,
-    interpreter: Path,
-    uv: Path,
-    cache: Path | None = None,
-    wheels: Path | None = None,
-) -> Iterator[str]:
-    """Make a relocatable virtual environment at `target`. Yields what it is about to do. With
-    `wheels`, out of that folder alone, and without a network."""
-    making = target.with_name(f".{target.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True)
-    python = prefix_of(interpreter) / "bin" / f"python3.{sys.version_info.minor}"
-    yield f"creating {target.name}"
-    tool = [str(uv), "--quiet", *(("--cache-dir", str(cache)) if cache else ())]
-    alone = [] if wheels is None else _alone(wheels)
-    if alone:
-        tool = ["env", f"PYTHONPATH={sysconfig.get_path('purelib')}", *tool]
-        tool += ["--offline", "--no-config"]
-    _run([*tool, "venv", "--relocatable", "--python", str(python), str(making)])
-    yield f"installing {_count(lock)} packages"
-    _run(
-        [
-            *(*tool, "pip", "install", "--require-hashes", "--compile-bytecode"),
-            *("--link-mode", "copy", "--python", str(making / "bin" / "python")),
-            *alone,
-            *("-r", str(lock)),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Makes virtual environments with `uv`, for the Python that `interpreter` belongs to. What uv
+    learnt of an index it keeps in `cache` (None: in its user's)."""
+
+    bench: Bench
+    uv: Path
+    interpreter: Path
+    cache: Path | None = None
+
+    def fetch(self, lock: Path, folder: Path) -> Iterator[str]:
+        """Bring the files that `lock` pins."""
+        cache = ("--cache-dir", str(self.cache)) if self.cache else ()
+        tool = [str(self.uv), "--quiet", *cache]
+        yield from fetching.fetch(lock, folder, tool)
+
+    def venv(self, lock: Path, target: Path, wheels: Path | None = None) -> Iterator[str]:
+        """Make a relocatable virtual environment at `target`. Yields what it is about to do. With
+        `wheels`, out of that folder alone, and without a network."""
+        self.bench.check()
+        making = target.with_name(f".{target.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        for name in ("files", "built", "home"):
+            (making / name).mkdir(parents=True)
+        files = making / "files"
+        if wheels is None:
+            yield from self.fetch(lock, files)
+        else:
+            shutil.copytree(wheels, files, dirs_exist_ok=True)
+        try:
+            yield from self._installed(lock, making)
+            yield "publishing"
+            publish(_plain(making / "home" / "venv"), target)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+    def _installed(self, lock: Path, making: Path) -> Iterator[str]:
+        files, built, home = making / "files", making / "built", making / "home"
+        text, pins = lock.read_text(), pinned.read(lock)
+        for source in sorted(files.glob(f"*{pinned.SOURCE}")):
+            yield f"building {source.name}"
+            which = _checked(source, pins)
+            digest = self._built(source, built, making / "source-home")
+            text = pinned.with_digest(text, which, digest)
+        own = making / "lock.txt"
+        own.write_text(text)
+        _readable(making)
+        yield f"installing {len(pins)} packages"
+        seen = [
+            Bind(source=files, target=FILES),
+            Bind(source=built, target=BUILT),
+            Bind(source=own, target=LOCK),
         ]
-    )
-    yield "publishing"
-    publish(making, target)
+        python = f"{HOME}/venv/bin/python"
+        self._run(home, seen, "venv", "--relocatable", "--python", self._python, f"{HOME}/venv")
+        self._run(
+            home, seen, "pip", "install", "--no-index", "--no-build", "--require-hashes",
+            "--compile-bytecode", "--find-links", FILES, "--find-links", BUILT,
+            "--python", python, "-r", LOCK,
+        )  # fmt: skip
+
+    def _built(self, source: Path, built: Path, home: Path) -> str:
+        """Make a source's wheel, in a home of its own; answers its digest."""
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        source.chmod(0o644)
+        seen = [Bind(source=source, target=f"{FILES}/{source.name}"), *_backend()]
+        try:
+            self._run(
+                home, seen, "build", "--wheel", "--no-build-isolation", "--python", self._python,
+                "--out-dir", f"{HOME}/out", f"{FILES}/{source.name}",
+            )  # fmt: skip
+            return _taken(home, source.name, built)
+        except (BuildFailed, JobFailed) as error:
+            raise BuildFailed(f"{source.name} cannot be built: {error}") from error
+
+    def _run(self, home: Path, seen: list[Bind], *words: str) -> None:
+        prefix = prefix_of(self.interpreter)
+        seen = [*seen, Bind(source=self.uv, target=f"{TOOLS}/uv")]
+        if not prefix.is_relative_to("/usr"):
+            seen.append(Bind(source=prefix, target=str(prefix)))
+        env = {"HOME": HOME, "PYTHONPATH": f"{TOOLS}/python"}
+        self.bench.run([f"{TOOLS}/uv", *SERVED, *words], home, seen, env)
+
+    @property
+    def _python(self) -> str:
+        return str(prefix_of(self.interpreter) / "bin" / f"python3.{sys.version_info.minor}")
 
 
-def _alone(wheels: Path) -> list[str]:
-    """What comes as source is built by this region's own setuptools, which PYTHONPATH shows it: a
-    build of its own would fetch one."""
-    return ["--no-index", "--find-links", str(wheels), "--no-build-isolation"]
+def _backend() -> list[Bind]:
+    """This region's own setuptools: a build of its own would fetch one."""
+    found = [(name, importlib.util.find_spec(name)) for name in BACKEND]
+    return [
+        Bind(source=Path(spec.origin).parent, target=f"{TOOLS}/python/{name}")
+        for name, spec in found
+        if spec is not None and spec.origin is not None
+    ]
 
 
-def fetch(lock: Path, folder: Path) -> Iterator[str]:
-    """Bring the files that `lock` pins into `folder`, by pip: uv keeps no wheel as it came."""
-    folder.mkdir(parents=True, exist_ok=True)
-    yield f"fetching {_count(lock)} packages"
-    _run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"),
-            *("--disable-pip-version-check", "--require-hashes"),
-            *("-r", str(lock), "--dest", str(folder)),
-        ]
-    )
+def _taken(home: Path, source: str, built: Path) -> str:
+    """Copy the one wheel that a build left, which must be of what it was built from; answers its
+    digest. What the build left beside it is not looked at."""
+    wheels = [each for each in outputs.walk(home, "out") if each.name.endswith(".whl")]
+    name = wheels[0].name.removeprefix("out/") if len(wheels) == 1 else ""
+    if pinned.of_file(name) != pinned.of_file(source):
+        raise BuildFailed("it left no wheel of its own")
+    target = built / name
+    with outputs.open_file(home, f"out/{name}") as made, target.open("xb") as file:
+        shutil.copyfileobj(made, file)
+    return _digest(target)
+
+
+def _checked(source: Path, pins: pinned.Pins) -> tuple[str, str]:
+    """Which distribution a source is of. Raises BuildFailed, before anything of it runs, for one
+    that is not pinned."""
+    which = pinned.of_file(source.name)
+    if which is None or _digest(source) not in pins.get(which, ()):
+        raise BuildFailed(f"{source.name[:200]} is not what the lock names")
+    return which
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _readable(making: Path) -> None:
+    """What is only shown on the bench may be read by its user."""
+    making.chmod(0o755)
+    for path in (making / "files", making / "built"):
+        path.chmod(0o755)
+        for each in path.iterdir():
+            each.chmod(0o644)
+    (making / "lock.txt").chmod(0o644)
+
+
+def _plain(made: Path) -> Path:
+    """What ran on the bench may have put something else in its place."""
+    if made.is_symlink() or not made.is_dir():
+        raise BuildFailed("it left no environment")
+    return made
 
 
 def publish(making: Path, target: Path) -> None:
@@ -113,18 +210,3 @@ def _open_up(path: Path) -> None:
 
 def size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_symlink())
-
-
-def _count(lock: Path) -> int:
-    return sum("==" in line for line in lock.read_text().splitlines())
-
-
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 - our own command line, from a lock file
-            command, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False, umask=0o022
-        )
-    except FileNotFoundError as error:
-        raise BuildFailed(f"{command[0]} is not there; tools/setup installs it") from error
-    if done.returncode != 0:
-        raise BuildFailed((done.stderr or done.stdout)[-TAIL_MAX:].strip())

@@ -7,7 +7,6 @@ again makes another directory and replaces the manifest in one step.
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import msgspec
 
 from bastide.environments import build, oci
+from bastide.environments.bench import BuildFailed
+from bastide.environments.build import Builder
 from bastide.jobs.model import Bind
 from bastide.kernel.errors import ServiceError
 
@@ -65,14 +66,11 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environments:
     """`folder` holds `manifests/` and `store/`; `locks` names the lock file of each
-    environment that can be built; `uv` installs them, and keeps what it fetched in `cache` (None:
-    in its user's)."""
+    environment that can be built, and `builder` builds them (None: none is built here)."""
 
     folder: Path
     locks: Mapping[str, Path]
-    uv: Path = Path("uv")
-    interpreter: Path = field(default_factory=lambda: Path(sys.executable))
-    cache: Path | None = None
+    builder: Builder | None = None
 
     def for_image(self, uri: str) -> Environment:
         """The environment of `uri`: an imported reference, an image of SageMaker's, or a name."""
@@ -103,21 +101,16 @@ class Environments:
     def build(self, name: str, wheels: Path | None = None) -> Iterator[str]:
         """Build `name` from its lock, telling each step; nothing happens when it is there. With
         `wheels`, out of that folder alone, and without a network."""
-        lock = self.lock_of(name)
-        digest = build.digest_of(lock, self.interpreter)
+        lock, builder = self.lock_of(name), self.builder
+        if builder is None:
+            raise BuildFailed("nothing is built here")
+        digest = build.digest_of(lock, builder.interpreter)
         known = self._manifest(name)
         if known is not None and known.digest == digest and Path(known.folder).is_dir():
             yield f"{name} is built already"
             return
         target = self._store(name, digest)
-        yield from build.venv(
-            lock=lock,
-            target=target,
-            interpreter=self.interpreter,
-            uv=self.uv,
-            cache=self.cache,
-            wheels=wheels,
-        )
+        yield from builder.venv(lock, target, wheels)
         self._publish(
             Manifest(
                 name=name,
@@ -125,9 +118,16 @@ class Environments:
                 digest=digest,
                 folder=str(target),
                 size=build.size_of(target),
-                interpreter=str(build.prefix_of(self.interpreter)),
+                interpreter=str(build.prefix_of(builder.interpreter)),
             )
         )
+
+    def fetch(self, name: str, folder: Path) -> Iterator[str]:
+        """Bring the files that `name` is built of."""
+        lock = self.lock_of(name)
+        if self.builder is None:
+            raise BuildFailed("nothing is built here")
+        yield from self.builder.fetch(lock, folder)
 
     def lock_of(self, name: str) -> Path:
         if name not in self.buildable():

@@ -146,11 +146,11 @@ class LocalExecutor:
             (attempt.sockets / "http.sock").unlink(missing_ok=True)
         launch.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if uid is not None:
-            _give(launch.home, uid)
+            give(launch.home, uid)
             for writable in [bind.source for bind in launch.binds if bind.writable]:
-                _give(writable, uid)
+                give(writable, uid)
             if attempt.sockets is not None:
-                _give(attempt.sockets, uid)
+                give(attempt.sockets, uid)
         made = sandbox.command(
             launch,
             bwrap=self.bwrap,
@@ -249,8 +249,8 @@ def _signal(state: dict[str, Any], number: signal.Signals) -> None:
             os.close(held)
 
 
-def _give(folder: Path, uid: int) -> None:
-    """Make the agency's uid the owner of `folder` and all in it; links are not followed."""
+def give(folder: Path, uid: int) -> None:
+    """Make `uid` the owner of `folder` and all in it; links are not followed."""
     os.chown(folder, uid, uid, follow_symlinks=False)
     for _, folders, files, fd in os.fwalk(folder, follow_symlinks=False):
         for name in (*folders, *files):

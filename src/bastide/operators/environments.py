@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastide.environments.build import BuildFailed
+from bastide.environments.bench import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.environments.oci import BadImage
 from bastide.kernel.errors import Unavailable

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bastide.db import durable
-from bastide.environments import build
+from bastide.environments.bench import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.identity.agencies import Agencies
 from bastide.kernel.clock import Clock
@@ -195,8 +195,8 @@ class TransferRoom:
 
     def _fetch(self, name: str, place: Path) -> Iterator[str]:
         try:
-            yield from build.fetch(self.environments.lock_of(name), place)
-        except build.BuildFailed as error:
+            yield from self.environments.fetch(name, place)
+        except BuildFailed as error:
             raise Refused(f"the files of {name} cannot be fetched: {error}") from error
 
     def _sources(self, body: Mapping[str, Any], place: Path) -> tuple[Origin, list[Source]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.db import durable
-from bastide.environments.build import BuildFailed
+from bastide.environments.bench import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models

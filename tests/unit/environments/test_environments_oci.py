@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.images import ARCHITECTURE, file, image, layer, link, sha, shell_entries
+from tests.sources_kit import environments
 
 from bastide.environments import oci
-from bastide.environments.build import BuildFailed
+from bastide.environments.bench import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.kernel.errors import ServiceError
 
@@ -213,8 +214,7 @@ def test_a_job_runs_in_an_imported_image(tmp_path):
 def test_a_build_without_its_installer_says_so(tmp_path):
     lock = tmp_path / "tiny.txt"
     lock.write_text("")
-    environments = Environments(
-        folder=tmp_path / "envs", locks={"tiny": lock}, uv=tmp_path / "not-here"
-    )
+    made = environments(tmp_path, lock)
+    object.__setattr__(made.builder, "uv", tmp_path / "not-here")
     with pytest.raises(BuildFailed, match="tools/setup installs it"):
-        list(environments.build("tiny"))
+        list(made.build("tiny"))

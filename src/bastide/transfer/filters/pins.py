@@ -5,33 +5,23 @@ environment says nothing that its sender chose, not even its name.
 """
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 
-from bastide.environments import locks_folder
+from bastide.environments import locks_folder, pinned
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import Item
 
 NAME = re.compile(r"([a-z0-9][a-z0-9._-]{0,62})/([A-Za-z0-9._+-]{1,200})")
-_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\;]+)", re.MULTILINE)
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 @cache
-def pins(environment: str) -> Mapping[tuple[str, str], frozenset[str]]:
+def pins(environment: str) -> pinned.Pins:
     """The digests that a lock allows, by distribution and version. Raises BadItem."""
     path = locks_folder() / f"{environment}.txt"
     if not path.is_file():
         raise BadItem("it is of an environment that this region has no lock of")
-    text = path.read_text()
-    found = list(_PINNED.finditer(text))
-    ends = [one.start() for one in found[1:]] + [len(text)]
-    return {
-        (plain(one[1]), one[2]): frozenset(_HASH.findall(text, one.end(), end))
-        for one, end in zip(found, ends, strict=True)
-    }
+    return pinned.read(path)
 
 
 def check(item: Item, data: memoryview) -> None:
@@ -52,17 +42,7 @@ def named(item: Item) -> tuple[str, tuple[str, str]]:
     if found is None:
         raise BadItem("its name is none of an environment's file")
     environment, file = found.groups()
-    if file.endswith(".whl"):
-        parts = file.removesuffix(".whl").split("-")
-        if len(parts) in (5, 6):
-            return environment, (plain(parts[0]), parts[1])
-    elif file.endswith(".tar.gz"):
-        name, dash, version = file.removesuffix(".tar.gz").rpartition("-")
-        if dash:
-            return environment, (plain(name), version)
-    raise BadItem("it is neither a wheel nor a source that is pinned")
-
-
-def plain(name: str) -> str:
-    """PEP 503: the one spelling of a distribution's name."""
-    return _SEPARATORS.sub("-", name).lower()
+    which = pinned.of_file(file)
+    if which is None:
+        raise BadItem("it is neither a wheel nor a source that is pinned")
+    return environment, which
