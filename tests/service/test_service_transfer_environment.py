@@ -1,13 +1,20 @@
-"""An environment crosses the gate, and a job is trained in it where there is no network."""
+"""Environments, built and imported, cross the gate; jobs are trained in them without a network."""
 
 import io
 import tarfile
 
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, side
+from tests.images import file, image, layer, shell_entries
 
 NOWHERE = "http://127.0.0.1:9"
 IMAGE = "683313688378.dkr.ecr.us-isob-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+URI = "registry.example/gate/mine:1"
+ENTRY = b"""
+[ "$1" = train ] || exit 1
+read text < /marker
+echo "$text $GIVEN" > /opt/ml/model/slope
+"""
 SCRIPT = """\
 import pathlib
 import numpy, sklearn, sagemaker_training
@@ -48,57 +55,98 @@ def code():
     return held.getvalue()
 
 
-def trained(region):
-    """What a job in the environment made, in the words of its output."""
-    s3 = region.s3("school", "pupils")
-    s3.put_object(Bucket="school", Key="code.tar.gz", Body=code())
-    sagemaker = region.client("sagemaker", "pupils")
-    role = region.client("iam", "pupils").create_role(
+@pytest.fixture(scope="module")
+def role(two):
+    """Of the agency that learns, above; its bucket holds the code."""
+    region = two[1].region
+    region.s3("school", "pupils").put_object(Bucket="school", Key="code.tar.gz", Body=code())
+    iam = region.client("iam", "pupils")
+    made = iam.create_role(
         RoleName="learner",
         AssumeRolePolicyDocument="""{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
             "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}""",
-    )["Role"]["Arn"]
-    region.client("iam", "pupils").put_role_policy(
+    )
+    iam.put_role_policy(
         RoleName="learner", PolicyName="all",
         PolicyDocument="""{"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": "*", "Resource": "*"}]}""",
     )  # fmt: skip
+    return made["Role"]["Arn"]
+
+
+def trained(region, role, name, image, **parameters):
+    """What a job in the environment made, in the words of its output."""
+    sagemaker = region.client("sagemaker", "pupils")
     sagemaker.create_training_job(
-        TrainingJobName="slope", RoleArn=role,
-        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        HyperParameters={
-            "sagemaker_program": '"train.py"',
-            "sagemaker_submit_directory": '"s3://school/code.tar.gz"',
-        },
+        TrainingJobName=name, RoleArn=role,
+        AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File"},
+        HyperParameters=parameters,
         OutputDataConfig={"S3OutputPath": "s3://school/out"},
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
     )  # fmt: skip
     waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.wait(TrainingJobName="slope", WaiterConfig={"Delay": 1, "MaxAttempts": 300})
-    job = sagemaker.describe_training_job(TrainingJobName="slope")
+    waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+    job = sagemaker.describe_training_job(TrainingJobName=name)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-    packed = s3.get_object(Bucket="school", Key="out/slope/output/model.tar.gz")["Body"].read()
+    s3 = region.client("s3", "pupils")
+    packed = s3.get_object(Bucket="school", Key=f"out/{name}/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         return tar.extractfile("slope").read().decode()
 
 
-def test_what_two_people_released_is_built_and_trained_in_without_a_network(two):
+WHERE = {"agency": "", "bucket": "", "prefix": ""}
+
+
+def crossed(two, environment):
+    """A bundle of it, filtered above; and what was asked for by its first release."""
     low, high, spool = two[0].region, two[1].region, two[2]
-    made = create(low, HIGH, environment="sklearn")
-    assert {one["kind"] for one in made["contents"]} == {"environment"}
-    assert made["source"] == "environment sklearn"
+    made = create(low, HIGH, environment=environment)
     two[0].send(made["bundle"], spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
-    where = {"agency": "", "bucket": "", "prefix": ""}
-    refusal = ask(high, f"/{made['bundle']}/release", **where)
+    refusal = ask(high, f"/{made['bundle']}/release", **WHERE)
     assert "asked for" in refusal
+    (waiting,) = high.control.get("/approvals")
+    return made, refusal, str(high.control.get(f"/approvals/{waiting['id']}")["action"])
+
+
+def test_what_two_people_released_is_built_and_trained_in_without_a_network(two, role):
+    high = two[1].region
+    made, refusal, action = crossed(two, "sklearn")
+    assert {one["kind"] for one in made["contents"]} == {"environment"}
+    assert made["source"] == "environment sklearn"
     rows = {row["name"]: row["built"] for row in high.control.get("/environments")}
     assert rows["sklearn"] is False
-    (waiting,) = high.control.get("/approvals")
-    action = high.control.get(f"/approvals/{waiting['id']}")["action"]
-    assert "build the environment sklearn of 36 files" in str(action)
+    assert "build the environment sklearn of 36 files" in action
     two[1].approve(refusal, "ann", "bob")
-    released = ask(high, f"/{made['bundle']}/release", **where)
+    released = ask(high, f"/{made['bundle']}/release", **WHERE)
     assert released["released_by"] == ["ann", "bob"]
-    assert trained(high) == "2.000"
+    program = {"sagemaker_program": '"train.py"'}
+    program["sagemaker_submit_directory"] = '"s3://school/code.tar.gz"'
+    assert trained(high, role, "slope", IMAGE, **program) == "2.000"
+
+
+def test_an_image_that_two_people_released_is_trained_in(two, role, tmp_path):
+    low, high = two[0].region, two[1].region
+    entries = [*shell_entries(), file("entry", ENTRY), file("marker", b"of the image")]
+    run = {"Entrypoint": ["/bin/sh", "/entry"], "Env": ["GIVEN=by the image"]}
+    tarball = image(tmp_path / "mine.tar", layer(*entries), config=run)
+    low.cli("env", "import-oci", str(tarball), "--name", URI)
+    made, refusal, action = crossed(two, URI)
+    (one,) = made["contents"]
+    assert (one["kind"], one["name"]) == ("image", URI)
+    assert made["source"] == f"image {URI}"
+    assert f"register the container image {URI}" in action
+    assert f"sha256:{one['sha256']}" in action
+    assert one["provenance"]["digest"] in action
+    again = create(low, HIGH, environment=URI)
+    assert again["contents"] == made["contents"]  # the same image is the same bytes
+    two[1].approve(refusal, "ann")
+    assert "asked for" in ask(high, f"/{made['bundle']}/release", **WHERE)
+    two[1].approve(refusal, "bob")
+    released = ask(high, f"/{made['bundle']}/release", **WHERE)
+    assert released["released_by"] == ["ann", "bob"]
+    rows = {row["name"]: row for row in high.control.get("/environments")}
+    assert rows[URI]["kind"] == "oci"
+    assert f"sha256:{one['sha256']}".startswith(rows[URI]["digest"])
+    assert trained(high, role, "image", URI) == "of the image by the image\n"

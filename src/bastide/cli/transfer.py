@@ -30,7 +30,7 @@ def create(
     bucket: Annotated[str, typer.Option(help="The bucket to take them from.")] = "",
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     model: Annotated[str, typer.Option(help="Instead: a model that is admitted here.")] = "",
-    environment: Annotated[str, typer.Option(help="Instead: an environment's files.")] = "",
+    environment: Annotated[str, typer.Option(help="Instead: an environment, or an image.")] = "",
     agency_setup: Annotated[
         str, typer.Option(help="Instead: what an agency is, without its objects.")
     ] = "",
@@ -39,7 +39,8 @@ def create(
     json_: JsonOption = False,
 ) -> None:
     """Make a signed bundle of an agency's objects, of a model with its provenance, of what an
-    environment is built of, or of an agency's users, roles, groups, policies and buckets."""
+    environment is built of, of an imported container image, or of an agency's users, roles, groups,
+    policies and buckets."""
     ways = (agency and bucket, model, environment, agency_setup)
     if len([one for one in ways if one]) != 1:
         raise CommandFailed(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -61,6 +62,17 @@ class Manifest:
     env: Mapping[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     workdir: str = ""
+
+
+class Starts(Protocol):
+    """How an image's programs start."""
+
+    @property
+    def env(self) -> Mapping[str, str]: ...
+    @property
+    def entrypoint(self) -> tuple[str, ...]: ...
+    @property
+    def workdir(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +162,34 @@ class Environments:
                 env=image.env,
                 entrypoint=image.entrypoint,
                 workdir=image.workdir,
+            )
+        )
+
+    def image_of(self, name: str) -> Environment | None:
+        """The container image that serves `name`; None where there is none."""
+        manifest = self._manifest(name)
+        if manifest is None or manifest.kind != "oci":
+            return None
+        return self._environment(manifest)
+
+    def take_carried(self, tar: Path, name: str, digest: str, run: Starts) -> Iterator[str]:
+        """Unpack an image's tree as another region carried it, and serve it as `name`. It is
+        called by the digest of what came."""
+        staging = self.folder / "store" / ".incoming" / hashlib.sha256(name.encode()).hexdigest()
+        yield f"unpacking {name}"
+        size = oci.unpack_carried(tar, staging, run.workdir)
+        target = self._store(name, f"sha256:{digest}")
+        build.publish(staging, target)
+        self._publish(
+            Manifest(
+                name=name,
+                kind="oci",
+                digest=f"sha256:{digest}",
+                folder=str(target),
+                size=size,
+                env=run.env,
+                entrypoint=run.entrypoint,
+                workdir=run.workdir,
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bastide.db import durable
+from bastide.environments import carried
 from bastide.environments.bench import BuildFailed
 from bastide.environments.catalogue import Environments
 from bastide.identity.agencies import Agencies
@@ -24,6 +25,7 @@ from bastide.store.carrying import Carrying
 from bastide.transfer import acts, model, weights
 from bastide.transfer.bundles import Bundle
 from bastide.transfer.diode.sending import Link, link_of
+from bastide.transfer.filters.image_format import Run
 from bastide.transfer.gate import Gate, described
 from bastide.transfer.making import Source
 from bastide.transfer.model import Origin, Refused
@@ -32,10 +34,13 @@ from bastide.transfer.releases import Target
 from bastide.transfer.setting_up import SettingUp
 from bastide.transfer.sources import (
     EnvironmentSource,
+    ImageSource,
     ModelSource,
     ObjectSource,
     SetupSource,
 )
+
+TREE = "tree.tar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +199,11 @@ class TransferRoom:
             yield Path(place)
 
     def _fetch(self, name: str, place: Path) -> Iterator[str]:
+        image = self.environments.image_of(name)
+        if image is not None:
+            yield f"packing {name}"
+            _pack(image.root, place / TREE)
+            return
         try:
             yield from self.environments.fetch(name, place)
         except BuildFailed as error:
@@ -234,6 +244,16 @@ class TransferRoom:
 
     def _files(self, name: str, place: Path) -> tuple[Origin, list[Source]]:
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
+        image = self.environments.image_of(name)
+        if image is not None:
+            run = Run(
+                digest=image.digest,
+                env=dict(image.env),
+                entrypoint=image.entrypoint,
+                workdir=image.workdir,
+            )
+            label = self.default_label
+            return origin, [ImageSource(name=name, run=run, path=place / TREE, label=label)]
         return origin, [
             EnvironmentSource(environment=name, path=path, label=self.default_label)
             for path in sorted(place.iterdir())
@@ -281,3 +301,12 @@ def told() -> Iterator[None]:
         yield
     except Refused as error:
         raise ServiceError("ValidationException", f"Refused: {error}.") from error
+
+
+def _pack(root: Path, target: Path) -> None:
+    try:
+        with target.open("xb") as file:
+            for piece in carried.packed(root):
+                file.write(piece)
+    except carried.NotPlain as error:
+        raise Refused(f"the image cannot be carried: {error}") from error

@@ -21,7 +21,7 @@ from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.line import NO_SCANNER, Line, Passed, Rules, Scanner, Walls
 from bastide.transfer.making import Order, Source
-from bastide.transfer.model import ENVIRONMENT, SETUP, Origin, Refused
+from bastide.transfer.model import HELD_BY_TWO, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.releases import RELEASERS, Asked, Releases, Shelves, Target, rewritten
 from bastide.transfer.signing import Anchor, TrustStore, anchor_of, load_signer, read_anchor
@@ -220,11 +220,11 @@ class Gate:
             yield {**step, "bundle": bundle} if "released" in step else step
 
     def _releasers(self, bundle: Bundle) -> int:
-        """Nobody, where the site says so of a sending region that is not above this one. What
-        will run here, or says who may do what, is never released by nobody."""
+        """Nobody, where the site says so of a sending region that is not above this one. Some
+        things are never released by nobody."""
         predicate = bundle.statement.predicate
         sender = predicate.origin.region
-        if any(item.kind in (ENVIRONMENT, SETUP) for item in predicate.items):
+        if any(item.kind in HELD_BY_TWO for item in predicate.items):
             return RELEASERS
         automatic = sender in self.site.automatic_from and self._is_from_below(sender)
         return 0 if automatic else RELEASERS

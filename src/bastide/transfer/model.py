@@ -17,6 +17,8 @@ BUNDLE_BYTES_MAX = 256 << 30
 ENVELOPE_BYTES_MAX = 128 << 20
 ENVIRONMENT: Literal["environment"] = "environment"
 SETUP: Literal["agency-setup"] = "agency-setup"
+IMAGE: Literal["image"] = "image"
+HELD_BY_TWO = frozenset({ENVIRONMENT, SETUP, IMAGE})  # what will run, or says who may do what
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -33,11 +35,11 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Item(_Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """One object of an agency, the weights of a model, a file that an environment is built of, or
-    what an agency is (`setup.py`). `name` is its key in the bucket; of an environment's file,
-    `ENVIRONMENT/FILE`."""
+    """One object of an agency, the weights of a model, a file that an environment is built of, a
+    container image, or what an agency is (`setup.py`). `name` is its key in the bucket; of an
+    environment's file, `ENVIRONMENT/FILE`; of an image, the URI that it serves."""
 
-    kind: Literal["object", "model", "environment", "agency-setup"]
+    kind: Literal["object", "model", "environment", "agency-setup", "image"]
     name: Text
     size: Size
     sha256: Sha256
@@ -173,7 +175,7 @@ def row(digest: str, statement: Statement) -> dict[str, object]:
 def _source(predicate: Predicate) -> str:
     if predicate.origin.bucket:
         return f"{predicate.origin.bucket}/{predicate.origin.prefix}"
-    for kind in (ENVIRONMENT, SETUP):
+    for kind in (ENVIRONMENT, IMAGE, SETUP):
         if any(item.kind == kind for item in predicate.items):
             return f"{kind} {predicate.origin.prefix or predicate.origin.agency}"
     return "models"

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from bastide.db import durable
 from bastide.environments.bench import BuildFailed
-from bastide.environments.catalogue import Environments
+from bastide.environments.catalogue import Environment, Environments
+from bastide.environments.oci import BadImage
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
 from bastide.store.carrying import Carried, Carrying
 from bastide.transfer import weights
-from bastide.transfer.filters import pins
+from bastide.transfer.filters import image_format, pins
 from bastide.transfer.filters.model import BadItem
-from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
+from bastide.transfer.model import ENVIRONMENT, IMAGE, SETUP, Item, Refused
 from bastide.transfer.releases import Read, Target
 from bastide.transfer.setting_up import SettingUp
 
@@ -44,6 +45,7 @@ class Shelving:
             f"build the environment {name} of {count} files that this region's lock names"
             for name, count in _whole_environments(items).items()
         ]
+        plan += self._registrations([item for item in items if item.kind == IMAGE])
         set_ups = [item for item in items if item.kind == SETUP]
         if len(set_ups) > 1:
             raise Refused("it says twice what the agency is")
@@ -70,6 +72,23 @@ class Shelving:
             except (BuildFailed, ServiceError) as error:
                 raise Refused(f"the environment {name} cannot be built: {error}") from error
             shutil.rmtree(wheels, ignore_errors=True)
+        for item in items:
+            if item.kind == IMAGE:
+                yield from self._take_image(item)
+        shutil.rmtree(self.folder / IMAGE, ignore_errors=True)
+
+    def _registrations(self, images: Sequence[Item]) -> list[str]:
+        """What two people vouch for: no list of this region names an image's bytes."""
+        if len({item.name for item in images}) != len(images):
+            raise Refused("it carries an image twice")
+        return [_registered(item, self.environments.image_of(item.name)) for item in images]
+
+    def _take_image(self, item: Item) -> Iterator[str]:
+        path, run = self.folder / IMAGE / item.sha256, image_format.run_of(item)
+        try:
+            yield from self.environments.take_carried(path, item.name, item.sha256, run)
+        except BadImage as error:
+            raise Refused(f"the image {item.name} cannot be registered: {error}") from error
 
     def put(self, target: Target, item: Item, pieces: Iterator[bytes]) -> None:
         if item.kind == "model":
@@ -77,8 +96,9 @@ class Shelving:
             return
         if item.kind == SETUP:
             return  # it is no thing to put: `finish` does what it says
-        if item.kind == ENVIRONMENT:
-            path = self.folder / ENVIRONMENT / item.name
+        if item.kind in (ENVIRONMENT, IMAGE):
+            name = item.name if item.kind == ENVIRONMENT else item.sha256
+            path = self.folder / item.kind / name
             durable.folder(path.parent)
             _write(path, pieces)
             return
@@ -143,6 +163,18 @@ def _whole_environments(items: Sequence[Item]) -> dict[str, int]:
     except BadItem as error:
         raise Refused(str(error)) from error
     return {name: len(have) for name, have in found.items()}
+
+
+def _registered(item: Item, known: Environment | None) -> str:
+    try:
+        run = image_format.run_of(item)
+    except BadItem as error:
+        raise Refused(str(error)) from error
+    instead = f", in the place of {known.digest}" if known else ""
+    return (
+        f"register the container image {item.name} of {item.size} bytes, sha256:{item.sha256}, "
+        f"made of the image {run.digest}{instead}"
+    )
 
 
 def _write(path: Path, pieces: Iterator[bytes]) -> None:

@@ -11,7 +11,8 @@ from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
 from bastide.store.carrying import Carried, Carrying
 from bastide.transfer import weights
-from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
+from bastide.transfer.filters import image_format
+from bastide.transfer.model import ENVIRONMENT, IMAGE, SETUP, Item, Refused
 
 BLOCK_BYTES = 1 << 20
 UNKNOWN = ""  # the digest of what was not read yet
@@ -77,6 +78,37 @@ class EnvironmentSource:
             size=self.size,
             sha256=UNKNOWN,
             label=self.label,
+        )
+        return item, _blocks(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """A container image, whose tree was packed at `path`."""
+
+    name: str
+    run: image_format.Run
+    path: Path
+    label: str
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    @property
+    def state(self) -> str:
+        with self.path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        return f"{self.name} {digest} {image_format.told(self.run)} {self.label}"
+
+    def open(self) -> tuple[Item, Iterator[bytes]]:
+        item = Item(
+            kind=IMAGE,
+            name=self.name,
+            size=self.size,
+            sha256=UNKNOWN,
+            label=self.label,
+            provenance=image_format.told(self.run),
         )
         return item, _blocks(self.path)
 

@@ -1,12 +1,13 @@
 """Which formats may pass at all, and whether an item is what its name says. All else is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from bastide.transfer import setup
 from bastide.transfer.filters import (
     gguf_format,
+    image_format,
     pins,
     safetensors_format,
     sdist_format,
@@ -14,7 +15,7 @@ from bastide.transfer.filters import (
     wheel_format,
 )
 from bastide.transfer.filters.model import BadItem, Write
-from bastide.transfer.model import ENVIRONMENT, SETUP, Item, Refused
+from bastide.transfer.model import ENVIRONMENT, IMAGE, SETUP, Item, Refused
 
 View = memoryview
 
@@ -28,7 +29,7 @@ class Format:
     a: Callable[[View], str]
     b: Callable[[View], str]
     rebuild: Callable[[View, Write], None]
-    texts: Callable[[View], list[str]]
+    texts: Callable[[View], Iterable[str]]
     begins: Callable[[View], bool]
 
 
@@ -125,8 +126,20 @@ ENVIRONMENT_FILES = {
 }
 
 
+_IMAGE = Format(
+    name="image",
+    a=image_format.parse_a,
+    b=image_format.parse_b,
+    rebuild=image_format.rebuild,
+    texts=image_format.texts,
+    begins=image_format.begins,
+)
+
+
 def of(item: Item) -> Format:
     """The format that an item's name promises. Raises BadItem for one that may not pass."""
+    if item.kind == IMAGE:
+        return _IMAGE
     ending = item.name[item.name.rfind(".") :].lower() if "." in item.name else ""
     allowed = ENVIRONMENT_FILES if item.kind == ENVIRONMENT else FORMATS
     found = allowed.get(ending)
@@ -146,6 +159,8 @@ def checked(item: Item, data: View) -> Format:
         raise BadItem("it is weights, and no licence or source is said of it")
     if item.kind == ENVIRONMENT:
         pins.check(item, data)
+    if item.kind == IMAGE:
+        image_format.check(item)
     if item.kind == SETUP:
         _check_setup(found, data)
     return found

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from bastide.transfer.filters import formats, gguf_format, wheel_format
+from bastide.transfer.filters import formats, gguf_format, image_format, wheel_format
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import Item
 
@@ -40,6 +40,9 @@ def scan(item: Item, data: memoryview) -> None:
     found = formats.of(item)
     if found.name == "wheel":
         wheel_format.scan(data)
+        return
+    if found.name == "image":
+        image_format.scan(data)
         return
     _check_tail(data)
     texts = found.texts(data)

@@ -77,15 +77,21 @@ class Words:
 
     def check(self, item: Item, data: memoryview) -> None:
         """Raises BadItem. Names, tags and metadata are content, too."""
-        for text in (*_said(item), *formats.of(item).texts(data)):
-            for view in views(text):
-                self._check_view(view, item.label)
+        found = formats.of(item)
+        for text in _said(item):
+            self._check_text(text, item.label, _LOOK)
+        for text in found.texts(data):
+            self._check_text(text, item.label, _IN_PROGRAMS if found.name == "image" else _LOOK)
 
-    def _check_view(self, view: str, label: str) -> None:
+    def _check_text(self, text: str, label: str, looks: "Sequence[_Look]") -> None:
+        for view in views(text):
+            self._check_view(view, label, looks)
+
+    def _check_view(self, view: str, label: str, looks: "Sequence[_Look]") -> None:
         if self.words is not None and next(self.words.iter(view), None) is not None:
             raise BadItem("it holds a word of this region's list")
         for which in self.patterns.Match(view.encode()) or ():
-            _LOOK[which](self, view, label)
+            looks[which](self, view, label)
         if any(pattern.search(view) for pattern in self.own):
             raise BadItem("it holds what a pattern of this region's looks for")
 
@@ -120,17 +126,22 @@ class Words:
             if _luhn([int(c) for c in run if c.isdigit()]):
                 raise BadItem("it holds a payment card's number")
 
+    def _pass(self, view: str, label: str) -> None:
+        """Programs are full of long numbers, one in ten of which could be a card's."""
+
     def _refuse_key(self, view: str, label: str) -> None:
         raise BadItem("it holds a secret key")
 
 
-_LOOK: tuple[Callable[[Words, str, str], None], ...] = (
+_Look = Callable[[Words, str, str], None]
+_LOOK: tuple[_Look, ...] = (
     Words._look_at_markings,
     Words._look_at_social,
     Words._look_at_cards,
     Words._refuse_key,
     Words._refuse_key,
 )
+_IN_PROGRAMS = tuple(Words._pass if one is Words._look_at_cards else one for one in _LOOK)
 
 
 def _luhn(digits: Sequence[int]) -> bool:
