@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from bastide.kernel.errors import ServiceError
 
-ACTION_SIZE_MAX = 64 * 1024
+ACTION_SIZE_MAX = (2 << 20) + 64 * 1024  # what an agency is, in words, with its escapes
 OPERATOR = "operator"  # a requester who owns the operators' socket, and is no person
 OFFICER = "officer/"  # a requester who is an officer, and who signs the request itself
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from bastide.transfer.ports import Consent, Deed
 
 BLOCK_BYTES = 1 << 20
 RELEASERS = 2
-DOES_BYTES_MAX = 32 * 1024  # in the action that officers sign, with its escapes
+DOES_BYTES_MAX = 1 << 20  # an action that officers sign has twice the room, for its escapes
 Read = Callable[[Item], bytes]
 
 

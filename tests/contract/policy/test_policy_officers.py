@@ -3,8 +3,10 @@
 import pytest
 from tests.officers_kit import Office
 
-from bastide.kernel.approvals import NotApproved
+from bastide.cli import approvals
+from bastide.kernel.approvals import Kind, NotApproved, digest_of
 from bastide.kernel.errors import ServiceError
+from bastide.operators.approvals import ApprovalRoom
 from bastide.policy import officers
 
 
@@ -113,3 +115,20 @@ def test_who_is_not_there(staffed):
         staffed.officers.suspend("mal")
     with pytest.raises(ServiceError, match="no officer mal"):
         staffed.officers.reinstate("mal", "operator")
+
+
+def test_a_long_action_is_signed_kept_and_shown_whole(office, capsys):
+    lines = [f'put the policy p{number} {{"Sid": "{"s" * 80}"}}' for number in range(9_000)]
+    action = {"deed": "ReleaseTransfer", "direction": "up", "does": "\n".join(lines)}
+    for name in ("ann", "bob"):
+        office.enrol(name, "security-officer", "releaser")
+    asked = office.book.request(Kind.TRANSFER_RELEASE, action, "operator")
+    office.say(asked, "ann")
+    office.say(asked, "bob")
+    assert office.book.require(Kind.TRANSFER_RELEASE, action, "operator") == asked
+    shown = ApprovalRoom(book=office.book, officers=office.officers).show(asked)
+    assert digest_of(shown["action"]) == shown["digest"]
+    assert shown["action"] == action
+    approvals._print(shown)
+    told = capsys.readouterr().out
+    assert all(f"  does: {line}\n" in told for line in lines)

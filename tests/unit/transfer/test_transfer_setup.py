@@ -1,5 +1,6 @@
 """What an agency is, from one region's names to another's, and what is to be called for it."""
 
+import json
 from dataclasses import replace as changed
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from tests.transfer_kit import HIGH, LOW, Crowd, Held, Put, gate_of, made, sent, took, trusting
 from tests.unit.transfer.test_transfer_filters import through
 
+from bastide.kernel.approvals import canonical
 from bastide.kernel.regions import Region
 from bastide.transfer import setup
 from bastide.transfer.filters.model import BadItem
@@ -149,9 +151,20 @@ def test_it_is_never_released_by_nobody_and_what_it_does_is_signed(tmp_path):
 
 
 def test_more_than_officers_can_be_shown_is_refused(tmp_path):
-    gate, digest, _ = arrived(tmp_path, shelves=Put(plan=["x" * 40_000]))
+    gate, digest, _ = arrived(tmp_path, shelves=Put(plan=["x" * (1 << 20) + "x"]))
     with pytest.raises(Refused, match="more than officers can be shown"):
         list(gate.release(digest, TARGET))
+
+
+def test_a_long_plan_is_part_of_the_action_to_its_last_word(tmp_path):
+    plan = [f'put the policy p{number} {{"Sid": "{"s" * 80}"}}' for number in range(9_000)]
+    gate, digest, crowd = arrived(tmp_path, shelves=Put(plan=plan))
+    with pytest.raises(Refused, match="2 people"):
+        list(gate.release(digest, TARGET))
+    does = crowd.asked[-1].facts["does"]
+    assert len(does.encode()) > 900_000
+    assert does.split("\n") == plan
+    assert json.loads(canonical(crowd.asked[-1].facts))["does"] == does
 
 
 class BreakingOff(Put):
