@@ -110,7 +110,12 @@ class Departures:
                 digest=sha256(msgspec.json.encode(exact)).hexdigest(),
                 people=people,
                 account=bundle.statement.predicate.origin.account,
-                facts={"bundle": bundle.digest, "to": bundle.statement.predicate.to, "way": way},
+                facts={
+                    "bundle": bundle.digest,
+                    "to": bundle.statement.predicate.to,
+                    "way": way,
+                    "direction": "up" if name == "SendTransferUp" else "down",
+                },
             )
         )
 
