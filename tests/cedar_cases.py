@@ -21,6 +21,7 @@ READ, LIST, CREATE, APPEND = Mode.READ, Mode.LIST, Mode.CREATE, Mode.APPEND
 OVERWRITE, MANAGE, EVIDENCE = Mode.OVERWRITE, Mode.MANAGE, Mode.EVIDENCE
 FLOWING = (READ, LIST, CREATE, APPEND, OVERWRITE, MANAGE)
 TO_GBR = "S//REL TO USA GBR"
+FILE = thing(delivered=True)
 S_CEILING = SCHEME.clearance("S//SI/TK//P7//ORCON")
 
 
@@ -163,6 +164,32 @@ CASES = [
             f"an auditor does not {mode}", ask(mode, role("auditor")), "duty.auditors-only-evidence"
         )
         for mode in (READ, LIST, CREATE, APPEND, OVERWRITE, MANAGE)
+    ),
+    *(
+        case(f"an auditor does {mode} what a trail delivered", ask(mode, role("auditor"), FILE))
+        for mode in (READ, LIST)
+    ),
+    *(
+        case(
+            f"an auditor does not {mode} where a trail delivers",
+            ask(mode, role("auditor"), FILE),
+            "duty.auditors-only-evidence",
+        )
+        for mode in (CREATE, APPEND, OVERWRITE, MANAGE)
+    ),
+    case(
+        "an auditor reads no file above the session",
+        ask(READ, role("auditor"), thing("TS", delivered=True)),
+        "mac.no-read-up",
+    ),
+    case(
+        "an auditor reads no file that another agency shares",
+        ask(
+            READ,
+            role("auditor"),
+            thing(account=DHS, shared_with=frozenset({FBI}), delivered=True),
+        ),
+        "duty.auditors-only-evidence",
     ),
     case("evidence is for all of an agency", ask(EVIDENCE)),
     case(

@@ -95,7 +95,7 @@ class Oracle:
             and self.over(question.ceiling, who.session)
             and self._flows(who.session, what.label, mode)
             and self._is_its_own(who, what, mode)
-            and self._has_the_duty(who, mode)
+            and self._has_the_duty(who, what, mode)
             and (mode not in TWO_PERSON or self._agreed(question))
         )
 
@@ -109,9 +109,10 @@ class Oracle:
         shared = mode in (Mode.READ, Mode.LIST) and who.account in what.shared_with
         return who.account == what.account or shared
 
-    def _has_the_duty(self, who, mode):
+    def _has_the_duty(self, who, what, mode):
         if "auditor" in who.roles:
-            return mode is Mode.EVIDENCE
+            own = what.delivered and who.account == what.account and "operator" not in who.roles
+            return mode is Mode.EVIDENCE or (own and mode in (Mode.READ, Mode.LIST))
         plain = mode in (Mode.MANAGE, Mode.EVIDENCE) or mode in TWO_PERSON
         return plain or "operator" not in who.roles
 
@@ -298,6 +299,7 @@ class Worlds:
             arn=chance.choice(("arn:aws:s3:::b/k", "arn:aws:s3:::b/secret")),
             kind=chance.choice(("s3/object", "s3/bucket")),
             shared_with=frozenset({FBI} if chance.random() < 0.4 else ()),
+            delivered=chance.random() < 0.5,
             author=f"AIDA{chance.choice(('ann', 'bob', 'eve', 'eve', 'eve', 'eve'))}",
             digest=chance.choices((DIGEST, "sha256:bb"), (8, 1))[0],
             down=chance.random() < 0.5,

@@ -21,7 +21,7 @@ SORTS = {
     **dict.fromkeys(("level", "now", "expires"), z3.IntSort()),
     **dict.fromkeys(("categories", "withheld"), z3.SetSort(WORD)),
     **dict.fromkeys(("digest", "arn", "name", "kind", "operation"), WORD),
-    **dict.fromkeys(("suspended", "down"), z3.BoolSort()),
+    **dict.fromkeys(("suspended", "down", "delivered"), z3.BoolSort()),
     "sharedWith": z3.SetSort(ENTITY),
 }
 _ACTIONS = re.compile(r"action ([\w, ]+?)\s+in \[([\w, ]+)\]")

@@ -42,12 +42,16 @@ class Held:
 
     shares: dict[tuple[str, str], Shared] = field(default_factory=dict)  # (reader, alias) →
     labels: dict[str, str] = field(default_factory=dict)  # ARN → marking
+    delivered: set[str] = field(default_factory=set)  # ARNs
     aliases: dict[str, list[str]] = field(default_factory=dict)  # KMS key id → names
     keys: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # KMS key id → policies
 
     def label(self, principal, resource, version):
         marking = self.labels.get(resource)
         return US.parse(marking) if marking else None
+
+    def is_delivered(self, principal, resource):
+        return resource in self.delivered
 
     def tags(self, principal, resource, version):
         """`ARN?VERSION` for those of a version."""

@@ -4,14 +4,15 @@ import gzip
 import json
 
 from tests.clients import aws
+from tests.waiting import eventually
 
 AGENCY, TRAIL, PREFIX = "trails", "evidence", "kept"
 
 
-def policy(region, bucket):
+def policy(region, bucket, agency):
     """What AWS's documentation says of a trail's bucket, word for word."""
     arn = f"arn:aws-us-gov:s3:::{bucket}"
-    account = region.account(AGENCY)["account_id"]
+    account = region.account(agency)["account_id"]
     service = {"Service": "cloudtrail.amazonaws.com"}
     source = {"aws:SourceArn": f"arn:aws-us-gov:cloudtrail:{region.name}:{account}:trail/{TRAIL}"}
     return {
@@ -33,13 +34,13 @@ def policy(region, bucket):
 
 
 class Site:
-    def __init__(self, region, bucket):
-        self.region, self.bucket = region, bucket
-        self.s3 = region.s3(bucket, AGENCY)
-        self.cloudtrail = region.client("cloudtrail", AGENCY)
+    def __init__(self, region, bucket, agency=AGENCY):
+        self.region, self.bucket, self.agency = region, bucket, agency
+        self.s3 = region.s3(bucket, agency)
+        self.cloudtrail = region.client("cloudtrail", agency)
 
     def allow(self):
-        document = json.dumps(policy(self.region, self.bucket))
+        document = json.dumps(policy(self.region, self.bucket, self.agency))
         self.s3.put_bucket_policy(Bucket=self.bucket, Policy=document)
 
     def create(self):
@@ -54,11 +55,23 @@ class Site:
     def deliver(self):
         return json.loads(self.region.cli("audit", "deliver", "--json").stdout)
 
-    def validate(self):
+    def begin(self):
+        """A chain of two digests, each with its log files."""
+        self.allow()
+        self.create()
+        self.cloudtrail.start_logging(Name=TRAIL)
+        for round_ in (1, 2):
+            self.region.client("iam", self.agency).create_user(UserName=f"seen-{round_}")
+            eventually(
+                lambda n=round_: self.deliver() and len(self.keys("CloudTrail-Digest")) >= n, 120.0
+            )
+
+    def validate(self, keys=None):
+        """`keys`: of another user than the agency's administrator."""
         arn = self.cloudtrail.get_trail(Name=TRAIL)["Trail"]["TrailARN"]
         return aws(
             self.region, "cloudtrail", "validate-logs", "--trail-arn", arn, "--start-time",
-            "2020-01-01T00:00:00Z", "--verbose", agency=AGENCY, check=False,
+            "2020-01-01T00:00:00Z", "--verbose", agency=self.agency, check=False, keys=keys,
         )  # fmt: skip
 
     def get(self, key):

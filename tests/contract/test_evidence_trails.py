@@ -94,6 +94,30 @@ def world(database, tmp_path, signer):
     made.log.close()
 
 
+PLACE = f"AWSLogs/{ACCOUNT}/CloudTrail"
+
+
+@pytest.mark.parametrize(
+    ("name", "account", "delivered"),
+    [
+        ("b", ACCOUNT, True),
+        (f"b/{PLACE}/{REGION.name}/2026/01/01/f.json.gz", ACCOUNT, True),
+        (f"b/{PLACE}-Digest/{REGION.name}/2026/01/01/f.json.gz", ACCOUNT, True),
+        (f"b/{PLACE}-Digest/{REGION.name}/2026/01/01/f.json.gz", "999999999999", False),
+        ("b/note", ACCOUNT, False),
+        (f"b/{PLACE}-Other/{REGION.name}/f", ACCOUNT, False),
+        (f"b/x/{PLACE}/{REGION.name}/f", ACCOUNT, False),
+        (f"b2/{PLACE}/{REGION.name}/f", ACCOUNT, False),
+        ("bb", ACCOUNT, False),
+        ("", ACCOUNT, False),
+    ],
+)
+def test_where_a_trail_delivers(world, name, account, delivered):
+    world.ask("create_trail", **REQ)
+    who = call(account=account).principal
+    assert world.delivery.is_delivered(who, f"arn:aws-us-gov:s3:::{name}") == delivered
+
+
 def test_a_digest_for_each_hour_that_names_the_one_before(world):
     world.begin()
     world.did("CreateUser")
@@ -196,11 +220,14 @@ def test_a_trail_tells_what_the_session_that_made_it_may_read(world):
     world.delivery.deliver()
     assert world.bucket.names() == ["CreateUser"]
     made = replace(secret, operation="cloudtrail.CreateTrail")
-    world.trails.create_trail(made, {**REQ, "Name": "high"})
+    world.trails.create_trail(made, {**REQ, "Name": "high", "S3KeyPrefix": "high"})
     with pytest.raises(ServiceError, match="TrailNotFound"):
         world.ask("get_trail", Name="high")
     arn = f"arn:aws-us-gov:cloudtrail:{REGION.name}:{ACCOUNT}:trail/high"
     assert world.delivery.label(call().principal, arn, None) is None
+    key = f"arn:aws-us-gov:s3:::b/high/{PLACE}/{REGION.name}/f"
+    assert not world.delivery.is_delivered(call().principal, key)
+    assert world.delivery.is_delivered(secret.principal, key)
     assert world.delivery.label(secret.principal, arn, None) == US.parse("S")
     names = [each["Name"] for each in world.ask("describe_trails")["trailList"]]
     assert names == ["evidence"]

@@ -1,5 +1,7 @@
 """An auditor's duty over every operation there is, as each of the two engines alone decides it."""
 
+from functools import partial
+
 import pytest
 from tests.golden.calls import ROLE, Inputs
 from tests.golden.people import SERVICE, People
@@ -18,11 +20,24 @@ EVIDENCE = {
     "cloudtrail.ListPublicKeys",
     "cloudtrail.LookupEvents",
 }
+# On a bucket and keys that a trail delivers to: what `aws cloudtrail validate-logs` asks, and what
+# needs no more than that. Neither reads nor names what the delivery did not write.
+DELIVERED = {
+    "s3.GetBucketLocation",
+    "s3.GetObject",
+    "s3.HeadBucket",
+    "s3.HeadObject",
+    "s3.ListObjects",
+    "s3.ListObjectsV2",
+}
 ONESELF = {"sts.GetCallerIdentity", "sts.GetSessionToken"}
 
 
-def each_engine(region):
-    """By operation: what the authorizer, the walls and Cedar say to an auditor who may all."""
+def each_engine(region, *, delivered=False):
+    """By operation: what the authorizer, the walls and Cedar say to an auditor who may all.
+    `delivered`: as if all that it names were where a trail delivers."""
+    if delivered:
+        region.identity.resources.delivered = lambda who, arn: True
     people, identity = People(region), region.identity
     admin = people.administrator("alpha")
     auditor = people.auditor(admin, "auditor", "AdministratorAccess")
@@ -36,8 +51,15 @@ def each_engine(region):
         needs = needs_of(call, params, authorizer.stored)
         found[name] = (
             _allowed(authorizer, call, params),
-            all(authorizer.walls.permits(auditor, each.action, None) for each in needs),
-            {cedar.refusal(each.action, arn, None) for each in needs for arn in each.resources},
+            all(
+                authorizer.walls.permits(auditor, each.action, None, delivered=delivered)
+                for each in needs
+            ),
+            {
+                cedar.refusal(each.action, arn, None, delivered=delivered)
+                for each in needs
+                for arn in each.resources
+            },
         )
     return found
 
@@ -60,6 +82,21 @@ def test_both_engines_refuse_an_auditor_all_but_evidence(tmp_path):
     for name, (_, walls, cedar) in asked.items():
         assert walls == (name in EVIDENCE), name
         assert cedar == {None if name in EVIDENCE else Reason.DUTY}, name
+
+
+def test_where_a_trail_delivers_an_auditor_may_what_validates_it(tmp_path):
+    found = ask_region(tmp_path, partial(each_engine, delivered=True))
+    may = {name for name, (allowed, *_) in found.items() if allowed}
+    assert may == EVIDENCE | ONESELF | DELIVERED
+    for name, (_, walls, cedar) in found.items():
+        if cedar:
+            assert walls == (name in EVIDENCE | DELIVERED), name
+            assert not changes(name) or Reason.DUTY in cedar, name
+
+
+def changes(name):
+    """Whether an operation changes something, by its first word."""
+    return name.partition(".")[2].startswith(("Create", "Put", "Delete", "Update", "Upload"))
 
 
 def test_a_service_works_as_an_auditors_role_with_its_duty(tmp_path):

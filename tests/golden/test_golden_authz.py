@@ -90,6 +90,18 @@ class Region:
         found = [self.mark(asked, head) for head in self.principals]
         return [*found, await self.stranger(asked), await self.operator(asked)]
 
+    def delivered(self) -> str:
+        """What an auditor gains on a bucket and keys that a trail delivers to."""
+        least = [next(iter(self.inputs.of(each))) for each in self.operations()]
+        before = {each.operation.full_name for each in least if self.mark(each, "aud") == YES}
+        self.region.identity.resources.delivered = lambda who, arn: True
+        found = [each.operation.full_name for each in least if self.mark(each, "aud") == YES]
+        lines = [f"  {name}" for name in found if name not in before]
+        return "\n".join(["\nwhere a trail delivers, aud is let in by these too", *lines]) + "\n"
+
+    def operations(self):
+        return [self.region.catalogue.operation(n) for n in sorted(self.region.gateway.handlers)]
+
     def mark(self, asked: Asked, head: str) -> str:
         who = self.principals[head]
         call = a_call(asked.operation.full_name, who=who)
@@ -204,7 +216,8 @@ def test_every_managed_policy_has_its_column():
 
 def test_who_may_do_what(tmp_path):
     async def made(region) -> str:
-        rows = [row async for row in Region(region).rows()]
-        return HEAD + legend() + "\n".join(rows) + "\n" + socket_rows()
+        made = Region(region)
+        rows = [row async for row in made.rows()]
+        return HEAD + legend() + "\n".join(rows) + "\n" + made.delivered() + socket_rows()
 
     goldens.check(MATRIX, ask_region(tmp_path, made))

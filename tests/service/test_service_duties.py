@@ -1,5 +1,6 @@
 """Auditors: made by two officers, read CloudTrail, and are refused all else, whatever IAM says."""
 
+import gzip
 import json
 
 import boto3
@@ -8,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.officers_live import Desk
 from tests.service.test_service_slice import IMAGE
+from tests.trails_live import PREFIX, Site
 from tests.walls_live import PATH, walled
 
 from bastide.kernel.statements import Verdict
@@ -218,3 +220,87 @@ def test_two_officers_end_a_duty(watched):
     shown = watched.region.cli("audit", "show", "--last", "1000", "--json").stdout
     assert "GrantDuty" in shown
     assert "RemoveDuty" in shown
+
+
+NOTE = b"what an auditor must not read"
+
+
+@pytest.fixture(scope="module")
+def site(auditors):
+    """A trail with two digests, in a bucket where others put things too."""
+    made = Site(auditors.region, "watched-trail", AGENCY)
+    made.begin()
+    made.s3.put_object(Bucket=made.bucket, Key="note", Body=NOTE)
+    return made
+
+
+def planted(site):
+    """A key where the trail delivers, which it did not write."""
+    return f"{site.keys('CloudTrail')[0].rpartition('/')[0]}/planted.json.gz"
+
+
+@pytest.mark.parametrize("who", ["ada", ROLE])
+def test_an_auditor_validates_the_logs_with_awss_own_client(auditors, site, who):
+    said = site.validate(auditors.sessions[who])
+    digests, logs = (len(site.keys(kind)) for kind in ("CloudTrail-Digest", "CloudTrail"))
+    assert "INVALID" not in said, said
+    assert f"{digests}/{digests} digest files valid" in said
+    assert f"{logs}/{logs} log files valid" in said
+    assert logs >= 2
+
+
+@pytest.mark.parametrize("kind", ["CloudTrail", "CloudTrail-Digest"])
+def test_an_auditor_is_told_of_a_file_that_was_tampered_with(auditors, site, kind):
+    """Not what stands there now: whoever put that is not the trail."""
+    key = site.keys(kind)[0]
+    was = site.get(key)
+    plain = gzip.decompress(was["Body"].read())
+    site.put(key, was, gzip.compress(plain.replace(b"a", b"b", 1)))
+    try:
+        said = site.validate(auditors.ada)
+        reader = auditors.client("s3", auditors.ada)
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            reader.get_object(Bucket=site.bucket, Key=key)
+    finally:
+        site.s3.delete_object(Bucket=site.bucket, Key=key)
+    assert key in said
+    assert "INVALID" in said, said
+
+
+def test_an_auditor_reads_what_the_delivery_wrote_and_nothing_else(auditors, site):
+    s3, delivered = auditors.client("s3", auditors.ada), site.keys("CloudTrail")[-1]
+    named = {"Bucket": site.bucket}
+    assert s3.get_object(**named, Key=delivered)["Body"].read()
+    assert s3.head_object(**named, Key=delivered)["ContentLength"]
+    site.s3.put_object(**named, Key=planted(site), Body=NOTE)
+    for listing in (s3.list_objects, s3.list_objects_v2):
+        for prefix in ("", PREFIX, planted(site)):
+            seen = {each["Key"] for each in listing(**named, Prefix=prefix).get("Contents", [])}
+            assert seen <= {*site.keys("CloudTrail"), *site.keys("CloudTrail-Digest")}
+            assert not seen & {"note", planted(site)}
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(**named, Key=planted(site))
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(**named, Key=planted(site))
+    for key in ("note", "nothing", f"{PREFIX}/note"):
+        assert REFUSED in refused(s3.get_object, **named, Key=key)
+
+
+def test_an_auditor_changes_nothing_where_a_trail_delivers(auditors, site):
+    s3, delivered = auditors.client("s3", auditors.ada), site.keys("CloudTrail")[-1]
+    named = {"Bucket": site.bucket, "Key": delivered}
+    source = {"Bucket": site.bucket, "Key": delivered}
+    version = site.get(delivered).get("VersionId", "null")
+    for method, more in (
+        (s3.put_object, {"Body": b"x"}),
+        (s3.delete_object, {}),
+        (s3.copy_object, {"CopySource": source}),
+        (s3.create_multipart_upload, {}),
+        (s3.put_object_tagging, {"Tagging": {"TagSet": []}}),
+        (s3.get_object_tagging, {}),
+        (s3.get_object, {"VersionId": version}),
+    ):
+        assert REFUSED in refused(method, **named, **more), method.__name__
+    for method in (s3.list_object_versions, s3.get_bucket_policy, s3.delete_bucket_policy):
+        assert REFUSED in refused(method, Bucket=site.bucket), method.__name__
+    assert site.get(delivered)["Body"].read()

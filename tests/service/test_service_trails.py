@@ -4,22 +4,14 @@ import gzip
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.trails_live import AGENCY, TRAIL, Site
-from tests.waiting import eventually
+from tests.trails_live import TRAIL, Site
 
 
 @pytest.fixture(scope="module")
 def site(region):
     """A trail with two digests and their log files."""
     made = Site(region, "trail-bucket")
-    made.allow()
-    made.create()
-    made.cloudtrail.start_logging(Name=TRAIL)
-    for round_ in (1, 2):
-        region.client("iam", AGENCY).create_user(UserName=f"seen-{round_}")
-        eventually(
-            lambda n=round_: made.deliver() and len(made.keys("CloudTrail-Digest")) >= n, 120.0
-        )
+    made.begin()
     return made
 
 

@@ -44,6 +44,7 @@ from bastide.store.objects_api import ObjectSpace
 
 TagsOf = Callable[[Principal, str, str | None], Mapping[str, str]]
 LabelOf = Callable[[Principal, str, str | None], Label | None]
+IsDelivered = Callable[[Principal, str], bool]
 
 
 class ResourceSources:
@@ -55,6 +56,7 @@ class ResourceSources:
         self.keys: KeyFacts | None = None
         self.tagged: dict[str, TagsOf] = {}  # by service
         self.labelled: dict[str, LabelOf] = {}  # by service
+        self.delivered: IsDelivered | None = None
         self._labelling = labelling
         self._memory = Memory()
 
@@ -85,6 +87,10 @@ class ResourceSources:
         if read is not None:
             return read(principal, resource, version)
         return self._labelling.of_account(principal.account)
+
+    def is_delivered(self, principal: Principal, resource: str) -> bool:
+        assert self.delivered is not None
+        return self.delivered(principal, resource)
 
     def alias_target(self, principal: Principal, alias: str) -> str | None:
         return self._keys.alias_target(principal, alias)

@@ -85,6 +85,7 @@ class RegionProcess:
         self.bedrock = open_bedrock(core, self.workshop, receipts)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
+        resources.delivered = self.evidence.delivery.is_delivered
         resources.catalogue = self.bedrock.models
         joined = Joined(
             identity=self.identity,

@@ -27,7 +27,7 @@ from bastide.evidence.cloudtrail import Event, is_management
 from bastide.evidence.model import Link, LogFile, Trail
 from bastide.evidence.ports import Objects, ServicePermits
 from bastide.kernel import arns
-from bastide.kernel.call import Principal, PrincipalKind
+from bastide.kernel.call import EVIDENCE_WRITER, Principal, PrincipalKind
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.labels.label import Label
@@ -35,7 +35,7 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 
 logger = logging.getLogger(__name__)
-SERVICE = "cloudtrail.amazonaws.com"
+SERVICE = EVIDENCE_WRITER
 EVERY_S = 300.0
 HOUR_MS = 3_600_000
 EVENTS_MAX = 2_000  # of one file
@@ -111,6 +111,18 @@ class Delivery:
         """The label of a trail, for the authorizer; None where the principal sees none."""
         found = self.find(who, arn.rpartition(":trail/")[2])
         return None if found is None else self.labelling.scheme.parse(found.label)
+
+    def is_delivered(self, who: Principal, arn: str) -> bool:
+        """Whether an ARN is of a bucket that a trail which a principal sees delivers to, or of a
+        key where it does: not whether it wrote what is there, which the store says."""
+        bucket, slash, key = arn.partition(":s3:::")[2].partition("/")
+        view = self.labels.view(who.session)
+        found = self.database.read(lambda c: records.of_account(c, who.account, view))
+        return any(
+            trail.bucket == bucket
+            and (not slash or key.startswith(log_files.folders(self.region, trail)))
+            for trail in found
+        )
 
     def find(self, who: Principal, name: str) -> Trail | None:
         """The trail of that name, as a principal sees it."""

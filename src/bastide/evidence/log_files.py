@@ -48,6 +48,11 @@ def digest_key(region: Region, trail: Trail, end_ms: int) -> str:
     return f"{_folder(region, trail, 'CloudTrail-Digest', at)}/{name}"
 
 
+def folders(region: Region, trail: Trail) -> tuple[str, ...]:
+    """What the keys of all files of a trail begin with."""
+    return tuple(_root(region, trail, kind) for kind in ("CloudTrail", "CloudTrail-Digest"))
+
+
 def digest(
     region: Region, trail: Trail, end_ms: int, files: Sequence[LogFile], fingerprint: str
 ) -> dict[str, Any]:
@@ -94,8 +99,12 @@ def _named(trail: Trail, file: LogFile) -> dict[str, Any]:
 
 
 def _folder(region: Region, trail: Trail, kind: str, at: datetime) -> str:
+    return f"{_root(region, trail, kind)}{at:%Y/%m/%d}"
+
+
+def _root(region: Region, trail: Trail, kind: str) -> str:
     head = f"{trail.prefix}/" if trail.prefix else ""
-    return f"{head}AWSLogs/{trail.account}/{kind}/{region.name}/{at:%Y/%m/%d}"
+    return f"{head}AWSLogs/{trail.account}/{kind}/{region.name}/"
 
 
 def _shown(at_ms: int) -> str:

@@ -25,6 +25,9 @@ class Duty(StrEnum):
     AUDITOR = "auditor"  # reads evidence, and nothing else
 
 
+EVIDENCE_WRITER = "cloudtrail.amazonaws.com"  # whose objects are evidence, and nobody else's
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who calls. `arn` is the caller's own (`…:assumed-role/R/S` for a session).

@@ -32,7 +32,7 @@ from bastide.policy.kept import Kept
 from bastide.policy.parsed import PARSED_MAX, ParsedDocuments
 from bastide.policy.patterns import Context
 from bastide.policy.ports import MandatoryEngine, Refuser, Stored
-from bastide.policy.walls import Walls, is_of_duty
+from bastide.policy.walls import Walls, asks_delivered, is_of_duty
 
 DECISIONS_MAX = 16_384
 DECRYPT = "kms:Decrypt"
@@ -83,6 +83,13 @@ class Standing:
         if not decision.allowed:
             return decision
         refusal = self.second.refusal(action, resource, label, self.owner)
+        label, delivered = self._label(action, resource), self._delivered(action, resource)
+        if not self.walls.permits(self.principal, action, label, delivered=delivered):
+            return Decision(False, self._walled(action, delivered))
+        decision = self.by_policies(action, resource)
+        if not decision.allowed:
+            return decision
+        refusal = self.second.refusal(action, resource, label, delivered=delivered)
         return decision if refusal is None else Decision(False, refusal)
 
     def across(self, action: str, resource: str) -> Decision:
@@ -149,8 +156,8 @@ class Standing:
             return False
         if key_of(resource) or sharing.is_alias(bucket_of(resource)):
             return self.decision(action, resource).allowed
-        label = self._label(action, resource)
-        if not self.walls.permits(self.principal, action, label):
+        label, delivered = self._label(action, resource), self._delivered(action, resource)
+        if not self.walls.permits(self.principal, action, label, delivered=delivered):
             return False
         request = Request(action.lower(), resource, self.context, self.caller)
         batch = (action, resource if action in _BY_TRUST else bucket_of(resource))
@@ -162,15 +169,20 @@ class Standing:
             policies = self.batches[batch] = narrowed(request, whole)
         if not decide(request, policies).allowed:
             return False
-        return self.second.refusal(action, resource, label) is None
+        return self.second.refusal(action, resource, label, delivered=delivered) is None
 
     def of_version(self, version: str) -> "Standing":
         """The same, asked about a version: each that a DeleteObjects names."""
         context = {**self.context, "s3:versionid": version}
         return replace(self, version=version, context=context, batches={})
 
-    def _walled(self, action: str) -> Reason:
-        return Reason.LABEL if is_of_duty(self.principal, action) else Reason.DUTY
+    def _walled(self, action: str, delivered: bool = False) -> Reason:
+        of_duty = is_of_duty(self.principal, action, delivered=delivered)
+        return Reason.LABEL if of_duty else Reason.DUTY
+
+    def _delivered(self, action: str, resource: str) -> bool:
+        asks = asks_delivered(self.principal, action)
+        return asks and self.stored.resources.is_delivered(self.principal, resource)
 
     def _label(self, action: str, resource: str) -> Label | None:
         return self.stored.resources.label(self._viewer, resource, self._version(action))
@@ -419,10 +431,11 @@ class PolicyAuthorizer:
 
 
 def _check_duty(call: Call, needs: Sequence[Need]) -> None:
-    """Also of what is asked for key by key, and of what needs no policy's yes."""
-    for action in [each.action for each in needs] or [call.operation.replace(".", ":")]:
-        if not is_of_duty(call.principal, action):
-            raise denied(call, action, "*", Reason.DUTY)
+    """Also of what is asked for key by key, and of what needs no policy's yes. Where it depends on
+    the resource, the decision about that says it."""
+    for need in needs or [Need(call.operation.replace(".", ":"), ())]:
+        if not is_of_duty(call.principal, need.action, delivered=bool(need.resources)):
+            raise denied(call, need.action, "*", Reason.DUTY)
 
 
 @lru_cache(maxsize=PARSED_MAX)

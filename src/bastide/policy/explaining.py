@@ -90,13 +90,18 @@ class Explainer:
             return _no("walls", "the resource is another agency's: it is not there for this one")
         if is_alias(bucket_of(resource)):
             return self._across(principal, action, resource, label, slices)
+        known = self.authorizer.stored.resources
         if label is None:
-            label = self.authorizer.stored.resources.label(principal, resource, None)
-        no = self._walls(principal, action, label) or self._iam(principal, action, resource)
+            label = known.label(principal, resource, None)
+        asks = walls.asks_delivered(principal, action)
+        delivered = asks and known.is_delivered(principal, resource)
+        no = self._walls(principal, action, label, delivered)
+        no = no or self._iam(principal, action, resource)
         if no is not None:
             return no
         asker = self.second.about(principal)
-        found = self._cedar(asker.question(action, resource, label), slices)
+        question = asker.question(action, resource, label, delivered=delivered)
+        found = self._cedar(question, slices)
         mode = walls.ASKED_AGAIN.get(action)
         if mode is None or not found.allowed:
             return found
@@ -126,11 +131,13 @@ class Explainer:
         question = self.second.about(principal).question(action, crossed.arn, label, crossed.owner)
         return self._cedar(question, slices)
 
-    def _walls(self, principal: Principal, action: str, label: Label | None) -> Explained | None:
+    def _walls(
+        self, principal: Principal, action: str, label: Label | None, delivered: bool
+    ) -> Explained | None:
         lattice = self.authorizer.walls
-        if lattice.permits(principal, action, label):
+        if lattice.permits(principal, action, label, delivered=delivered):
             return None
-        if not walls.is_of_duty(principal, action):
+        if not walls.is_of_duty(principal, action, delivered=delivered):
             return _no("walls", WORDS["duty.auditors-only-evidence"])
         facts = self._labels(principal, label)
         if not lattice.stands(principal):
@@ -217,6 +224,7 @@ def _known(question: Question) -> Iterator[tuple[str, Any]]:
     yield "resource.arn", target.arn
     yield "resource.kind", target.kind
     yield "resource.label", target.label.text
+    yield "resource.delivered", str(target.delivered).lower()
     yield "resource.sharedWith", " ".join(sorted(target.shared_with))
     yield "context.operation", question.operation
     yield "context.ceiling", question.ceiling.text

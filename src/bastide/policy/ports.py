@@ -85,15 +85,26 @@ class ResourceFacts(KeyFacts, Protocol):
         it sees none of that name."""
         ...
 
+    def is_delivered(self, principal: Principal, resource: str) -> bool:
+        """Whether it is where a trail of the principal's account, which it sees, delivers to."""
+        ...
+
 
 class Refuser(Protocol):
     """Asked for one caller, after the walls and IAM have allowed."""
 
     def refusal(
-        self, action: str, resource: str, label: Label | None, owner: str = ""
+        self,
+        action: str,
+        resource: str,
+        label: Label | None,
+        owner: str = "",
+        *,
+        delivered: bool = False,
     ) -> Reason | None:
         """Why not, or None. `label`: of the resource; None where there is none to be seen.
-        `owner`: the other account that shares it with the caller's."""
+        `owner`: the other account that shares it with the caller's. `delivered`: it is where a
+        trail delivers to, asked for an auditor alone."""
         ...
 
 
@@ -111,6 +122,9 @@ class NoResourceFacts:
 
     def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
         return None
+
+    def is_delivered(self, principal: Principal, resource: str) -> bool:
+        return False
 
     def bucket_policy(self, principal: Principal, bucket: str) -> str | None:
         return None

@@ -57,14 +57,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What is asked about. `shared_with`: other accounts that may read it. `author`, `digest` and
-    `down` are a transfer's."""
+    """What is asked about. `shared_with`: other accounts that may read it. `delivered`: it is where
+    a trail of its account delivers to, which is looked for where an auditor asks. `author`,
+    `digest` and `down` are a transfer's."""
 
     arn: str
     account: str
     kind: str
     label: Label
     shared_with: frozenset[str] = frozenset()
+    delivered: bool = False
     author: str = ""
     digest: str = ""
     down: bool = False

@@ -67,12 +67,18 @@ class Asker:
     _classes: dict[Hashable, Reason | None] = field(default_factory=dict)
 
     def refusal(
-        self, action: str, resource: str, label: Label | None, owner: str = ""
+        self,
+        action: str,
+        resource: str,
+        label: Label | None,
+        owner: str = "",
+        *,
+        delivered: bool = False,
     ) -> Reason | None:
         """Why not, or None. `label`: of the resource; None where there is none to be seen.
         `owner`: the other account that shares it with the caller's."""
-        named = self._named(action, resource, owner)
-        class_ = (action, named.account, named.kind, label)
+        named = self._named(action, resource, owner)._replace(delivered=delivered)
+        class_ = (action, named.account, named.kind, label, delivered)
         if class_ in self._classes:
             return self._classes[class_]
         question = self._question(action, named, label)
@@ -87,9 +93,16 @@ class Asker:
         return self._asked(action, self._named(action, resource, ""), label, word)
 
     def question(
-        self, action: str, resource: str, label: Label | None, owner: str = ""
+        self,
+        action: str,
+        resource: str,
+        label: Label | None,
+        owner: str = "",
+        *,
+        delivered: bool = False,
     ) -> Question:
-        return self._question(action, self._named(action, resource, owner), label)
+        named = self._named(action, resource, owner)._replace(delivered=delivered)
+        return self._question(action, named, label)
 
     def _named(self, action: str, resource: str, owner: str) -> "Named":
         account, kind = self._account_and_kind(action, resource)
@@ -108,6 +121,7 @@ class Asker:
             kind=named.kind,
             label=label,
             shared_with=frozenset({self.subject.account} if named.shared else ()),
+            delivered=named.delivered,
         )
         return Question(
             subject=self.subject,
@@ -147,6 +161,7 @@ class Named(NamedTuple):
     account: str
     kind: str
     shared: bool
+    delivered: bool = False
 
 
 @lru_cache(maxsize=walls.ACTIONS_MAX)

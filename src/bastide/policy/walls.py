@@ -5,6 +5,8 @@ label, neither a lower one, which would tell downwards, nor a higher one, which 
 it makes gets a label that dominates its own (`kernel/labels/labelling.py`).
 
 Before both, a duty: an auditor reads evidence, and nothing else, whatever labels and policies say.
+Evidence is what CloudTrail tells, and where its trails deliver: what is read there, the store shows
+an auditor only if the delivery wrote it (`store/bucket_records.view_of`).
 
 Source: Bell and LaPadula, MTR-2997 (1976), the simple security and the *-property.
 """
@@ -83,6 +85,8 @@ MODES = {
 
 # What tells a caller no more than who it is, or lets it be the same one by another key.
 ABOUT_ONESELF = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
+# What `aws cloudtrail validate-logs` asks of a trail's bucket.
+READS_DELIVERED = frozenset({"s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"})
 
 
 @lru_cache(maxsize=ACTIONS_MAX)
@@ -103,11 +107,18 @@ def is_evidence(action: str) -> bool:
     return action.startswith("cloudtrail:") and mode_of(action) is Mode.READ
 
 
-def is_of_duty(principal: Principal, action: str) -> bool:
-    """Whether the caller's duty, if it has one, leaves room for this."""
+def asks_delivered(principal: Principal, action: str) -> bool:
+    """Whether it depends on the resource if the caller's duty leaves room for this."""
+    return principal.duty is Duty.AUDITOR and action in READS_DELIVERED
+
+
+def is_of_duty(principal: Principal, action: str, *, delivered: bool = False) -> bool:
+    """Whether the caller's duty, if it has one, leaves room for this. `delivered`: where a trail
+    of its own agency delivers to."""
     if principal.duty is not Duty.AUDITOR:
         return True
-    return action in ABOUT_ONESELF or is_evidence(action)
+    found = action in ABOUT_ONESELF or is_evidence(action)
+    return found or (delivered and action in READS_DELIVERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +132,12 @@ class Walls:
         session = principal.session
         return principal.clearance.dominates(session) and self.ceiling.dominates(session)
 
-    def permits(self, principal: Principal, action: str, label: Label | None) -> bool:
+    def permits(
+        self, principal: Principal, action: str, label: Label | None, *, delivered: bool = False
+    ) -> bool:
         """Whether a session may do this to a resource of that label; None: there is none that it
         could see, which whoever looks for it says."""
-        if not is_of_duty(principal, action) or not self.stands(principal):
+        if not is_of_duty(principal, action, delivered=delivered) or not self.stands(principal):
             return False
         mode = mode_of(action)
         if label is None or mode is Mode.MAKE:

@@ -69,7 +69,8 @@ class Facts:
 class Version:
     """One version of an object, or a delete marker (which has no blobs). A smaller `rank` is
     newer. `parts` is 0 for an object that was put whole. The versions of each label are a chain of
-    their own, with a latest one, so that nothing of one label tells of another."""
+    their own, with a latest one, so that nothing of one label tells of another. `written_by`: the
+    service of the region that wrote it of its own, "" for what anybody put."""
 
     bucket_id: str
     key: bytes
@@ -84,6 +85,7 @@ class Version:
     facts: Facts = field(default_factory=Facts)
     rank: int = 0
     is_latest: bool = True
+    written_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

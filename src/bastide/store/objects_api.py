@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bastide.kernel.arns import s3
-from bastide.kernel.call import Crossed, Principal
+from bastide.kernel.call import Crossed, Principal, PrincipalKind
 from bastide.kernel.clock import moment
 from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
@@ -68,7 +68,13 @@ class ObjectSpace:
         headers = {"ContentType": content_type}
         facts = Facts(headers=headers, metadata=metadata or {}, kms_key=where.kms_key)
         self.shelf.check_writes(who, where, key_bytes(key), where.kms_key)
-        new = NewObject(who=who, bucket=where, key=key_bytes(key), facts=facts)
+        new = NewObject(
+            who=who,
+            bucket=where,
+            key=key_bytes(key),
+            facts=facts,
+            written_by=who.name if who.kind is PrincipalKind.SERVICE else "",
+        )
         return self._info(self.shelf.put(new, Pieces(chunks)))
 
     def listing(self, who: Principal, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
@@ -150,7 +156,7 @@ class ObjectSpace:
         return found
 
     def _find(self, who: Principal, name: str) -> Bucket | None:
-        view = self.shelf.labels.view(who.session)
+        view = bucket_records.view_of(self.shelf.labels, who)
         find = bucket_records.find
         return self.shelf.database.read(lambda c: find(c, who.account, name, view))
 

@@ -67,6 +67,7 @@ versions = Table(
     Column("label", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("facts", Text, nullable=False),
+    Column("written_by", String(64), nullable=False, server_default=""),
 )
 Index("ix_s3_versions_id", versions.c.bucket_id, versions.c.key, versions.c.version_id)
 _IS_LATEST = versions.c.latest == literal_column("1")
@@ -136,7 +137,7 @@ NO_FACTS = Facts()  # of versions that are only listed
 
 def is_empty(connection: Connection, bucket: Bucket) -> bool:
     """Whether its viewer sees nothing in it."""
-    seen = (versions.c.bucket_id == bucket.id) & versions.c.label.in_(bucket.view.seen)
+    seen = (versions.c.bucket_id == bucket.id) & _is_seen(bucket.view)
     return connection.execute(select(versions.c.rank).where(seen).limit(1)).first() is None
 
 
@@ -178,8 +179,18 @@ def version(connection: Connection, bucket: Bucket, key: bytes, version_id: str)
 
 def _preferred(found: Sequence[Version], view: View) -> Version | None:
     """Of versions with one name, that of the viewer's own label, else the newest that it sees."""
-    seen = [each for each in found if each.label in view.seen]
+    seen = [each for each in found if each.label in view.seen and _is_shown(each, view)]
     return min(seen, key=lambda each: (each.label != view.own, each.rank), default=None)
+
+
+def _is_shown(version: Version, view: View) -> bool:
+    return view.writer in ("", version.written_by)
+
+
+def _is_seen(view: View) -> ColumnElement[bool]:
+    """The same, asked of the database."""
+    seen = versions.c.label.in_(view.seen)
+    return and_(seen, versions.c.written_by == view.writer) if view.writer else seen
 
 
 def add_version(connection: Connection, added: Version, *, is_above: bool) -> list[Doomed]:
@@ -306,7 +317,7 @@ def listed(connection: Connection, bucket: Bucket, span: Span, limit: int) -> li
     view, found = bucket.view, list[Version]()
     size = limit + len(view.seen)
     while True:
-        where = (_IS_LATEST, versions.c.label.in_(view.seen), *_in_span(versions, bucket.id, span))
+        where = (_IS_LATEST, _is_seen(view), *_in_span(versions, bucket.id, span))
         query = select(*_LIGHT).where(*where).order_by(versions.c.key).limit(size)
         rows = [_version(row) for row in connection.execute(query)]
         groups = [list(group) for _, group in groupby(rows, lambda each: each.key)]
@@ -322,7 +333,7 @@ def listed_versions(
     connection: Connection, bucket: Bucket, span: Span, within: tuple[bytes, int] | None, limit: int
 ) -> list[Version]:
     """Every version in order of key, the newest first; those behind `within` (key, rank)."""
-    where = [*_in_span(versions, bucket.id, span), versions.c.label.in_(bucket.view.seen)]
+    where = [*_in_span(versions, bucket.id, span), _is_seen(bucket.view)]
     if within is not None:
         key, rank = within
         rest = and_(versions.c.key == key, versions.c.rank > rank)
@@ -448,7 +459,7 @@ def _encode_facts(facts: Facts) -> str:
 
 def _version_row(of: Version) -> Mapping[str, Any]:
     names = ("bucket_id", "key", "version_id", "object_id", "size", "etag", "modified_ms")
-    row = {name: getattr(of, name) for name in (*names, "label", "parts")}
+    row = {name: getattr(of, name) for name in (*names, "label", "parts", "written_by")}
     return row | {"marker": int(of.is_marker), "facts": _encode_facts(of.facts)}
 
 

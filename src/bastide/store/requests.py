@@ -80,7 +80,7 @@ class Doors:
         return found
 
     def named(self, call: Call, name: str, owner: str | None) -> Bucket:
-        view = self.labels.view(call.principal.session)
+        view = bucket_records.view_of(self.labels, call.principal)
         found = self.database.read(lambda c: bucket_records.find(c, call.account, name, view))
         if found is None:
             raise errors.no_such_bucket(name)

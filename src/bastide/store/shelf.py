@@ -45,6 +45,7 @@ class NewObject:
     if_match: str | None = None
     if_none_match: str | None = None
     source: Thing | None = None
+    written_by: str = ""
     verify: Callable[[Blob], Blob] = field(default=lambda blob: blob)
 
 
@@ -87,7 +88,8 @@ class Shelf:
             raise
         facts = new.facts.with_checksums(blob.checksums, FULL_OBJECT)
         version = self.version_of(new.bucket, new.key, object_id, label, facts)
-        return self.place(new, replace(version, size=blob.size, etag=blob.etag), blob)
+        version = replace(version, size=blob.size, etag=blob.etag, written_by=new.written_by)
+        return self.place(new, version, blob)
 
     def check_writes(self, who: Principal, bucket: Bucket, key: bytes, kms_key: str) -> None:
         """Whether `who` may seal under the KMS key that an object is to have, if it has one."""

@@ -136,7 +136,11 @@ THEOREMS = {
         RELEASE, ASKED["digest"].term == WHAT["digest"].term
     ),
     "auditors do nothing but read evidence": z3.Implies(
-        P.has_role(WHO, "auditor"), P.does("evidence")
+        P.has_role(WHO, "auditor"),
+        z3.Or(P.does("evidence"), z3.And(P.does("read", "list"), WHAT["delivered"].term)),
+    ),
+    "auditors read nothing of another agency's": z3.Implies(
+        P.has_role(WHO, "auditor"), SAME_AGENCY
     ),
 }
 FALSEHOODS = {
@@ -146,6 +150,7 @@ FALSEHOODS = {
     "what is appended is at one label": z3.Implies(P.does("append"), equal(SESSION, LABEL)),
     "nothing is shared": SAME_AGENCY,
     "evidence is for auditors": z3.Implies(P.does("evidence"), P.has_role(WHO, "auditor")),
+    "auditors read no object": z3.Implies(P.has_role(WHO, "auditor"), P.does("evidence")),
     "operators do nothing": z3.Not(P.has_role(WHO, "operator")),
     "an approver works at the label": z3.Implies(TWO, over(FIRST["by"]["session"], LABEL)),
     "an approver is no releaser": z3.Implies(TWO, z3.Not(P.has_role(FIRST["by"], "releaser"))),

@@ -110,6 +110,7 @@ def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
         target.kind,
         target.label,
         target.shared_with,
+        target.delivered,
         question.ceiling,
         target.arn if any(each.asks_arn for each in slices) else None,
         question.operation if any(each.asks_operation for each in slices) else None,

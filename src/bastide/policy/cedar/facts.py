@@ -98,7 +98,7 @@ def _thing(question: Question) -> Json:
         attributes |= _transfer(target)
     elif kind == "Resource":
         shared = [_entity("Agency", account) for account in sorted(target.shared_with)]
-        attributes |= {"kind": target.kind, "sharedWith": shared}
+        attributes |= {"kind": target.kind, "sharedWith": shared, "delivered": target.delivered}
     return {"uid": _uid(kind, target.arn), "attrs": attributes, "parents": []}
 
 

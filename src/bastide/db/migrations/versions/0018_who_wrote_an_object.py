@@ -1,0 +1,22 @@
+"""who wrote an object: a service of the region of its own, or anybody.
+
+What the trails delivered before this nobody noted: it counts as anybody's, and auditors, who read
+what the delivery wrote, do not read it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    column = sa.Column("written_by", sa.String(64), server_default="", nullable=False)
+    op.add_column("s3_versions", column)
+
+
+def downgrade() -> None:
+    op.drop_column("s3_versions", "written_by")
