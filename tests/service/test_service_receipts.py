@@ -93,3 +93,32 @@ def test_the_log_as_events_of_ocsf(trained_region, tmp_path, sqlite_only):
     assert json.loads(told.stdout)[0]["events"] == len(events)
     assert {event["class_uid"] for event in events} == {6003}
     assert "ListUsers" in {event["api"]["operation"] for event in events}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dead sockets
+def test_a_receipt_of_a_stream_that_kill_9_broke_off(own_region, tmp_path):
+    """Its first words were told, with the receipt's id; its end nobody saw."""
+    region = own_region
+    region.cli("models", "pull", "smollm2-135m")
+    runtime = region.client("bedrock-runtime", "receipts", read_timeout=120)
+    long = {"messages": [{"role": "user", "content": [{"text": "Count from 1 to 1000, slowly."}]}]}
+    answer = runtime.converse_stream(modelId=SMOL, inferenceConfig={"maxTokens": 4000}, **long)
+    assert next(iter(answer["stream"]))
+    region.kill()
+    region.start()
+    event_id, receipt = headers_of(answer)["x-bastide-receipt"], tmp_path / "receipt.json"
+    region.cli("receipt", "get", event_id, "--out", str(receipt))
+    words = ("receipt", "verify", str(receipt), "--key", str(region.folder / "audit" / "audit.pub"))
+    found = json.loads(region.cli(*words, "--json").stdout)
+    said = found["receipt"]
+    assert (found["ok"], said["id"], said["ended_ms"]) == (True, event_id, None)
+    assert said["end"] == "lost: the region stopped before it was recorded"
+    assert said["output_tokens"] is None
+    assert said["model"].endswith(f"asked was {SMOL}")
+    region.kill()
+    region.start()
+    region.cli("receipt", "get", event_id, "--out", str(tmp_path / "again.json"))
+    assert (tmp_path / "again.json").read_text() == receipt.read_text()
+    shown = region.cli("audit", "show", "--last", "1000", "--json").stdout
+    assert shown.count("EndLost") == 1
+    assert region.cli("audit", "verify").returncode == 0

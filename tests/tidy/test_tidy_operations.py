@@ -6,6 +6,8 @@ from pathlib import Path
 from botocore import xform_name
 from tests.registry import ask_region
 
+from bastide.kernel.receipts import INFERENCES
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -19,3 +21,13 @@ def test_every_operation_has_a_test(tmp_path):
     }
     assert len(handled) > 100  # they were found
     assert not untested, "name it in a test under tests/service or tests/contract"
+
+
+def test_every_inference_has_a_receipt_when_its_end_is_lost(tmp_path):
+    """What drafts a receipt when it ends well is known to have one when nobody saw its end."""
+
+    def drafting(region):
+        methods = {name: each.method for name, each in region.gateway.handlers.items()}
+        return {name for name, each in methods.items() if hasattr(each.__self__, "receipts")}
+
+    assert ask_region(tmp_path, drafting) - {"bedrock-runtime.CountTokens"} == INFERENCES

@@ -1,9 +1,11 @@
 """What every context stands on: the database, the keys and the audit log of one region."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.audit.log import MerkleLog
+from bastide.audit.lost_ends import close_lost_ends
 from bastide.audit.signing import load_signer
 from bastide.audit.trail import AuditTrail
 from bastide.db import Database, durable, label_records
@@ -27,6 +29,8 @@ from bastide.policy import approval_records
 from bastide.settings import RegionSettings, Rules, SettingsError, Site
 from bastide.store import share_records
 from bastide.wire.model import region as region_named
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,8 @@ def open_core(site: Site, name: str) -> Core:
     log.start()
     labels = LabelsInUse(database, labelling.scheme)
     trail = AuditTrail(log, clock, ids, labels.use)
+    if found := close_lost_ends(database, trail):
+        logger.warning("the ends of %d calls were lost; the audit log says so", found)
     if first_time:
         trail.operator("BeginLabelSettings", {"sha256": labelling.digest}).result()
         label_settings.begin(labelling)

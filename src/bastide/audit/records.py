@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     func,
     insert,
     or_,
@@ -56,6 +57,12 @@ checkpoints = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
     Column("note", Text, nullable=False),
+)
+
+known_ends = Table(
+    "audit_ends_known",
+    metadata,
+    Column("size", _Position, primary_key=True, autoincrement=False),
 )
 
 _add_leaf = Prepared(insert(leaves))
@@ -162,6 +169,31 @@ def ends(connection: Connection, opened: Iterable[int]) -> dict[int, tuple[int, 
     query = select(leaves.c.closes, leaves.c.index, leaves.c.body)
     query = query.where(leaves.c.closes.in_(list(opened)))
     return {row[0]: (row[1], bytes(row[2])) for row in connection.execute(query)}
+
+
+def unclosed(connection: Connection, first: int, until: int, limit: int) -> list[tuple[int, bytes]]:
+    """(index, body) of records about sessions' calls which neither are closed nor say what they
+    close, in order. Retired ones carry no label any more."""
+    closing = leaves.alias()
+    closed = select(closing.c.index).where(closing.c.closes == leaves.c.index).exists()
+    query = (
+        select(leaves.c.index, leaves.c.body)
+        .where(leaves.c.index >= first, leaves.c.index < until)
+        .where(leaves.c.label != "", leaves.c.closes.is_(None), ~closed)
+        .order_by(leaves.c.index)
+        .limit(limit)
+    )
+    return [(row[0], bytes(row[1])) for row in connection.execute(query)]
+
+
+def ends_known(connection: Connection) -> int:
+    """Up to which record all calls have their end."""
+    return int(connection.execute(select(func.max(known_ends.c.size))).scalar() or 0)
+
+
+def set_ends_known(connection: Connection, size: int) -> None:
+    connection.execute(delete(known_ends))
+    connection.execute(insert(known_ends), {"size": size})
 
 
 def _seen(span: Span) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import Unavailable
 from bastide.kernel.ids import Ids
 from bastide.kernel.labels.label import Label
-from bastide.kernel.receipts import Transfer
+from bastide.kernel.receipts import END_LOST, INFERENCES, LOST, Transfer, lost_inference
 
 logger = logging.getLogger(__name__)
 AGENT_MAX = 256
@@ -144,6 +144,27 @@ class AuditTrail:
         except Unavailable:
             logger.exception("the end of call %s is not in the audit log", call.request_id)
 
+    def lost(self, index: int, call: Record) -> "Future[int]":
+        """Record of the call at that index that nobody saw its end."""
+        is_inference = call.operation in INFERENCES
+        named = call.resources.get("modelId") or call.resources.get("EndpointName") or "nothing"
+        return self._append(
+            Record(
+                account=call.account,
+                time=self._now_ms(),
+                kind=Kind.CLOSED,
+                id=call.id,
+                request_id=call.request_id,
+                operation=call.operation,
+                code=END_LOST,
+                opened=index,
+                facts={"end": LOST},
+                inference=lost_inference(named, call.label) if is_inference else None,
+                label=call.label,
+            ),
+            patient=False,
+        )
+
     def operator(self, action: str, facts: Mapping[str, Any], code: str = "") -> "Future[int]":
         """Record what an operator of the region does or, with `code`, was refused."""
         return self._append(self._of_operator(action, facts, code))
@@ -214,14 +235,15 @@ class AuditTrail:
             label=self._use(principal.session),
         )
 
-    def _append(self, record: Record) -> "Future[int]":
+    def _append(self, record: Record, patient: bool | None = None) -> "Future[int]":
+        """`patient`: whether nobody waits for it, as for the end of a call."""
         return self._log.append(
             encode(record),
             account=record.account,
             time_ms=record.time,
             closes=record.opened,
             label=record.label,
-            patient=record.kind == Kind.CLOSED,
+            patient=record.kind == Kind.CLOSED if patient is None else patient,
         )
 
     def _now_ms(self) -> int:

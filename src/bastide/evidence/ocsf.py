@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bastide.evidence.stored import opened
+from bastide.kernel.receipts import END_LOST
 
 VERSION = "1.9.0"
 CLASS, CATEGORY = 6003, 6
@@ -134,6 +135,8 @@ def _api(call: Record, ended: Record, service: str, name: str) -> dict[str, Any]
 
 def _status(call: Record, ended: Record) -> dict[str, Any]:
     code = ended.get("code") or call.get("code")
+    if code == END_LOST:
+        return {"status_id": _UNKNOWN, "status": "Unknown", "status_code": code}
     if code or call.get("decision") == "deny":
         return {"status_id": _FAILURE, "status": "Failure", "status_code": code or "denied"}
     if ended or call.get("kind") == "operator":

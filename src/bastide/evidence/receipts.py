@@ -7,6 +7,8 @@ from typing import Any
 from bastide.kernel.merkle import leaf_hash, verify_inclusion
 from bastide.kernel.notes import BadNote, Checkpoint, parse_verifier
 from bastide.kernel.receipts import (
+    END_LOST,
+    LOST,
     BadReceipt,
     Proved,
     Receipt,
@@ -122,15 +124,20 @@ def _read_inference(receipt: Receipt, opened: Proved, found: Finding) -> None:
     if (call.get("kind"), end.get("kind")) != ("call", "closed") or not together:
         found.faults.append("its records are not a call and that call's end")
         return
-    if end.get("status") not in SUCCESS or end.get("code") or not end.get("inference"):
+    is_lost = end.get("code") == END_LOST and not end.get("status")
+    succeeded = end.get("status") in SUCCESS and not end.get("code")
+    if not (is_lost or succeeded) or not end.get("inference"):
         found.faults.append("the call was no inference that succeeded")
         return
+    ended: dict[str, Any] = {"ended_ms": end["time"]}
+    if is_lost:
+        ended = {"ended_ms": None, "end": LOST, "found_ms": end["time"]}
     names = ("id", "operation", "principal")
     found.said = {
         "agency": call["account"],
         **{name: call.get(name, "") for name in names},
         "began_ms": call["time"],
-        "ended_ms": end["time"],
+        **ended,
         **end["inference"],
     }
 
@@ -138,6 +145,9 @@ def _read_inference(receipt: Receipt, opened: Proved, found: Finding) -> None:
 def _open(opening: Opening, found: Finding) -> None:
     if "bundle" in found.said:
         found.faults.append("a transfer has no prompt and no answer")
+        return
+    if "found_ms" in found.said:
+        found.faults.append("the end of the call was lost, and with it prompt and answer")
         return
     is_talk = str(found.said["operation"]).rpartition(".")[2].startswith("Converse")
     for name, kept in (("prompt", opening.prompt), ("answer", opening.answer)):

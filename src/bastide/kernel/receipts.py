@@ -21,6 +21,14 @@ SALT_HEADER = "x-bastide-receipt-salt"
 SALT_SIZE = 16
 SIZE_MAX = 256 * 1024
 PATH_MAX = 63  # of a tree whose leaves a 64-bit index counts
+INFERENCES = frozenset({
+    "bedrock-runtime.Converse",
+    "bedrock-runtime.ConverseStream",
+    "sagemaker-runtime.InvokeEndpoint",
+    "sagemaker-runtime.InvokeEndpointWithResponseStream",
+})  # fmt: skip
+END_LOST = "EndLost"  # the code of a record that closes a call whose end nobody saw
+LOST = "lost: the region stopped before it was recorded"
 _MARK = "hmac-sha256:"
 _index_bytes = struct.Struct(">Q").pack
 
@@ -44,6 +52,24 @@ class Inference:
     output_tokens: int | None
     energy_j: float | None
     energy: str  # how it is known, the model said
+
+
+def lost_inference(asked: str, session: str) -> Inference:
+    """Of one whose end nobody saw: what was asked is known, and nothing of what came of it."""
+    absent = "absent: the end of the call was lost"
+    return Inference(
+        model=f"{absent}; asked was {asked}",
+        model_digest=absent,
+        prompt=absent,
+        answer=absent,
+        label=f"{absent}; the session was {session}",
+        policy=absent,
+        guardrail=absent,
+        input_tokens=None,
+        output_tokens=None,
+        energy_j=None,
+        energy=absent,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

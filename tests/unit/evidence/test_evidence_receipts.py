@@ -5,15 +5,20 @@ import json
 import random
 from dataclasses import asdict, replace
 
+import msgspec
 import pytest
 from tests.receipts_kit import ACCOUNT, ANSWER, ASKED, MOVED, Ledger, call
 
+from bastide.audit import records
+from bastide.audit.lost_ends import close_lost_ends
+from bastide.audit.model import Kind, decode, encode
 from bastide.audit.signing import load_signer
 from bastide.db import Database
 from bastide.evidence.receipts import Opening, verify_receipt
+from bastide.kernel.call import Crossed
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.notes import BadNote
-from bastide.kernel.receipts import SALT_HEADER, BadReceipt, parse
+from bastide.kernel.receipts import SALT_HEADER, BadReceipt, lost_inference, parse
 
 
 @pytest.fixture
@@ -172,3 +177,90 @@ def test_neither_kind_of_receipt_passes_for_the_other(ledger, made):
         assert not verify_receipt(wrong.text().encode(), ledger.key).ok
     opening = Opening(salt=bytes(16), answer=ANSWER)
     assert verify_receipt(moved.text().encode(), ledger.key, opening).faults
+
+
+def begun(ledger, operation="bedrock-runtime.Converse", request="gone", **more):
+    made = replace(call(operation, **more), request_id=request)
+    ledger.trail.opened(made, {"modelId": "test.tiny-v1:0", "Bucket": "b"}).result(30)
+    return made
+
+
+def closed(ledger):
+    """The records that close a call, by the call's id."""
+    rows = ledger.database.read(lambda c: records.leaves_from(c, 0, 1_000))
+    found = [decode(body) for _, body, _ in rows]
+    return {each.id: each for each in found if each.kind == Kind.CLOSED}
+
+
+def test_a_call_whose_end_was_lost_is_closed_once_and_its_receipt_says_so(ledger):
+    ledger.infer()
+    gone, plain = begun(ledger), begun(ledger, "s3.PutObject", "plain")
+    assert ledger.infer(replace(call(), request_id="later"))
+    assert close_lost_ends(ledger.database, ledger.trail) == 2
+    ends = closed(ledger)
+    end = ends[gone.notes.event_id]
+    assert (end.code, end.status, end.request_id) == ("EndLost", 0, "gone")
+    assert ends[plain.notes.event_id].inference is None
+    assert len(ends) == 4
+    receipt = ledger.proofs.receipt(gone.notes.event_id).text()
+    found = verify_receipt(receipt.encode(), ledger.key)
+    assert found.ok, found.faults
+    said = found.said
+    assert (said["end"][:5], said["ended_ms"]) == ("lost:", None)
+    assert said["model"] == "absent: the end of the call was lost; asked was test.tiny-v1:0"
+    unknown = ("input_tokens", "output_tokens", "energy_j")
+    assert [said[name] for name in unknown] == [None, None, None]
+    assert {said[name][:7] for name in ("prompt", "answer", "policy", "energy")} == {"absent:"}
+    assert "lost: the region stopped" in found.text()
+    opening = Opening(salt=b"s", prompt=b"p")
+    assert "was lost" in verify_receipt(receipt.encode(), ledger.key, opening).faults[0]
+    with pytest.raises(ServiceError, match="no inference"):
+        ledger.proofs.receipt(plain.notes.event_id)
+    assert close_lost_ends(ledger.database, ledger.trail) == 0
+    assert len(closed(ledger)) == 4
+
+
+def test_what_a_start_that_was_killed_left_is_closed_by_the_next(ledger):
+    first, second = begun(ledger), begun(ledger, request="another")
+    ledger.trail.lost(0, decode(ledger.database.read(lambda c: records.leaves_from(c, 0, 1))[0][1]))
+    ledger.settle()
+    assert close_lost_ends(ledger.database, ledger.trail) == 1
+    assert set(closed(ledger)) == {first.notes.event_id, second.notes.event_id}
+
+
+def test_an_end_that_did_not_know_its_calls_index_counts_as_one(ledger):
+    made = begun(ledger)
+    body = ledger.database.read(lambda c: records.leaves_from(c, 0, 1))[0][1]
+    end = msgspec.structs.replace(decode(body), kind=Kind.CLOSED, status=200)
+    ledger.log.append(encode(end), account=ACCOUNT, time_ms=end.time, label="U").result(30)
+    assert close_lost_ends(ledger.database, ledger.trail) == 0
+    assert closed(ledger)[made.notes.event_id].status == 200
+
+
+def test_the_record_that_an_owner_gets_of_anothers_read_has_no_end_to_lose(ledger):
+    shared = Crossed("999999999999", "arn:aws-us-gov:s3:::theirs/k")
+    ledger.trail.crossed(call().principal, shared)
+    assert close_lost_ends(ledger.database, ledger.trail) == 0
+    assert closed(ledger) == {}
+
+
+@pytest.mark.parametrize(
+    "harm", [{"status": 500}, {"code": "InternalFailure"}, {"inference": None}]
+)
+def test_no_other_end_is_taken_for_a_lost_one(ledger, harm):
+    made = begun(ledger)
+    body = ledger.database.read(lambda c: records.leaves_from(c, 0, 1))[0][1]
+    end = msgspec.structs.replace(
+        decode(body), kind=Kind.CLOSED, opened=0, code="EndLost", decision="",
+        inference=lost_inference("m", "U"),
+    )  # fmt: skip
+    end = msgspec.structs.replace(end, **harm)
+    ledger.log.append(encode(end), account=ACCOUNT, time_ms=end.time, closes=0, label="U").result(
+        30
+    )
+    if harm == {"inference": None}:
+        with pytest.raises(ServiceError):
+            ledger.proofs.receipt(made.notes.event_id)
+        return
+    text = ledger.proofs.receipt(made.notes.event_id).text()
+    assert not verify_receipt(text.encode(), ledger.key).ok
