@@ -8,7 +8,7 @@ import pytest
 from tests.labels_kit import US, at, labelling
 from tests.receipts_kit import ACCOUNT, REGION, Ledger, call
 
-from bastide.audit.signing import load_digest_signer
+from bastide.audit.digest_keys import open_digest_keys
 from bastide.evidence import records
 from bastide.evidence.delivery import Delivery
 from bastide.evidence.trails import Trails
@@ -51,12 +51,12 @@ class FakeBucket:
 
 
 class World(Ledger):
-    def __init__(self, database, folder, signer):
+    def __init__(self, database, folder, keys):
         super().__init__(database, folder)
         self.bucket = FakeBucket()
         self.delivery = Delivery(
             region=REGION, database=database, clock=self.clock, objects=self.bucket,
-            permits=self.bucket, labels=self.labels, labelling=labelling(), signer=signer,
+            permits=self.bucket, labels=self.labels, labelling=labelling(), keys=keys,
         )  # fmt: skip
         self.trails = Trails(
             database=database, log=self.log, clock=self.clock, delivery=self.delivery
@@ -82,14 +82,14 @@ class World(Ledger):
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory):
-    """Its key takes a second to make."""
-    return load_digest_signer(tmp_path_factory.mktemp("digests"))
+def keys(tmp_path_factory):
+    """One takes a second to make."""
+    return open_digest_keys(tmp_path_factory.mktemp("digests"))
 
 
 @pytest.fixture
-def world(database, tmp_path, signer):
-    made = World(database, tmp_path, signer)
+def world(database, tmp_path, keys):
+    made = World(database, tmp_path, keys)
     yield made
     made.log.close()
 

@@ -56,6 +56,7 @@ ELSEWHERE = {
     *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),
     *(f"transfer {each}" for each in ("filter", "release", "review")),  # test_service_transfer.py
     *("audit deliver", "audit export"),  # test_service_trails.py
+    "audit rotate-digest-key",  # test_service_duties.py
     *("receipt get", "receipt verify"),  # test_service_receipts.py
 }
 

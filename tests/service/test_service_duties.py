@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from tests.officers_live import Desk
 from tests.service.test_service_slice import IMAGE
 from tests.trails_live import PREFIX, Site
+from tests.waiting import eventually
 from tests.walls_live import PATH, walled
 
 from bastide.kernel.statements import Verdict
@@ -247,6 +248,38 @@ def test_an_auditor_validates_the_logs_with_awss_own_client(auditors, site, who)
     assert f"{digests}/{digests} digest files valid" in said
     assert f"{logs}/{logs} log files valid" in said
     assert logs >= 2
+
+
+def test_a_chain_that_crosses_a_rotation_is_valid_to_an_auditor(auditors, site):
+    """Two officers end a key; what it signed, and what the new one signs, are one chain."""
+    region, desk = auditors.region, auditors.desk
+    trail, command = region.client("cloudtrail", AGENCY), ("audit", "rotate-digest-key")
+    (old,) = (key["Fingerprint"] for key in trail.list_public_keys()["PublicKeyList"])
+    request = desk.waits(*command)
+    desk.say(request, Verdict.APPROVE, "olga")
+    assert desk.waits(*command) == request
+    assert [key["Fingerprint"] for key in trail.list_public_keys()["PublicKeyList"]] == [old]
+    desk.say(request, Verdict.APPROVE, "oscar")
+    (done,) = json.loads(region.cli(*command, "--json").stdout)
+    assert (done["old"], done["request"]) == (old, request)
+    assert desk.waits(*command) != request, "an approval ends one key"
+    before = site.keys("CloudTrail-Digest")
+    auditors.iam.create_user(UserName="after-the-rotation")
+    eventually(lambda: site.deliver() and site.keys("CloudTrail-Digest") != before, 120.0)
+    signed_by = {
+        json.loads(gzip.decompress(site.get(key)["Body"].read()))["digestPublicKeyFingerprint"]
+        for key in site.keys("CloudTrail-Digest")
+    }
+    assert signed_by == {old, done["new"]}
+    listed = trail.list_public_keys()["PublicKeyList"]
+    assert [key["Fingerprint"] for key in listed] == [old, done["new"]]
+    assert listed[0]["ValidityEndTime"] <= listed[1]["ValidityStartTime"]
+    said = site.validate(auditors.ada)
+    assert "INVALID" not in said, said
+    assert f"{len(before) + 1}/{len(before) + 1} digest files valid" in said
+    shown = region.cli("audit", "show", "--last", "1000", "--json").stdout
+    assert "DigestKeyRotated" in shown
+    assert done["new"] in shown
 
 
 @pytest.mark.parametrize("kind", ["CloudTrail", "CloudTrail-Digest"])

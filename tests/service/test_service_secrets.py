@@ -204,6 +204,7 @@ ROUTES = {
     "POST /transfers-trust": {"anchor": ""},
     "POST /trails-deliver": {"account": ""},
     "POST /audit-retire": {"before": None, "up_to": 0, **WHERE},
+    "POST /digest-key-rotate": WHERE,
     "GET /receipts/{id}": None,
     "POST /stop": {},
 }

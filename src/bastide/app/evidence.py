@@ -9,9 +9,10 @@ from typing import Any
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
+from bastide.audit.digest_keys import open_digest_keys
 from bastide.audit.proofs import Proofs
-from bastide.audit.signing import load_digest_signer
 from bastide.evidence.delivery import Delivery
+from bastide.evidence.digest_rotation import DigestRotation
 from bastide.evidence.events import Events
 from bastide.evidence.retirements import Retirements
 from bastide.evidence.trails import Trails
@@ -28,6 +29,7 @@ class Evidence:
     proofs: Proofs
     delivery: Delivery
     retirements: Retirements
+    rotation: DigestRotation
     handlers: dict[str, list[object]]
 
     def start(self) -> None:
@@ -62,7 +64,7 @@ def open_evidence(core: Core, identity: Identity, store: Store, approvals: Appro
         permits=identity.authorizer,
         labels=core.labels,
         labelling=identity.labelling,
-        signer=load_digest_signer(core.home / "audit"),
+        keys=open_digest_keys(core.home / "audit"),
     )
     events = Events(
         database=database,
@@ -87,5 +89,6 @@ def open_evidence(core: Core, identity: Identity, store: Store, approvals: Appro
         proofs=proofs,
         delivery=delivery,
         retirements=retirements,
+        rotation=DigestRotation(delivery=delivery, trail=core.trail, approvals=approvals),
         handlers={"cloudtrail": [events, trails]},
     )

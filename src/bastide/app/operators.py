@@ -83,6 +83,7 @@ def open_operators(
         evidence=EvidenceRoutes(
             receipts=of.evidence.proofs,
             retirements=of.evidence.retirements,
+            rotation=of.evidence.rotation,
             deliver=of.evidence.deliver,
             door=door,
         ),

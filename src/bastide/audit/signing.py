@@ -39,6 +39,20 @@ def load_signer(folder: Path, origin: str) -> Signer:
     return signer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestKey:
+    """The public half of a key that signs CloudTrail's digests, or did. `public`: PKCS #1, DER."""
+
+    public: bytes
+    valid_from: datetime
+    valid_until: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """CloudTrail's name for a key, not what anybody's trust rests on."""
+        return hashlib.md5(self.public, usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class DigestSigner:
     """Signs CloudTrail's digests: RSASSA-PKCS1-v1_5 with SHA-256."""
@@ -47,36 +61,39 @@ class DigestSigner:
     valid_from: datetime
 
     @property
-    def valid_until(self) -> datetime:
-        return self.valid_from + DIGEST_KEY_LIFE
+    def described(self) -> DigestKey:
+        until = self.valid_from + DIGEST_KEY_LIFE
+        return DigestKey(public=self.public, valid_from=self.valid_from, valid_until=until)
 
     @property
     def public(self) -> bytes:
-        """PKCS #1, DER."""
         return self.key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.PKCS1
         )
 
     @property
     def fingerprint(self) -> str:
-        """CloudTrail's name for a key, not what anybody's trust rests on."""
-        return hashlib.md5(self.public, usedforsecurity=False).hexdigest()
+        return self.described.fingerprint
 
     def sign(self, text: bytes) -> bytes:
         return self.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+
+
+def new_digest_key() -> bytes:
+    """As its file holds it: PEM."""
+    made = rsa.generate_private_key(65537, DIGEST_KEY_BITS)
+    return made.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def load_digest_signer(folder: Path) -> DigestSigner:
     """The signer whose key lies in `folder`; its file's time is when it was made."""
     path = folder / DIGESTS
     if not path.exists():
-        made = rsa.generate_private_key(65537, DIGEST_KEY_BITS)
-        pem = made.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        durable.create(path, pem)
+        durable.create(path, new_digest_key())
     key = serialization.load_pem_private_key(_private(path), None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError(f"{path} is not an RSA key.")

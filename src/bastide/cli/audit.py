@@ -1,5 +1,5 @@
 """`bastide audit verify|show|export`: offline; they read the stored log and the public key.
-`bastide audit deliver` asks a running region."""
+`bastide audit deliver|retire|rotate-digest-key` ask a running region."""
 
 import json
 import sys
@@ -32,6 +32,7 @@ class ExportFormat(StrEnum):
 
 app = typer.Typer(help="The evidence: what was asked, allowed and done.", no_args_is_help=True)
 RETIRED = ("first", "last", "records", "request", "file", "sha256")
+ROTATED = ("old", "new", "valid_from", "request")
 DELIVERED = ("account", "trail", "bucket", "error", "digest")
 COLUMNS = ("index", "at", "operation", "who", "label", "answer", "resources")
 LogOption = Annotated[
@@ -172,6 +173,21 @@ def retire(
     door = control(region)
     row = asked(door, officer, key, lambda: door.post("/audit-retire", body))
     screen.rows([row], RETIRED, "", json_=json_)
+
+
+@app.command("rotate-digest-key")
+def rotate_digest_key(
+    officer: OfficerOption = "",
+    key: SigningKeyOption = None,
+    region: RegionOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Ask for another key for the trails' digests, which two security officers must sign for; then
+    the same command makes it. The old one's public half stays listed, for what it signed."""
+    door = control(region)
+    body = {"officer": officer}
+    row = asked(door, officer, key, lambda: door.post("/digest-key-rotate", body))
+    screen.rows([row], ROTATED, "", json_=json_)
 
 
 def _told(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from bastide.audit import records as audit_records
+from bastide.audit.digest_keys import DigestKeys
 from bastide.audit.model import Kind, decode
 from bastide.audit.records import Span
-from bastide.audit.signing import DigestSigner
 from bastide.db import Database
 from bastide.db.labels_in_use import LabelsInUse
 from bastide.evidence import log_files, records
@@ -61,7 +61,7 @@ class Delivery:
     permits: ServicePermits
     labels: LabelsInUse
     labelling: Labelling
-    signer: DigestSigner
+    keys: DigestKeys
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -106,6 +106,11 @@ class Delivery:
                 return trail
             now = self._log_files(now, to_the_end=to_the_end)
             return self._digest(now, to_the_end=to_the_end) if now.has_digests else now
+
+    def rotate_key(self) -> None:
+        """The next digest is signed by another key; none is being signed meanwhile."""
+        with self._lock:
+            self.keys.rotate(self.clock.now())
 
     def label(self, who: Principal, arn: str, version: str | None) -> Label | None:
         """The label of a trail, for the authorizer; None where the principal sees none."""
@@ -229,7 +234,7 @@ class Delivery:
         if end_ms <= trail.digest_from_ms:
             return trail
         files = self.database.read(lambda c: records.waiting(c, trail))
-        signer = self.signer
+        signer = self.keys.signer
         document = log_files.digest(self.region, trail, end_ms, files, signer.fingerprint)
         body, digest_hash = log_files.packed(document)
         signature = signer.sign(log_files.to_sign(document, digest_hash)).hex()

@@ -138,7 +138,6 @@ class Trails:
 
     @operation("StartTime", "EndTime")
     def list_public_keys(self, call: Call, req: Params) -> Params:
-        signer = self.delivery.signer
         now = self.clock.now()
         start = req.get("StartTime") or now - timedelta(days=1)
         end = req.get("EndTime") or now
@@ -146,15 +145,16 @@ class Trails:
             raise ServiceError(
                 "InvalidTimeRangeException", "The start time must not be after the end time."
             )
-        if end < signer.valid_from or start > signer.valid_until:
-            return {"PublicKeyList": []}
-        key = {
-            "Value": signer.public,
-            "ValidityStartTime": signer.valid_from,
-            "ValidityEndTime": signer.valid_until,
-            "Fingerprint": signer.fingerprint,
-        }
-        return {"PublicKeyList": [key]}
+        listed = [
+            {
+                "Value": key.public,
+                "ValidityStartTime": key.valid_from,
+                "ValidityEndTime": key.valid_until,
+                "Fingerprint": key.fingerprint,
+            }
+            for key in self.delivery.keys.listed(start, end)
+        ]
+        return {"PublicKeyList": listed}
 
     def _seen(self, call: Call) -> list[Trail]:
         """What is above takes neither a name nor one of the few places."""

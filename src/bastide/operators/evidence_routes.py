@@ -1,4 +1,4 @@
-"""The routes of `bastide audit deliver|retire` and `bastide receipt get`."""
+"""The routes of `bastide audit deliver|retire|rotate-digest-key` and `bastide receipt get`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.operators.approval_routes import requester
 from bastide.operators.door import Door
 from bastide.operators.fields import fields
-from bastide.operators.ports import ReceiptDesk, RetirementDesk
+from bastide.operators.ports import ReceiptDesk, RetirementDesk, RotationDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +21,14 @@ class EvidenceRoutes:
 
     receipts: ReceiptDesk
     retirements: RetirementDesk
+    rotation: RotationDesk
     deliver: Callable[[str], Sequence[Mapping[str, Any]]]
     door: Door
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/trails-deliver", self._deliver)
         app.router.add_post("/audit-retire", self._retire)
+        app.router.add_post("/digest-key-rotate", self._rotate)
         app.router.add_get("/receipts/{id}", self._receipt)
 
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
@@ -40,6 +42,11 @@ class EvidenceRoutes:
         told = {"before": str(body["before"] or ""), "up_to": str(body["up_to"] or "")}
         await self.door.audited("AskRetirement", told)
         return await self.door.answered(lambda: self.retirements.retire(asked))
+
+    async def _rotate(self, request: web.Request) -> web.StreamResponse:
+        asks = requester((await fields(request, officer=str))["officer"])
+        await self.door.audited("RotateDigestKey", {"requester": asks})
+        return await self.door.answered(lambda: self.rotation.rotate(asks))
 
     async def _receipt(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["id"]

@@ -80,6 +80,12 @@ class RetirementDesk(Protocol):
         ...
 
 
+class RotationDesk(Protocol):
+    def rotate(self, requester: str) -> Row:
+        """NotApproved until two security officers have signed for the end of this very key."""
+        ...
+
+
 class LabelDesk(Protocol):
     def graph(self, agency: str, arn: str) -> Row:
         """What an agency's thing is marked and was made of."""

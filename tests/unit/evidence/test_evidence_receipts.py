@@ -216,8 +216,10 @@ def test_a_call_whose_end_was_lost_is_closed_once_and_its_receipt_says_so(ledger
     assert "was lost" in verify_receipt(receipt.encode(), ledger.key, opening).faults[0]
     with pytest.raises(ServiceError, match="no inference"):
         ledger.proofs.receipt(plain.notes.event_id)
+    size = ledger.log.size
     assert close_lost_ends(ledger.database, ledger.trail) == 0
     assert len(closed(ledger)) == 4
+    assert ledger.database.read(records.ends_known) == size, "the next start begins there"
 
 
 def test_what_a_start_that_was_killed_left_is_closed_by_the_next(ledger):
