@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bastide.cli import venvs
+from bastide.db import durable
 from tests.live import ROOT, LiveRegion, cache_home
 
 LOCKS = {
@@ -23,7 +24,10 @@ KEYS = {
 
 def client_python(name: str) -> Path:
     """The interpreter of the venv of client `name`; made when its lock file has changed."""
-    return venvs.python_of(cache_home() / "clients" / name, LOCKS[name])
+    clients = cache_home() / "clients"
+    clients.mkdir(exist_ok=True)
+    with durable.alone_in(clients):  # another process of the suite may need it now, too
+        return venvs.python_of(clients / name, LOCKS[name])
 
 
 def aws(

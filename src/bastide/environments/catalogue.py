@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from bastide.db import durable
 from bastide.environments import build, oci
 from bastide.environments.bench import BuildFailed
 from bastide.environments.build import Builder
@@ -116,6 +117,14 @@ class Environments:
         lock, builder = self.lock_of(name), self.builder
         if builder is None:
             raise BuildFailed("nothing is built here")
+        store = self.folder / "store"
+        durable.folder(store)
+        with durable.alone_in(store):  # a second one waits, and finds what the first has built
+            yield from self._built(name, lock, builder, wheels)
+
+    def _built(
+        self, name: str, lock: Path, builder: Builder, wheels: Path | None
+    ) -> Iterator[str]:
         digest = build.digest_of(lock, builder.interpreter)
         known = self._manifest(name)
         if known is not None and known.digest == digest and Path(known.folder).is_dir():

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,16 @@ def test_a_build_fetches_what_it_needs(tmp_path, index):
     assert steps[:2] == ["fetching 1 packages", "building tiny-1.0.tar.gz"]
     assert module_of(made.for_image("tiny").root)
     assert list(made.build("tiny")) == ["tiny is built already"]
+
+
+def test_the_second_waits_and_finds_what_the_first_has_built(tmp_path):
+    """Two regions may share the folder."""
+    source = sdist(tmp_path / "files")
+    made = environments(tmp_path, lock_of(tmp_path, source))
+    first, second = made.build("tiny", tmp_path / "files"), []
+    assert next(first).startswith("building tiny-")
+    thread = threading.Thread(target=lambda: second.extend(made.build("tiny", tmp_path / "files")))
+    thread.start()
+    assert [step.partition(" ")[0] for step in first][-1] == "publishing"
+    thread.join()
+    assert second == ["tiny is built already"]
