@@ -65,12 +65,15 @@ class Control:
     def steps(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The progress of long work, one dict for each line: `{"step", "done", "total"}`.
         The last one holds `result`; one that holds `error` is raised."""
+        done = False
         with self._sent("POST", path, body or {}) as response:
-            while line := response.readline():
-                step: dict[str, Any] = json.loads(line)
+            for step in _lines(response):
                 if "error" in step:
                     raise CommandFailed(step["error"])
+                done = "result" in step
                 yield step
+        if not done:
+            raise self._broke_off()
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         with self._sent(method, path, body) as response:
@@ -90,6 +93,8 @@ class Control:
                     f"Region {self.region} is not running. "
                     f"Start it: bastide up --region {self.region}"
                 ) from error
+            except ConnectionError as error:
+                raise self._broke_off() from error
             except PermissionError as error:
                 raise CommandFailed(
                     f"Only the owner of {self._path} may operate the region."
@@ -98,6 +103,18 @@ class Control:
                 if response.status >= 400:
                     raise _failure(json.loads(response.read()))
                 yield response
+
+    def _broke_off(self) -> CommandFailed:
+        return CommandFailed(
+            f"Region {self.region} broke off before that was done; region.log may say why."
+        )
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """Each whole line. `http.client` takes an answer that is cut off for one that ends."""
+    with contextlib.suppress(ConnectionError, http.client.IncompleteRead):
+        while (line := response.readline()).endswith(b"\n"):
+            yield json.loads(line)
 
 
 def _failure(answer: Mapping[str, str]) -> CommandFailed:
