@@ -73,10 +73,10 @@ class Side:
         assert trusted["region"] == anchor["region"]
 
 
-def side(folder, name, ceiling, more=""):
+def side(folder, name, ceiling, more="", **options):
     toml = toml_for(name=name).replace("port = 0\n", f'port = 0\nceiling = "{ceiling}"\n', 1)
     toml += more
-    made = LiveRegion(folder / name, toml=toml, name=name).start()
+    made = LiveRegion(folder / name, toml=toml, name=name, **options).start()
     desk = Desk(made, folder / f"{name}-officers")
     desk.enrol("ann", "security-officer", "releaser")
     desk.enrol("bob", "security-officer", "releaser")

@@ -10,10 +10,12 @@ from hashlib import sha256
 import msgspec
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
+from tests.service.dying_receiver import ORDER
 from tests.service.test_service_kms import policy_of
 from tests.transfer_kit import Held, gate_of, made, sent
 from tests.unsafe_models import ONE, safetensors
 
+from bastide.cli.control import CommandFailed
 from bastide.evidence.receipts import verify_receipt
 
 BELOW, ABOVE, UNNAMED = "us-gov-east-1", "us-iso-east-1", "us-east-1"
@@ -68,10 +70,9 @@ def test_what_is_not_there_is_told(region, words, why):
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     low = side(folder, LOW, "U")
-    high = side(folder, HIGH, "S", f"[regions.{HIGH}.transfer]\nsend_down_mib_per_day = 1\n")
-    named = f"release_automatically_from = {json.dumps([BELOW, ABOVE])}\n"
-    high = side(folder, HIGH, "S", f"[regions.{HIGH}.transfer]\n{named}")
-    low = side(folder, LOW, "U")
+    more = f"[regions.{HIGH}.transfer]\nsend_down_mib_per_day = 1\n"
+    more += f"release_automatically_from = {json.dumps([BELOW, ABOVE])}\n"
+    high = side(folder, HIGH, "S", more, module="tests.service.dying_receiver")
     low.trust(high)
     high.trust(low)
     yield low, high, folder / "spool"
@@ -84,13 +85,14 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
     low.s3("long", "sender").put_object(Bucket="long", Key="k.txt", Body=BIG * 3)
     made = create(low, HIGH, "sender", "long")
     two[0].send(made["bundle"], spool=str(spool))
-    steps = high.control.steps("/transfers-receive", {"spool": str(spool)})
-    next(steps)
-    high.kill()
+    (high.home / ORDER).touch()
+    with pytest.raises(CommandFailed, match="broke off before that was done"):
+        list(high.control.steps("/transfers-receive", {"spool": str(spool)}))
+    assert high.process.wait(60) == -signal.SIGKILL
     arriving = {
         path.name: path.stat().st_ino for path in (high.folder / "transfer").rglob("*.chunk")
     }
-    assert arriving
+    assert list(arriving) == ["00000000.chunk"], "the second was never there"
     high.start()
     outcomes = ask(high, "-receive", spool=str(spool))
     assert [(one["bundle"], one["outcome"]) for one in outcomes] == [
