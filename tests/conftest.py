@@ -6,6 +6,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import strays
+
 settings.register_profile(  # a timing never decides whether a test passes
     "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -23,3 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_running(tmp_path_factory):
+    """Set up before all other fixtures, so it looks when all of them have ended what they had."""
+    yield
+    strays.fail_if_any(tmp_path_factory.getbasetemp())

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from bastide.cli.control import CommandFailed, Control
 from bastide.settings import load
+from tests import strays
 
 ROOT = Path(__file__).parents[1]
 NAME = "us-gov-west-1"
@@ -109,9 +110,11 @@ class LiveRegion:
         self.process.wait()
 
     def stop(self) -> None:
+        """Its jobs would go on; nobody asks for them any more."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(60)
+        strays.end_shims(self.folder)
 
     def cli(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `bastide …` as a person would."""

@@ -17,6 +17,8 @@ from typing import Any
 import fasteners
 import psycopg
 
+from tests import strays
+
 UNSYNCED = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -57,6 +59,7 @@ class PostgresServer:
             self._server.cleanup()
             self._server = None
         if self._folder is not None:
+            strays.fail_if_any(self._folder)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _uri(self) -> str:

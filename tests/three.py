@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import strays
 from tests.live import ROOT, ROOT_LAYERS, LiveRegion
 
 NAMES = ("us-gov-west-1", "us-isob-east-1", "us-iso-east-1")
@@ -58,6 +59,7 @@ class ThreeRegions:
 
     def down(self) -> None:
         self.cli("down")
+        strays.end_shims(self.home)
 
 
 @contextmanager
