@@ -81,11 +81,14 @@ def test_one_officer_breaks_the_glass_and_it_is_seen(site, desk):
     assert site.control.get("/status")["break_glass"]
 
 
-def test_suspending_all_officers_opens_nothing(site, desk):
-    site.cli("agency", "create", "shut")
-    env(site, "shut")
+def test_suspending_all_officers_opens_nothing(own_region):
+    desk = Desk(own_region, own_region.home / "officers")
     for name in ("olga", "oscar"):
-        site.cli("officer", "suspend", name)
+        desk.enrol(name, "security-officer")
+    own_region.cli("agency", "create", "shut")
+    env(own_region, "shut")
+    for name in ("olga", "oscar"):
+        own_region.cli("officer", "suspend", name)
     assert desk.waits("client-env", "--agency", "shut")
 
 
