@@ -28,7 +28,10 @@ def _make(home: Path, lock: Path, python: Path) -> None:
     uv = Path(sys.executable).parent / "uv"
     steps: tuple[list[str | Path], ...] = (
         [uv, "venv", "-q", "--clear", "--python", sys.executable, home],
-        [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", lock],
+        [
+            *(uv, "pip", "sync", "-q", "--compile-bytecode", "--python", python),
+            *("--require-hashes", lock),
+        ],
     )
     for step in steps:
         done = subprocess.run(step, capture_output=True, text=True, check=False)
