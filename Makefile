@@ -5,6 +5,9 @@
 .PHONY: run stop test test-all check lock clean
 SHELL := /bin/bash
 PYTHON ?= python3.11
+# Parts whose tests share nothing and wait for nothing (decision 0049), on two processors at once.
+PARTS_AT_ONCE := tests/wire tests/sim
+AT_ONCE := -n 2 --dist loadfile
 
 run:
 	@tools/setup core "$(PYTHON)"
@@ -16,12 +19,14 @@ stop:
 test:
 	@tools/setup dev "$(PYTHON)"
 	@./check
-	@.venv/bin/python -m pytest -m "not slow" --ignore tests/tidy --ignore tests/unit
+	@.venv/bin/python -m pytest $(AT_ONCE) -m "not slow" $(PARTS_AT_ONCE)
+	@.venv/bin/python -m pytest -m "not slow" $(addprefix --ignore ,tests/tidy tests/unit $(PARTS_AT_ONCE))
 
 test-all:
 	@tools/setup dev "$(PYTHON)"
 	@./check
-	@.venv/bin/python -m pytest --ignore tests/tidy --ignore tests/unit
+	@.venv/bin/python -m pytest $(AT_ONCE) $(PARTS_AT_ONCE)
+	@.venv/bin/python -m pytest $(addprefix --ignore ,tests/tidy tests/unit $(PARTS_AT_ONCE))
 	@.venv/bin/python -m pytest -m slow tests/unit
 	@.venv/bin/python -m pytest --database postgresql tests/service
 
