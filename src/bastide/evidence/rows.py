@@ -36,18 +36,15 @@ def _all_agree(bodies: Any, accounts: Any, times: Any, labels: Any, closes: Any)
         return False
     begins = {each: b'{"account":"%s","time":' % each.encode() for each in set(accounts)}
     ends = {each: _tail(each) for each in set(labels)}
-    moments = (",\n".join(map(str, times)) + ",").encode().split(b"\n")
-    heads = list(map(add, map(begins.__getitem__, accounts), moments))
+    moments = (b"%d,\n" * len(times) % times).split(b"\n")
     kinds = [_CALL if opened is None else _CLOSED for opened in closes]
+    heads = map(add, map(add, map(begins.__getitem__, accounts), moments), kinds)
     begun = map(bytes.startswith, bodies, heads)
-    said = map(bytes.startswith, bodies, kinds, map(len, heads))
     ended = map(bytes.endswith, bodies, map(ends.__getitem__, labels))
     doubtful = [
         at
-        for at, (begins_so, is_so, ends_so, opened) in enumerate(
-            zip(begun, said, ended, closes, strict=True)
-        )
-        if not (begins_so and is_so and ends_so)
+        for at, (begins_so, ends_so, opened) in enumerate(zip(begun, ended, closes, strict=True))
+        if not (begins_so and ends_so)
         or (opened is not None and b'"opened":%d,' % opened not in bodies[at])
     ]
     columns = (bodies, accounts, times, labels, closes)
