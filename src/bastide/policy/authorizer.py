@@ -347,7 +347,7 @@ class PolicyAuthorizer:
         """Whether a principal may do one thing outside of a call: a job's role."""
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
         keys |= actions.principal_context(principal)
-        return self._standing(principal, keys).permits(action, resource)
+        return self._standing(principal, keys).decision(action, resource).allowed
 
     def across(self, principal: Principal, action: str, resource: str) -> Decision:
         """What may be read by an alias, with the true reason, with no condition keys but the

@@ -72,7 +72,7 @@ class PolicyChecks:
         keys hold for it too: pass a role, with `more` to tell where to."""
         standing = self.authorizer.standing(call, {})
         context = {**standing.context, **{key.lower(): value for key, value in more.items()}}
-        return replace(standing, context=context).permits(action, resource)
+        return replace(standing, context=context).decision(action, resource).allowed
 
     def simulate(
         self,
