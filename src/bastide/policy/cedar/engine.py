@@ -52,7 +52,7 @@ class CedarEngine:
         """Whether no policy looks at which resource of its kind and label it is, nor at the time:
         all of them are decided alike."""
         slices = tuple(self.slices_of(question))
-        return kept_by(question, slices) is not None and not any(s.asks_arn for s in slices)
+        return may_be_kept(question, slices) and not any(s.asks_arn for s in slices)
 
     def forget(self, account: str) -> None:
         """The agency's policies have changed."""
@@ -89,17 +89,19 @@ class CedarEngine:
         return labels.with_added_json_str(facts.people(people), schema)
 
 
+def may_be_kept(question: Question, slices: tuple[Slice, ...]) -> bool:
+    """Whether one person asks, for whom no policy of these slices looks at the time."""
+    if question.mode in TWO_PERSON or question.digest is not None:
+        return False
+    if question.approval or question.second or question.requester:
+        return False
+    return not any(each.asks_time for each in slices)
+
+
 def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
     """What a decision may be kept by: every fact that a policy of these slices can read, so that
     two questions of one key have one answer. None: it may not be kept."""
-    if question.mode in TWO_PERSON or question.digest is not None:
-        return None
-    if (
-        question.approval
-        or question.second
-        or question.requester
-        or any(each.asks_time for each in slices)
-    ):
+    if not may_be_kept(question, slices):
         return None
     target = question.target
     return (
