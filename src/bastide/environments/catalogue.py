@@ -122,9 +122,7 @@ class Environments:
         with durable.alone_in(store):  # a second one waits, and finds what the first has built
             yield from self._built(name, lock, builder, wheels)
 
-    def _built(
-        self, name: str, lock: Path, builder: Builder, wheels: Path | None
-    ) -> Iterator[str]:
+    def _built(self, name: str, lock: Path, builder: Builder, wheels: Path | None) -> Iterator[str]:
         digest = build.digest_of(lock, builder.interpreter)
         known = self._manifest(name)
         if known is not None and known.digest == digest and Path(known.folder).is_dir():

@@ -74,22 +74,15 @@ class Standing:
         if sharing.is_alias(bucket_of(resource)):
             found = self.across(action, resource)
             return found if found.allowed else Decision(False, Reason.NO_RESOURCE)
-        label = self._label(action, resource)
+        label, delivered = self._label(action, resource), self._delivered(action, resource)
         if self.owner and label is None:
             return Decision(False, Reason.NO_RESOURCE)
-        if not self.walls.permits(self.principal, action, label):
-            return Decision(False, self._walled(action))
-        decision = self.by_policies(action, resource)
-        if not decision.allowed:
-            return decision
-        refusal = self.second.refusal(action, resource, label, self.owner)
-        label, delivered = self._label(action, resource), self._delivered(action, resource)
         if not self.walls.permits(self.principal, action, label, delivered=delivered):
             return Decision(False, self._walled(action, delivered))
         decision = self.by_policies(action, resource)
         if not decision.allowed:
             return decision
-        refusal = self.second.refusal(action, resource, label, delivered=delivered)
+        refusal = self.second.refusal(action, resource, label, self.owner, delivered=delivered)
         return decision if refusal is None else Decision(False, refusal)
 
     def across(self, action: str, resource: str) -> Decision:

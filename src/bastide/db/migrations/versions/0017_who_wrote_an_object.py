@@ -8,7 +8,7 @@ what the delivery wrote, do not read it.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
+revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
