@@ -102,6 +102,13 @@ def test_the_lock_is_read_as_it_is_written():
     assert ("scikit-learn", "1.9.1") in found
 
 
+def test_a_wheel_for_a_later_zip_than_pythons_is_refused():
+    data = bytearray(wheel())
+    data[data.index(b"PK\x01\x02") + 6] = 64  # the version of zip that it takes, by ten: 6.4
+    with pytest.raises(BadItem, match="more of zip"):
+        wheel_format.parse_a(memoryview(bytes(data)))
+
+
 @given(at=st.integers(0, len(wheel()) - 1), value=st.integers(0, 255))
 def test_whatever_becomes_of_a_wheel_is_told_by_bad_item_alone(at, value):
     """And where our reader takes it, Python's takes it for the same."""

@@ -25,6 +25,7 @@ UNPACKED_MAX = 2 << 30
 RATIO_MAX = 200
 PIECE_BYTES = 1 << 20
 STORED, DEFLATED = 0, 8
+NEEDED_MAX = 63  # the version of zip that Python's reader knows, by ten
 _FLAGS = 0x0800 | 0x0006  # names in UTF-8; how hard deflate tried
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -114,9 +115,9 @@ def _central(data: memoryview, at: int) -> tuple[Member, int, int]:
     head = data[at : at + _CENTRAL.size]
     if len(head) != _CENTRAL.size:
         raise BadItem("its directory breaks off")
-    (mark, _, _, flags, method, _, _, crc, packed, size, length, extra, comment, disk, _,
+    (mark, _, needed, flags, method, _, _, crc, packed, size, length, extra, comment, disk, _,
      outside, begins) = _CENTRAL.unpack(head)  # fmt: skip
-    if mark != b"PK\x01\x02" or flags & ~_FLAGS or extra or comment or disk:
+    if mark != b"PK\x01\x02" or flags & ~_FLAGS or extra or comment or disk or needed > NEEDED_MAX:
         raise BadItem("it uses more of zip than a wheel needs")
     if method not in (STORED, DEFLATED) or (method == STORED and packed != size):
         raise BadItem("it is packed in another way than wheels are")
