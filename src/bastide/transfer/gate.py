@@ -204,6 +204,7 @@ class Gate:
         """Lay a bundle into a spool, or send it as datagrams, once people released it for just that
         way; last `{"sent": Bundle}`."""
         bundle = self.mine(name)
+        way = way if isinstance(way, Link) else way.resolve()  # no link is laid elsewhere meanwhile
         is_down = self.is_downward(bundle.statement.predicate.to)
         cleared = self.departures.clear(bundle, _told(way), is_down=is_down)
         consent = Consent(people=cleared.people, approval=cleared.approval)
@@ -250,8 +251,8 @@ class Gate:
 
 
 def _told(way: Path | Link) -> str:
-    """A way as people release it: a link that is laid elsewhere is another folder."""
-    return f"udp {way.host}:{way.port}" if isinstance(way, Link) else f"spool {way.resolve()}"
+    """A way as people release it."""
+    return f"udp {way.host}:{way.port}" if isinstance(way, Link) else f"spool {way}"
 
 
 def described(bundle: Bundle) -> dict[str, Any]:

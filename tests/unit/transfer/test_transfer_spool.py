@@ -112,6 +112,20 @@ def test_what_is_for_another_region_is_refused(low, high, spool, tmp_path):
         took(high, spool)
 
 
+def test_a_link_that_is_laid_elsewhere_is_another_way(low, high, spool, tmp_path):
+    bundle, link = made(low, Held("a", b"x")), tmp_path / "link"
+    spool.mkdir()
+    link.symlink_to(spool)
+    sent(low, bundle, link)
+    low.releases.agree.args[0].people.clear()  # nobody signs from now on
+    sent(low, bundle, spool)
+    link.unlink()
+    link.symlink_to(tmp_path / "mine")
+    with pytest.raises(Refused, match="2 people must approve"):
+        sent(low, bundle, link)
+    assert not (tmp_path / "mine").exists()
+
+
 def test_who_is_not_trusted_is_refused(low, high, spool, tmp_path):
     stranger = gate_of(tmp_path / "stranger", "us-west-2", "U", seed=3)
     trusting(stranger, high)
