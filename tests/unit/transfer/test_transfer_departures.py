@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 from tests.transfer_kit import HIGH, LOW, Crowd, Held, gate_of, made
 
+from bastide.app.transfer import _asked as asked
 from bastide.kernel.clock import ManualClock
+from bastide.policy.two_persons import roles_for
 from bastide.transfer.departures import STATEMENT, Departures
 from bastide.transfer.filters.model import Seen
 from bastide.transfer.gate import agreed
@@ -134,3 +136,16 @@ def test_what_went_down_one_way_goes_no_other_alone(departures, bundle, crowd):
     crowd.people.clear()
     with pytest.raises(Refused, match="3 people must approve"):
         down(departures, one, "spool /home/me")
+
+
+@pytest.mark.parametrize(("is_down", "name", "roles"), [
+    (False, "SendTransferUp", 2), (True, "SendTransferDown", 3),
+])  # fmt: skip
+def test_officers_are_told_the_way_and_as_many_sign_as_it_takes(
+    departures, bundle, crowd, is_down, name, roles
+):
+    departures.clear(seen(departures, bundle(1)), "spool /one", is_down=is_down)
+    (deed,) = crowd.used
+    kind, action = asked(deed)
+    assert (deed.name, action["direction"]) == (name, "down" if is_down else "up")
+    assert len(roles_for(kind, action)) == deed.people == roles
