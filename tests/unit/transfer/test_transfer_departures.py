@@ -120,6 +120,7 @@ def test_what_goes_up_is_released_by_two_for_one_way(departures, bundle, crowd):
     cleared = departures.clear(one, "spool /one", is_down=False)
     assert cleared.people == ["ann", "bob"]
     assert crowd.used[0].facts["way"] == "spool /one"
+    assert crowd.used[0].facts["direction"] == "up"
     assert crowd.used[0].facts["bundle"] == one.digest
     crowd.people.clear()
     assert departures.clear(one, "spool /one", is_down=False) == cleared
