@@ -39,13 +39,15 @@ def _lost(database: Database, until: int) -> dict[int, Record]:
             record = decode(body)
             if record.kind == Kind.CLOSED:  # it did not know where its call is
                 found.pop(at.pop(record.id, -1), None)
-            elif record.kind == Kind.CALL and not _is_another_ones(record):
+            elif record.kind == Kind.CALL and _has_an_end(record):
                 at[record.id], found[index] = index, record
         first = page[-1][0] + 1 if page else until
     return found
 
 
-def _is_another_ones(call: Record) -> bool:
-    """Whether it tells an owner of what another account read: that one's trail has the end."""
+def _has_an_end(call: Record) -> bool:
+    """Not what is read beside a call, of another account (it has no request), nor what tells an
+    owner of such a read: the reader's trail has the end."""
     who = arns.parse(call.principal)
-    return who is not None and who.account not in ("", call.account)
+    is_anothers = who is not None and who.account not in ("", call.account)
+    return bool(call.request_id) and not is_anothers
