@@ -16,7 +16,6 @@ from bastide.jobs import proctree
 
 _SOCK_DIAG_BY_FAMILY, _NLM_F_DUMP_REQUEST, _SOCK_DIAG = 20, 0x301, 4
 _SHOW_NAME_AND_PEER, _PEER, _ALL_STATES = 1 | 4, 2, 0xFFFFFFFF
-NODES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFSOCK, stat.S_IFIFO, stat.S_IFBLK)
 
 
 @dataclass(frozen=True)

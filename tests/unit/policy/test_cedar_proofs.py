@@ -22,7 +22,6 @@ FIRST, SECOND = ASKED["approval"], ASKED["second"]
 ASKER = ASKED["requester"]
 READS = P.does("read", "list", "evidence")
 WRITES = P.does("create", "append", "overwrite")
-AT_ONE_LABEL = P.does("overwrite", "manage")
 CONTENT = P.does("read", "list", "create", "append", "overwrite")
 TWO = P.does(*P.in_group("twoPerson"))
 RELEASE = P.does("release")

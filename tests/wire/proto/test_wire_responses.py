@@ -26,7 +26,6 @@ REPLACED = {
     n for n in OPERATIONS if n.startswith("s3.") and CATALOGUE.operation(n).model.deprecated
 }
 PROTOCOLS = {"cloudwatch": ("smithy-rpc-v2-cbor", "json", "query")}
-FAULTS = {"ResponseMetadata", "Error"}
 
 
 def protocols_of(operation) -> tuple[str, ...]:
