@@ -45,14 +45,11 @@ ELSEWHERE = {
     *(f"approvals {each}" for each in ("show", "approve", "reject", "break-glass")),
     "clearance grant",  # these and the two lines above: test_service_approvals.py
     *("duty grant", "duty remove"),  # test_service_duties.py
-    *("share grant", "share revoke"),  # test_service_shares.py
+    *("share grant", "share revoke"),  # shares/test_service_shares.py
     *(f"policy {each}" for each in ("put", "remove", "test", "why")),  # test_service_policy.py
     *("label show", "label lower"),  # test_service_walls_learning.py, test_service_downgrades.py
-    *(
-        "label adopt",
-        "rules adopt",
-        "audit retire",
-    ),  # test_service_label_settings.py, test_service_retirement.py
+    *("label adopt", "rules adopt"),  # test_service_label_settings.py
+    "audit retire",  # test_service_retirement.py
     *(f"transfer {each}" for each in ("create", "inspect", "trust", "send", "receive")),
     *(f"transfer {each}" for each in ("filter", "release", "review")),  # test_service_transfer.py
     *("audit deliver", "audit export"),  # test_service_trails.py
