@@ -21,15 +21,15 @@ def test_without_one_nothing_is_started():
     site_scanner.scan((), 600, memoryview(b"a worm"))
 
 
-@pytest.mark.parametrize(("command", "why"), [
-    (("/bin/sh", "-c", "exit 2"), "failed with status 2"),
-    (("/bin/sh", "-c", "kill -9 $$"), "failed with status -9"),
-    (("/absent",), "FileNotFoundError"),
-    (("/usr/bin/tail", "-f", "/dev/null"), "TimeoutExpired"),
+@pytest.mark.parametrize(("command", "timeout_s", "why"), [
+    (("/bin/sh", "-c", "exit 2"), 600, "failed with status 2"),
+    (("/bin/sh", "-c", "kill -9 $$"), 600, "failed with status -9"),
+    (("/absent",), 600, "FileNotFoundError"),
+    (("/usr/bin/tail", "-f", "/dev/null"), 0.2, "TimeoutExpired"),
 ])  # fmt: skip
-def test_what_else_becomes_of_it_is_a_refusal(command, why):
+def test_what_else_becomes_of_it_is_a_refusal(command, timeout_s, why):
     with pytest.raises(BadItem, match=why):
-        site_scanner.scan(command, 0.2, memoryview(b"an apple"))
+        site_scanner.scan(command, timeout_s, memoryview(b"an apple"))
 
 
 def test_it_is_told_of_no_other_descriptor():
