@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,6 @@ def test_a_build_without_its_installer_says_so(tmp_path):
     lock = tmp_path / "tiny.txt"
     lock.write_text("")
     made = environments(tmp_path, lock)
-    object.__setattr__(made.builder, "uv", tmp_path / "not-here")
+    made = replace(made, builder=replace(made.builder, uv=tmp_path / "not-here"))
     with pytest.raises(BuildFailed, match="tools/setup installs it"):
         list(made.build("tiny"))
