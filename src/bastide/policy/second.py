@@ -75,9 +75,7 @@ class Asker:
         *,
         delivered: bool = False,
     ) -> Reason | None:
-        """Why not, or None. `label`: of the resource; None where there is none to be seen.
-        `owner`: the other account that shares it with the caller's."""
-        named = self._named(action, resource, owner)._replace(delivered=delivered)
+        named = self._named(action, resource, owner, delivered=delivered)
         class_ = (action, named.account, named.kind, label, delivered)
         if class_ in self._classes:
             return self._classes[class_]
@@ -90,7 +88,7 @@ class Asker:
     def altered(self, action: str, resource: str, label: Label, mode: walls.Mode) -> Question:
         """What is asked about a write that knows what it touches, and how."""
         word = Mode.APPEND if mode is walls.Mode.MAKE else Mode.OVERWRITE
-        return self._asked(action, self._named(action, resource, ""), label, word)
+        return self._asked(action, self._named(action, resource), label, word)
 
     def question(
         self,
@@ -101,12 +99,14 @@ class Asker:
         *,
         delivered: bool = False,
     ) -> Question:
-        named = self._named(action, resource, owner)._replace(delivered=delivered)
+        named = self._named(action, resource, owner, delivered=delivered)
         return self._question(action, named, label)
 
-    def _named(self, action: str, resource: str, owner: str) -> "Named":
+    def _named(
+        self, action: str, resource: str, owner: str = "", *, delivered: bool = False
+    ) -> "Named":
         account, kind = self._account_and_kind(action, resource)
-        return Named(resource, owner or account, kind, shared=bool(owner))
+        return Named(resource, owner or account, kind, bool(owner), delivered)
 
     def _question(self, action: str, named: "Named", label: Label | None) -> Question:
         mode = mode_of(action)
@@ -161,7 +161,7 @@ class Named(NamedTuple):
     account: str
     kind: str
     shared: bool
-    delivered: bool = False
+    delivered: bool
 
 
 @lru_cache(maxsize=walls.ACTIONS_MAX)
