@@ -18,8 +18,9 @@ from bastide.transfer.bundles import Bundle
 from bastide.transfer.line import Line
 from bastide.transfer.model import Refused
 from bastide.transfer.ports import Consent, Deed
+from bastide.transfer.releases import RELEASERS
 
-REVIEWERS, RELEASERS = 1, 2
+REVIEWERS = 1
 STATEMENT = "statement"  # what a reviewer saw, beside the items by their numbers
 
 
@@ -133,6 +134,6 @@ class Departures:
         return [msgspec.json.decode(path.read_bytes(), type=Cleared) for path in paths]
 
     def _path(self, bundle: Bundle, way: str, *, is_down: bool) -> Path:
-        """Apart by direction: what went up freely goes down only by the rules for that."""
+        """Apart by direction: what two let go up goes down only by the rules for that."""
         place = self.folder / ("cleared-down" if is_down else "cleared-up")
         return place / f"{bundle.digest}-{sha256(way.encode()).hexdigest()}.json"
