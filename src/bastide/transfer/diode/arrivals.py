@@ -211,8 +211,7 @@ class Arrivals:
                 path.unlink()
             return
         self._learn(arrival, path)
-        signed = [one for one in self._bundles.values() if not one.is_strange]
-        if len(signed) > self.limits.bundles_max:
+        if len(signed := self._signed()) > self.limits.bundles_max:
             self._forget(_first_to_go(signed))
 
     def _is_vouched(self, arrival: Arrival, envelope: bytes) -> bool:
@@ -323,13 +322,16 @@ class Arrivals:
             strangers.remove(most := max(strangers, key=lambda one: one.bytes))
             self._forget(most)
         room = 2 * self.limits.bytes_max - published_bytes(self.folder / self.region)
-        signed = [one for one in self._bundles.values() if not one.is_strange]
+        signed = self._signed()
         while signed and _held(signed) > room:
             signed.remove(first := _first_to_go(signed))
             self._forget(first)
 
     def _strangers(self) -> list[Arrival]:
         return [one for one in self._bundles.values() if one.is_strange]
+
+    def _signed(self) -> list[Arrival]:
+        return [one for one in self._bundles.values() if not one.is_strange]
 
     def _is_here(self, arrival: Arrival) -> bool:
         return self._bundles.get(arrival.digest) is arrival
