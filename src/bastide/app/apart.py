@@ -71,8 +71,7 @@ def _shown(site: Site, home: Path, settings: RegionSettings) -> list[Path]:
     engines = settings.engines.urls.values()
     gate = settings.transfer
     files = [gate.dirty_words, gate.dirty_patterns, *gate.scanner[:1], *gate.scanner_reads]
-    files += [*(one.key_file for one in engines)]
-    files += [one.ca_file for one in engines]
+    files += [file for one in engines for file in (one.key_file, one.ca_file)]
     named = [site.home / settings.scheme, *(Path(file).absolute() for file in files if file)]
     linked = [each for each in home.iterdir() if each.is_symlink()]
     wanted = [home, *program, *named, *linked]

@@ -54,6 +54,7 @@ class ObjectKeys(Protocol):
     ) -> None:
         """Whether who reads that object, which another account shares, may have it opened by the
         key that it is under. If so it is recorded for both."""
+        ...
 
     def check_service(
         self, service: Principal, action: str, key_arn: str, bucket: str, key: bytes
