@@ -43,6 +43,11 @@ def received(region, spool):
     return [(one["outcome"], one["why"]) for one in ask(region, "-receive", spool=str(spool))]
 
 
+def request_of(refusal):
+    """The id of what waits for officers."""
+    return re.search(r"asked for: ([^)]+)", refusal).group(1)
+
+
 @dataclass(frozen=True)
 class Side:
     """A region of the test's own, and its officers: ann and bob release, eve reviews."""
@@ -52,8 +57,7 @@ class Side:
 
     def approve(self, refusal, *names):
         """Sign what a refusal says was asked for."""
-        request = re.search(r"asked for: ([^)]+)", refusal).group(1)
-        self.desk.say(request, Verdict.APPROVE, *names)
+        self.desk.say(request_of(refusal), Verdict.APPROVE, *names)
 
     def send(self, bundle, **way):
         """Up, on a way that two sign for."""
@@ -64,11 +68,11 @@ class Side:
     def trust(self, other):
         self.trust_anchor(other.region.control.get("/transfers-anchor"))
 
-    def trust_anchor(self, anchor):
+    def trust_anchor(self, anchor, by=("ann", "bob")):
         body = {"anchor": json.dumps(anchor)}
         with pytest.raises(CommandFailed) as refused:
             self.region.control.post("/transfers-trust", body)
-        self.approve(str(refused.value), "ann", "bob")
+        self.approve(str(refused.value), *by)
         trusted = self.region.control.post("/transfers-trust", body)
         assert trusted["region"] == anchor["region"]
 

@@ -4,7 +4,6 @@ secrets are looked for in its audit log and in its own log."""
 import base64
 import contextlib
 import json
-import re
 import socket
 import ssl
 import urllib.error
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 from botocore.exceptions import ClientError
+from tests.gate_live import Side
 from tests.golden.test_golden_authz import operators_router
 from tests.live import LiveRegion
 from tests.officers_live import Desk
@@ -22,7 +22,6 @@ from tests.transfer_kit import gate_of
 from tests.waiting import wait_for
 
 from bastide.cli.control import CommandFailed
-from bastide.kernel.statements import Verdict
 
 CANARY = "canary-b4f1"
 ENDED = {"Completed", "Failed", "Stopped"}
@@ -247,16 +246,6 @@ class Operator:
         return lines
 
 
-def trust_neighbour(site, desk, other):
-    """A region that bundles may go to, as two officers said."""
-    body = {"anchor": msgspec.json.encode(other.anchor()).decode()}
-    with pytest.raises(CommandFailed) as refused:
-        site.control.post("/transfers-trust", body)
-    request = re.search(r"asked for: ([^)]+)", str(refused.value)).group(1)
-    desk.say(request, Verdict.APPROVE, "olga", "oscar")
-    site.control.post("/transfers-trust", body)
-
-
 def test_no_route_of_the_operators_gives_content_or_the_keys_to_it(site, tmp_path):
     found = {
         f"{each.method} {each.resource.canonical}"
@@ -270,7 +259,8 @@ def test_no_route_of_the_operators_gives_content_or_the_keys_to_it(site, tmp_pat
     env = site.agency("secretive")
     secrets = [env["AWS_SECRET_ACCESS_KEY"], env["AWS_BEARER_TOKEN_BEDROCK"]]
     secrets += [CANARY, base64.b64encode(CANARY.encode()).decode()]
-    trust_neighbour(site, desk, gate_of(tmp_path / "neighbour", BUNDLE["to"], "S"))
+    neighbour = gate_of(tmp_path / "neighbour", BUNDLE["to"], "S")
+    Side(site, desk).trust_anchor(msgspec.to_builtins(neighbour.anchor()), ("olga", "oscar"))
     spool = tmp_path / "spool"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.bind(("127.0.0.1", 0))

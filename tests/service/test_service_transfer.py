@@ -1,7 +1,6 @@
 """`bastide transfer …` on live regions."""
 
 import json
-import re
 import shutil
 import signal
 from functools import partial
@@ -9,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
-from tests.gate_live import HIGH, LOW, ask, create, received, side, transfer
+from tests.gate_live import HIGH, LOW, ask, create, received, request_of, side, transfer
 from tests.service.dying_receiver import ORDER
 from tests.service.test_service_kms import policy_of
 from tests.transfer_kit import Held, gate_of, made, sent
@@ -346,8 +345,7 @@ def crossed(two, made, spool, **where):
 
 def asked_for(region, refusal):
     """What officers are shown of what waits for them."""
-    request = re.search(r"asked for: ([^)]+)", refusal).group(1)
-    return str(region.control.get(f"/approvals/{request}")["action"])
+    return str(region.control.get(f"/approvals/{request_of(refusal)}")["action"])
 
 
 @pytest.mark.parametrize(("sender", "ceiling", "by"), [
