@@ -9,7 +9,7 @@ from bastide.app.core import Core
 from bastide.app.evidence import Evidence
 from bastide.app.identity import Identity
 from bastide.app.learning import MachineLearning
-from bastide.app.marks import open_marks
+from bastide.app.markings import open_markings
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.operators.agencies import AgencyRoom
@@ -112,11 +112,11 @@ class _Rooms:
         )
 
     def labels(self) -> LabelRoom:
-        marks = open_marks(self.of.core, self.of.store, self.of.learning, self.of.bedrock)
+        markings = open_markings(self.of.core, self.of.store, self.of.learning, self.of.bedrock)
         return LabelRoom(
             agencies=self.of.identity.agencies,
             database=self.of.core.database,
-            marked=marks.of,
+            marked=markings.of,
             downgrades=self.of.store.downgrades,
         )
 

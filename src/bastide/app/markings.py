@@ -15,7 +15,7 @@ Marked = Callable[[str, str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
+class Markings:
     """`by_service`: of an account's things, by their ARN."""
 
     by_service: Mapping[str, Marked]
@@ -29,7 +29,9 @@ class Marks:
         return marked(account, arn)
 
 
-def open_marks(core: Core, store: Store, learning: MachineLearning, bedrock: Bedrock) -> Marks:
+def open_markings(
+    core: Core, store: Store, learning: MachineLearning, bedrock: Bedrock
+) -> Markings:
     def of_key(account: str, arn: str) -> Sequence[str]:
         key_id = arn.rpartition("/")[2]
         found = core.keyring.database.read(lambda c: kms_records.find(c, account, key_id))
@@ -39,7 +41,7 @@ def open_marks(core: Core, store: Store, learning: MachineLearning, bedrock: Bed
         name = arn.rpartition("/")[2]
         return core.database.read(lambda c: trail_records.labels_of(c, account, name))
 
-    return Marks(
+    return Markings(
         by_service={
             "bedrock": lambda _, arn: bedrock.models.marked(arn.rpartition("/")[2]),
             "cloudtrail": of_trail,
