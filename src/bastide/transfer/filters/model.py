@@ -34,10 +34,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     items: list[Item]
     scheme: SchemeSource
     ceilings: list[str]
-    words: list[str] = []
-    patterns: list[str] = []
-    scanner: list[str] = []
-    scanner_timeout_s: float = 600.0
+    words: list[str]
+    patterns: list[str]
+    scanner: list[str]
+    scanner_timeout_s: float
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
