@@ -1,13 +1,12 @@
 """The key of the trails' digests is renewed: one whole key at every moment, and old ones listed."""
 
-import os
 import shutil
-import signal
 import stat
-import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from tests.faults import killed
 
 from bastide.audit.digest_keys import OLD, OLD_MAX, open_digest_keys
 from bastide.audit.signing import DIGESTS
@@ -49,13 +48,18 @@ def test_there_is_a_bound_on_old_keys(keys):
         keys.rotate(NOW)
 
 
+def is_step(folder, event, arguments):
+    return event in STEPS and str(folder) in str(arguments[0])
+
+
 def test_kill_9_before_each_step_leaves_one_whole_key(tmp_path):
     before, after, step = 0, 0, 0
     (tmp_path / "made").mkdir()
     was = open_digest_keys(tmp_path / "made").signer.fingerprint
     while True:
         folder = shutil.copytree(tmp_path / "made", tmp_path / str(step))
-        if not killed(folder, step):
+        rotate = partial(open_digest_keys(folder).rotate, NOW)
+        if not killed(rotate, step, partial(is_step, folder)):
             break
         found = open_digest_keys(folder)
         assert was in names(found)
@@ -70,25 +74,3 @@ def test_kill_9_before_each_step_leaves_one_whole_key(tmp_path):
         step += 1
     assert before >= 4
     assert after >= 1
-
-
-def killed(folder, step):
-    """Whether a rotation died before its step of that number; False: it had no such step."""
-    child = os.fork()
-    if child == 0:
-        left = [step]
-
-        def told(event, arguments):
-            if event in STEPS and str(folder) in str(arguments[0]):
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                left[0] -= 1
-
-        keys = open_digest_keys(folder)
-        sys.addaudithook(told)
-        try:
-            keys.rotate(NOW)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)

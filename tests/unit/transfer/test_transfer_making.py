@@ -1,12 +1,10 @@
 """A bundle that is broken off while it is made goes on, and ends as if it were made in one go."""
 
-import os
 import random
-import signal
-import sys
 from dataclasses import dataclass, replace
 
 import pytest
+from tests.faults import killed
 from tests.transfer_kit import HIGH, ORIGIN, Held, gate_of, made
 
 from bastide.kernel.clock import ManualClock
@@ -95,23 +93,9 @@ def test_broken_off_at_each_step_it_ends_as_if_made_in_one_go(gate, alone, after
     assert left(gate) == []
 
 
-def killed(work, at):
-    """Whether a process that does `work` was killed at its `at`th touch of a file, or ended."""
-    child = os.fork()
-    if child == 0:
-        touches = iter(range(1 << 30))
-
-        def hook(event, _):
-            is_touch = event == "open" or event.startswith("os.")
-            if is_touch and next(touches) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            sys.addaudithook(hook)
-            work()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+def is_touch(event, _):
+    """Of a file."""
+    return event == "open" or event.startswith("os.")
 
 
 def test_killed_at_each_touch_of_a_file_it_ends_as_if_made_in_one_go(tmp_path):
@@ -121,7 +105,7 @@ def test_killed_at_each_touch_of_a_file_it_ends_as_if_made_in_one_go(tmp_path):
     (tmp_path / "gate" / "bundles").mkdir(exist_ok=True)
     want = said_of(finished(gate_of(tmp_path / "other"), sources))
     at = 0
-    while killed(lambda: finished(gate, sources), at):
+    while killed(lambda: finished(gate, sources), at, is_touch):
         bundle = finished(gate_of(tmp_path / "gate"), sources)
         assert said_of(bundle) == want
         assert whole(bundle)
@@ -138,7 +122,7 @@ def test_killed_at_each_touch_of_a_file_it_ends_as_if_made_in_one_go(tmp_path):
 def test_killed_again_and_again_it_ends_all_the_same(tmp_path, alone, seed):
     chance = random.Random(seed)
     gate = gate_of(tmp_path / "gate")
-    while killed(lambda: finished(gate, SOURCES), chance.randrange(5, 60)):
+    while killed(lambda: finished(gate, SOURCES), chance.randrange(5, 60), is_touch):
         assert len(left(gate)) <= 1
     (digest,) = gate.made.digests()
     bundle = gate.made.unchecked(digest)
