@@ -114,9 +114,7 @@ class Environments:
     def build(self, name: str, wheels: Path | None = None) -> Iterator[str]:
         """Build `name` from its lock, telling each step; nothing happens when it is there. With
         `wheels`, out of that folder alone, and without a network."""
-        lock, builder = self.lock_of(name), self.builder
-        if builder is None:
-            raise BuildFailed("nothing is built here")
+        lock, builder = self.lock_of(name), self._needed_builder()
         store = self.folder / "store"
         durable.folder(store)
         with durable.alone_in(store):  # a second one waits, and finds what the first has built
@@ -144,9 +142,12 @@ class Environments:
     def fetch(self, name: str, folder: Path) -> Iterator[str]:
         """Bring the files that `name` is built of."""
         lock = self.lock_of(name)
+        yield from self._needed_builder().fetch(lock, folder)
+
+    def _needed_builder(self) -> Builder:
         if self.builder is None:
             raise BuildFailed("nothing is built here")
-        yield from self.builder.fetch(lock, folder)
+        return self.builder
 
     def lock_of(self, name: str) -> Path:
         if name not in self.buildable():
@@ -155,22 +156,9 @@ class Environments:
 
     def import_oci(self, tar: Path, name: str) -> Iterator[str]:
         """Unpack the image in `tar` and serve it as the image URI `name`."""
-        staging = self.folder / "store" / ".incoming" / hashlib.sha256(name.encode()).hexdigest()
+        staging = self._staging(name)
         image = yield from oci.unpack(tar, staging)
-        target = self._store(name, image.digest)
-        build.publish(staging, target)
-        self._publish(
-            Manifest(
-                name=name,
-                kind="oci",
-                digest=image.digest,
-                folder=str(target),
-                size=image.size,
-                env=image.env,
-                entrypoint=image.entrypoint,
-                workdir=image.workdir,
-            )
-        )
+        self._serve(name, staging, image.digest, image.size, image)
 
     def image_of(self, name: str) -> Environment | None:
         """The container image that serves `name`; None where there is none."""
@@ -182,16 +170,23 @@ class Environments:
     def take_carried(self, tar: Path, name: str, digest: str, run: Starts) -> Iterator[str]:
         """Unpack an image's tree as another region carried it, and serve it as `name`. It is
         called by the digest of what came."""
-        staging = self.folder / "store" / ".incoming" / hashlib.sha256(name.encode()).hexdigest()
+        staging = self._staging(name)
         yield f"unpacking {name}"
         size = oci.unpack_carried(tar, staging, run.workdir)
-        target = self._store(name, f"sha256:{digest}")
-        build.publish(staging, target)
+        self._serve(name, staging, f"sha256:{digest}", size, run)
+
+    def _staging(self, name: str) -> Path:
+        return self.folder / "store" / ".incoming" / hashlib.sha256(name.encode()).hexdigest()
+
+    def _serve(self, name: str, unpacked: Path, digest: str, size: int, run: Starts) -> None:
+        """An image's tree, from now on, as `name`."""
+        target = self._store(name, digest)
+        build.publish(unpacked, target)
         self._publish(
             Manifest(
                 name=name,
                 kind="oci",
-                digest=f"sha256:{digest}",
+                digest=digest,
                 folder=str(target),
                 size=size,
                 env=run.env,
