@@ -5,7 +5,8 @@ from tests.labels_kit import US
 from tests.officers_kit import Office
 
 from bastide.app.core import held_in
-from bastide.db import label_records as records
+from bastide.db import label_records
+from bastide.db import setting_records as records
 from bastide.db.label_settings import Held, LabelSettings, OtherMeaning
 from bastide.identity import clearance_records
 from bastide.identity import records as identity_records
@@ -160,7 +161,7 @@ def test_every_marking_that_is_kept_counts(database, key_database):
         label="C", granted_ms=1,
     )  # fmt: skip
     database.write(lambda c: identity_records.set_label(c, agency, "CUI"))
-    database.write(lambda c: records.keep(c, "S"))
+    database.write(lambda c: label_records.keep(c, "S"))
     database.write(lambda c: clearance_records.put(c, granted))
     database.write(lambda c: share_records.put(c, share))
     found = held_in(database, key_database)

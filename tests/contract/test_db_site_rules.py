@@ -2,7 +2,7 @@
 
 import pytest
 
-from bastide.db import label_records as records
+from bastide.db import setting_records as records
 from bastide.db.site_rules import OtherRules, SiteRules, difference
 from bastide.settings import (
     ApprovalSettings,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bastide.db import label_records as records
+from bastide.db import setting_records as records
 from bastide.db.database import Database
 from bastide.kernel.labels.labelling import Labelling
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.db import label_records as records
+from bastide.db import setting_records as records
 from bastide.db.database import Database
 
 

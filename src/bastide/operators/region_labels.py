@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from bastide.db import label_records as records
+from bastide.db import setting_records as records
 from bastide.db.label_settings import LabelSettings, OtherMeaning
 from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.errors import ServiceError

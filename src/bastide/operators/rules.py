@@ -4,7 +4,7 @@ signatures."""
 import json
 from dataclasses import dataclass
 
-from bastide.db import label_records as records
+from bastide.db import setting_records as records
 from bastide.db.site_rules import difference
 from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.errors import ServiceError
