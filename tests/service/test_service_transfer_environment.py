@@ -4,7 +4,7 @@ import io
 import tarfile
 
 import pytest
-from tests.gate_live import HIGH, LOW, ask, create, received, side
+from tests.gate_live import HIGH, LOW, ask, create, received, request_of, side
 from tests.images import file, image, layer, shell_entries
 
 NOWHERE = "http://127.0.0.1:9"
@@ -105,9 +105,8 @@ def crossed(two, environment):
     two[0].send(made["bundle"], spool=str(spool))
     assert received(high, spool) == [("received", ""), ("filtered", "")]
     refusal = ask(high, f"/{made['bundle']}/release", **WHERE)
-    assert "asked for" in refusal
-    (waiting,) = high.control.get("/approvals")
-    return made, refusal, str(high.control.get(f"/approvals/{waiting['id']}")["action"])
+    asked = high.control.get(f"/approvals/{request_of(refusal)}")
+    return made, refusal, str(asked["action"])
 
 
 def test_what_two_people_released_is_built_and_trained_in_without_a_network(two, role):
