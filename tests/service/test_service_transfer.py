@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 from tests.gate_live import HIGH, LOW, ask, create, received, request_of, side, transfer
-from tests.service.dying_receiver import ORDER
+from tests.service.dying_gate import ORDER
 from tests.service.test_service_kms import policy_of
 from tests.transfer_kit import Held, gate_of, made, sent
 from tests.unsafe_models import ONE, safetensors
@@ -17,6 +17,7 @@ from tests.unsafe_models import ONE, safetensors
 from bastide.cli.control import CommandFailed
 from bastide.evidence.receipts import verify_receipt
 
+DYING = "tests.service.dying_gate"
 BELOW, ABOVE, UNNAMED = "us-gov-east-1", "us-iso-east-1", "us-east-1"
 BIG = bytes(range(256)) * 40_000  # two chunks
 
@@ -68,10 +69,10 @@ def test_what_is_not_there_is_told(region, words, why):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    low = side(folder, LOW, "U")
+    low = side(folder, LOW, "U", module=DYING)
     more = f"[regions.{HIGH}.transfer]\nsend_down_mib_per_day = 1\n"
     more += f"release_automatically_from = {json.dumps([BELOW, ABOVE])}\n"
-    high = side(folder, HIGH, "S", more, module="tests.service.dying_receiver")
+    high = side(folder, HIGH, "S", more, module=DYING)
     low.trust(high)
     high.trust(low)
     yield low, high, folder / "spool"
@@ -108,32 +109,19 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(two):
         assert made["bundle"] in told
 
 
-def is_stopped_half_way(region, body, folder):
-    """Whether it was caught while it made a bundle, with one whole chunk at least."""
-    for _ in region.control.steps("/transfers", body):
-        region.process.send_signal(signal.SIGSTOP)
-        if any(b'"chunk"' in path.read_bytes() for path in folder.glob(".*.making/*.journal")):
-            return True
-        region.process.send_signal(signal.SIGCONT)
-    return False
-
-
 def test_one_that_makes_a_bundle_and_is_killed_goes_on_where_it_was(two):
     low = two[0].region
     s3 = low.s3("huge", "sender")
     for key in ("a", "b"):
         s3.put_object(Bucket="huge", Key=key, Body=BIG * 3)
-    body = {"to": HIGH, "agency": "sender", "bucket": "huge", "prefix": "", "model": "",
-            "base": "", "environment": "", "agency_setup": ""}  # fmt: skip
     half_made = low.folder / "transfer" / "bundles"
-    tries = iter(range(20))  # it may be quicker than this test, and end
-    while not is_stopped_half_way(low, body, half_made):
-        next(tries)
-    low.kill()
+    (low.home / ORDER).touch()
+    assert "broke off before that was done" in create(low, HIGH, "sender", "huge")
+    assert low.process.wait(60) == -signal.SIGKILL
     (place,) = half_made.glob(".*.making")
     there = {path.name: path.stat().st_ino for path in place.glob("*.chunk")}
     low.start()
-    made = ask(low, "", **body)
+    made = create(low, HIGH, "sender", "huge")
     assert made["items"] == 2
     now = {path.name: path.stat().st_ino for path in (half_made / made["bundle"]).iterdir()}
     assert now["00000000.chunk"] == there["00000000.chunk"]
