@@ -6,7 +6,7 @@ it makes gets a label that dominates its own (`kernel/labels/labelling.py`).
 
 Before both, a duty: an auditor reads evidence, and nothing else, whatever labels and policies say.
 Evidence is what CloudTrail tells, and where its trails deliver: what is read there, the store shows
-an auditor only if the delivery wrote it (`store/bucket_records.view_of`).
+an auditor only if the delivery wrote it (`store/views.py`).
 
 Source: Bell and LaPadula, MTR-2997 (1976), the simple security and the *-property.
 """

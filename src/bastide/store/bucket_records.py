@@ -8,7 +8,6 @@ Denning et al., A Multilevel Relational Data Model, IEEE Symposium on Security a
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -28,9 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from bastide.db.labels_in_use import LabelsInUse
 from bastide.db.schema import metadata
-from bastide.kernel.call import EVIDENCE_WRITER, Duty, Principal
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.view import View
 from bastide.store import records
@@ -55,13 +52,6 @@ buckets = Table(
 _FIND_BUCKET = select(buckets).where(
     buckets.c.account == bindparam("of"), buckets.c.name == bindparam("named")
 )
-
-
-def view_of(labels: LabelsInUse, who: Principal) -> View:
-    """What a principal sees. An auditor sees of objects the evidence alone: what anybody else put,
-    under whichever key, is not there for it."""
-    view = labels.view(who.session)
-    return replace(view, writer=EVIDENCE_WRITER) if who.duty is Duty.AUDITOR else view
 
 
 def find(connection: Connection, account: str, name: str, view: View) -> Bucket | None:

@@ -19,6 +19,7 @@ from bastide.store.names import key_bytes, text_bytes
 from bastide.store.records import Span
 from bastide.store.shares import Shares
 from bastide.store.shelf import NewObject, Shelf
+from bastide.store.views import view_of
 
 PAGE_SIZE = 1000
 
@@ -156,7 +157,7 @@ class ObjectSpace:
         return found
 
     def _find(self, who: Principal, name: str) -> Bucket | None:
-        view = bucket_records.view_of(self.shelf.labels, who)
+        view = view_of(self.shelf.labels, who)
         find = bucket_records.find
         return self.shelf.database.read(lambda c: find(c, who.account, name, view))
 

@@ -18,6 +18,7 @@ from bastide.store.digests import ALGORITHMS, DEFAULT
 from bastide.store.model import Blob, Bucket, Facts, Params, Version
 from bastide.store.ports import Access
 from bastide.store.shares import Shares
+from bastide.store.views import view_of
 
 CONTENT_HEADERS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
@@ -80,7 +81,7 @@ class Doors:
         return found
 
     def named(self, call: Call, name: str, owner: str | None) -> Bucket:
-        view = bucket_records.view_of(self.labels, call.principal)
+        view = view_of(self.labels, call.principal)
         found = self.database.read(lambda c: bucket_records.find(c, call.account, name, view))
         if found is None:
             raise errors.no_such_bucket(name)
