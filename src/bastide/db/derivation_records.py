@@ -44,6 +44,13 @@ def put(c: Connection, account: str, made: Thing, sources: Iterable[Thing]) -> N
         c.execute(insert(derivations), rows)
 
 
+def is_known(c: Connection, account: str, made: Thing) -> bool:
+    """Whether it is written of `made` what it is of."""
+    d = derivations.c
+    mine = (d.account == account) & (d.arn == made.arn) & (d.label == made.label)
+    return c.execute(select(d.id).where(mine).limit(1)).first() is not None
+
+
 def add(c: Connection, account: str, made: Thing, source: Thing) -> None:
     """One more thing that `made` is of."""
     known = [of for thing, of in sources_of(c, account, [made.arn]) if thing == made]

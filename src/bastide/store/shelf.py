@@ -160,7 +160,9 @@ class Shelf:
         doomed = records.add_version(connection, version, is_above=is_above)
         self.check_alters(new.who, "s3:PutObject", version, bucket, is_new=not doomed)
         made, source = self.thing(bucket, version), new.source
-        derivation_records.put(connection, bucket.account, made, [source] if source else [])
+        # Of what is above, and may be there unseen, nothing is forgotten.
+        if not (is_above and derivation_records.is_known(connection, bucket.account, made)):
+            derivation_records.put(connection, bucket.account, made, [source] if source else [])
         return version, doomed
 
     def thing(self, bucket: Bucket, found: Version) -> Thing:

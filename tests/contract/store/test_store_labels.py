@@ -1,9 +1,10 @@
 """What sessions of several labels see of one another's buckets and objects: downwards only."""
 
 import pytest
-from tests.stores import REGION
+from tests.stores import ALICE, REGION
 
-from bastide.db import labels_in_use
+from bastide.db import derivation_records, labels_in_use
+from bastide.kernel.arns import s3
 from bastide.kernel.errors import ServiceError, Unavailable
 
 HIGH = "S//SI"
@@ -281,3 +282,27 @@ def test_an_upload_that_was_completed_above_is_not_answered_again_below(at):
     answer = at(HIGH).call("complete_multipart_upload", **done)
     assert at(HIGH).call("complete_multipart_upload", **done) == answer
     refused("NoSuchUpload", at("U").call, "complete_multipart_upload", **done)
+
+
+def made_of(store, key):
+    arn = s3(REGION, "bucket", key)
+    edges = store.database.read(lambda c: derivation_records.sources_of(c, ALICE, [arn]))
+    return [(made.label, of.arn.rpartition("/")[2], of.label) for made, of in edges]
+
+
+def test_what_is_put_above_makes_nothing_there_forget_what_it_was_made_of(at):
+    at("U").bucket()
+    at("S").put("source", b"x")
+    at("S").call("copy_object", Bucket="bucket", Key="k", CopySource="bucket/source")
+    assert made_of(at("S"), "k") == [("S", "source", "S")]
+    at("U").put("k", b"blind", Tagging="bastide:label=S")
+    assert at("S").get("k") == b"x"
+    assert made_of(at("S"), "k") == [("S", "source", "S")]
+    at("U").put("low", b"y")
+    above = {"TaggingDirective": "REPLACE", "Tagging": "bastide:label=S"}
+    at("U").call("copy_object", Bucket="bucket", Key="k", CopySource="bucket/low", **above)
+    assert made_of(at("S"), "k") == [("S", "source", "S")]
+    at("U").call("copy_object", Bucket="bucket", Key="new", CopySource="bucket/low", **above)
+    assert made_of(at("S"), "new") == [("S", "low", "U")]
+    at("S").put("new", b"z")
+    assert made_of(at("S"), "new") == []
