@@ -19,6 +19,7 @@ from sqlalchemy import (
 from bastide.db.derivations import Thing
 from bastide.db.schema import metadata
 
+IN_MAX = 500
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 derivations = Table(
     "derivations",
@@ -51,18 +52,18 @@ def is_known(c: Connection, account: str, made: Thing) -> bool:
     return c.execute(select(d.id).where(mine).limit(1)).first() is not None
 
 
-def add(c: Connection, account: str, made: Thing, source: Thing) -> None:
-    """One more thing that `made` is of."""
-    known = [of for thing, of in sources_of(c, account, [made.arn]) if thing == made]
-    if source not in known:
-        put(c, account, made, [*known, source])
-
-
-def move(c: Connection, account: str, before: Thing, made: Thing) -> None:
-    """What was becoming `made` is it now."""
-    known = [of for thing, of in sources_of(c, account, [before.arn]) if thing == before]
-    put(c, account, before, [])
-    put(c, account, made, known)
+def gathered(c: Connection, account: str, parts: Sequence[Thing]) -> list[Thing]:
+    """All that parts are of, each once; it is written of them no more. `parts` have one label."""
+    found: dict[Thing, None] = {}
+    for start in range(0, len(parts), IN_MAX):
+        some = parts[start : start + IN_MAX]
+        known = sources_of(c, account, [part.arn for part in some])
+        found |= {of: None for part, of in known if part.label == some[0].label}
+        if known:
+            d = derivations.c
+            mine = (d.account == account) & (d.label == some[0].label)
+            c.execute(delete(derivations).where(mine, d.arn.in_([part.arn for part in some])))
+    return list(found)
 
 
 def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[Thing, Thing]]:

@@ -122,8 +122,9 @@ class Multipart:
             placed, doomed = self.shelf.add(connection, new, version)
             doomed.append(records.forget_parts(connection, upload.id, dropped))
             records.drop_upload(connection, upload)
+            of = _sources(connection, bucket, upload, parts, dropped)
             made = self.shelf.thing(bucket, placed)
-            derivation_records.move(connection, bucket.account, coming(upload), made)
+            derivation_records.put(connection, bucket.account, made, of)
             return placed, doomed
 
         version, doomed = self.shelf.database.write(work)
@@ -145,7 +146,8 @@ class Multipart:
         def work(connection: Connection) -> Doomed:
             upload = own_upload(connection, bucket, req)
             self.shelf.check_alters(call.principal, "s3:AbortMultipartUpload", upload, bucket)
-            derivation_records.put(connection, bucket.account, coming(upload), [])
+            parts = records.parts_of(connection, upload.id, 0, PARTS_MAX)
+            _sources(connection, bucket, upload, parts, [])
             return records.end_upload(connection, upload)
 
         self.shelf.clear([self.shelf.database.write(work)])
@@ -263,8 +265,8 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
         upload = own_upload(connection, bucket, req)
         shelf.check_alters(part.who, "s3:PutObject", upload, bucket)
         shelf.content.check_opens(blob)
-        if part.copied is not None:
-            derivation_records.add(connection, bucket.account, coming(upload), part.copied)
+        sources = [] if part.copied is None else [part.copied]
+        derivation_records.put(connection, bucket.account, coming(upload, number), sources)
         return records.replace_part(connection, blob)
 
     try:
@@ -277,9 +279,24 @@ def store_part(shelf: Shelf, req: Params, part: NewPart) -> tuple[Blob, Upload]:
     return blob, upload
 
 
-def coming(upload: Upload) -> Thing:
-    """What an upload will be, while it has no name of its own."""
-    return Thing(f"upload/{upload.id}", upload.label)
+def coming(upload: Upload, number: int) -> Thing:
+    """A part of what an upload will be, while that has no name of its own. Each part is of one
+    thing at most: so what an upload is of has a bound, and a part costs the same however many."""
+    return Thing(f"upload/{upload.id}/{number}", upload.label)
+
+
+def _sources(
+    connection: Connection,
+    bucket: Bucket,
+    upload: Upload,
+    parts: Sequence[Blob],
+    dropped: Collection[int],
+) -> list[Thing]:
+    """What the parts of an upload that ends were copies of, but for those dropped."""
+    gathered, left_out = derivation_records.gathered, frozenset(dropped)
+    gathered(connection, bucket.account, [coming(upload, each) for each in dropped])
+    used = [coming(upload, each.part) for each in parts if each.part not in left_out]
+    return gathered(connection, bucket.account, used)
 
 
 def upload_of(connection: Connection, bucket: Bucket, req: Params, labels: Sequence[str]) -> Upload:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import pytest
 from tests.stores import ALICE, BOB, a_principal
 
+from bastide.db import derivation_records
 from bastide.kernel.errors import ServiceError
 from bastide.store import sealed
 from bastide.store.content import INLINE_SIZE_MAX, UNIT_SIZE
@@ -383,6 +384,35 @@ def test_copies(store):
     with refused("InvalidArgument"):
         store.call("upload_part_copy", CopySource="bucket/a%20b/%C3%BC", CopySourceRange="bytes=5-",
                    PartNumber=1, **named)  # fmt: skip
+
+
+def test_an_upload_is_made_of_what_its_parts_are_copies_of_and_each_part_of_one_thing(store):
+    def told(arn):
+        read = derivation_records.sources_of
+        edges = store.database.read(lambda c: read(c, ALICE, [arn]))
+        return sorted(of.arn.rpartition("/")[2] for _, of in edges)
+
+    store.bucket()
+    for key in ("a", "b", "c"):
+        store.put(key, b"x")
+    upload = store.call("create_multipart_upload", Bucket="bucket", Key="m")["UploadId"]
+    named = {"Bucket": "bucket", "Key": "m", "UploadId": upload}
+    etags = {}
+    for number, source in ((1, "a"), (1, "b"), (2, "c")):
+        part = store.call(
+            "upload_part_copy", CopySource=f"bucket/{source}", PartNumber=number, **named
+        )
+        etags[number] = part["CopyPartResult"]["ETag"]
+    assert told(f"upload/{upload}/1") == ["b"], "the part that it replaced is forgotten"
+    assert told(f"upload/{upload}/2") == ["c"]
+    complete(store, named, [{"PartNumber": 1, "ETag": etags[1]}])
+    assert told("arn:aws-us-gov:s3:::bucket/m") == ["b"], "a part that is left out is not of it"
+    assert told(f"upload/{upload}/1") == told(f"upload/{upload}/2") == []
+    gone = store.call("create_multipart_upload", Bucket="bucket", Key="n")["UploadId"]
+    named = {"Bucket": "bucket", "Key": "n", "UploadId": gone}
+    store.call("upload_part_copy", CopySource="bucket/a", PartNumber=7, **named)
+    store.call("abort_multipart_upload", **named)
+    assert told(f"upload/{gone}/7") == []
 
 
 def test_deleting_many(store):
