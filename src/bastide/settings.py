@@ -181,6 +181,14 @@ def _digest(lines: tuple[str, ...]) -> str:
     return sha256("\n".join(lines).encode()).hexdigest() if lines else ""
 
 
+def lines_as_ruled(setting: str, path: str, sha256_: str) -> tuple[str, ...]:
+    """A site's list as the rules have it. A path may lead elsewhere when it is read again."""
+    lines = lines_of(setting, path)
+    if _digest(lines) != sha256_:
+        raise SettingsError(f"{setting}: {path} has changed while the region was starting.")
+    return lines
+
+
 def lines_of(setting: str, path: str) -> tuple[str, ...]:
     """A site's list. One that is named and cannot be read is a reason not to start."""
     if not path:

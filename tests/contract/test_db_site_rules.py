@@ -10,6 +10,7 @@ from bastide.settings import (
     Rules,
     SettingsError,
     TransferSettings,
+    lines_as_ruled,
 )
 
 
@@ -64,6 +65,20 @@ def test_the_words_of_a_list_are_among_them_and_blank_lines_are_not(tmp_path, se
     assert of("GAMMA\nORCHID\n") == of("\n GAMMA\nORCHID")
     assert of("GAMMA\nORCHID\n") != of("GAMMA\n")
     assert f"{setting}_sha256" in difference(of("GAMMA"), said())
+
+
+def test_a_list_that_is_another_when_it_is_read_again_is_refused(tmp_path):
+    """The rules are judged by one reading, and the gate works with another."""
+    path = tmp_path / "words"
+    path.write_text("GAMMA\nORCHID\n")
+    gate = TransferSettings(dirty_words=str(path))
+    signed = Rules.of(RegionSettings(transfer=gate)).transfer.dirty_words_sha256
+    assert lines_as_ruled("dirty_words", str(path), signed) == ("GAMMA", "ORCHID")
+    for text in ("\n", "GAMMA\n", "ORCHID\nGAMMA\n"):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match="has changed"):
+            lines_as_ruled("dirty_words", str(path), signed)
+    assert lines_as_ruled("dirty_words", "", Rules.parse(said()).transfer.dirty_words_sha256) == ()
 
 
 def test_a_sites_scanner_is_among_them():

@@ -15,12 +15,12 @@ from bastide.jobs import seccomp
 from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
 from bastide.kernel.approvals import OPERATOR, Kind
-from bastide.kernel.labels.scheme import PACKAGED
+from bastide.kernel.labels.scheme import PACKAGED, SchemeError, read, text_of
 from bastide.kernel.statements import Verdict
 from bastide.models.catalogue import Models
 from bastide.operators.transfer import TransferRoom
 from bastide.policy.approvals import ApprovalBook
-from bastide.settings import SettingsError, TransferSettings, lines_of
+from bastide.settings import SettingsError, TransferSettings, lines_as_ruled
 from bastide.store.carrying import Carrying
 from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.filters import words
@@ -78,7 +78,7 @@ def _asked(deed: Deed) -> tuple[Kind, dict[str, Any]]:
 
 
 def open_transfer(core: Core, joined: Joined) -> TransferRoom:
-    settings, labelling = core.settings.transfer, core.labelling
+    settings, labelling, rules = core.settings.transfer, core.labelling, core.rules.transfer
     carrying = Carrying(shelf=joined.store.space.shelf, region=core.region)
     folder = core.home / "transfer"
     setting_up = SettingUp(
@@ -94,8 +94,8 @@ def open_transfer(core: Core, joined: Joined) -> TransferRoom:
         receive_bytes_max=settings.receive_mib_max * MIB,
         down_bytes_per_day=settings.send_down_mib_per_day * MIB,
         automatic_from=tuple(settings.release_automatically_from),
-        words=lines_of("dirty_words", settings.dirty_words),
-        patterns=_patterns(settings.dirty_patterns),
+        words=lines_as_ruled("dirty_words", settings.dirty_words, rules.dirty_words_sha256),
+        patterns=_patterns(settings.dirty_patterns, rules.dirty_patterns_sha256),
         scanner=_scanner(settings),
     )
     shelves = Shelving(
@@ -167,11 +167,18 @@ def _inside(core: Core, joined: Joined) -> InsideCalls:
 
 
 def _scheme_source(core: Core) -> SchemeSource:
-    """The filters see no file of the region: a site's own scheme goes to them as a text."""
+    """The filters see no file of the region: a site's own scheme goes to them as a text. It is read
+    once more here, and has to be the one that the region began with."""
     name = core.settings.scheme
-    site_home = core.home.parents[1]
-    text = "" if name in PACKAGED else (site_home / name).read_text()
-    return SchemeSource(name=name, text=text)
+    if name in PACKAGED:
+        return SchemeSource(name=name, text="")
+    try:
+        text = text_of(name, core.home.parents[1] / name)
+        if read(text, name).said == core.labelling.scheme.said:
+            return SchemeSource(name=name, text=text)
+    except (SchemeError, OSError) as error:
+        raise SettingsError(f"The region's labels: {error}") from error
+    raise SettingsError(f"The scheme {name} has changed while the region was starting.")
 
 
 def _scanner(settings: TransferSettings) -> Scanner:
@@ -186,8 +193,8 @@ def _scanner(settings: TransferSettings) -> Scanner:
     )
 
 
-def _patterns(path: str) -> tuple[str, ...]:
-    found = lines_of("dirty_patterns", path)
+def _patterns(path: str, ruled: str) -> tuple[str, ...]:
+    found = lines_as_ruled("dirty_patterns", path, ruled)
     try:
         for one in found:
             words.compiled(one)
