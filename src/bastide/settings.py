@@ -137,6 +137,19 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dirty_words_sha256: str
     dirty_patterns_sha256: str
     scanner: list[str]
+    scanner_reads: list[str]
+
+
+class EngineRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which prompts leave the region, whatever their label, and for where."""
+
+    urls: dict[str, EngineUrl]
+
+
+class JobRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which walls tenants' code does without."""
+
+    allow_missing_layers: list[str]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +159,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     approvals: ApprovalSettings
     audit: AuditSettings
     transfer: GateRules
+    engines: EngineRules
+    jobs: JobRules
 
     @property
     def said(self) -> str:
@@ -173,7 +188,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 dirty_words_sha256=_digest(lines_of("dirty_words", gate.dirty_words)),
                 dirty_patterns_sha256=_digest(lines_of("dirty_patterns", gate.dirty_patterns)),
                 scanner=gate.scanner,
+                scanner_reads=gate.scanner_reads,
             ),
+            engines=EngineRules(urls=settings.engines.urls),
+            jobs=JobRules(allow_missing_layers=settings.jobs.allow_missing_layers),
         )
 
 

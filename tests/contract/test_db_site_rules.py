@@ -6,6 +6,9 @@ from bastide.db import setting_records as records
 from bastide.db.site_rules import OtherRules, SiteRules, difference
 from bastide.settings import (
     ApprovalSettings,
+    EngineSettings,
+    EngineUrl,
+    JobSettings,
     RegionSettings,
     Rules,
     SettingsError,
@@ -84,6 +87,19 @@ def test_a_list_that_is_another_when_it_is_read_again_is_refused(tmp_path):
 def test_a_sites_scanner_is_among_them():
     scanner = TransferSettings(scanner=["/usr/bin/clamscan"])
     assert "transfer.scanner" in difference(said(), Rules.of(RegionSettings(transfer=scanner)).said)
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("transfer.scanner_reads", {"transfer": TransferSettings(scanner_reads=["/var/lib/clamav"])}),
+    ("jobs.allow_missing_layers", {"jobs": JobSettings(allow_missing_layers=["seccomp"])}),
+    ("engines.urls", {"engines": EngineSettings(
+        urls={"smollm2-135m": EngineUrl(url="http://outside/v1", model="m")}
+    )}),
+])  # fmt: skip
+def test_what_opens_a_wall_or_sends_prompts_out_is_among_them(name, settings):
+    other = Rules.of(RegionSettings(**settings))
+    assert difference(said(), other.said).startswith(f"{name} was ")
+    assert Rules.parse(other.said) == other
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"approvals": 1}', said()[:-1], f"[{said()}]"])

@@ -29,9 +29,10 @@ def adopt(
     region: RegionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Ask that the region may begin with what bastide.toml says now under `approvals`, `audit` and
-    `transfer`, while it runs with what it had. Two security officers must sign for it; then the
-    same command adopts it, and the region works with it once it is started anew."""
+    """Ask that the region may begin with what bastide.toml says now under `approvals`, `audit`,
+    `transfer`, `engines` and `jobs`, while it runs with what it had. Two security officers must
+    sign for it; then the same command adopts it, and the region works with it once it is started
+    anew."""
     site, name = site_and_region(region)
     body = {"rules": Rules.of(site.settings.region(name)).said, "officer": officer}
     door = Control(site, name)
