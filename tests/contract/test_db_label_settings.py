@@ -110,6 +110,18 @@ def test_what_two_officers_signed_is_let_in_and_nothing_else(database, office):
         made.settings.is_new(region())
 
 
+def test_what_was_signed_for_and_has_not_begun_is_taken_back(database, office):
+    made = room(database, office, "U", "S")
+    database.write(lambda c: records.say_next(c, records.LABELS, region("CUI").said))
+    assert made.settings.is_new(region("CUI"))
+    now = (schemes.text_of("us"), "U", "TS//SI", "operator")
+    assert made.adopt(*now)["default_label"] == "U"
+    with pytest.raises(OtherMeaning, match="is CUI"):
+        made.settings.is_new(region("CUI"))
+    with pytest.raises(ServiceError, match="already"):
+        made.adopt(*now)
+
+
 @pytest.mark.parametrize(
     ("scheme", "default", "ceiling", "says"),
     [

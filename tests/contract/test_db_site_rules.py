@@ -4,6 +4,8 @@ import pytest
 
 from bastide.db import setting_records as records
 from bastide.db.site_rules import OtherRules, SiteRules, difference
+from bastide.kernel.errors import ServiceError
+from bastide.operators.rules import RuleRoom
 from bastide.settings import (
     ApprovalSettings,
     EngineSettings,
@@ -56,6 +58,21 @@ def test_what_labels_mean_and_what_one_may_do_are_kept_apart(database):
     rules(database).begin(said())
     assert database.read(lambda c: records.said(c, records.LABELS)) == ("labels", "others")
     assert database.read(lambda c: records.said(c, records.RULES)) == (said(), None)
+
+
+def test_what_was_signed_for_and_has_not_begun_is_taken_back(database):
+    """Else one person could begin with it at any later time, whatever the officers want by then."""
+    now, other = (Rules.parse(said(countersign_hours=hours)) for hours in (24, 720))
+    rules(database).begin(now.said)
+    room = RuleRoom(now=now, database=database, approvals=None)
+    with pytest.raises(ServiceError, match="already"):
+        room.adopt(now.said, "operator")
+    database.write(lambda c: records.say_next(c, records.RULES, other.said))
+    assert rules(database).is_new(other.said)
+    assert room.adopt(now.said, "operator") == room.row()
+    with pytest.raises(OtherRules):
+        rules(database).is_new(other.said)
+    assert not rules(database).is_new(now.said)
 
 
 @pytest.mark.parametrize("setting", ["dirty_words", "dirty_patterns"])

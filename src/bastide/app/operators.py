@@ -136,7 +136,8 @@ class _Rooms:
         )
 
     def rules(self) -> RuleRoom:
-        return RuleRoom(now=self.of.core.rules, approvals=self.of.approvals.book)
+        core = self.of.core
+        return RuleRoom(now=core.rules, database=core.database, approvals=self.of.approvals.book)
 
     def clearances(self) -> ClearanceRoom:
         return ClearanceRoom(

@@ -24,10 +24,14 @@ class RegionLabelRoom:
 
     def adopt(self, scheme: str, default_label: str, ceiling: str, requester: str) -> Row:
         """NotApproved until two security officers have signed for exactly this. `scheme`: what
-        its file says."""
+        its file says. What the region works with takes back what was signed for and has not
+        begun."""
         try:
             asked = of_region(schemes.read(scheme, "sent"), default_label, ceiling)
             if asked.said == self.now.said:
+                unsay, database = records.unsay_next, self.settings.database
+                if database.write(lambda c: unsay(c, records.LABELS)):
+                    return _told(asked)
                 raise OtherMeaning("The region works with exactly these settings already.")
             self.settings.check(asked)
         except (SchemeError, MarkingError, OtherMeaning) as error:
