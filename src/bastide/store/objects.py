@@ -161,12 +161,7 @@ class Objects:
     ) -> tuple[list[Params], list[Params]]:
         """All in one transaction, and so under one fsync. What was removed, and what not."""
         removals = [
-            Removal(
-                who,
-                bucket,
-                self.shelf.marker_of(bucket, key_bytes(each["Key"])),
-                each.get("VersionId"),
-            )
+            self.shelf.removal(who, bucket, key_bytes(each["Key"]), each.get("VersionId"))
             for each in wanted
         ]
 

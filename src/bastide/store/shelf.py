@@ -216,23 +216,29 @@ class Shelf:
         if_match: str | None = None,
     ) -> Removed:
         """Only what has the label of the bucket's viewer: a lower one would learn of it."""
-        marker = self.marker_of(bucket, key)
+        removal = self.removal(who, bucket, key, version_id)
 
         def work(connection: Connection) -> tuple[Removed, list[Doomed]]:
             if if_match is not None:
                 current = records.latest(connection, bucket, key)
                 conditions.check_write(if_match, None, current, key.decode())
-            return self.remove_one(connection, Removal(who, bucket, marker, version_id))
+            return self.remove_one(connection, removal)
 
         removed, doomed = self.database.write(work)
         self.clear(doomed)
         return removed
 
-    def marker_of(self, bucket: Bucket, key: bytes) -> Version:
-        """What a delete puts where versions are kept."""
+    def removal(
+        self, who: Principal, bucket: Bucket, key: bytes, version_id: str | None
+    ) -> "Removal":
+        """What both engines say is asked here, before the write: what may be removed has the
+        session's own label, and a thousand keys would be asked about while all writes wait."""
         own = self.labels.use(bucket.view.session)
         made = self.version_of(bucket, key, self.ids.uuid(), own, Facts())
-        return replace(made, is_marker=True)
+        action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
+        arn, label = s3(self.region, bucket.name, key.decode()), bucket.view.session
+        may = self.writing.permits(who, action, arn, label, is_new=False)
+        return Removal(bucket, replace(made, is_marker=True), version_id, may)
 
     def remove_one(
         self, connection: Connection, removal: "Removal"
@@ -249,7 +255,8 @@ class Shelf:
             return Removed(), [] if gone is None else [records.remove_version(connection, gone)]
         if bucket.versioning != "Enabled":
             marker = replace(marker, version_id=NULL_VERSION)
-        self.check_alters(removal.who, "s3:DeleteObject", marker, bucket)
+        if not removal.may:
+            raise errors.access_denied()
         doomed = records.add_version(connection, marker, is_above=False)
         return Removed(version_id=marker.version_id, is_marker=True), doomed
 
@@ -258,22 +265,20 @@ class Shelf:
     ) -> Version | None:
         """The version, if it may be removed: AccessDenied for one of a lower label."""
         found = records.version(connection, bucket, removal.marker.key, version_id)
-        if found is not None:
-            if found.label != bucket.view.own:
-                raise errors.access_denied()
-            action = "s3:DeleteObjectVersion" if removal.version_id else "s3:DeleteObject"
-            self.check_alters(removal.who, action, found, bucket)
+        if found is not None and (found.label != bucket.view.own or not removal.may):
+            raise errors.access_denied()
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is about to be deleted. `marker`: what goes there where versions are kept."""
+    """What is about to be deleted. `marker`: what goes there where versions are kept. `may`: what
+    both engines say of one of the session's label."""
 
-    who: Principal
     bucket: Bucket
     marker: Version
     version_id: str | None
+    may: bool
 
 
 def replaced_too_often() -> Unavailable:

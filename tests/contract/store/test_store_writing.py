@@ -85,6 +85,26 @@ def test_what_is_refused_is_not_deleted(kept):
     assert kept.get("k") == b"old"
 
 
+def test_no_engine_is_asked_about_a_deletion_while_all_writes_wait(kept, asked):
+    status = {"Status": "Enabled"}
+    kept.call("put_bucket_versioning", Bucket="bucket", VersioningConfiguration=status)
+    permits = kept.writing.permits
+
+    def seen(*args, **more):
+        kept.database.write(lambda _: None)  # the writer itself would not get through here
+        return permits(*args, **more)
+
+    kept.writing.permits = seen
+    wanted = [{"Key": "k"}, {"Key": "nothing"}, {"Key": "k", "VersionId": "null"}]
+    answer = kept.call("delete_objects", Bucket="bucket", Delete={"Objects": wanted})
+    assert len(answer["Deleted"]) == 3
+    version = ("s3:DeleteObjectVersion", "bucket/k", False)
+    each = [("s3:DeleteObject", f"bucket/{key}", False) for key in ("k", "nothing")]
+    assert asked() == [*each, version]
+    kept.call("delete_object", Bucket="bucket", Key="k")
+    assert asked() == each[:1]
+
+
 def test_what_is_refused_is_not_tagged(kept):
     kept.writing.refused |= {"s3:PutObjectTagging", "s3:DeleteObjectTagging"}
     tags = {"TagSet": [LABEL]}
