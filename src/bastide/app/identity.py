@@ -170,6 +170,7 @@ def open_identity(core: Core) -> Identity:
         walls=walls,
         second=second,
         stored=Stored(principals=directory, resources=resources),
+        clock=core.clock,
     )
     checks = PolicyChecks(authorizer=authorizer)
     entities = Entities(

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -107,6 +108,14 @@ def principal_context(principal: Principal) -> Context:
     return context
 
 
+def time_context(now: datetime) -> Context:
+    """When it is: never left out, or a Deny from a day on would not be met."""
+    return {
+        "aws:currenttime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:epochtime": str(int(now.timestamp())),
+    }
+
+
 class CallContext(Mapping[str, str | Sequence[str]]):
     """As `context_of`, worked out when the first policy asks for a key: most ask for none."""
 
@@ -133,9 +142,7 @@ class CallContext(Mapping[str, str | Sequence[str]]):
 def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context:
     """Every condition key that this call has."""
     context = principal_context(call.principal)
-    context |= {
-        "aws:currenttime": call.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "aws:epochtime": str(int(call.time.timestamp())),
+    context |= time_context(call.time) | {
         "aws:securetransport": "true" if call.secure else "false",
         "aws:requestedregion": call.region.name,
         "aws:viaawsservice": "false",

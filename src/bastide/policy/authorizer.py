@@ -13,6 +13,7 @@ from typing import Any
 
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Crossed, Principal, PrincipalKind
+from bastide.kernel.clock import Clock, SystemClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.policy import actions, names, sharing
@@ -250,6 +251,7 @@ class PolicyAuthorizer:
     walls: Walls
     second: MandatoryEngine
     stored: Stored
+    clock: Clock = field(default_factory=SystemClock)
     parsed: ParsedDocuments = field(default_factory=ParsedDocuments)
     decisions: Kept[Hashable, Decision] = field(default_factory=partial(Kept, DECISIONS_MAX))
 
@@ -316,7 +318,7 @@ class PolicyAuthorizer:
     def _via(
         self, principal: Principal, owner: str, encryption: Mapping[str, str], via: str
     ) -> Standing:
-        context = actions.principal_context(principal) | {
+        context = self._outside_of_a_call(principal) | {
             "aws:viaawsservice": "true",
             "aws:resourceaccount": owner,
             "kms:viaservice": via,
@@ -339,19 +341,19 @@ class PolicyAuthorizer:
     ) -> bool:
         """Whether a principal may do one thing outside of a call: a job's role."""
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
-        keys |= actions.principal_context(principal)
+        keys |= self._outside_of_a_call(principal)
         return self._standing(principal, keys).decision(action, resource).allowed
 
     def across(self, principal: Principal, action: str, resource: str) -> Decision:
         """What may be read by an alias, with the true reason, with no condition keys but the
-        principal's own."""
-        return self._standing(principal, actions.principal_context(principal)).across(
+        principal's own and the time."""
+        return self._standing(principal, self._outside_of_a_call(principal)).across(
             action, resource
         )
 
     def by_policies(self, principal: Principal, action: str, resource: str) -> Decision:
-        """What IAM alone says to a principal, with no condition keys but its own."""
-        keys = actions.principal_context(principal)
+        """What IAM alone says to a principal, with no condition keys but its own and the time."""
+        keys = self._outside_of_a_call(principal)
         return self._standing(principal, keys).by_policies(action, resource)
 
     def permits_service(
@@ -367,7 +369,8 @@ class PolicyAuthorizer:
         if not text:
             return False
         policy = ("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))
-        keys = {name.lower(): value for name, value in context.items()}
+        keys = actions.time_context(self.clock.now())
+        keys |= {name.lower(): value for name, value in context.items()}
         caller = Caller(account=service.account, service=service.name)
         request = Request(action.lower(), resource, keys, caller)
         return decide(request, Policies(identity=(), resource=(policy,))).allowed
@@ -386,6 +389,9 @@ class PolicyAuthorizer:
             caller=Caller(account=service.account, service=service.name),
         )
         return standing.by_policies(action, key_arn).allowed
+
+    def _outside_of_a_call(self, principal: Principal) -> actions.Context:
+        return actions.principal_context(principal) | actions.time_context(self.clock.now())
 
     def version(self, principal: Principal) -> str:
         """Names the policies that are written for a principal now: another text, another name."""

@@ -1,11 +1,13 @@
 """The key of another account that a shared object is under: who says yes to its use."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tests.labels_kit import at
 from tests.policy_kit import ME, OTHER, USER, Desk, document, principal, statement
 
+from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
 
 ID = "0e5b1b0d-0000-4000-8000-000000000001"
@@ -59,6 +61,26 @@ def test_conditions_of_both_policies_hold(key, value, wrong):
         assert (Keys(theirs, tagged=tagged).told() is None) is opened
         mine = statement(DECRYPT, KEY, **asked)
         assert (Keys(mine=(mine,), tagged=tagged).told() is None) is opened
+
+
+@pytest.mark.parametrize("asked", [
+    {"DateGreaterThan": {"aws:CurrentTime": "2026-06-01T00:00:00Z"}},
+    {"NumericGreaterThan": {"aws:EpochTime": "1780272000"}},
+])  # fmt: skip
+def test_a_deny_from_a_day_on_holds_from_that_day_on(asked):
+    """No call tells the time here; a condition on what is not there would never be met."""
+    deny = statement("*", effect="Deny", Principal="*", Condition=asked)
+    mine = statement("*", "*", effect="Deny", Condition=asked)
+    allow = statement(DECRYPT, Principal=ACCOUNT)
+    stage = statement("s3:GetObject", "*")
+    bucket = "arn:aws-us-gov:s3:::b/k"
+    for month, opened in ((5, True), (6, False)):
+        clock = ManualClock(datetime(2026, month, 2, tzinfo=UTC))
+        for desk in (Keys(allow, deny), Keys(allow, mine=(MINE, mine))):
+            desk.authorizer = replace(desk.authorizer, clock=clock)
+            assert (desk.told() is None) is opened
+        jobs = replace(Desk(stage, mine).authorizer, clock=clock)
+        assert jobs.permits(principal(), "s3:GetObject", bucket, {}) is opened
 
 
 @pytest.mark.parametrize("key", ["aws:ResourceTag/a", "kms:ResourceAliases"])
