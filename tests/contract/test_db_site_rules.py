@@ -1,5 +1,8 @@
 """What one person may do alone is kept with the data; other rules come in only where two signed."""
 
+import json
+
+import msgspec
 import pytest
 
 from bastide.db import setting_records as records
@@ -73,6 +76,35 @@ def test_what_was_signed_for_and_has_not_begun_is_taken_back(database):
     with pytest.raises(OtherRules):
         rules(database).is_new(other.said)
     assert not rules(database).is_new(now.said)
+
+
+class Signed:
+    """Officers who sign for whatever is asked."""
+
+    def __init__(self, database):
+        self.database, self.actions = database, []
+
+    def carry_out(self, kind, action, requester, work):
+        self.actions.append(action)
+        return self.database.write(work)
+
+
+def test_the_rules_of_another_version_are_signed_for_while_this_one_runs(database):
+    """Else no version that brings a rule could start: this one would not let it be asked for."""
+    now, officers = Rules.parse(said()), Signed(database)
+    room = RuleRoom(now=now, database=database, approvals=officers)
+    later = json.loads(now.said)
+    later["jobs"]["new_rule"] = ["x"]
+    text = msgspec.json.encode(later).decode()
+    rules(database).begin(now.said)
+    assert room.adopt(text, "operator") == later
+    assert officers.actions[0]["in_words"] == 'jobs.new_rule was not there, and is ["x"]'
+    assert rules(database).is_new(text)
+    wrong = now.said.replace('"valid_days":7', '"valid_days":700')
+    for none in ("{}", "[]", wrong, json.dumps(later), text[:-1], "[" * 100_000, now.said + " "):
+        with pytest.raises(ServiceError, match=r"no rules|one spelling"):
+            room.adopt(none, "operator")
+    assert len(officers.actions) == 1
 
 
 @pytest.mark.parametrize("setting", ["dirty_words", "dirty_patterns"])
