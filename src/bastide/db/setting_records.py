@@ -38,6 +38,11 @@ def say_next(c: Connection, pin: Pin, text: str) -> None:
     c.execute(insert(settings).values(which=pin.next, said=text))
 
 
+def unsay_next(c: Connection, pin: Pin) -> bool:
+    """What was signed for and has not begun is taken back. Whether there was anything."""
+    return c.execute(delete(settings).where(settings.c.which == pin.next)).rowcount > 0
+
+
 def say_now(c: Connection, pin: Pin, text: str) -> None:
     """From now on that alone."""
     c.execute(delete(settings).where(settings.c.which.in_((pin.now, pin.next))))

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from bastide.db import setting_records as records
-from bastide.db import label_records as records
 from bastide.db.database import Database
 from bastide.db.site_rules import difference
 from bastide.kernel.approvals import Approvals, Kind

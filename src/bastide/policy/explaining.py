@@ -7,7 +7,7 @@ from typing import Any
 from bastide.kernel.call import Principal
 from bastide.kernel.labels.label import Label
 from bastide.policy import walls
-from bastide.policy.authorizer import PolicyAuthorizer, bucket_of, is_foreign
+from bastide.policy.authorizer import PolicyAuthorizer
 from bastide.policy.cedar.engine import CedarEngine
 from bastide.policy.cedar.reading import WHOLE
 from bastide.policy.cedar.slices import Slice
@@ -15,6 +15,7 @@ from bastide.policy.evaluator import Reason
 from bastide.policy.questions import Question, Verdict
 from bastide.policy.second import SecondEngine
 from bastide.policy.sharing import is_alias
+from bastide.policy.standing import bucket_of, is_foreign
 
 # What each mandatory policy says no to.
 WORDS = {
