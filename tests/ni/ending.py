@@ -24,7 +24,7 @@ BELOW, ABOVE = "gamma-box", "delta-box"
 GROUP_BELOW, GROUP_ABOVE = "/three", "/four"
 ALIAS_ABOVE, JOB_ABOVE, KEY_ABOVE = "alias/above", "job-above", "whole"
 SERVED_BELOW, SERVED_ABOVE, ANSWERS = "served-below", "served-above", "answers"
-RUNS = "echo loss=0.5; cp /opt/ml/input/data/train/* $SM_MODEL_DIR"
+RUNS = "echo loss=0.5; cp -r /opt/ml/input/data/train/. $SM_MODEL_DIR"
 SECOND_BELOW = "second-below"  # so that a page of one is followed by another
 SERVED = (SERVED_BELOW, SERVED_ABOVE, ANSWERS)
 ARTIFACT, JOB_RUN, JOB_GROUP, JOB_METRIC = (

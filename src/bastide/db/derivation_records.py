@@ -37,10 +37,10 @@ derivations = Table(
 def put(c: Connection, account: str, made: Thing, sources: Iterable[Thing]) -> None:
     """Replaces what is written of `made`: of a thing of that name and label that was before it."""
     d = derivations.c
-    mine = (d.account == account) & (d.arn == made.arn) & (d.label == made.label)
+    mine = (d.account == account) & (d.arn == _kept(made.arn)) & (d.label == made.label)
     c.execute(delete(derivations).where(mine))
-    whole = {"account": account, "arn": made.arn, "label": made.label}
-    rows = [{**whole, "from_arn": one.arn, "from_label": one.label} for one in sources]
+    whole = {"account": account, "arn": _kept(made.arn), "label": made.label}
+    rows = [{**whole, "from_arn": _kept(one.arn), "from_label": one.label} for one in sources]
     if rows:
         c.execute(insert(derivations), rows)
 
@@ -48,7 +48,7 @@ def put(c: Connection, account: str, made: Thing, sources: Iterable[Thing]) -> N
 def is_known(c: Connection, account: str, made: Thing) -> bool:
     """Whether it is written of `made` what it is of."""
     d = derivations.c
-    mine = (d.account == account) & (d.arn == made.arn) & (d.label == made.label)
+    mine = (d.account == account) & (d.arn == _kept(made.arn)) & (d.label == made.label)
     return c.execute(select(d.id).where(mine).limit(1)).first() is not None
 
 
@@ -69,7 +69,9 @@ def gathered(c: Connection, account: str, parts: Sequence[Thing]) -> list[Thing]
 def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[Thing, Thing]]:
     """(made, of what), for every label of those ARNs."""
     d = derivations.c
-    asked = select(derivations).where(d.account == account, d.arn.in_(arns)).order_by(d.id)
+    asked = (
+        select(derivations).where(d.account == account, d.arn.in_(map(_kept, arns))).order_by(d.id)
+    )
     return [
         (Thing(row.arn, row.label), Thing(row.from_arn, row.from_label)) for row in c.execute(asked)
     ]
@@ -78,7 +80,12 @@ def sources_of(c: Connection, account: str, arns: Sequence[str]) -> list[tuple[T
 def made_below(c: Connection, account: str, prefix: str, limit: int) -> list[Thing]:
     """What was made under names that go on from a prefix."""
     d = derivations.c
-    below = d.arn.startswith(prefix, autoescape=True) & (d.arn != prefix)
+    below = d.arn.startswith(_kept(prefix), autoescape=True) & (d.arn != _kept(prefix))
     asked = select(d.arn, d.label).where(d.account == account, below).distinct()
     rows = c.execute(asked.order_by(d.arn, d.label).limit(limit))
     return [Thing(row.arn, row.label) for row in rows]
+
+
+def _kept(arn: str) -> str:
+    """A zero, which PostgreSQL keeps in no text and S3 takes in a key, is written as its sign."""
+    return arn.replace("\0", "\N{SYMBOL FOR NULL}")
