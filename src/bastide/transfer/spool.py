@@ -6,7 +6,9 @@ travels back: what was sent stays until the sending side's people clear it away.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,28 +27,65 @@ PLACES_MAX = 100_000
 def send(bundle: Bundle, spool: Path) -> Steps:
     """Lay a bundle into the spool. Begun again after a crash, it goes on where it was."""
     predicate = bundle.statement.predicate
-    place = spool / predicate.to / bundle.digest
-    place.mkdir(parents=True, exist_ok=True)
-    done = 0
-    for number, subject in enumerate(bundle.statement.subject):
-        if not (place / subject.name).exists():
-            _lay(place / subject.name, chunks.read_chunk(bundle.folder, bundle.statement, number))
-        done += chunk_size(predicate, number)
-        yield {"step": "sending", "done": done, "total": chunks.total(predicate)}
-    if not (place / ENVELOPE).exists():
-        _lay(place / ENVELOPE, read_envelope(bundle.folder))
+    spool.mkdir(parents=True, exist_ok=True)
+    with _opened(spool, predicate.to, bundle.digest) as place:
+        done = 0
+        for number, subject in enumerate(bundle.statement.subject):
+            if not _is_there(place, subject.name):
+                data = chunks.read_chunk(bundle.folder, bundle.statement, number)
+                _lay(place, subject.name, data)
+            done += chunk_size(predicate, number)
+            yield {"step": "sending", "done": done, "total": chunks.total(predicate)}
+        if not _is_there(place, ENVELOPE):
+            _lay(place, ENVELOPE, read_envelope(bundle.folder))
 
 
-def _lay(path: Path, data: bytes) -> None:
+@contextmanager
+def _opened(spool: Path, *below: str) -> Iterator[int]:
+    """A folder in the spool, made where it is missing. No link is followed on the way to it: people
+    released it for this one, and others may write in a spool. Raises Refused."""
+    with ExitStack() as stack:
+        try:
+            here = _step(stack, spool.anchor)
+            for name in spool.parts[1:]:
+                here = _step(stack, name, here)
+            for name in below:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=here)
+                here = _step(stack, name, here)
+        except (NotADirectoryError, FileNotFoundError) as error:
+            raise Refused(f"{spool} is not the folder that it was, or leads elsewhere") from error
+        yield here
+
+
+def _step(stack: ExitStack, name: str, above: int | None = None) -> int:
+    """To be passed through and written to, it need not be readable."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, dir_fd=above)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _is_there(place: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _lay(place: int, name: str, data: bytes) -> None:
     """As `durable.create`, but in a folder that may be written and not read: so the name is made
-    durable by a second sync of the file, which carries the rename along in the journal."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.laying")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    durable by a second sync of the file, which carries the rename along in the journal. Nothing is
+    written to that was there: others may lay links in a spool."""
+    aside = f".{name}.{secrets.token_hex(8)}.laying"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(aside, flags, 0o644, dir_fd=place)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
-        aside.rename(path)
+        os.rename(aside, name, src_dir_fd=place, dst_dir_fd=place)
         os.fsync(descriptor)
 
 

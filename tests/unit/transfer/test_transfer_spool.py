@@ -254,14 +254,15 @@ def test_its_own_anchor_and_a_ceiling_that_is_no_label_are_refused(low, tmp_path
 LAY = """
 import os, sys
 from pathlib import Path
-from bastide.transfer.spool import _lay
+from bastide.transfer.spool import _lay, _opened
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     os.listdir(sys.argv[1])
     sys.exit("the folder can be read")
 except PermissionError:
-    _lay(Path(sys.argv[1]) / "name", b"data")
+    with _opened(Path(sys.argv[1])) as place:
+        _lay(place, "name", b"data")
 """
 
 
@@ -275,3 +276,47 @@ def test_a_folder_that_may_be_written_and_not_read_is_enough(tmp_path):
     place.chmod(0o700)
     assert (place / "name").read_bytes() == b"data"
     assert os.listdir(place) == ["name"]
+
+
+def test_no_link_that_lies_in_a_spool_is_followed(low, high, spool, tmp_path):
+    """Two people released it for the spool: nobody who may write there takes it elsewhere."""
+    bundle, elsewhere = made(low, Held("big", BIG)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    spool.mkdir()
+    for link in (spool / HIGH, spool / HIGH / bundle.digest):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(elsewhere)
+        with pytest.raises(Refused, match="leads elsewhere"):
+            sent(low, bundle, spool)
+        link.unlink()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_spool_that_becomes_a_link_after_it_was_asked_for_is_not_followed(
+    low, high, spool, tmp_path, monkeypatch
+):
+    bundle, elsewhere = made(low, Held("big", BIG)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    clear = type(low.departures).clear
+
+    def cleared(*args, **rest):
+        spool.symlink_to(elsewhere)
+        return clear(*args, **rest)
+
+    monkeypatch.setattr(type(low.departures), "clear", cleared)
+    with pytest.raises(Refused, match="leads elsewhere"):
+        sent(low, bundle, spool)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_lies_in_a_spool_is_not_written_through(low, high, spool, tmp_path):
+    """The region writes as itself: a link in the way must not lead it to a file of its own."""
+    bundle, kept = made(low, Held("big", BIG)), tmp_path / "master.key"
+    kept.write_text("the key")
+    place = spool / HIGH / bundle.digest
+    place.mkdir(parents=True)
+    for name in ("00000000.chunk", "00000001.chunk", "00000002.chunk", "bundle.json"):
+        (place / f".{name}.{os.getpid()}.laying").symlink_to(kept)
+    sent(low, bundle, spool)
+    assert kept.read_text() == "the key"
+    assert took(high, spool) == [bundle.digest]
