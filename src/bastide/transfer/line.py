@@ -16,6 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,11 +35,13 @@ from bastide.transfer.filters.model import (
     Told,
     table_digest,
 )
-from bastide.transfer.model import Refused
+from bastide.transfer.model import ENVELOPE_BYTES_MAX, Refused
 
 FILTER_TIMEOUT_S = 7200.0
 OUT_BYTES_SPARE = 16 << 20
 STDERR_MAX = 2000
+SAID_BYTES_MAX = 2 * ENVELOPE_BYTES_MAX  # all items, what was understood of each, and more
+WHY_MAX, WHY_TEXT_MAX = 100, 200  # what is told of a filter's reasons: it may have been taken over
 ARRIVED, REFUSED = "arrived", "refused"
 CAGE, FILTERS = "bastide.transfer.cage", "bastide.transfer.filters"
 LISTENER = len(LINE)  # whose uid is the next after the filters': what reads datagrams
@@ -181,7 +185,7 @@ class Line:
             said = self._filtered(name, number, task, data, reads)
             told = chain.opened(said, self._keys()[name])
             if told.verdict != "passed":
-                raise Refused(f"filter {name}: {'; '.join(told.why)}")
+                raise Refused(f"filter {name}: {_why(told)}")
             items, previous = told.items, sha256(said).hexdigest()
             if told.emitted != told.saw:
                 data = place / f"{number}.items"
@@ -218,7 +222,7 @@ class Line:
 
     def _said(self, place: Path) -> list[bytes]:
         found = (place / f"{number}-{name}.said" for number, name in enumerate(LINE))
-        return [path.read_bytes() for path in found if _is_said(path)]
+        return [_read_said(path) for path in found if _is_said(path)]
 
     def _filtered(
         self, name: str, number: int, task: Task, data: Path, reads: Sequence[str]
@@ -238,17 +242,19 @@ class Line:
                 given["seccomp"] = _held(stack, self.walls.seccomp, os.O_RDONLY)
             size = data.stat().st_size
             room = Room(out_bytes_max=2 * size + OUT_BYTES_SPARE, data_bytes=size, reads=reads)
-            ended = self._shut_in(name, number, given, room)
-        said = says.read_bytes()
-        if ended.returncode or not said:
-            raise Refused(f"filter {name} died: {_last_line(ended)}")
+            died = self._shut_in(name, number, given, room, place)
+        if died or not _is_said(says):
+            raise Refused(f"filter {name} died: {died or 'without a word'}")
+        said = _read_said(says)
         if name not in REWRITES:
             out.unlink()
         return said
 
     def _shut_in(
-        self, name: str, number: int, given: Mapping[str, int], room: Room
-    ) -> "subprocess.CompletedProcess[bytes]":
+        self, name: str, number: int, given: Mapping[str, int], room: Room, place: Path
+    ) -> str:
+        """Its last words; "" of one that ended well. What it writes there lies on the disk, in no
+        more room than anything else of its: it may have been taken over, and go on and on."""
         passed = [given[one] for one in ("task", "says", "key")]
         seccomp = given.get("seccomp")
         command = self.walls.command(
@@ -257,18 +263,20 @@ class Line:
             room,
             seccomp,
         )
-        try:
-            return subprocess.run(  # noqa: S603 - our own module
-                command,
-                stdin=given["items"],
-                stdout=given["out"],
-                stderr=subprocess.PIPE,
-                pass_fds=[*passed, *([] if seccomp is None else [seccomp])],
-                timeout=FILTER_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise Refused(f"filter {name} took longer than {FILTER_TIMEOUT_S:.0f} s") from None
+        with TemporaryFile(dir=place) as trouble:
+            try:
+                ended = subprocess.run(  # noqa: S603 - our own module
+                    command,
+                    stdin=given["items"],
+                    stdout=given["out"],
+                    stderr=trouble,
+                    pass_fds=[*passed, *([] if seccomp is None else [seccomp])],
+                    timeout=FILTER_TIMEOUT_S,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise Refused(f"filter {name} took longer than {FILTER_TIMEOUT_S:.0f} s") from None
+            return _last_line(trouble, ended.returncode) if ended.returncode else ""
 
     def _seed(self, name: str) -> Path:
         """The private key of a filter, whose owner is that filter; made on first use."""
@@ -305,9 +313,21 @@ def _binds() -> list[str]:
     return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(package)]))
 
 
-def _last_line(ended: "subprocess.CompletedProcess[bytes]") -> str:
-    trouble = ended.stderr[-STDERR_MAX:].decode("utf-8", "replace").strip()
-    return trouble.rpartition("\n")[2] or f"status {ended.returncode}"
+def _read_said(path: Path) -> bytes:
+    if path.stat().st_size > SAID_BYTES_MAX:
+        raise Refused("a filter said more than there is to say")
+    return path.read_bytes()
+
+
+def _why(told: Told) -> str:
+    return "; ".join(one[:WHY_TEXT_MAX] for one in told.why[:WHY_MAX])
+
+
+def _last_line(trouble: IO[bytes], status: int) -> str:
+    size = trouble.seek(0, os.SEEK_END)
+    trouble.seek(max(0, size - STDERR_MAX))
+    text = trouble.read(STDERR_MAX).decode("utf-8", "replace").strip()
+    return text.rpartition("\n")[2] or f"status {status}"
 
 
 def _seen_of(bundle: Bundle) -> Seen:

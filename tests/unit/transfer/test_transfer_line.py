@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -117,6 +118,44 @@ def test_each_filter_runs_as_a_user_of_its_own(line, tmp_path):
         os.close(here)
         os.close(on)
     assert seen == {name: {UID_FIRST + number} for number, name in enumerate(LINE)}
+
+
+ENDLESS = """
+import os
+block = b"x" * (1 << 20)
+for _ in range(256):
+    os.write(2, block)
+"""
+LONG = "import os\nos.ftruncate(int(sys.argv[3]), 8 << 20)\nos._exit(0)"
+MANY = """
+import msgspec
+task, key = (open(int(sys.argv[n]), "rb").read() for n in (2, 4))
+task = msgspec.json.decode(task, type=real.Task)
+seen = real._seen(task.items, "0" * 64)
+told = real.Told(filter="types", bundle=task.bundle, previous="", saw=seen, emitted=seen,
+                 items=task.items, verdict="refused", why=["w" * 900] * 1000)
+body = msgspec.json.encode(told)
+sign = real.Ed25519PrivateKey.from_private_bytes(key).sign
+with open(int(sys.argv[3]), "wb") as says:
+    says.write(body + b"\\n" + sign(body).hex().encode() + b"\\n")
+sys.exit(0)
+"""
+
+
+def test_a_filter_that_was_taken_over_takes_no_memory_of_its_region(line, tmp_path, monkeypatch):
+    """All that it says, on whatever way, is bounded: by what it may write, and what is read."""
+    high, bundle = line
+    monkeypatch.setattr("bastide.transfer.line.SAID_BYTES_MAX", 1 << 20)
+    tracemalloc.start()
+    try:
+        for code, why in ((ENDLESS, "died"), (LONG, "more than"), (MANY, "filter types: www")):
+            checks = taken_over(high.line, tmp_path, ["types"], code)
+            with pytest.raises(Refused, match=why) as refused:
+                list(checks.run(bundle, high.rules(bundle)))
+            assert len(str(refused.value)) < 30_000
+            assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def pipe(path):
