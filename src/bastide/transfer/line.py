@@ -279,14 +279,14 @@ class Line:
             return _last_line(trouble, ended.returncode) if ended.returncode else ""
 
     def _seed(self, name: str) -> Path:
-        """The private key of a filter, whose owner is that filter; made on first use."""
+        """The private key of a filter, made on first use. It is the region's file: the filter is
+        handed it open, and could else write another key into it."""
         path = self.folder / "keys" / f"{name}.seed"
         if not path.exists():
             durable.folder(path.parent)
             durable.create(path, Ed25519PrivateKey.generate().private_bytes_raw())
-            if self.walls.uid_first is not None:
-                uid = self.walls.uid_first + LINE.index(name)
-                os.chown(path, uid, uid)
+        elif path.stat().st_uid != os.geteuid():  # the filter's, as it once was
+            os.chown(path, os.geteuid(), os.getegid())
         return path
 
     def _keys(self) -> dict[str, Ed25519PublicKey]:

@@ -83,13 +83,40 @@ def test_a_good_bundle_passes_and_is_written_anew(line):
     ]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
-def test_each_filter_has_a_key_that_only_its_own_uid_reads(line):
+def test_each_filter_has_a_key_of_its_own_that_only_the_region_finds(line):
     high, _ = line
     keys = [high.line.folder / "keys" / f"{name}.seed" for name in LINE]
     assert len({path.read_bytes() for path in keys}) == len(LINE)
-    assert len({path.stat().st_uid for path in keys}) == len(LINE)
+    assert {path.stat().st_uid for path in keys} == {os.getuid()}
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+SPOIL = """
+import os
+for one in (0, *map(int, sys.argv[2:5])):
+    try:
+        os.close(os.open(f"/proc/self/fd/{one}", os.O_RDWR | os.O_TRUNC))
+    except PermissionError:
+        continue
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
+@pytest.mark.parametrize("was_the_filters", [False, True])
+def test_a_filter_that_was_taken_over_spoils_nothing_that_it_is_given(
+    line, tmp_path, was_the_filters
+):
+    """Else it would refuse all, for ever: with its key, all that it ever said is gone."""
+    high, bundle = line
+    key = tmp_path / "line" / "keys" / "types.seed"
+    if was_the_filters:
+        key.parent.mkdir(parents=True)
+        key.write_bytes(b"k" * 32)
+        key.chmod(0o600)
+        os.chown(key, UID_FIRST, UID_FIRST)
+    list(taken_over(high.line, tmp_path, ["types"], SPOIL).run(bundle, high.rules(bundle)))
+    assert key.stat().st_size == 32
+    assert key.stat().st_uid == os.getuid()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
