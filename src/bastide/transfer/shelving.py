@@ -1,6 +1,7 @@
 """Released items on their way into the region: objects into an agency's bucket, weights onto the
 shelf of models, under the licence that they came with; environments are built of their files."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -171,9 +172,11 @@ def _registered(item: Item, known: Environment | None) -> str:
     except BadItem as error:
         raise Refused(str(error)) from error
     instead = f", in the place of {known.digest}" if known else ""
+    said = image_format.told(run)
     return (
         f"register the container image {item.name} of {item.size} bytes, sha256:{item.sha256}, "
-        f"made of the image {run.digest}{instead}"
+        f"made of the image {run.digest} as its sender says{instead}, which starts "
+        f"{said['entrypoint']} in {json.dumps(run.workdir)} with {said['env']}"
     )
 
 

@@ -152,7 +152,8 @@ def test_a_released_image_serves_its_name(tmp_path):
     (said,) = released(shelves, item, tree())
     assert said == (
         f"register the container image {NAME} of {item.size} bytes, sha256:{item.sha256}, "
-        f"made of the image {RUN.digest}"
+        f"made of the image {RUN.digest} as its sender says, which starts "
+        '["/bin/sh"] in "/srv" with {"A":"1","B":"2"}'
     )
     made = shelves.environments.for_image(NAME)
     assert made.digest == f"sha256:{item.sha256}"
@@ -168,8 +169,24 @@ def test_what_an_image_takes_the_place_of_is_said(tmp_path):
     released(shelves, first, tree())
     other = chained(*PLAIN[:4])
     (said,) = released(shelves, item_of(other), other)
-    assert said.endswith(f", in the place of sha256:{first.sha256}")
+    assert f", in the place of sha256:{first.sha256}, which starts " in said
     assert not (shelves.environments.for_image(NAME).root / "lib").exists()
+
+
+@pytest.mark.parametrize(("other", "words"), [
+    ({"entrypoint": ("/bin/sh", "-c", "/in/x")}, '["/bin/sh","-c","/in/x"]'),
+    ({"env": {"LD_PRELOAD": "/in/x.so"}}, '{"LD_PRELOAD":"/in/x.so"}'),
+    ({"workdir": "/in"}, 'in "/in"'),
+])  # fmt: skip
+def test_the_same_tree_that_starts_otherwise_is_another_action(tmp_path, other, words):
+    """The digest that people compare is the tree's: what runs of it must be said beside it."""
+    shelves, plans = shelving(tmp_path), []
+    for run in (RUN, msgspec.structs.replace(RUN, **other)):
+        item, _ = image(tree(), provenance=told(run)).open()
+        item = msgspec.structs.replace(item, sha256=sha256(tree()).hexdigest())
+        plans += shelves.check(TARGET, [item], None)
+    assert words not in plans[0]
+    assert words in plans[1]
 
 
 def test_an_image_that_comes_twice_is_refused(tmp_path):
