@@ -206,6 +206,8 @@ def _open_up(path: Path) -> None:
         path.chmod(0o755)
     elif stat.S_ISREG(mode):
         path.chmod(0o555 if mode & 0o111 else 0o444)
+    elif not stat.S_ISLNK(mode):  # a pipe would join all who see it, be it mounted read-only
+        path.unlink()
 
 
 def size_of(folder: Path) -> int:

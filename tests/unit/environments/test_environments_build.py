@@ -152,6 +152,23 @@ def test_what_a_wheel_runs_at_its_installation_sees_nothing_either(tmp_path, hos
     assert next(root.glob(f"lib/python3.*/site-packages/{INFO}"))
 
 
+def test_a_pipe_that_a_wheel_leaves_is_not_published(tmp_path):
+    """All agencies see an environment, and a mount that is read-only stops no pipe."""
+    line = (
+        "import os; open('/build/venv/ran', 'w'); os.umask(0); "
+        "os.path.exists('/build/venv/pipe') or os.mkfifo('/build/venv/pipe', 0o666)\n"
+    )
+    files = {**PLAIN, "one.pth": line.encode()}
+    (tmp_path / "files").mkdir()
+    wheel = tmp_path / "files" / "one-1.0-py3-none-any.whl"
+    wheel.write_bytes(zipped([*files.items(), (RECORD, recorded(files))]))
+    made = environments(tmp_path, lock_of(tmp_path, wheel))
+    list(made.build("tiny", tmp_path / "files"))
+    root = made.for_image("tiny").root
+    assert (root / "ran").exists()
+    assert not [path for path in root.rglob("*") if path.is_fifo()]
+
+
 def test_a_file_that_the_lock_does_not_name(tmp_path):
     lock = lock_of(tmp_path, sdist(tmp_path / "other", "x = 1\n"))
     sdist(tmp_path / "files")
