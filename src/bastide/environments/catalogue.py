@@ -224,7 +224,7 @@ class Environments:
 
     def _store(self, name: str, digest: str) -> Path:
         readable = re.sub(r"[^a-z0-9._-]", "_", name.lower())[:40].strip(".") or "image"
-        return self.folder / "store" / f"{readable}-{digest.removeprefix('sha256:')[:16]}"
+        return self.folder / "store" / f"{readable}-{digest.removeprefix('sha256:')}"
 
     def _manifest_path(self, name: str) -> Path:
         return self.folder / "manifests" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"

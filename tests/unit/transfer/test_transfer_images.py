@@ -189,6 +189,16 @@ def test_the_same_tree_that_starts_otherwise_is_another_action(tmp_path, other, 
     assert words in plans[1]
 
 
+def test_a_digest_that_only_begins_as_another_is_another_image(tmp_path):
+    """64 bits are found twice in an hour: one who sends two images must not swap them."""
+    environments = Environments(folder=tmp_path / "environments", locks={})
+    for number, data in enumerate((tree(), chained(*PLAIN[:4]))):
+        path, name = tmp_path / f"{number}.tar", "r.example/" + "x" * 40 + f":{number}"
+        path.write_bytes(data)
+        list(environments.take_carried(path, name, f"{'a' * 16}{number:048}", RUN))
+        assert (environments.for_image(name).root / "lib").exists() == (number == 0)
+
+
 def test_an_image_that_comes_twice_is_refused(tmp_path):
     with pytest.raises(Refused, match="an image twice"):
         shelving(tmp_path).check(TARGET, [item_of(), item_of(chained(*PLAIN[:4]))], None)
