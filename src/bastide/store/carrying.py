@@ -4,17 +4,20 @@ The gate is the operators', and it has its own rules (`transfer/`): it sees all 
 holds. One policy is asked: that of the KMS key which an object is, or will be, sealed under.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from bastide.db import derivation_records
 from bastide.db.derivations import Thing
 from bastide.kernel import arns
 from bastide.kernel.call import Principal, PrincipalKind
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.labelling import TAG
 from bastide.kernel.regions import Region
-from bastide.store import bucket_records, errors, records, shelf
+from bastide.store import bucket_records, errors, records, requests, shelf
 from bastide.store.content import ObjectReader, Pieces
 from bastide.store.model import Bucket, Facts, Version
 from bastide.store.names import key_bytes, text_bytes
@@ -23,6 +26,7 @@ from bastide.store.shelf import NewObject, Shelf
 
 PAGE_SIZE = 1000
 GATE = "transfer.bastide"  # the service that a KMS key's policy lets carry what is under the key
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,7 @@ class Carrying:
         facts = Facts(
             headers=carried.headers, metadata=carried.metadata, tags=tags, kms_key=around.kms_key
         )
+        check_said(carried.headers, carried.metadata)
         key = key_bytes(carried.key)
         self._check_key(around, "kms:GenerateDataKey", facts.kms_key, key)
         new = NewObject(who=None, bucket=self._bucket(account, bucket, label), key=key, facts=facts)
@@ -134,6 +139,20 @@ class Carrying:
         view = self.shelf.labels.view(session)
         find = bucket_records.find
         return self.shelf.database.read(lambda c: find(c, account, name, view))
+
+
+def check_said(headers: Mapping[str, str], metadata: Mapping[str, str]) -> None:
+    """What no client could say of an object, another region cannot either: it goes into answers as
+    their headers. Raises ServiceError."""
+    try:
+        datetime.fromisoformat(headers.get("Expires", "2000-01-01"))
+        is_known = headers.keys() <= {*requests.CONTENT_HEADERS, "Expires"}
+    except ValueError:
+        is_known = False
+    if not is_known or not all(map(_HEADER.fullmatch, metadata)):
+        message = "What is said of an object would not be headers of an answer."
+        raise ServiceError("InvalidArgument", message, status=400)
+    requests.check_metadata(metadata)
 
 
 def _carried(version: Version) -> Carried:

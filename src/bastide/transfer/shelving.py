@@ -15,7 +15,7 @@ from bastide.environments.oci import BadImage
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.catalogue import Models
 from bastide.models.model import NotAdmitted
-from bastide.store.carrying import Carried, Carrying
+from bastide.store.carrying import Carried, Carrying, check_said
 from bastide.transfer import weights
 from bastide.transfer.filters import image_format, pins
 from bastide.transfer.filters.model import BadItem
@@ -123,6 +123,7 @@ class Shelving:
             raise Refused(f"the agency has no bucket {target.bucket}")
         weights.made_of(item)
         try:
+            check_said(item.headers, item.metadata)
             self.carrying.check_lands(target.account, target.bucket, target.prefix + item.name)
         except ServiceError as error:
             raise Refused(error.message) from error

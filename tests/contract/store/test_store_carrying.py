@@ -9,6 +9,7 @@ from tests.unsafe_models import ONE, safetensors
 from bastide.db import derivation_records
 from bastide.db.derivations import Thing
 from bastide.kernel import arns
+from bastide.kernel.errors import ServiceError
 from bastide.store.carrying import Carrying
 from bastide.transfer.model import Item, Refused
 from bastide.transfer.releases import Target
@@ -61,6 +62,27 @@ def test_weights_cross_with_their_licence_and_what_they_were_made_of(store, carr
 def test_an_object_without_a_licence_says_nothing_of_where_it_comes_from(store, carrying):
     store.put("a.txt", b"x", Metadata={"by": "me"})
     assert carried(carrying, "a.txt").provenance == {}
+
+
+@pytest.mark.parametrize("said", [
+    {"metadata": {"a: 1\r\nx-bastide-label: U\r\nb": "x"}}, {"metadata": {"a b": "x"}},
+    {"metadata": {"": "x"}}, {"metadata": {"\u0436": "x"}}, {"metadata": {"a": "x" * 2048}},
+    {"headers": {"ContentLength": "1"}}, {"headers": {"ETag": "x"}}, {"headers": {"Metadata": "x"}},
+    {"headers": {"Expires": "soon"}},
+], ids=range(9))  # fmt: skip
+def test_another_region_says_nothing_of_an_object_that_a_client_could_not(carrying, said):
+    """It would write headers of this region's answers, as the label of an answer is one."""
+    item = Item(kind="object", name="a.txt", size=1, sha256="0" * 64, label="U", **said)
+    shelves = Shelving(
+        carrying=carrying, models=None, environments=None, setting_up=None, folder=None
+    )
+    with pytest.raises(Refused, match=r"headers|metadata"):
+        shelves.check(TARGET, [item], None)
+    with pytest.raises(ServiceError):
+        shelves.put(TARGET, item, iter([b"x"]))
+    good = {"CacheControl": "no-store", "Expires": "2030-01-01T00:00:00+00:00"}
+    item = msgspec.structs.replace(item, headers=good, metadata={"By-Me_1": "\u0436"})
+    assert shelves.check(TARGET, [item], None) == []
 
 
 @pytest.mark.parametrize(("source", "made_of"), [
