@@ -1,6 +1,9 @@
 """What a person reads, and what a machine reads."""
 
+import io
 import json
+
+from rich.console import Console
 
 from bastide.cli import show
 
@@ -30,3 +33,19 @@ def test_what_others_wrote_is_shown_as_it_is(capsys):
     _, line = capsys.readouterr().out.splitlines()
     assert line.split("  ")[0] == "[red]fire[/] [/] [black on black]x"
     assert line.split("  ")[1].strip() == r"ann\x1b[2K\u202e\r"
+
+
+def test_what_went_wrong_is_no_markup_and_moves_no_cursor(capsys):
+    """A filter that was taken over may have written it, or whoever named an object."""
+    show.failed(ValueError("[/] \x1b[2Kit \x9b2K[red]passed\u202e\nbut"))
+    assert capsys.readouterr().err == ("error: [/] \\x1b[2Kit \\x9b2K[red]passed\\u202e\nbut\n")
+
+
+def test_what_goes_on_is_no_markup(monkeypatch):
+    """A step's words may hold a policy's text, which came from another region."""
+    screen = io.StringIO()
+    monkeypatch.setattr(show, "err", Console(file=screen, force_terminal=True, width=200))
+    steps = [{"step": '["a", "[/]"] \x1b]0;mine'}, {"result": 1}]
+    assert show.follow(iter(steps), "work") == 1
+    assert '["a", "[/]"]' in screen.getvalue()
+    assert "\x1b]0;" not in screen.getvalue()

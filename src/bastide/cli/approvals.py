@@ -127,7 +127,7 @@ def _print(found: dict[str, Any]) -> None:
     line(WORDS[Kind(found["kind"])], style="bold", highlight=False, markup=False)
     for name, value in found["action"].items():
         for each in value.split("\n") if isinstance(value, str) else _listed(value):
-            line(f"  {name}: {_plain(each)}", highlight=False, markup=False, soft_wrap=True)
+            line(f"  {_plain(name)}: {_plain(each)}", highlight=False, markup=False, soft_wrap=True)
     for name in ("standing", "requester", "missing", "created", "expires", "digest"):
         line(f"{name}: {_plain(found[name])}", highlight=False, markup=False, soft_wrap=True)
     if found["wait_ms"]:

@@ -23,11 +23,11 @@ from bastide.cli import (
     region,
     rules,
     share,
+    show,
     tour,
     transfer,
 )
 from bastide.cli.control import CommandFailed, NotYetApproved
-from bastide.cli.show import err
 from bastide.settings import SettingsError
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ def main() -> None:
     try:
         app()
     except (CommandFailed, SettingsError) as error:
-        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        show.failed(error)
         sys.exit(3 if isinstance(error, NotYetApproved) else 1)
 
 

@@ -38,6 +38,12 @@ def plain(text: str) -> str:
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
+def failed(error: Exception) -> None:
+    """What went wrong, in words that may be another's: a filter's, or an object's name."""
+    text = "\n".join(map(plain, str(error).split("\n")))
+    err.print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
 def _told(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -65,7 +71,7 @@ def follow(steps: Iterator[dict[str, Any]], what: str) -> Any:
                 continue
             progress.update(
                 task,
-                description=step.get("step", what),
+                description=escape(plain(step.get("step", what))),
                 completed=step.get("done"),
                 total=step.get("total"),
             )
