@@ -1,8 +1,9 @@
 """The gate between regions, as operators see it."""
 
 import base64
+import logging
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +42,7 @@ from bastide.transfer.sources import (
 )
 
 TREE = "tree.tar"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,19 +119,28 @@ class TransferRoom:
             incoming, receiver, outcomes = self.gate.incoming, self.gate.receiver, []
             place = Path(spool) if spool else incoming.folder
             for digest in filter(receiver.is_here, incoming.waiting()):  # a crash left it, or it
-                incoming.clear(digest, is_taken=True)  # came by a spool too
+                self._cleared(digest, is_taken=True)  # came by a spool too
             for digest in receiver.waiting(place):
                 steps = self._taken(place, digest)
                 outcomes.append((yield from self._outcome(digest, "received", steps)))
                 if not spool:
-                    incoming.clear(digest, is_taken=receiver.is_here(digest))
+                    self._cleared(digest, is_taken=receiver.is_here(digest))
                 elif receiver.is_here(digest):
-                    incoming.remember(digest)
+                    with suppress(OSError):  # the folder is the receiver's
+                        incoming.remember(digest)
             for digest in receiver.arrived.digests():
                 if not self.gate.line.has_seen(digest):
                     steps = self._filtered(digest)
                     outcomes.append((yield from self._outcome(digest, "filtered", steps)))
             yield {"result": outcomes}
+
+    def _cleared(self, digest: str, *, is_taken: bool) -> None:
+        """The folder is the receiver's, who may have been taken over: what it put there that cannot
+        be cleared away stays, and keeps nothing else out."""
+        try:
+            self.gate.incoming.clear(digest, is_taken=is_taken)
+        except OSError as error:
+            logger.warning("the datagrams' bundle %s cannot be cleared away: %s", digest, error)
 
     def _taken(self, place: Path, digest: str) -> Steps:
         for step in self.gate.receiver.take(place, digest):

@@ -176,10 +176,8 @@ class Bundles:
 
 def read_envelope(folder: Path) -> bytes:
     """The envelope in a folder that a stranger wrote: a plain file, of a bounded size."""
-    descriptor = os.open(
-        folder / ENVELOPE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    )
-    with os.fdopen(descriptor, "rb") as file:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(folder / ENVELOPE, "rb", opener=lambda path, _: os.open(path, flags)) as file:
         data = file.read(ENVELOPE_BYTES_MAX + 1)
     if len(data or b"") > ENVELOPE_BYTES_MAX:
         raise Refused("its envelope is too large")

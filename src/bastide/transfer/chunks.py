@@ -134,17 +134,12 @@ def read_chunk(folder: Path, statement: Statement, number: int) -> bytes:
     """Chunk `number`, if it is what was signed. Raises Refused."""
     subject = statement.subject[number]
     want = chunk_size(statement.predicate, number)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(
-            folder / subject.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        )
+        with open(folder / subject.name, "rb", opener=lambda path, _: os.open(path, flags)) as file:
+            data = file.read(want + 1)
     except OSError as error:
         raise Refused(f"{subject.name} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            data = file.read(want + 1)
-        except OSError as error:
-            raise Refused(f"{subject.name} cannot be read: {error.strerror}") from None
     if len(data or b"") != want or hashlib.sha256(data).hexdigest() != subject.digest["sha256"]:
         raise Refused(f"{subject.name} is not what was signed")
     return data

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import msgspec
 import pytest
@@ -22,8 +23,10 @@ from tests.transfer_kit import (
     trusting,
 )
 
+from bastide.operators.transfer import TransferRoom
 from bastide.transfer.model import CHUNK_BYTES, Origin, Refused
 from bastide.transfer.signing import TrustStore, anchor_of, read_anchor
+from bastide.transfer.spool import Seen
 
 BIG = bytes(range(256)) * (3 * CHUNK_BYTES // 256)
 
@@ -320,3 +323,46 @@ def test_what_lies_in_a_spool_is_not_written_through(low, high, spool, tmp_path)
     sent(low, bundle, spool)
     assert kept.read_text() == "the key"
     assert took(high, spool) == [bundle.digest]
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_as_any(low, high, spool):
+    bundle = made(low, Held("a", b"x"))
+    place = sent(low, bundle, spool)
+    for name, why in (("00000000.chunk", "cannot be read"), ("bundle.json", "cannot be read")):
+        (place / name).unlink()
+        (place / name).mkdir()
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(Refused, match=why):
+            took(high, spool)
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize("left", [
+    lambda place: (place / "sub").mkdir(parents=True),
+    lambda place: place.symlink_to(place.parent),
+])  # fmt: skip
+def test_what_a_receiver_of_datagrams_leaves_keeps_no_other_bundle_out(low, high, spool, left):
+    """One that was taken over lays what cannot be cleared away under the name of what came."""
+    bundle = made(low, Held("a", b"x"))
+    sent(low, bundle, spool)
+    old = high.incoming.folder / HIGH / ("a" * 64)
+    old.parent.mkdir(parents=True)
+    left(old)
+    (old / "bundle.json").write_bytes(b"x")
+    high.receiver.ledger.add(Seen(digest="a" * 64, region=LOW, received="now"))
+    room = TransferRoom(
+        gate=high, agencies=None, carrying=None, models=None, environments=None, setting_up=None,
+        fetched=None, default_label="U", trail=Trail(), clock=None,
+    )  # fmt: skip
+    *_, last = room.receive(str(spool))
+    assert [one["bundle"] for one in last["result"]][:1] == [bundle.digest]
+    assert high.receiver.is_here(bundle.digest)
+
+
+class Trail:
+    """A log that keeps nothing."""
+
+    def transfer(self, action, facts, said):
+        done = Future()
+        done.set_result(None)
+        return "receipt", done
