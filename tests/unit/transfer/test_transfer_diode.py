@@ -1,6 +1,7 @@
 """Bundles as datagrams: whatever the wire does, what is in the spool is the bundle."""
 
 import os
+import socket
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,15 @@ def test_a_way_that_is_none_is_refused(wrong):
     assert link_of(way, ManualClock()).host == "::1"
     with pytest.raises(Refused):
         link_of(way | wrong, ManualClock())
+
+
+def test_a_name_that_becomes_another_address_is_another_way(monkeypatch):
+    """People release a bundle for a way before it is sent, and who serves names sends nothing."""
+    way = {"udp": "diode.example:7000", "rate_mbit": 80, "passes": 1, "parity": 8}
+    for address in ("192.0.2.1", "192.0.2.66"):
+        found = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, 7000))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, found=found, **__: found)
+        assert link_of(way, ManualClock()).host == address
 
 
 def test_a_datagram_fits_the_wire():

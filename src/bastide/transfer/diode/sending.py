@@ -46,7 +46,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where to, how fast, how much of each `K` shards may be lost, and how often all of it."""
+    """Where to, how fast, how much of each `K` shards may be lost, and how often all of it.
+    `host` is an address: a name may be another one's between the question and the sending."""
 
     host: str
     port: int
@@ -57,11 +58,7 @@ class Link:
     def send(self, bundle: Bundle) -> Steps:
         """Send a bundle. Its envelope goes first, now and then, and last: a receiver keeps next to
         nothing of a bundle before it has that."""
-        try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            raise Refused(f"{self.host} is no address: {error.strerror}") from None
-        family, kind, protocol, _, address = found[0]
+        family, kind, protocol, _, address = _found(self.host, self.port)
         # Not connected: else the kernel would report what comes back, and here nothing may.
         with socket.socket(family, kind, protocol) as door:
             yield from self._passes(bundle, door, address)
@@ -95,12 +92,24 @@ def link_of(way: Mapping[str, Any], clock: Clock) -> Link:
         raise Refused(f"{way['udp'][:64]!r} is no HOST:PORT")
     pace = Pace(bytes_per_s=way["rate_mbit"] * 125_000, clock=clock)
     return Link(
-        host=host.strip("[]"),
+        host=_address(host.strip("[]"), int(port)),
         port=int(port),
         pace=pace,
         parity=way["parity"],
         passes=way["passes"],
     )
+
+
+def _found(host: str, port: int) -> tuple[Any, ...]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    except OSError as error:
+        raise Refused(f"{host[:64]!r} is no address: {error.strerror}") from None
+
+
+def _address(host: str, port: int) -> str:
+    as_numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return socket.getnameinfo(_found(host, port)[4], as_numbers)[0]
 
 
 def files(bundle: Bundle, parity: int) -> Iterator[tuple[int, Iterator[bytes]]]:
