@@ -15,6 +15,8 @@ from bastide.jobs import namespaces
 
 MEMORY_BYTES = 8 << 30  # of address space: weights are mapped, not read
 FILES_MAX = 64
+PROCESSES_MAX = 256  # of one uid, which is one filter's: a site's scanner may have threads
+SHM_BYTES = 1 << 30  # /dev/shm, where a site's scanner may write
 USR_LINKS = ("bin", "lib", "lib64", "sbin")
 
 
@@ -27,6 +29,7 @@ def main(spec: dict[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+        resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_MAX, PROCESSES_MAX))
     _limit(spec["out_bytes_max"], spec["data_bytes"], spec["cpu_s"])
     seen = {path: f"{place}/{n}" if place else path for n, path in enumerate(shown)}
     os.execv(seen[spec["bwrap"]], _arguments(spec, seen))  # noqa: S606 - no shell is meant
@@ -41,6 +44,7 @@ def _arguments(spec: dict[str, Any], seen: dict[str, str]) -> list[str]:
             made += ["--symlink", f"usr/{name}", f"/{name}"]
     made += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     made += ["--proc", "/proc", "--dev", "/dev"]
+    made += ["--size", str(SHM_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108 - the cage's own
     for path in spec["binds"]:
         made += ["--ro-bind", seen[path], path]
     for path in spec["writes"]:

@@ -185,6 +185,37 @@ def test_a_filter_that_was_taken_over_takes_no_memory_of_its_region(line, tmp_pa
         tracemalloc.stop()
 
 
+CROWD = """
+import os, signal, time
+room = os.statvfs("/dev/shm")
+if room.f_blocks * room.f_frsize > 1 << 30:
+    sys.exit("it may fill the memory")
+born = []
+try:
+    while len(born) < 1000:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        born.append(child)
+except BlockingIOError:
+    pass
+for child in born:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+if len(born) == 1000:
+    sys.exit("it may have any number of children")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for uids")
+def test_a_filter_that_was_taken_over_has_few_children_and_little_memory_of_the_hosts(
+    line, tmp_path
+):
+    high, bundle = line
+    list(taken_over(high.line, tmp_path, ["scan"], CROWD).run(bundle, high.rules(bundle)))
+
+
 def pipe(path):
     os.mkfifo(path)
     path.chmod(0o666)
