@@ -3,6 +3,7 @@ shelf of models, under the licence that they came with; environments are built o
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from bastide.transfer.releases import Read, Target
 from bastide.transfer.setting_up import SettingUp
 
 PROVENANCE = ("model_id", "licence", "context_tokens")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Shelving:
                 self._check_object(target, item)
             elif item.kind == "model" and not all(map(item.provenance.get, PROVENANCE)):
                 raise Refused("weights came without their id, licence or context")
+            elif item.kind == "model" and not _COUNT.fullmatch(item.provenance["context_tokens"]):
+                raise Refused("the context of weights is no number")
         plan = [
             f"build the environment {name} of {count} files that this region's lock names"
             for name, count in _whole_environments(items).items()

@@ -85,6 +85,17 @@ def test_another_region_says_nothing_of_an_object_that_a_client_could_not(carryi
     assert shelves.check(TARGET, [item], None) == []
 
 
+@pytest.mark.parametrize("tokens", ["many", "-1", "4096.0", "9" * 5000])
+def test_weights_with_a_context_that_is_none_are_refused_before_anything_is_put(carrying, tokens):
+    said = {"model_id": "a.b-v1:0", "licence": "MIT", "context_tokens": tokens}
+    item = Item(kind="model", name="m.gguf", size=1, sha256="0" * 64, label="U", provenance=said)
+    shelves = Shelving(
+        carrying=carrying, models=None, environments=None, setting_up=None, folder=None
+    )
+    with pytest.raises(Refused, match="no number"):
+        shelves.check(TARGET, [item], None)
+
+
 @pytest.mark.parametrize(("source", "made_of"), [
     ("arn:aws-us-gov:s3:::theirs/mine", "[]"), ("us-gov-west-1/x", "[]"),
     ("us-gov-west-1/arn:a\n", "[]"), ("us-gov-west-1/arn:a", "["), ("us-gov-west-1/arn:a", "{}"),
