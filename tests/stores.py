@@ -81,10 +81,12 @@ class FakeKeyring:
 
 @dataclass
 class FakeObjectKeys:
-    """Keys by their ARNs, made on first use; those in `gone` open nothing."""
+    """Keys by their ARNs, made on first use; those in `gone` open nothing, and those in `closed`
+    let no service in."""
 
     keys: FakeKeyring = field(default_factory=FakeKeyring)
     gone: set = field(default_factory=set)
+    closed: set = field(default_factory=set)
     asked: list = field(default_factory=list)
 
     def arn(self, who, name):
@@ -100,6 +102,8 @@ class FakeObjectKeys:
         self.asked.append((owner, key_arn, bucket, key))
 
     def check_service(self, service, action, key_arn, bucket, key):
+        if key_arn in self.closed:
+            raise ServiceError("AccessDenied", f"{service.name} may not use it.", status=403)
         self.check(service, action, key_arn, bucket, key)
 
     def seal(self, account, key_arn, bucket, key, dek):

@@ -66,6 +66,8 @@ class KmsObjectKeys:
                 "because no key policy allows it",
                 status=403,
             )
+        with _in_words_of_s3():
+            self._usable(service.account, key_arn.rpartition("/")[2])
 
     @property
     def _via(self) -> str:

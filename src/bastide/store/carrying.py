@@ -54,15 +54,20 @@ class Carrying:
     region: Region
 
     def listing(self, account: str, bucket: str, prefix: str) -> Iterator[Carried]:
-        """Every object under `prefix`, in key order, a page at a time."""
+        """Every object under `prefix`, in key order, a page at a time. Refused at the first whose
+        KMS key does not let the gate carry it: also one that an earlier call has read already."""
         where = self._bucket(account, bucket, self.shelf.labelling.ceiling)
         after, start = b"", text_bytes(prefix)
         while True:
             span = Span(prefix=start, after=after)
             page = self.shelf.database.read(
-                lambda c, span=span: records.listed(c, where, span, PAGE_SIZE)  # type: ignore[misc]
+                lambda c, span=span: records.listed(  # type: ignore[misc]
+                    c, where, span, PAGE_SIZE, whole=True
+                )
             )
-            yield from (_carried(version) for version in page)
+            for version in page:
+                self._check_key(where, "kms:Decrypt", version.facts.kms_key, version.key)
+                yield _carried(version)
             if len(page) < PAGE_SIZE:
                 return
             after = page[-1].key
@@ -124,7 +129,12 @@ class Carrying:
             account=where.account, arn=GATE, user_id=GATE, kind=PrincipalKind.SERVICE,
             issuer_arn="", name=GATE, access_key_id="", clearance=label, session=label,
         )  # fmt: skip
-        self.shelf.content.object_keys.check_service(gate, action, kms_key, where.name, key)
+        try:
+            self.shelf.content.object_keys.check_service(gate, action, kms_key, where.name, key)
+        except ServiceError as error:
+            raise ServiceError(
+                error.code, f"{key.decode()}: {error.message}", status=error.status
+            ) from error
 
     def has_bucket(self, account: str, bucket: str) -> bool:
         return self._find(account, bucket, self.shelf.labelling.ceiling) is not None

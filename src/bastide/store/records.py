@@ -312,21 +312,24 @@ def rewrap_blob(connection: Connection, blob: Blob, kek_id: str, wrapped: bytes)
     )
 
 
-def listed(connection: Connection, bucket: Bucket, span: Span, limit: int) -> list[Version]:
-    """Current objects in key order, without their facts."""
+def listed(
+    connection: Connection, bucket: Bucket, span: Span, limit: int, *, whole: bool = False
+) -> list[Version]:
+    """Current objects in key order; their facts only where they are wanted `whole`."""
     view, found = bucket.view, list[Version]()
+    columns = versions.c if whole else _LIGHT
     size = limit + len(view.seen)
     while True:
         where = (_IS_LATEST, _is_seen(view), *_in_span(versions, bucket.id, span))
-        query = select(*_LIGHT).where(*where).order_by(versions.c.key).limit(size)
+        query = select(*columns).where(*where).order_by(versions.c.key).limit(size)
         rows = [_version(row) for row in connection.execute(query)]
         groups = [list(group) for _, group in groupby(rows, lambda each: each.key)]
-        whole = groups if len(rows) < size else groups[:-1]  # the last key may have more
-        best = (_preferred(group, view) for group in whole)
+        ended = groups if len(rows) < size else groups[:-1]  # the last key may have more
+        best = (_preferred(group, view) for group in ended)
         found += [each for each in best if each is not None and not each.is_marker]
         if len(rows) < size or len(found) >= limit:
             return found[:limit]
-        span = replace(span, after=whole[-1][0].key)
+        span = replace(span, after=ended[-1][0].key)
 
 
 def listed_versions(

@@ -114,3 +114,28 @@ def test_a_sender_names_nothing_of_this_regions(carrying, source, made_of):
     )
     with pytest.raises(Refused, match="what weights were made of"):
         shelves.check(TARGET, [item], None)
+
+
+def test_what_lies_under_a_key_is_listed_for_the_gate_while_the_key_lets_it(store, carrying):
+    """Asked at each ask for a bundle, of what an earlier one has read already, too."""
+    store.put("a", b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="one")
+    assert [one.key for one in carrying.listing(ALICE, "bucket", "")] == ["a"]
+    assert store.content.object_keys.asked[-1][0] == "kms:Decrypt"
+    store.content.object_keys.closed.add("one")
+    with pytest.raises(ServiceError, match=r"a: transfer.bastide may not use it"):
+        list(carrying.listing(ALICE, "bucket", ""))
+
+
+def test_an_object_that_was_tagged_since_is_in_another_state(store, carrying):
+    """So a bundle that was broken off is made anew, and no old tag crosses."""
+
+    def state():
+        (listed,) = carrying.listing(ALICE, "bucket", "")
+        source = ObjectSource(carrying=carrying, account=ALICE, bucket="bucket", listed=listed)
+        return source.state
+
+    store.put("a", b"x", Metadata={"about": "it"})
+    before = state()
+    tags = {"TagSet": [{"Key": "colour", "Value": "red"}]}
+    store.call("put_object_tagging", Bucket="bucket", Key="a", Tagging=tags)
+    assert state() != before
