@@ -12,6 +12,7 @@ from bastide.audit.digest_keys import open_digest_keys
 from bastide.evidence import records
 from bastide.evidence.delivery import Delivery
 from bastide.evidence.trails import Trails
+from bastide.kernel.call import Crossed
 from bastide.kernel.errors import ServiceError, Unavailable
 
 OTHER = "210987654321"
@@ -178,6 +179,16 @@ def test_a_call_that_goes_on_is_waited_for_and_not_for_ever(world):
     world.clock.advance(601)
     world.delivery.deliver()
     assert "GetUser" in world.bucket.names()
+
+
+def test_a_read_that_is_told_to_two_has_no_end_to_wait_for(world):
+    world.begin()
+    key = f"arn:aws-us-gov:kms:{REGION.name}:{OTHER}:key/k"
+    world.trail.crossed(call().principal, Crossed(OTHER, key))
+    world.trail.crossed(call(account=OTHER).principal, Crossed(ACCOUNT, key))
+    world.settle()
+    world.delivery.deliver()
+    assert world.bucket.names() == ["Decrypt", "Decrypt"]
 
 
 def test_a_crash_between_the_put_and_the_note_doubles_nothing(world):

@@ -6,10 +6,9 @@ here is done by the next start: a call that was closed is not found again.
 """
 
 from bastide.audit import records, retirement_records
-from bastide.audit.model import Kind, Record, decode
+from bastide.audit.model import Kind, Record, decode, has_an_end
 from bastide.audit.trail import AuditTrail
 from bastide.db import Database
-from bastide.kernel import arns
 
 _PAGE = 1_000
 
@@ -39,15 +38,7 @@ def _lost(database: Database, until: int) -> dict[int, Record]:
             record = decode(body)
             if record.kind == Kind.CLOSED:  # it did not know where its call is
                 found.pop(at.pop(record.id, -1), None)
-            elif record.kind == Kind.CALL and _has_an_end(record):
+            elif has_an_end(record):
                 at[record.id], found[index] = index, record
         first = page[-1][0] + 1 if page else until
     return found
-
-
-def _has_an_end(call: Record) -> bool:
-    """Not what is read beside a call, of another account (it has no request), nor what tells an
-    owner of such a read: the reader's trail has the end."""
-    who = arns.parse(call.principal)
-    is_anothers = who is not None and who.account not in ("", call.account)
-    return bool(call.request_id) and not is_anothers

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from bastide.kernel import arns
 from bastide.kernel.receipts import Inference, Transfer
 
 TEXT_MAX = 1024
@@ -61,6 +62,15 @@ def encode(record: Record) -> bytes:
 def decode(body: bytes) -> Record:
     """Raises msgspec.DecodeError for what is no record."""
     return _decoder.decode(body)
+
+
+def has_an_end(record: Record) -> bool:
+    """Whether it is told, here, how it ended: of a call, but not of what was read beside one of
+    another account (it has no request), nor of what tells an owner of such a read: the reader's
+    trail has that end."""
+    who = arns.parse(record.principal)
+    is_anothers = who is not None and who.account not in ("", record.account)
+    return record.kind == Kind.CALL and bool(record.request_id) and not is_anothers
 
 
 def bounded(text: str, size_max: int = TEXT_MAX) -> str:

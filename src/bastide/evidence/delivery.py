@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bastide.audit import records as audit_records
 from bastide.audit.digest_keys import DigestKeys
-from bastide.audit.model import Kind, decode
+from bastide.audit.model import Kind, decode, has_an_end
 from bastide.audit.records import Span
 from bastide.db import Database
 from bastide.db.labels_in_use import LabelsInUse
@@ -282,7 +282,7 @@ def _gather(connection: Connection, trail: Trail, ended_ms: int, span: Span) -> 
     events: list[Event] = []
     for index, record in calls:
         end = ends.get(index)
-        if end is None and record.kind == Kind.CALL and record.time > ended_ms:
+        if end is None and has_an_end(record) and record.time > ended_ms:
             return _Batch(events, index)
         if is_management(record.operation):
             events.append(Event(record, decode(end[1]) if end else None))
