@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -256,3 +257,28 @@ class Store:
 
     def close(self):
         self.hashing.shutdown()
+
+
+def refused(code, status=None):
+    """What a store must answer with that error."""
+
+    class Refusal:
+        def __enter__(self):
+            self.raises = pytest.raises(ServiceError)
+            self.caught = self.raises.__enter__()
+            return self.caught
+
+        def __exit__(self, *error):
+            done = self.raises.__exit__(*error)
+            assert self.caught.value.code == code
+            if status:
+                assert self.caught.value.status == status
+            return done
+
+    return Refusal()
+
+
+def complete(store, named, parts, **more):
+    return store.call(
+        "complete_multipart_upload", MultipartUpload={"Parts": parts}, **named, **more
+    )

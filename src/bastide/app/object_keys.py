@@ -62,8 +62,8 @@ class KmsObjectKeys:
         if not self.access.permits_service_key(service, action, key_arn, context, self._via):
             raise ServiceError(
                 "AccessDenied",
-                f"{service.name} is not authorized to perform: {action} on resource: {key_arn} "
-                "because no key policy allows it",
+                f"{key.decode()}: {service.name} is not authorized to perform: {action} on "
+                f"resource: {key_arn} because no key policy allows it",
                 status=403,
             )
         with _in_words_of_s3():

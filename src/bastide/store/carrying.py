@@ -129,12 +129,7 @@ class Carrying:
             account=where.account, arn=GATE, user_id=GATE, kind=PrincipalKind.SERVICE,
             issuer_arn="", name=GATE, access_key_id="", clearance=label, session=label,
         )  # fmt: skip
-        try:
-            self.shelf.content.object_keys.check_service(gate, action, kms_key, where.name, key)
-        except ServiceError as error:
-            raise ServiceError(
-                error.code, f"{key.decode()}: {error.message}", status=error.status
-            ) from error
+        self.shelf.content.object_keys.check_service(gate, action, kms_key, where.name, key)
 
     def has_bucket(self, account: str, bucket: str) -> bool:
         return self._find(account, bucket, self.shelf.labelling.ceiling) is not None

@@ -4,7 +4,7 @@ import pytest
 from tests.transfer_kit import SCHEME, Held
 
 from bastide.app.transfer import _patterns, _scanner
-from bastide.settings import SettingsError, TransferSettings
+from bastide.settings import RegionSettings, Rules, SettingsError, TransferSettings
 from bastide.transfer.filters import site_scanner, words
 from bastide.transfer.filters.model import BadItem
 
@@ -61,9 +61,16 @@ def test_a_pattern_that_cannot_be_is_a_reason_not_to_start(tmp_path, line):
     path = tmp_path / "patterns"
     path.write_text(f"fine\n\n{line}\n")
     with pytest.raises(SettingsError, match="dirty_patterns"):
-        _patterns(str(path))
+        _patterns(str(path), ruled(path))
     path.write_text("fine\n")
-    assert _patterns(str(path)) == ("fine",)
+    fine = ruled(path)
+    assert _patterns(str(path), fine) == ("fine",)
     path.unlink()
     with pytest.raises(SettingsError, match="dirty_patterns"):
-        _patterns(str(path))
+        _patterns(str(path), fine)
+
+
+def ruled(path):
+    """What the region's rules say of the list."""
+    gate = TransferSettings(dirty_patterns=str(path))
+    return Rules.of(RegionSettings(transfer=gate)).transfer.dirty_patterns_sha256
