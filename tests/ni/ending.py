@@ -11,6 +11,7 @@ from tests.ni.doings import (
     GROUPS,
     JOBS,
     KEYS,
+    NO_KEY,
     PLACE,
     STREAMS,
     WRITES,
@@ -142,7 +143,8 @@ def looks(low: Doings) -> Iterator[Step]:
         for name in ("delete_log_group", "create_log_group"):
             yield "logs", name, {"logGroupName": group}
     yield "kms", "create_key", {}
-    yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": low.memory.keys[-1]}
+    made = low.memory.keys[-1] if low.memory.keys else NO_KEY
+    yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": made}
     for name in (JOB_ABOVE, JOB_RUN):
         yield training(name, low.memory.role_arn)
     for name in SERVED:

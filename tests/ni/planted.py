@@ -161,11 +161,11 @@ def _route(real: Work) -> Work:
 
 
 def _quota(real: Work) -> Work:
-    """One bound for all labels of an agency, which a few are enough to reach."""
+    """One bound for all labels of an agency, which a few above are enough to reach below."""
 
     def count(c: Any, account: str, label: str) -> int:
-        above = sum(real(c, account, each) for each in {*HIGH} - {label})
-        return real(c, account, label) + above * KEYS_MAX
+        above = () if label in HIGH else HIGH
+        return real(c, account, label) + sum(real(c, account, each) for each in above) * KEYS_MAX
 
     return count
 
