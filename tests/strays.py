@@ -7,10 +7,11 @@ it holds open, so a process that left its parent and its session is found as wel
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import eventually
 
 END_LIMIT_S = 20.0  # what was told to end may need a moment
 SHIM = "bastide.jobs.shim"
@@ -45,7 +46,7 @@ def end(folder: Path, is_one: Callable[[str], bool] = _any) -> list[Stray]:
     for one in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGKILL)
-    assert not _once_quiet(folder, is_one, END_LIMIT_S), "they do not die"
+    eventually(lambda: not left(folder, is_one), END_LIMIT_S)
     return found
 
 
@@ -56,16 +57,10 @@ def end_shims(folder: Path) -> None:
 
 def fail_if_any(folder: Path, limit_s: float = END_LIMIT_S) -> None:
     """Those that are still there after a while are ended, and fail the run by name."""
-    if _once_quiet(folder, _any, limit_s):
-        ended = end(folder)
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: not left(folder), limit_s)
+    if ended := end(folder):
         raise AssertionError("\n".join(["the tests left behind:", *map(str, ended)]))
-
-
-def _once_quiet(folder: Path, is_one: Callable[[str], bool], limit_s: float) -> list[Stray]:
-    deadline = time.monotonic() + limit_s
-    while (found := left(folder, is_one)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
 
 
 def _names(pid: int, mark: bytes) -> bool:

@@ -21,6 +21,7 @@ from bastide.environments.bench import HOME, Bench, BuildFailed
 from bastide.jobs import outputs
 from bastide.jobs.model import Bind
 from bastide.jobs.ports import JobFailed
+from bastide.kernel.file_digest import sha256_of
 
 FILES, BUILT, TOOLS, LOCK = "/files", "/built", "/tools", "/lock.txt"  # as seen on the bench
 BACKEND = ("setuptools", "_distutils_hack", "pkg_resources")  # what sources are built by
@@ -152,21 +153,16 @@ def _taken(home: Path, source: str, built: Path) -> str:
     target = built / name
     with outputs.open_file(home, f"out/{name}") as made, target.open("xb") as file:
         shutil.copyfileobj(made, file)
-    return _digest(target)
+    return sha256_of(target)
 
 
 def _checked(source: Path, pins: pinned.Pins) -> tuple[str, str]:
     """Which distribution a source is of. Raises BuildFailed, before anything of it runs, for one
     that is not pinned."""
     which = pinned.of_file(source.name)
-    if which is None or _digest(source) not in pins.get(which, ()):
+    if which is None or sha256_of(source) not in pins.get(which, ()):
         raise BuildFailed(f"{source.name[:200]} is not what the lock names")
     return which
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _readable(making: Path) -> None:

@@ -35,6 +35,7 @@ from bastide.evidence.model import Trail
 from bastide.kernel.approvals import Approvals, Kind
 from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import Unavailable, invalid
+from bastide.kernel.file_digest import sha256_of
 from bastide.kernel.merkle import leaf_hash
 from bastide.kernel.receipts import entry
 from bastide.kernel.retirement import MARK, OPERATION, Retired, Retirement, header, is_about
@@ -181,8 +182,7 @@ class Retirements:
 
     def _sha256(self, what: Retirement) -> str:
         try:
-            with (self.folder / what.file_name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256_of(self.folder / what.file_name)
         except OSError:  # it was taken elsewhere, after the log told its hash
             return ""
 

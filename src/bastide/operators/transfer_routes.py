@@ -8,6 +8,7 @@ from aiohttp import web
 from bastide.operators.door import Door
 from bastide.operators.fields import fields
 from bastide.operators.ports import TransferDesk
+from bastide.transfer.departures import STATEMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class TransferRoutes:
 
     async def _review_statement(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        return await self.door.streamed(request, lambda: self.desk.review(name, "statement"))
+        return await self.door.streamed(request, lambda: self.desk.review(name, STATEMENT))
 
     async def _release(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

@@ -15,7 +15,7 @@ from bastide.policy.evaluator import Reason
 from bastide.policy.questions import Question, Verdict
 from bastide.policy.second import SecondEngine
 from bastide.policy.sharing import is_alias
-from bastide.policy.standing import bucket_of, is_foreign
+from bastide.policy.standing import bucket_of, is_delivered, is_foreign
 
 # What each mandatory policy says no to.
 WORDS = {
@@ -94,8 +94,7 @@ class Explainer:
         known = self.authorizer.stored.resources
         if label is None:
             label = known.label(principal, resource, None)
-        asks = walls.asks_delivered(principal, action)
-        delivered = asks and known.is_delivered(principal, resource)
+        delivered = is_delivered(self.authorizer.stored, principal, action, resource)
         no = self._walls(principal, action, label, delivered)
         no = no or self._iam(principal, action, resource)
         if no is not None:

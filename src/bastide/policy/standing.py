@@ -164,8 +164,7 @@ class Standing:
         return Reason.LABEL if of_duty else Reason.DUTY
 
     def _delivered(self, action: str, resource: str) -> bool:
-        asks = asks_delivered(self.principal, action)
-        return asks and self.stored.resources.is_delivered(self.principal, resource)
+        return is_delivered(self.stored, self.principal, action, resource)
 
     def _label(self, action: str, resource: str) -> Label | None:
         return self.stored.resources.label(self._viewer, resource, self._version(action))
@@ -230,6 +229,12 @@ class Standing:
             found = [("bucket-policy", self.parsed.of(text, PolicyKind.RESOURCE))] if text else ()
             self.buckets[bucket] = found
         return self.buckets[bucket]
+
+
+def is_delivered(stored: Stored, principal: Principal, action: str, resource: str) -> bool:
+    """Whether a caller whose duty depends on it asks about where a trail delivers."""
+    asks = asks_delivered(principal, action)
+    return asks and stored.resources.is_delivered(principal, resource)
 
 
 def is_foreign(account: str, resource: str) -> bool:

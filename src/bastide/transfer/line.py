@@ -4,7 +4,6 @@ What the line leaves in a bundle's folder: `arrived` (the items, end to end), `3
 written anew), and what each filter said. A filter that dies has refused.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 import bastide
 from bastide.db import durable
+from bastide.kernel.file_digest import sha256_of
 from bastide.transfer import chain, chunks
 from bastide.transfer.bundles import Bundle, Steps
 from bastide.transfer.filters.model import (
@@ -200,7 +200,7 @@ class Line:
         said, first = self._said(place), _seen_of(bundle)
         told = chain.verified(bundle.digest, first, said, self._keys())
         data = place / f"{LINE.index('re-encode')}.items"
-        if not data.exists() or _digest(data) != told.emitted.data:
+        if not data.exists() or sha256_of(data) != told.emitted.data:
             raise Refused("what the line wrote is not what the filters passed")
         return Passed(first=first, told=told, data=data, chain=sha256(said[-1]).hexdigest())
 
@@ -336,8 +336,3 @@ def _seen_of(bundle: Bundle) -> Seen:
     for _, piece in chunks.pieces(bundle.folder, bundle.statement):
         digest.update(piece)
     return Seen(table=table_digest(bundle.statement.predicate.items), data=digest.hexdigest())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

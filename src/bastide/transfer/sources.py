@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.file_digest import sha256_of
 from bastide.models.model import ModelCard
 from bastide.store.carrying import Carried, Carrying
 from bastide.transfer import weights
@@ -68,8 +69,7 @@ class EnvironmentSource:
 
     @property
     def state(self) -> str:
-        with self.path.open("rb") as file:
-            return f"{self.path.name} {file_digest(file, 'sha256').hexdigest()} {self.label}"
+        return f"{self.path.name} {sha256_of(self.path)} {self.label}"
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         item = Item(
@@ -97,9 +97,8 @@ class ImageSource:
 
     @property
     def state(self) -> str:
-        with self.path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        return f"{self.name} {digest} {image_format.told(self.run)} {self.label}"
+        told = image_format.told(self.run)
+        return f"{self.name} {sha256_of(self.path)} {told} {self.label}"
 
     def open(self) -> tuple[Item, Iterator[bytes]]:
         item = Item(

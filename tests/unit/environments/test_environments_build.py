@@ -68,6 +68,17 @@ def built(folder, code="", **how):
     return made.for_image("tiny").root
 
 
+def installed(folder, line):
+    """The folder of the environment whose one wheel has this in its `.pth`."""
+    files = {**PLAIN, "one.pth": line.encode()}
+    (folder / "files").mkdir()
+    wheel = folder / "files" / "one-1.0-py3-none-any.whl"
+    wheel.write_bytes(zipped([*files.items(), (RECORD, recorded(files))]))
+    made = environments(folder, lock_of(folder, wheel))
+    list(made.build("tiny", folder / "files"))
+    return made.for_image("tiny").root
+
+
 def module_of(root):
     return next(root.glob("lib/python3.*/site-packages/tiny.py"))
 
@@ -141,13 +152,7 @@ def test_a_source_that_builds_something_else(tmp_path, setup):
 
 def test_what_a_wheel_runs_at_its_installation_sees_nothing_either(tmp_path, host):
     line = f"import os; open({host['BESIDE']!r}, 'w'); open({host['KEY']!r})\n"
-    files = {**PLAIN, "one.pth": line.encode()}
-    (tmp_path / "files").mkdir()
-    wheel = tmp_path / "files" / "one-1.0-py3-none-any.whl"
-    wheel.write_bytes(zipped([*files.items(), (RECORD, recorded(files))]))
-    made = environments(tmp_path, lock_of(tmp_path, wheel))
-    list(made.build("tiny", tmp_path / "files"))
-    root = made.for_image("tiny").root
+    root = installed(tmp_path, line)
     assert next(root.glob("lib/python3.*/site-packages/one.pth")).read_text() == line
     assert next(root.glob(f"lib/python3.*/site-packages/{INFO}"))
 
@@ -158,13 +163,7 @@ def test_a_pipe_that_a_wheel_leaves_is_not_published(tmp_path):
         "import os; open('/build/venv/ran', 'w'); os.umask(0); "
         "os.path.exists('/build/venv/pipe') or os.mkfifo('/build/venv/pipe', 0o666)\n"
     )
-    files = {**PLAIN, "one.pth": line.encode()}
-    (tmp_path / "files").mkdir()
-    wheel = tmp_path / "files" / "one-1.0-py3-none-any.whl"
-    wheel.write_bytes(zipped([*files.items(), (RECORD, recorded(files))]))
-    made = environments(tmp_path, lock_of(tmp_path, wheel))
-    list(made.build("tiny", tmp_path / "files"))
-    root = made.for_image("tiny").root
+    root = installed(tmp_path, line)
     assert (root / "ran").exists()
     assert not [path for path in root.rglob("*") if path.is_fifo()]
 
