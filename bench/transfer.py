@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bastide.jobs.cage import Walls
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.labels.scheme import load
@@ -22,7 +23,6 @@ from bastide.transfer.diode.datagram import CHUNK
 from bastide.transfer.diode.sending import datagrams, files
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
-from bastide.transfer.line import Walls
 from bastide.transfer.model import CHUNK_BYTES, Item, Origin
 from bastide.transfer.ports import Nobody
 from bastide.transfer.releases import Target

@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import msgspec
 
+from bastide.jobs.cage import Walls
 from bastide.jobs.host import find_bwrap
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SeededIds
@@ -17,7 +18,6 @@ from bastide.kernel.labels.scheme import load
 from bastide.transfer.bundles import Bundle
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Gate, Site, Surroundings, open_gate
-from bastide.transfer.line import Walls
 from bastide.transfer.model import Item, Origin
 from bastide.transfer.ports import Consent, Deed, NotApproved
 

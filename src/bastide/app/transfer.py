@@ -12,6 +12,7 @@ from bastide.app.store import Store
 from bastide.db import durable
 from bastide.environments.catalogue import Environments
 from bastide.jobs import seccomp
+from bastide.jobs.cage import Walls
 from bastide.jobs.host import Host
 from bastide.kernel import approvals as kernel_approvals
 from bastide.kernel.approvals import OPERATOR, Kind
@@ -26,7 +27,7 @@ from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.filters import words
 from bastide.transfer.filters.model import SchemeSource
 from bastide.transfer.gate import Site, Surroundings, open_gate
-from bastide.transfer.line import Scanner, Walls
+from bastide.transfer.line import Scanner
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved
 from bastide.transfer.setting_up import SettingUp
 from bastide.transfer.shelving import Shelving

@@ -12,7 +12,7 @@ from bastide.environments import locks_folder
 from bastide.environments.bench import Bench
 from bastide.environments.build import Builder
 from bastide.environments.catalogue import Environments
-from bastide.jobs import capacity, host
+from bastide.jobs import cage, capacity, host
 from bastide.jobs.local_executor import LocalExecutor
 from bastide.jobs.ports import Jobs
 from bastide.jobs.runner import Runner
@@ -31,6 +31,14 @@ class Workshop:
     missing: Sequence[host.Layer]
     total: capacity.Capacity
     environments: Environments
+
+    def cage_for(self, work: str) -> cage.Walls:
+        """What our own processes for `work` (no agency: an account has twelve digits) are shut in
+        with; as root they have a user id of their own."""
+        machine = self.machine
+        return cage.Walls(
+            bwrap=machine.bwrap or None, seccomp=machine.seccomp, uid_first=self.uid_of(work)
+        )
 
 
 def open_workshop(core: Core) -> Workshop:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bastide.jobs.cage import Walls
 from bastide.kernel.clock import Clock
 from bastide.kernel.ids import Ids
 from bastide.kernel.labels.scheme import MarkingError, Scheme
@@ -19,7 +20,7 @@ from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.sending import Link
 from bastide.transfer.dsse import Signer
 from bastide.transfer.filters.model import SchemeSource
-from bastide.transfer.line import NO_SCANNER, Line, Passed, Rules, Scanner, Walls
+from bastide.transfer.line import NO_SCANNER, Line, Passed, Rules, Scanner
 from bastide.transfer.making import Order, Source
 from bastide.transfer.model import HELD_BY_TWO, Origin, Refused
 from bastide.transfer.ports import Approvals, Consent, Deed, NotApproved

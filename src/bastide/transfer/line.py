@@ -4,7 +4,6 @@ What the line leaves in a bundle's folder: `arrived` (the items, end to end), `3
 written anew), and what each filter said. A filter that dies has refused.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -21,8 +20,8 @@ from typing import IO
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-import bastide
 from bastide.db import durable
+from bastide.jobs.cage import NoCage, Room, Walls
 from bastide.kernel.file_digest import sha256_of
 from bastide.transfer import chain, chunks
 from bastide.transfer.bundles import Bundle, Steps
@@ -43,54 +42,8 @@ STDERR_MAX = 2000
 SAID_BYTES_MAX = 2 * ENVELOPE_BYTES_MAX  # all items, what was understood of each, and more
 WHY_MAX, WHY_TEXT_MAX = 100, 200  # what is told of a filter's reasons: it may have been taken over
 ARRIVED, REFUSED = "arrived", "refused"
-CAGE, FILTERS = "bastide.transfer.cage", "bastide.transfer.filters"
+FILTERS = "bastide.transfer.filters"
 LISTENER = len(LINE)  # whose uid is the next after the filters': what reads datagrams
-CPU_S = 3600
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What a process of the gate may take: the size of a file, what it writes to, and what
-    it reads beside Python and this package."""
-
-    out_bytes_max: int
-    data_bytes: int = 0
-    writes: Sequence[str] = ()
-    reads: Sequence[str] = ()
-    cpu_s: int | None = CPU_S
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walls:
-    """What a filter is shut in with: `uid_first` is None where the region does not run as root."""
-
-    bwrap: str | None
-    seccomp: Path | None
-    uid_first: int | None
-
-    def command(
-        self,
-        number: int,
-        argv: Sequence[str],
-        room: Room,
-        seccomp_fd: int | None,
-    ) -> list[str]:
-        """How `argv` is started in a cage, as the gate's user id `number`. Raises Refused."""
-        if self.bwrap is None:
-            raise Refused("this machine has no bubblewrap, and nothing of the gate runs without it")
-        spec = {
-            "bwrap": self.bwrap,
-            "binds": [*_binds(), *room.reads],
-            "writes": list(room.writes),
-            "uid": None if self.uid_first is None else self.uid_first + number,
-            "out_bytes_max": room.out_bytes_max,
-            "data_bytes": room.data_bytes,
-            "cpu_s": room.cpu_s,
-            "seccomp_fd": seccomp_fd,
-            "env": {"PATH": "/usr/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
-            "argv": list(argv),
-        }
-        return [sys.executable, "-I", "-m", CAGE, json.dumps(spec)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,12 +210,11 @@ class Line:
         more room than anything else of its: it may have been taken over, and go on and on."""
         passed = [given[one] for one in ("task", "says", "key")]
         seccomp = given.get("seccomp")
-        command = self.walls.command(
-            number,
-            [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)],
-            room,
-            seccomp,
-        )
+        argv = [sys.executable, "-I", "-m", FILTERS, name, *map(str, passed)]
+        try:
+            command = self.walls.command(number, argv, room, seccomp)
+        except NoCage as error:
+            raise Refused(str(error)) from error
         with TemporaryFile(dir=place) as trouble:
             try:
                 ended = subprocess.run(  # noqa: S603 - our own module
@@ -305,12 +257,6 @@ def _held(stack: ExitStack, path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     stack.callback(os.close, descriptor)
     return descriptor
-
-
-def _binds() -> list[str]:
-    """Python, its packages, and this one: what a filter sees of the machine."""
-    package = Path(bastide.__file__).parents[1]
-    return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(package)]))
 
 
 def _read_said(path: Path) -> bytes:

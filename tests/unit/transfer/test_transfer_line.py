@@ -31,10 +31,11 @@ from tests.transfer_kit import (
 )  # fmt: skip
 from tests.unsafe_models import GOOD, gguf, held, tensor
 
+from bastide.jobs.cage import Walls
 from bastide.kernel import labels
 from bastide.transfer.filters.model import LINE, SchemeSource, Told
 from bastide.transfer.gate import agreed
-from bastide.transfer.line import Line, Scanner, Walls
+from bastide.transfer.line import Line, Scanner
 from bastide.transfer.model import Refused
 from bastide.transfer.releases import Asked, Target
 

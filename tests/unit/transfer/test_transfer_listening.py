@@ -14,11 +14,12 @@ from tests.transfer_kit import HIGH, LOW, UID_FIRST, Held, gate_of, made
 from tests.waiting import eventually
 
 from bastide.jobs import seccomp
+from bastide.jobs.cage import Room, Walls
 from bastide.jobs.host import find_bwrap
 from bastide.transfer.diode.incoming import Incoming
 from bastide.transfer.diode.listening import Listener, bound
 from bastide.transfer.diode.sending import files
-from bastide.transfer.line import LISTENER, Room, Walls
+from bastide.transfer.line import LISTENER
 from bastide.transfer.signing import TrustStore
 
 WALLS = Walls(bwrap=find_bwrap(), seccomp=None, uid_first=UID_FIRST)

@@ -13,7 +13,8 @@ from threading import Event, Thread
 from typing import Any, BinaryIO
 
 from bastide.db import durable
-from bastide.transfer.line import LISTENER, Room, Walls
+from bastide.jobs.cage import Room, Walls
+from bastide.transfer.line import LISTENER
 from bastide.transfer.signing import TrustStore
 
 FILE_BYTES_MAX = 512 << 20
