@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -79,7 +79,10 @@ class Worker:
             self._waiting.release()
             raise WorkerFailed("it has ended") from None
         asked.add_done_callback(lambda _: self._waiting.release())
-        return asked.result()
+        try:
+            return asked.result()
+        except CancelledError:
+            raise WorkerFailed("it has ended") from None
 
     def close(self) -> None:
         """End every process; who waits hears that it failed."""
@@ -170,10 +173,10 @@ def _exchange(
         if size > FRAME_BYTES_MAX:
             raise WorkerFailed("it says more than there is to say")
         return how, _read(process.stdout.fileno(), size, deadline)
+    except TimeoutError:  # an OSError too
+        raise WorkerFailed("it took too long") from None
     except (EOFError, OSError):
         raise WorkerFailed("it died") from None
-    except TimeoutError:
-        raise WorkerFailed("it took too long") from None
 
 
 def _write(pipe: int, data: bytes, deadline: float) -> None:
