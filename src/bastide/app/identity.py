@@ -54,8 +54,9 @@ class ResourceSources:
         self.space: ObjectSpace | None = None
         self.catalogue: Models | None = None
         self.keys: KeyFacts | None = None
-        self.tagged: dict[str, TagsOf] = {}  # by service
-        self.labelled: dict[str, LabelOf] = {}  # by service
+        # By service, or by `service:kind` where a service's kinds have several owners.
+        self.tagged: dict[str, TagsOf] = {}
+        self.labelled: dict[str, LabelOf] = {}
         self.delivered: IsDelivered | None = None
         self._labelling = labelling
         self._memory = Memory()
@@ -77,13 +78,15 @@ class ResourceSources:
 
     def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
         arn = arns.parse(resource)
-        read = self.tagged.get(arn.service) if arn else None
+        kind = f"{arn.service}:{arn.resource.partition('/')[0]}" if arn else ""
+        read = self.tagged.get(kind) or (self.tagged.get(arn.service) if arn else None)
         return read(principal, resource, version) if read else {}
 
     def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
         """What no service gives a label of its own has its agency's default."""
         arn = arns.parse(resource)
-        read = self.labelled.get(arn.service) if arn else None
+        kind = f"{arn.service}:{arn.resource.partition('/')[0]}" if arn else ""
+        read = self.labelled.get(kind) or (self.labelled.get(arn.service) if arn else None)
         if read is not None:
             return read(principal, resource, version)
         return self._labelling.of_account(principal.account)
