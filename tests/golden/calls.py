@@ -41,6 +41,7 @@ class Inputs:
             "input": {"converse": {}},
             "modelId": MODEL,
             "modelIdentifier": MODEL,
+            "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},
         }
         self._roles = {"sts": f"{iam}:role/{TARGET}", "sagemaker": f"{iam}:role/{ROLE}"}
 

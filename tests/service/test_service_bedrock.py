@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 from tests.live import NAME, LiveRegion, cache_home
@@ -327,8 +328,6 @@ def test_inference_profiles(site):
     assert [row["inferenceProfileId"] for row in rows] == sorted(
         f"us-gov.{name}" for name in (SMOL, SECOND, WELL_KNOWN)
     )
-    none = bedrock.list_inference_profiles(typeEquals="APPLICATION")
-    assert none["inferenceProfileSummaries"] == []
     for row in rows:
         for name in (row["inferenceProfileId"], row["inferenceProfileArn"]):
             found = bedrock.get_inference_profile(inferenceProfileIdentifier=name)
@@ -338,6 +337,51 @@ def test_inference_profiles(site):
         bedrock.get_inference_profile(inferenceProfileIdentifier="us-gov.no.such-v1:0")
     with pytest.raises(bedrock.exceptions.ValidationException):
         bedrock.list_inference_profiles(nextToken="!")
+
+
+def client_of_user(site, name, policy):
+    iam = site.client("iam")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return boto3.client(
+        "bedrock-runtime",
+        endpoint_url=site.status["endpoint"],
+        verify=site.agency("demo").get("AWS_CA_BUNDLE"),
+        region_name=site.name,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+
+
+def test_an_inference_profile_of_its_own_answers_under_its_own_policy(site, runtime):
+    bedrock, tags = site.client("bedrock"), [{"key": "cost-centre", "value": "7"}]
+    arn = bedrock.create_inference_profile(
+        inferenceProfileName="team",
+        modelSource={"copyFrom": f"arn:aws-us-gov:bedrock:{site.name}::foundation-model/{SMOL}"},
+        tags=tags,
+    )["inferenceProfileArn"]
+    listed = bedrock.list_inference_profiles(typeEquals="APPLICATION")
+    assert [one["inferenceProfileArn"] for one in listed["inferenceProfileSummaries"]] == [arn]
+    assert bedrock.list_tags_for_resource(resourceARN=arn)["tags"] == tags
+    answer = ask(runtime, model=arn)
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-bastide-model"] == SMOL
+    allowed = {"Effect": "Allow", "Action": "bedrock:*", "Resource": "*"}
+    denied = {
+        "Effect": "Deny",
+        "Action": "bedrock:InvokeModel",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/cost-centre": "7"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [allowed, denied]}
+    limited = client_of_user(site, "nina", policy)
+    assert ask(limited)["output"]
+    with pytest.raises(limited.exceptions.AccessDeniedException):
+        ask(limited, model=arn)
+    bedrock.delete_inference_profile(inferenceProfileIdentifier=arn)
+    with pytest.raises(runtime.exceptions.ValidationException):
+        ask(runtime, model=arn)
 
 
 def test_an_engine_that_dies_in_a_stream(site, runtime):

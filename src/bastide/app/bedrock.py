@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bastide.app.core import Core
+from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.db import durable
+from bastide.db.marks import Marks
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.walls import Walls
+from bastide.models import naming
 from bastide.models.aliases import Aliases
+from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.shelf import Shelf as ModelShelf
+from bastide.models.tags import Keeper, Tags
 from bastide.settings import EngineUrl, SettingsError
 
 ENGINES_ACCOUNT = "engines"  # no agency: an account has twelve digits
@@ -28,16 +33,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bedrock:
+    """`keepers`: of the tags of each kind of resource that has them."""
+
     models: Models
     engines: Engines
     client: EngineClient
+    keepers: dict[str, Keeper]
     handlers: dict[str, list[object]]
 
 
-def open_bedrock(core: Core, workshop: Workshop, receipts: Receipts) -> Bedrock:
+def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: Receipts) -> Bedrock:
     wanted = core.settings.engines
     folder = (core.home / "models").resolve()
     durable.folder(folder)
+    own = _own_profiles(core, identity)
+    keepers: dict[str, Keeper] = {naming.APPLICATION: own}
     aliases = Aliases(core.home / "aliases.json", core.settings.aliases)
     models = Models(
         shelf=ModelShelf(folder=folder, clock=core.clock),
@@ -45,6 +55,7 @@ def open_bedrock(core: Core, workshop: Workshop, receipts: Receipts) -> Bedrock:
         aliases=aliases,
         labelling=core.labelling,
         remote_ids=tuple(wanted.urls),
+        own=own,
     )
     task = EngineTask(
         memory_budget_mib=wanted.memory_budget_mib,
@@ -70,11 +81,30 @@ def open_bedrock(core: Core, workshop: Workshop, receipts: Receipts) -> Bedrock:
         models=models,
         engines=engines,
         client=client,
+        keepers=keepers,
         handlers={
-            "bedrock": [FoundationModels(models=models), InferenceProfiles(models=models)],
+            "bedrock": [
+                FoundationModels(models=models),
+                InferenceProfiles(models=models, own=own),
+                Tags(keepers=keepers),
+            ],
             "bedrock-runtime": [talk],
         },
     )
+
+
+def _own_profiles(core: Core, identity: Identity) -> ApplicationProfiles:
+    own = ApplicationProfiles(
+        region=core.region,
+        database=core.database,
+        clock=core.clock,
+        ids=core.ids,
+        marks=Marks(labelling=identity.labelling, in_use=core.labels),
+    )
+    kind = f"bedrock:{naming.APPLICATION}"
+    identity.resources.tagged[kind] = lambda who, arn, _: own.tags(who, arn)
+    identity.resources.labelled[kind] = lambda who, arn, _: own.label(who, arn)
+    return own
 
 
 def _remote(one: EngineUrl) -> RemoteEngine:

@@ -82,7 +82,7 @@ class RegionProcess:
             watts_per_core=core.settings.watts_per_core,
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
-        self.bedrock = open_bedrock(core, self.workshop, receipts)
+        self.bedrock = open_bedrock(core, self.identity, self.workshop, receipts)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered

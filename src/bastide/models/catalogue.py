@@ -15,6 +15,7 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models.aliases import Aliases
+from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.model import (
     Entry,
     FetchFailed,
@@ -64,11 +65,13 @@ class Models:
         aliases: Aliases,
         labelling: Labelling,
         remote_ids: tuple[str, ...] = (),
+        own: ApplicationProfiles | None = None,
     ) -> None:
         self._shelf = shelf
         self._entries = entries
         self._aliases = aliases
         self._labelling = labelling
+        self._own = own
         self._remote = {model_id: remote_card(model_id) for model_id in remote_ids}
         self._by_id: dict[str, ModelCard] = {}
         self.refresh()
@@ -101,7 +104,9 @@ class Models:
         return found
 
     def called(self, call: Call, identifier: str) -> ModelCard:
-        """The model that a call names by id or ARN. Raises ValidationException."""
+        """The model that a call names by id or ARN, or by an application inference profile's.
+        Raises ValidationException."""
+        _, identifier = self._through(call.principal, identifier)
         name = naming.bare(identifier, call.region, call.account)
         card = self.resolve(name, call.principal.session) if name is not None else None
         if card is None:
@@ -111,6 +116,9 @@ class Models:
     def arns(self, region: Region, who: Principal, identifier: str) -> tuple[str, tuple[str, ...]]:
         """What policies must allow for an identifier, read as `called` reads it: the inference
         profile, "" if it names none, and the models: the id inside, and that of the true one."""
+        profile, source = self._through(who, identifier)
+        if profile:
+            return profile, self.arns(region, who, source)[1]
         name = naming.bare(identifier, region, who.account)
         if name is None:
             return "", (identifier,)
@@ -224,6 +232,14 @@ class Models:
             "label": model.label,
             "aliases": ", ".join(aliases),
         }
+
+    def _through(self, who: Principal, identifier: str) -> tuple[str, str]:
+        """The ARN of the application inference profile that is named, or "", and what stands
+        behind: the model, or the system-defined profile, that it was made of."""
+        own = self._own.find(who, identifier) if self._own is not None else None
+        if self._own is None or own is None:
+            return "", identifier
+        return self._own.arn(own.account, own.id), own.source
 
     def _exactly(self, identifier: str, session: Label) -> ModelCard | None:
         card = self._by_id.get(identifier)

@@ -8,6 +8,7 @@ import re
 from bastide.kernel import arns
 from bastide.kernel.regions import Region
 
+APPLICATION = "application-inference-profile"
 PROFILE_PREFIXES = ("us-gov", "us", "eu", "apac", "jp", "au", "ca", "global")
 _MODEL_ID = re.compile(
     r"[a-z0-9-]{1,63}[.][a-z0-9-]{1,63}([a-z0-9-]{1,63}[.]){0,2}[a-z0-9-]{1,63}([:][a-z0-9-]{1,63}){0,2}"

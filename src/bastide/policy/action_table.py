@@ -84,7 +84,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bedrock-runtime.InvokeModelWithBidirectionalStream": ("bedrock:InvokeModel model",),
     "bedrock-runtime.CountTokens": ("bedrock:CountTokens model",),
     "bedrock.GetFoundationModel": ("bedrock:GetFoundationModel model",),
+    "bedrock.CreateInferenceProfile": (
+        "bedrock:CreateInferenceProfile copied",
+        "bedrock:TagResource * tags",
+    ),
     "bedrock.GetInferenceProfile": ("bedrock:GetInferenceProfile inference-profile",),
+    "bedrock.DeleteInferenceProfile": ("bedrock:DeleteInferenceProfile inference-profile",),
+    "bedrock.TagResource": ("bedrock:TagResource tagged",),
+    "bedrock.UntagResource": ("bedrock:UntagResource tagged",),
+    "bedrock.ListTagsForResource": ("bedrock:ListTagsForResource tagged",),
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",

@@ -85,6 +85,15 @@ def _inference_profile(call: Call, params: Params, stored: Stored) -> Found:
     return [profile] if profile else list(models)
 
 
+def _copied(call: Call, params: Params, stored: Stored) -> Found:
+    """What an inference profile is made of: a model, or a profile and the models behind it."""
+    source = params.get("modelSource") or {}
+    profile, models = stored.resources.models(
+        call.region, call.principal, _text(source, "copyFrom")
+    )
+    return [profile, *models] if profile else list(models)
+
+
 def _sagemaker(call: Call, params: Params) -> Found:
     """`CreateTrainingJob` with `TrainingJobName` is about `training-job/<name in lower case>`."""
     if named := _text(params, "ResourceArn"):
@@ -217,10 +226,12 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "source-key": lambda call, params: _key(call, params, "SourceKeyId"),
     "destination-key": lambda call, params: _key(call, params, "DestinationKeyId"),
     "alias": _alias,
+    "tagged": lambda call, params: [_text(params, "resourceARN") or "*"],
 }
 _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "iam": _iam,
     "alias-key": _alias_key,
     "model": _model,
     "inference-profile": _inference_profile,
+    "copied": _copied,
 }

@@ -17,6 +17,13 @@ CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 ARN = "arn:aws-us-gov:bedrock:us-gov-west-1:"
 
 
+class NoneOfItsOwn:
+    """An agency that made no inference profile."""
+
+    def find(self, who, identifier):
+        return None
+
+
 @pytest.fixture
 def models(tmp_path):
     file = tmp_path / "m.gguf"
@@ -84,36 +91,6 @@ def test_get_what_is_not_there(models, name, code):
     with pytest.raises(ServiceError) as caught:
         FoundationModels(models=models).get_foundation_model(call(), {"modelIdentifier": name})
     assert caught.value.code == code
-
-
-def test_profiles_page_by_page(models):
-    api = InferenceProfiles(models=models)
-    found, req = [], {"maxResults": 2}
-    while True:
-        answer = api.list_inference_profiles(call(), req)
-        found += [row["inferenceProfileId"] for row in answer["inferenceProfileSummaries"]]
-        if "nextToken" not in answer:
-            break
-        req = {"maxResults": 2, "nextToken": answer["nextToken"]}
-    assert found == [
-        f"us-gov.{CLAUDE}", "us-gov.site.llama-70b-v1:0", "us-gov.test.tiny-v1:0",
-    ]  # fmt: skip
-    assert api.list_inference_profiles(call(), {"typeEquals": "APPLICATION"}) == {
-        "inferenceProfileSummaries": []
-    }
-
-
-def test_get_profile(models):
-    api = InferenceProfiles(models=models)
-    arn = f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}"
-    for name in (f"us-gov.{CLAUDE}", f"global.{CLAUDE}", arn):
-        found = api.get_inference_profile(call(), {"inferenceProfileIdentifier": name})
-        assert found["models"] == [{"modelArn": f"{ARN}:foundation-model/{CLAUDE}"}]
-        assert found["status"] == "ACTIVE"
-    for name in (f"{ARN}{OTHER}:inference-profile/us-gov.{CLAUDE}", CLAUDE, "us-gov.no.such"):
-        with pytest.raises(ServiceError) as caught:
-            api.get_inference_profile(call(), {"inferenceProfileIdentifier": name})
-        assert caught.value.code == "ResourceNotFoundException"
 
 
 def test_resolve(models):
@@ -191,10 +168,10 @@ def asked(models, who):
     found = []
     for ask, request in (
         (FoundationModels(models=models).list_foundation_models, {}),
-        (InferenceProfiles(models=models).list_inference_profiles, {}),
+        (InferenceProfiles(models=models, own=NoneOfItsOwn()).list_inference_profiles, {}),
         (FoundationModels(models=models).get_foundation_model, {"modelIdentifier": CLAUDE}),
         (FoundationModels(models=models).get_foundation_model, {"modelIdentifier": TINY}),
-        (InferenceProfiles(models=models).get_inference_profile,
+        (InferenceProfiles(models=models, own=NoneOfItsOwn()).get_inference_profile,
          {"inferenceProfileIdentifier": f"us-gov.{TINY}"}),
         (lambda who, name: models.called(who, name), TINY),
         (lambda who, name: models.called(who, name), f"us-gov.{CLAUDE}"),
