@@ -16,6 +16,7 @@ from typing import Any
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
+from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.walls import Walls
 from bastide.jobs.host import find_bwrap
@@ -191,6 +192,11 @@ def conversations(
     return Conversations(
         models=models, engines=engines, client=client, clock=SystemClock(), receipts=RECEIPTS
     )
+
+
+def invocations(models: Models, engines: Engines, client: EngineClient) -> ModelInvocations:
+    talk = conversations(models, engines, client)
+    return ModelInvocations(talk=talk, models=models, clock=SystemClock(), receipts=RECEIPTS)
 
 
 def engines(folder: Path, remote: dict[str, RemoteEngine] | None = None, **task: Any) -> Engines:

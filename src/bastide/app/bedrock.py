@@ -15,6 +15,7 @@ from bastide.db.marks import Marks
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
+from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.walls import Walls
 from bastide.models import naming
@@ -77,6 +78,7 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
     talk = Conversations(
         models=models, engines=engines, client=client, clock=core.clock, receipts=receipts
     )
+    invocations = ModelInvocations(talk=talk, models=models, clock=core.clock, receipts=receipts)
     return Bedrock(
         models=models,
         engines=engines,
@@ -89,6 +91,8 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
                 Tags(keepers=keepers),
             ],
             "bedrock-runtime": [talk],
+            "bedrock": [FoundationModels(models=models), InferenceProfiles(models=models)],
+            "bedrock-runtime": [talk, invocations],
         },
     )
 

@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.receipts import (
@@ -39,6 +39,9 @@ class Receipts:
 
     def begin(self, call: Call, model: Model, prompt: bytes) -> "Draft":
         return Draft(self, call, model, prompt)
+
+    def of_bodies(self, call: Call, prompt: bytes) -> "Bodies":
+        return Bodies(call, prompt)
 
 
 class Draft:
@@ -87,3 +90,25 @@ class Draft:
         model = f"{seconds:.3f} s of the call x {cores:g} cores x {watts:g} W"
         said = f"modelled: {model}, which is too much where calls share the cores"
         return round(seconds * cores * watts, 3), said
+
+
+class Bodies:
+    """Prompt and answer of an inference as the bytes that its caller sent and got. Who asks a
+    conversation for a call of another shape says them over what the draft said, so that a receipt
+    opens on what its caller kept. To be made when the receipt is promised."""
+
+    def __init__(self, call: Call, prompt: bytes) -> None:
+        self._notes = call.notes
+        salt = base64.b64decode(call.notes.headers.get(SALT_HEADER, ""))
+        self._prompt = commitment(salt, prompt)
+        self._answer = begin_commitment(salt)
+
+    def add(self, part: bytes) -> None:
+        self._answer.update(part)
+
+    def end(self) -> None:
+        """After the draft's own end. A call without a draft has no receipt."""
+        found = self._notes.inference
+        if found is not None:
+            answer = committed(self._answer)
+            self._notes.inference = replace(found, prompt=self._prompt, answer=answer)

@@ -5,9 +5,9 @@ accepted, is refused by name (DESIGN.md, promise 2). Paths are dotted; lists are
 `"InputDataConfig.DataSource.S3DataSource.S3Uri"`. A path covers all that lies below it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -19,6 +19,24 @@ class Honours:
 
     members: frozenset[str]
     accepted: Mapping[str, str] = field(default_factory=dict)
+
+    def stranger(self, params: Mapping[str, Any]) -> str:
+        """The first member of a request made inside the region that is neither honoured nor
+        accepted; "" if there is none. Those from outside, `wire/honours.py` checks by shape."""
+        known = (*self.members, *self.accepted)
+        return next(
+            (found for name in params if (found := _strange(known, name, params[name]))), ""
+        )
+
+
+def _strange(known: Collection[str], path: str, value: Any) -> str:
+    if path in known or (not value and type(value) not in (int, float)):
+        return ""
+    if not any(each.startswith(f"{path}.") for each in known):
+        return path
+    items = value if isinstance(value, list) else [value]
+    below = ((f"{path}.{name}", item[name]) for item in items for name in item)
+    return next((found for name, inner in below if (found := _strange(known, name, inner))), "")
 
 
 def operation(*members: str, accepted: Mapping[str, str] | None = None) -> Callable[[F], F]:

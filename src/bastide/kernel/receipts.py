@@ -24,6 +24,8 @@ PATH_MAX = 63  # of a tree whose leaves a 64-bit index counts
 INFERENCES = frozenset({
     "bedrock-runtime.Converse",
     "bedrock-runtime.ConverseStream",
+    "bedrock-runtime.InvokeModel",
+    "bedrock-runtime.InvokeModelWithResponseStream",
     "sagemaker-runtime.InvokeEndpoint",
     "sagemaker-runtime.InvokeEndpointWithResponseStream",
 })  # fmt: skip

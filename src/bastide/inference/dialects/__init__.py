@@ -1,0 +1,1 @@
+"""The bodies of InvokeModel, family by family: each as a Converse request, and its answer back."""

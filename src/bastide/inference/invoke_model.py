@@ -1,0 +1,246 @@
+"""bedrock-runtime: InvokeModel and InvokeModelWithResponseStream, each family in its own body.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bastide.audit.receipts import Bodies, Receipts
+from bastide.inference.converse import Conversations
+from bastide.inference.dialects import families
+from bastide.inference.dialects.dialect import METRICS, About, Exchange, Whole, WholeCalls
+from bastide.inference.dialects.json_body import malformed, parsed
+from bastide.kernel.call import Call
+from bastide.kernel.clock import Clock
+from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.operation import honours_of, operation
+from bastide.models import naming
+from bastide.models.catalogue import Models
+
+Params = dict[str, Any]
+JSON = "application/json"
+LARGE = 256 * 1024  # a body from which on the loop does not parse it itself
+HONOURED = (
+    "modelId",
+    "body",
+    "contentType",
+    "accept",
+    "guardrailIdentifier",
+    "guardrailVersion",
+    "trace",
+    "performanceConfigLatency",
+    "serviceTier",
+    "requestMetadata",
+)
+METADATA_MAX = 16
+_COUNTS = {
+    "x-amzn-bedrock-input-token-count": "inputTokens",
+    "x-amzn-bedrock-output-token-count": "outputTokens",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInvocations:
+    """`whole` are the models that are not talked to."""
+
+    talk: Conversations
+    models: Models
+    clock: Clock
+    receipts: Receipts
+    whole: tuple[WholeCalls, ...] = ()
+
+    @operation(*HONOURED)
+    async def invoke_model(self, call: Call, req: Params) -> Params:
+        started = self.clock.monotonic_s()
+        card, about, document = await self._read(call, req)
+        for one in self.whole:
+            if one.takes(about.named, card):
+                whole = Whole(card=card, named=about.named, body=document)
+                found = await one.answer(call, whole)
+                counts = {"inputTokens": found.input_tokens, "outputTokens": found.output_tokens}
+                return self._answered(call, req, found.body, (counts, started))
+        exchange = families.read(document, about)
+        said = await self.talk.converse(call, self._asked(call, req, exchange))
+        answer = exchange.answer(said) | _guarded(req, said)
+        return self._answered(call, req, answer, (said["usage"], started))
+
+    @operation(*HONOURED)
+    async def invoke_model_with_response_stream(self, call: Call, req: Params) -> Params:
+        """What is wrong before the first byte is an error of the call, later an event."""
+        started = self.clock.monotonic_s()
+        card, about, document = await self._read(call, req)
+        if any(one.takes(about.named, card) for one in self.whole):
+            raise invalid("The model is unsupported for streaming.")
+        exchange = families.read(document, about)
+        said = await self.talk.converse_stream(call, self._asked(call, req, exchange))
+        bodies = self.receipts.of_bodies(call, req.get("body") or b"")
+        chunks = Chunks(said["stream"], exchange, bodies, (self.clock, started))
+        return {"body": chunks, "contentType": JSON, **_echoed(req)}
+
+    async def _read(self, call: Call, req: Params) -> tuple[Any, About, Any]:
+        """The model first: what AWS says of a wrong id it says whatever the body is."""
+        card = self.models.called(call, req["modelId"])
+        _check_kinds(req)
+        body = req.get("body") or b""
+        is_large = len(body) > LARGE
+        document = await asyncio.to_thread(parsed, body) if is_large else parsed(body)
+        name = naming.bare(req["modelId"], call.region, call.account) or card.model_id
+        about = About(
+            operation=call.operation,
+            named=naming.without_profile(name) or name,
+            request_id=call.request_id,
+            at_s=int(call.time.timestamp()),
+        )
+        return card, about, document
+
+    def _asked(self, call: Call, req: Params, exchange: Exchange) -> Params:
+        """The whole request for Converse. What Converse does not honour is refused here: its own
+        callers are held to that at the gateway."""
+        whole = {
+            "modelId": req["modelId"],
+            **exchange.request,
+            **_guard(req, stream=call.operation.endswith("Stream")),
+            **_settings(req),
+        }
+        if stranger := honours_of(self.talk.converse).stranger(whole):
+            raise unsupported(call.operation, stranger)
+        return whole
+
+    def _answered(
+        self, call: Call, req: Params, body: Any, figures: tuple[Params, float]
+    ) -> Params:
+        usage, started = figures
+        raw = _dumps(body)
+        bodies = self.receipts.of_bodies(call, req.get("body") or b"")
+        bodies.add(raw)
+        bodies.end()
+        headers = call.notes.headers
+        headers |= {header: str(usage[name]) for header, name in _COUNTS.items()}
+        took_ms = int((self.clock.monotonic_s() - started) * 1000)
+        headers["x-amzn-bedrock-invocation-latency"] = str(took_ms)
+        return {"body": raw, "contentType": JSON, **_echoed(req)}
+
+
+class Stream(Protocol):
+    """The events of ConverseStream."""
+
+    def __aiter__(self) -> AsyncIterator[Params]: ...
+
+    async def __anext__(self) -> Params: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Chunks:
+    """One streamed answer as a family's chunks; closed, it closes the conversation."""
+
+    def __init__(
+        self, events: Stream, exchange: Exchange, bodies: Bodies, since: tuple[Clock, float]
+    ) -> None:
+        self._events, self._exchange, self._bodies = events, exchange, bodies
+        self._clock, self._started = since
+        self._first_ms: int | None = None
+        self._ready: list[bytes] = []
+
+    def __aiter__(self) -> "Chunks":
+        return self
+
+    async def __anext__(self) -> Params:
+        while not self._ready:
+            self._take(await self._events.__anext__())
+        return {"chunk": {"bytes": self._ready.pop(0)}}
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
+
+    def _take(self, event: Params) -> None:
+        chunks = self._exchange.chunks(event)
+        if self._first_ms is None and "contentBlockDelta" in event:
+            self._first_ms = self._since_ms()
+        if "metadata" in event:
+            chunks[-1] = chunks[-1] | {METRICS: self._metrics(event["metadata"])}
+        self._ready = [_dumps(chunk) for chunk in chunks]
+        for raw in self._ready:
+            self._bodies.add(raw)
+        if "metadata" in event:
+            self._bodies.end()
+
+    def _metrics(self, metadata: Params) -> Params:
+        whole = self._since_ms()
+        return {
+            "inputTokenCount": metadata["usage"]["inputTokens"],
+            "outputTokenCount": metadata["usage"]["outputTokens"],
+            "invocationLatency": whole,
+            "firstByteLatency": whole if self._first_ms is None else self._first_ms,
+        }
+
+    def _since_ms(self) -> int:
+        return int((self._clock.monotonic_s() - self._started) * 1000)
+
+
+def _dumps(document: Any) -> bytes:
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _check_kinds(req: Params) -> None:
+    """JSON in, JSON out: AWS's models of text know nothing else."""
+    given = (req.get("contentType") or JSON).partition(";")[0].strip().lower()
+    if given != JSON:
+        raise invalid(f"The content type is not supported. Use {JSON}.")
+    wanted = {
+        part.partition(";")[0].strip().lower() for part in (req.get("accept") or "").split(",")
+    }
+    if not wanted & {"", "*/*", "application/*", JSON}:
+        raise invalid(f"The accept type is not supported. Use {JSON}.")
+
+
+def _guard(req: Params, *, stream: bool) -> Params:
+    identifier, version = req.get("guardrailIdentifier"), req.get("guardrailVersion")
+    if not identifier and not version:
+        return {}
+    if not identifier or not version:
+        missing = "guardrailVersion" if identifier else "guardrailIdentifier"
+        raise invalid(f"A guardrail needs a {missing}.")
+    trace = (req.get("trace") or "DISABLED").lower()
+    found = {"guardrailIdentifier": identifier, "guardrailVersion": version, "trace": trace}
+    return {"guardrailConfig": found}
+
+
+def _guarded(req: Params, said: Params) -> Params:
+    """What a guardrail did, beside the family's own members."""
+    if not req.get("guardrailIdentifier"):
+        return {}
+    intervened = said["stopReason"] == "guardrail_intervened"
+    found: Params = {"amazon-bedrock-guardrailAction": "INTERVENED" if intervened else "NONE"}
+    if "trace" in said:
+        found["amazon-bedrock-trace"] = said["trace"]
+    return found
+
+
+def _settings(req: Params) -> Params:
+    found: Params = {}
+    if latency := req.get("performanceConfigLatency"):
+        found["performanceConfig"] = {"latency": latency}
+    if tier := req.get("serviceTier"):
+        found["serviceTier"] = {"type": tier}
+    if metadata := req.get("requestMetadata"):
+        found["requestMetadata"] = _metadata(metadata)
+    return found
+
+
+def _metadata(text: str) -> Params:
+    found = parsed(text.encode())
+    is_plain = isinstance(found, dict) and all(isinstance(each, str) for each in found.values())
+    if not is_plain or len(found) > METADATA_MAX:
+        raise malformed("the request metadata is not an object of at most 16 texts")
+    return dict(found)
+
+
+def _echoed(req: Params) -> Params:
+    names = ("performanceConfigLatency", "serviceTier")
+    return {name: req[name] for name in names if req.get(name)}
