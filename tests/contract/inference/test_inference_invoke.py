@@ -14,6 +14,8 @@ from bastide.kernel.receipts import commitment
 pytestmark = pytest.mark.asyncio
 OWN = "bench.stub-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
+CLAUDE, LLAMA = "anthropic.claude-3-haiku-20240307-v1:0", "meta.llama3-8b-instruct-v1:0"
+MISTRAL, TITAN = "mistral.mistral-7b-instruct-v0:2", "amazon.titan-text-express-v1"
 BODY = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
 INVOKE, STREAM = "bedrock-runtime.InvokeModel", "bedrock-runtime.InvokeModelWithResponseStream"
 
@@ -24,7 +26,7 @@ class Room:
     def __init__(self, tmp_path, stub):
         remote = {OWN: RemoteEngine(url=stub.url, model="stub", key="sesame")}
         self.engines, self.client = engines(tmp_path, remote), EngineClient()
-        aliases = dict.fromkeys((NOVA,), OWN)
+        aliases = dict.fromkeys((NOVA, CLAUDE, LLAMA, MISTRAL, TITAN), OWN)
         models = models_at(tmp_path, remote_ids=(OWN,), site_aliases=aliases)
         self.here = invocations(models, self.engines, self.client)
 
@@ -82,12 +84,106 @@ def check_receipt(made, prompt, answer):
     assert (said.input_tokens, said.output_tokens) == (5, 3)
 
 
-async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):
-    body = BODY | {"messages": [{"role": "user", "content": [{"cachePoint": {"type": "default"}}]}]}
+HELLO = [{"role": "user", "content": "hello"}]
+MESSAGES = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": HELLO}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "text_of"),
+    [
+        (NOVA, BODY, lambda said: said["output"]["message"]["content"][0]["text"]),
+        (CLAUDE, MESSAGES, lambda said: said["content"][0]["text"]),
+        (LLAMA, {"prompt": "hello"}, lambda said: said["generation"]),
+        (MISTRAL, {"prompt": "hello"}, lambda said: said["outputs"][0]["text"]),
+        (TITAN, {"inputText": "hello"}, lambda said: said["results"][0]["outputText"]),
+        (OWN, MESSAGES, lambda said: said["content"][0]["text"]),
+        (OWN, {"prompt": "hello"}, lambda said: said["generation"]),
+    ],
+)
+async def test_every_family_asks_the_same_and_is_answered_in_its_own_words(
+    tmp_path, model, body, text_of
+):
     async with StubEngine() as stub, Room(tmp_path, stub) as here:
-        with pytest.raises(ServiceError) as caught:
-            await here.invoke_model(call(INVOKE), asked(NOVA, body, guardrailIdentifier="g",
-                                                        guardrailVersion="1"))  # fmt: skip
+        found = await here.invoke_model(call(INVOKE), asked(model, body))
+    assert stub.seen[0]["messages"] == [{"role": "user", "content": "hello"}]
+    assert text_of(json.loads(found["body"])) == "one two"
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [(CLAUDE, MESSAGES), (LLAMA, {"prompt": "hello"}), (MISTRAL, {"prompt": "hello"}),
+     (TITAN, {"inputText": "hello"})],
+)  # fmt: skip
+async def test_every_familys_stream_ends_with_its_figures(tmp_path, model, body):
+    async with StubEngine(parts=GOOD_STREAM) as stub, Room(tmp_path, stub) as here:
+        found = await here.invoke_model_with_response_stream(call(STREAM), asked(model, body))
+        chunks = [json.loads(event["chunk"]["bytes"]) async for event in found["body"]]
+    assert ["amazon-bedrock-invocationMetrics" in chunk for chunk in chunks] == [
+        *[False] * (len(chunks) - 1), True,
+    ]  # fmt: skip
+
+
+async def test_a_stream_that_is_left_frees_the_engine(tmp_path):
+    async with StubEngine(parts=GOOD_STREAM, held=True) as stub, Room(tmp_path, stub) as here:
+        made = call(STREAM)
+        found = await here.invoke_model_with_response_stream(made, asked(NOVA, BODY))
+        await found["body"].__anext__()
+        await found["body"].aclose()
+        await stub.gone.wait()
+    assert made.notes.inference is None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"contentType": "text/plain"}, "content type is not supported"),
+        ({"accept": "text/event-stream"}, "accept type is not supported"),
+        ({"guardrailIdentifier": "g"}, "A guardrail needs a guardrailVersion."),
+        ({"guardrailVersion": "1"}, "A guardrail needs a guardrailIdentifier."),
+        ({"requestMetadata": '{"a":1}'}, "request metadata"),
+        ({"requestMetadata": "x"}, "Malformed input request"),
+        ({"body": None}, "Malformed input request"),
+        ({"modelId": "amazon.nova-none-v1:0"}, "The provided model identifier is invalid."),
+    ],
+)
+async def test_what_is_wrong_beside_the_body(tmp_path, more, said):
+    async with StubEngine() as stub, Room(tmp_path, stub) as here:
+        for method in (here.invoke_model, here.invoke_model_with_response_stream):
+            with pytest.raises(ServiceError, match=said) as caught:
+                await method(call(INVOKE), asked(NOVA, BODY) | more)
+            assert caught.value.code == "ValidationException"
+    assert not stub.seen
+
+
+async def test_settings_in_headers_are_converses(tmp_path):
+    more = {
+        "accept": "*/*", "contentType": "application/json; charset=utf-8", "trace": "ENABLED",
+        "performanceConfigLatency": "standard", "serviceTier": "default",
+        "requestMetadata": '{"project":"x"}',
+    }  # fmt: skip
+    async with StubEngine() as stub, Room(tmp_path, stub) as here:
+        found = await here.invoke_model(call(INVOKE), asked(NOVA, BODY, **more))
+        assert (found["performanceConfigLatency"], found["serviceTier"]) == ("standard", "default")
+        with pytest.raises(ServiceError, match=r"serviceTier\.type=flex") as caught:
+            await here.invoke_model(call(INVOKE), asked(NOVA, BODY, serviceTier="flex"))
+    assert caught.value.code == "UnsupportedOperation"
+
+
+async def test_a_large_body_is_parsed_as_a_small_one(tmp_path):
+    text = "hello " * 100_000
+    async with StubEngine() as stub, Room(tmp_path, stub) as here:
+        await here.invoke_model(call(INVOKE), asked(LLAMA, {"prompt": text}))
+    assert stub.seen[0]["messages"] == [{"role": "user", "content": text}]
+
+
+async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):
+    """The wire sees to that only for what comes in, and this was made here."""
+    video = {"role": "user", "content": [{"toolResult": {
+        "toolUseId": "t", "content": [{"video": {"format": "mkv"}}]}}]}  # fmt: skip
+    async with StubEngine() as stub, Room(tmp_path, stub) as here:
+        with pytest.raises(ServiceError, match="is not supported here") as caught:
+            await here.invoke_model(call(INVOKE), asked(NOVA, {"messages": [video]}))
     assert not stub.seen
     assert caught.value.code == "UnsupportedOperation"
-    assert "messages.content.cachePoint of bedrock-runtime.InvokeModel" in caught.value.message
+    assert "messages.content.toolResult" in caught.value.message
+    assert "of bedrock-runtime.InvokeModel" in caught.value.message

@@ -7,19 +7,30 @@ like; decision 0056 has the rules.
 from collections.abc import Mapping
 from typing import Any
 
-from bastide.inference.dialects import anthropic_messages, nova
+from bastide.inference.dialects import (
+    anthropic_messages,
+    llama,
+    mistral_text,
+    nova,
+    titan_text,
+)
 from bastide.inference.dialects.dialect import About, Dialect, Exchange
 from bastide.inference.dialects.json_body import malformed
 
 # The first that begins the id.
 FAMILIES: Mapping[str, Dialect] = {
     "amazon.nova-": nova.read,
+    "amazon.titan-t": titan_text.read,  # -text-… and -tg1-…, but not -embed-…
     "anthropic.": anthropic_messages.read,
+    "meta.": llama.read,
+    "mistral.": mistral_text.read,
 }
 # Of a model without a family: the first member that the body has.
 BY_MEMBER: Mapping[str, Dialect] = {
     "anthropic_version": anthropic_messages.read,
     "schemaVersion": nova.read,
+    "inputText": titan_text.read,
+    "prompt": llama.read,
 }
 
 
