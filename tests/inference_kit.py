@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
@@ -27,7 +29,7 @@ from bastide.kernel.ids import SystemIds
 from bastide.kernel.regions import Region
 from bastide.models.aliases import Aliases
 from bastide.models.catalogue import Models
-from bastide.models.model import Entry, Source
+from bastide.models.model import Beside, Entry, ModelKind, Source
 from bastide.models.shelf import Shelf
 from tests.labels_kit import UNCLASSIFIED, labelling
 from tests.receipts_kit import RECEIPTS
@@ -73,6 +75,16 @@ def entry(data: bytes, *sources: Source, model_id: str = "test.tiny-v1:0") -> En
         sha256=hashlib.sha256(data).hexdigest(), size=len(data), licence="MIT",
         context_tokens=512, sources=list(sources),
     )  # fmt: skip
+
+
+def embedding_entry(
+    data: bytes, tokenizer: bytes, *sources: Source, beside: tuple[Source, ...] = ()
+) -> Entry:
+    """Weights of no form that anybody checks, and the file beside them."""
+    made = entry(data, *sources, model_id="test.vectors-v1:0")
+    digest = hashlib.sha256(tokenizer).hexdigest()
+    one = Beside(name="tokenizer.json", sha256=digest, size=len(tokenizer), sources=list(beside))
+    return msgspec.structs.replace(made, kind=ModelKind.EMBEDDING, dimensions=4, beside=[one])
 
 
 def wheel(folder: Path, name: str, members: dict[str, bytes]) -> Path:

@@ -9,10 +9,8 @@ from bastide.cli import show
 from bastide.cli.control import path_of
 from bastide.cli.options import JsonOption, RegionOption, control
 
-app = typer.Typer(
-    help="Language models: the catalogue, and what is admitted.", no_args_is_help=True
-)
-COLUMNS = ("name", "model_id", "admitted", "size_mib", "licence", "label", "aliases")
+app = typer.Typer(help="Models: the catalogue, and what is admitted.", no_args_is_help=True)
+COLUMNS = ("name", "model_id", "kind", "admitted", "size_mib", "licence", "label", "aliases")
 
 
 @app.command("list")

@@ -228,6 +228,7 @@ class Models:
             "model_id": model.model_id,
             "admitted": admitted,
             "size_mib": model.size >> 20,
+            "kind": str(model.kind),
             "licence": model.licence,
             "label": model.label,
             "aliases": ", ".join(aliases),

@@ -12,9 +12,10 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.models import naming
 from bastide.models.catalogue import INVALID_MODEL, Models
-from bastide.models.model import ModelCard
+from bastide.models.model import ModelCard, ModelKind
 
 Params = dict[str, Any]
+OUTPUT = {ModelKind.TEXT: "TEXT", ModelKind.EMBEDDING: "EMBEDDING"}
 NOT_FOUND = "Could not resolve the foundation model from the provided model identifier."
 
 
@@ -27,16 +28,15 @@ class FoundationModels:
         """An alias is listed too, under the true model's name and provider."""
         if "byCustomizationType" in req:  # none can be customized
             return {"modelSummaries": []}
-        if req.get("byOutputModality", "TEXT") != "TEXT":
-            return {"modelSummaries": []}
         if req.get("byInferenceType", "ON_DEMAND") != "ON_DEMAND":
             return {"modelSummaries": []}
-        provider = req.get("byProvider", "").lower()
+        provider, modality = req.get("byProvider", "").lower(), req.get("byOutputModality")
         return {
             "modelSummaries": [
                 _summary(call, model_id, card)
                 for model_id, card in self.models.served(call.principal.session).items()
                 if not provider or card.provider.lower() == provider
+                if modality in (None, OUTPUT[card.kind])
             ]
         }
 
@@ -61,8 +61,8 @@ def _summary(call: Call, model_id: str, card: ModelCard) -> Params:
         "modelName": card.title,
         "providerName": card.provider,
         "inputModalities": ["TEXT"],
-        "outputModalities": ["TEXT"],
-        "responseStreamingSupported": True,
+        "outputModalities": [OUTPUT[card.kind]],
+        "responseStreamingSupported": card.kind is ModelKind.TEXT,
         "customizationsSupported": [],
         "inferenceTypesSupported": ["ON_DEMAND"],
         "modelLifecycle": lifecycle,

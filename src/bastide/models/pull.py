@@ -2,12 +2,14 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bastide.models.gguf import BadGguf, read_header
 from bastide.models.model import (
+    Beside,
     Entry,
     FetchFailed,
     LocalFile,
@@ -16,10 +18,11 @@ from bastide.models.model import (
     Source,
     Step,
 )  # fmt: skip
-from bastide.models.shelf import Shelf, verify
+from bastide.models.shelf import Shelf, checked, verify
 from bastide.models.sources import Fetch
 
 logger = logging.getLogger(__name__)
+JOINED = "joined"
 SPACE_FACTOR = 2.2  # the parts and what is joined from them lie side by side for a while
 
 
@@ -31,13 +34,15 @@ class Puller:
         """Try each source in turn. Raises FetchFailed with every source's reason."""
         with self.shelf.lock():
             if self._is_here(name, entry):
-                self.shelf.discard(entry.sha256)  # left by one that failed after all was done
+                self._discard(entry)  # left by one that failed after all was done
                 return
-            yield from self._first_that_works(name, entry)
+            yield from self._all_of(name, entry)
+            self._discard(entry)
 
     def _is_here(self, name: str, entry: Entry) -> bool:
         card = self.shelf.cards().get(name)
-        if card is None or card.sha256 != entry.sha256:
+        beside = {one.name: one.sha256 for one in entry.beside}
+        if card is None or card.sha256 != entry.sha256 or card.beside != beside:
             return False
         try:
             verify(card)
@@ -46,15 +51,26 @@ class Puller:
             return False
         return True
 
-    def _first_that_works(self, name: str, entry: Entry) -> Iterator[Step]:
+    def _all_of(self, name: str, entry: Entry) -> Iterator[Step]:
+        """What belongs beside the weights first, so that they are admitted with all of it."""
+        beside: dict[str, Path] = {}
+        for one in entry.beside:
+            yield from self._first_that_works(one, partial(_checked, one))
+            beside[one.name] = self.shelf.partial(one.sha256) / JOINED
+        admit = partial(self.shelf.admit, name, entry, beside=beside)
+        yield from self._first_that_works(entry, admit)
+
+    def _first_that_works(
+        self, entry: Entry | Beside, accept: Callable[[Path], Iterator[Step]]
+    ) -> Iterator[Step]:
         place = self.shelf.partial(entry.sha256)
         self._need_space(place, entry)
         reasons: list[str] = []
         for source in self._sources(entry):
             try:
-                target = place / "joined"
+                target = place / JOINED
                 yield from Fetch(entry=entry, folder=place, target=target).steps(source)
-                yield from self.shelf.admit(name, entry, target)
+                yield from accept(target)
             except FetchFailed as error:
                 reasons.append(str(error))
             except NotAdmitted as error:
@@ -62,20 +78,27 @@ class Puller:
                 self.shelf.discard(entry.sha256)
                 place = self.shelf.partial(entry.sha256)
             else:
-                self.shelf.discard(entry.sha256)
                 return
         raise FetchFailed("; ".join(reasons) or "the model has no source")
 
-    def _sources(self, entry: Entry) -> list[Source]:
-        incoming = self.shelf.incoming(entry.sha256)
+    def _discard(self, entry: Entry) -> None:
+        for sha256 in (entry.sha256, *(one.sha256 for one in entry.beside)):
+            self.shelf.discard(sha256)
+
+    def _sources(self, entry: Entry | Beside) -> list[Source]:
+        incoming = self.shelf.incoming(entry)
         local: list[Source] = [LocalFile(path=str(incoming))] if incoming.exists() else []
         return [*local, *entry.sources]
 
-    def _need_space(self, place: Path, entry: Entry) -> None:
+    def _need_space(self, place: Path, entry: Entry | Beside) -> None:
         have = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
         free = shutil.disk_usage(place).free
         if free + have < entry.size * SPACE_FACTOR:
             raise FetchFailed(f"{free >> 20} MiB are free; this takes {entry.size >> 19} MiB")
+
+
+def _checked(one: Beside, file: Path) -> Iterator[Step]:
+    return checked(file, one.sha256, one.size)
 
 
 def local_entry(file: Path, card: ModelCard) -> Entry:

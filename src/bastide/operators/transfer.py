@@ -242,6 +242,8 @@ class TransferRoom:
         cards = {card.name: card for card in self.models.cards() if card.path is not None}
         if name not in cards:
             raise Refused(f"no model {name} is admitted here")
+        if cards[name].beside:  # an item of a bundle is one file
+            raise Refused(f"{name} is several files: pull it there, or lay them into `incoming`")
         origin = Origin(region=self.gate.region, agency="", account="", bucket="", prefix=name)
         return origin, [ModelSource(card=cards[name], label=self.default_label)]
 

