@@ -154,9 +154,8 @@ def main() -> None:
         region = LiveRegion(Path(home), toml=toml).start()
         region.cli("models", "pull", "smollm2-135m")
         client = region.client("bedrock-runtime", "bench", read_timeout=600, max_pool_connections=8)
-        model = region.client("bedrock", "bench").list_foundation_models()["modelSummaries"][0][
-            "modelId"
-        ]
+        listed = region.client("bedrock", "bench").list_foundation_models(byOutputModality="TEXT")
+        model = listed["modelSummaries"][0]["modelId"]
         engine = start_engine(region, Path(home))
         ways = Ways(
             region_pid=region.status["pid"],

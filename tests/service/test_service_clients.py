@@ -59,7 +59,8 @@ def test_the_aws_cli_keeps_secrets_and_signs(region, desk, tmp_path):
 
 
 def test_the_aws_cli_talks(trained_region):
-    model = trained_region.client("bedrock").list_foundation_models()["modelSummaries"][0]
+    listed = trained_region.client("bedrock").list_foundation_models(byOutputModality="TEXT")
+    model = listed["modelSummaries"][0]
     said = aws(
         trained_region, "bedrock-runtime", "converse", "--model-id", model["modelId"],
         "--messages", '[{"role":"user","content":[{"text":"Say hello."}]}]',

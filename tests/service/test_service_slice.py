@@ -105,7 +105,7 @@ def test_log(trained, trained_region):
 
 def test_talk(trained_region):
     bedrock = trained_region.client("bedrock")
-    model = bedrock.list_foundation_models()["modelSummaries"][0]["modelId"]
+    model = bedrock.list_foundation_models(byOutputModality="TEXT")["modelSummaries"][0]["modelId"]
     runtime = trained_region.client("bedrock-runtime", read_timeout=120)
     turn = [{"role": "user", "content": [{"text": "Say hello."}]}]
     answer = runtime.converse(modelId=model, messages=turn, inferenceConfig={"maxTokens": 8})

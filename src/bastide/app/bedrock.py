@@ -13,17 +13,22 @@ from bastide.audit.receipts import Receipts
 from bastide.db import durable
 from bastide.db.marks import Marks
 from bastide.inference.converse import Conversations
+from bastide.inference.embedder import Embedder
+from bastide.inference.embeddings import Embeddings
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.walls import Walls
 from bastide.models import naming
+from bastide.jobs.worker import Worker
 from bastide.models.aliases import Aliases
 from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.inference_profiles import InferenceProfiles
+from bastide.models.model import ModelCard
+from bastide.models.shelf import TOKENIZER, verify
 from bastide.models.shelf import Shelf as ModelShelf
 from bastide.models.tags import Keeper, Tags
 from bastide.settings import EngineUrl, SettingsError
@@ -40,6 +45,7 @@ class Bedrock:
     engines: Engines
     client: EngineClient
     keepers: dict[str, Keeper]
+    embedder: Embedder
     handlers: dict[str, list[object]]
 
 
@@ -78,12 +84,17 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
     talk = Conversations(
         models=models, engines=engines, client=client, clock=core.clock, receipts=receipts
     )
-    invocations = ModelInvocations(talk=talk, models=models, clock=core.clock, receipts=receipts)
+    embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
+    vectors = Embeddings(embedder=embedder, clock=core.clock, receipts=receipts)
+    invocations = ModelInvocations(
+        talk=talk, models=models, clock=core.clock, receipts=receipts, whole=(vectors,)
+    )
     return Bedrock(
         models=models,
         engines=engines,
         client=client,
         keepers=keepers,
+        embedder=embedder,
         handlers={
             "bedrock": [
                 FoundationModels(models=models),
@@ -109,6 +120,17 @@ def _own_profiles(core: Core, identity: Identity) -> ApplicationProfiles:
     identity.resources.tagged[kind] = lambda who, arn, _: own.tags(who, arn)
     identity.resources.labelled[kind] = lambda who, arn, _: own.label(who, arn)
     return own
+def _embedding_process(workshop: Workshop, card: ModelCard) -> Worker:
+    """Raises NotAdmitted where its files are no longer what was admitted."""
+    verify(card)
+    assert card.path is not None, "a remote model makes no vectors here"
+    model, tokenizer = str(card.path), str(card.path.with_name(TOKENIZER))
+    return Worker(
+        walls=workshop.cage_for("embedder"),
+        module="bastide.inference.embedding_worker",
+        settings={"model": model, "tokenizer": tokenizer, "tokens_max": card.context_tokens},
+        reads=[model, tokenizer],
+    )
 
 
 def _remote(one: EngineUrl) -> RemoteEngine:

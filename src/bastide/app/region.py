@@ -251,6 +251,7 @@ class RegionProcess:
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
+        self.bedrock.embedder.close()
         if self.datagrams is not None:
             self.datagrams.close()
         self.evidence.delivery.close()

@@ -19,9 +19,13 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 from bastide.kernel.receipts import conversation
 from bastide.models.catalogue import Models
-from bastide.models.model import ModelCard
+from bastide.models.model import ModelCard, ModelKind
 
 Params = dict[str, Any]
+NOT_TALKED_TO = (
+    "This action doesn't support the model that you provided. Try again with a supported text or "
+    "chat model."
+)
 MODEL_FAILURES = ("ModelErrorException", "ModelNotReadyException", "ModelTimeoutException")
 HONOURED = (
     "modelId",
@@ -122,6 +126,8 @@ class Conversations:
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""
         card = self.models.called(call, req["modelId"])
+        if card.kind is not ModelKind.TEXT:
+            raise ServiceError("ValidationException", NOT_TALKED_TO)
         call.notes.headers["x-bastide-model"] = card.model_id
         call.notes.audit["model"] = card.model_id
         if card.sha256:

@@ -22,7 +22,7 @@ from bastide.models.model import Beside, Entry, Facts, ModelCard, ModelKind, Not
 
 BLOCK_BYTES = 1 << 20
 WEIGHTS = {ModelKind.TEXT: "model.gguf", ModelKind.EMBEDDING: "model.onnx"}
-CARD = "card.json"
+CARD, TOKENIZER = "card.json", "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
