@@ -27,7 +27,8 @@ job = Estimator(
 )
 job.fit({{"a": f"s3://{{bucket}}/in/"}}, logs=False)
 print("MODEL", job.model_data)
-print("MODELS", len(boto3.client("bedrock").list_foundation_models(byOutputModality="TEXT")["modelSummaries"]))
+text = boto3.client("bedrock").list_foundation_models(byOutputModality="TEXT")
+print("MODELS", len(text["modelSummaries"]))
 """
 
 

@@ -20,8 +20,8 @@ from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.walls import Walls
-from bastide.models import naming
 from bastide.jobs.worker import Worker
+from bastide.models import naming
 from bastide.models.aliases import Aliases
 from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.catalogue import Models, packaged
@@ -101,8 +101,6 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
                 InferenceProfiles(models=models, own=own),
                 Tags(keepers=keepers),
             ],
-            "bedrock-runtime": [talk],
-            "bedrock": [FoundationModels(models=models), InferenceProfiles(models=models)],
             "bedrock-runtime": [talk, invocations],
         },
     )
@@ -120,6 +118,8 @@ def _own_profiles(core: Core, identity: Identity) -> ApplicationProfiles:
     identity.resources.tagged[kind] = lambda who, arn, _: own.tags(who, arn)
     identity.resources.labelled[kind] = lambda who, arn, _: own.label(who, arn)
     return own
+
+
 def _embedding_process(workshop: Workshop, card: ModelCard) -> Worker:
     """Raises NotAdmitted where its files are no longer what was admitted."""
     verify(card)
