@@ -9,6 +9,7 @@ from bastide.db import durable
 from tests.live import ROOT, LiveRegion, cache_home
 
 LOCKS = {
+    "anthropic": ROOT / "requirements" / "anthropic.txt",
     "awscli": ROOT / "requirements" / "awscli.txt",
     "langchain": ROOT / "requirements" / "langchain.txt",
     "sagemaker-v2": ROOT / "src" / "bastide" / "cli" / "tour" / "requirements.txt",

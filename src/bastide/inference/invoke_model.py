@@ -37,6 +37,7 @@ HONOURED = (
     "requestMetadata",
 )
 METADATA_MAX = 16
+_PROMPT = ("messages", "system", "toolConfig")
 _COUNTS = {
     "x-amzn-bedrock-input-token-count": "inputTokens",
     "x-amzn-bedrock-output-token-count": "outputTokens",
@@ -76,10 +77,21 @@ class ModelInvocations:
         if any(one.takes(about.named, card) for one in self.whole):
             raise invalid("The model is unsupported for streaming.")
         exchange = families.read(document, about)
-        said = await self.talk.converse_stream(call, self._asked(call, req, exchange))
+        request = self._asked(call, req, exchange)
+        if exchange.counts_first and not card.remote:
+            exchange.prompt_tokens = await self._counted(call, request)
+        said = await self.talk.converse_stream(call, request)
         bodies = self.receipts.of_bodies(call, req.get("body") or b"")
         chunks = Chunks(said["stream"], exchange, bodies, (self.clock, started))
         return {"body": chunks, "contentType": JSON, **_echoed(req)}
+
+    async def _counted(self, call: Call, request: Params) -> int:
+        prompt = {name: request[name] for name in _PROMPT if name in request}
+        asked = {"modelId": request["modelId"], "input": {"converse": prompt}}
+        if honours_of(self.talk.count_tokens).stranger(asked):
+            return 0  # of what cannot be counted alone, only the end tells
+        found: int = (await self.talk.count_tokens(call, asked))["inputTokens"]
+        return found
 
     async def _read(self, call: Call, req: Params) -> tuple[Any, About, Any]:
         """The model first: what AWS says of a wrong id it says whatever the body is."""

@@ -187,6 +187,7 @@ def test_an_answer():
 
 def test_a_stream_of_text_and_of_a_tool():
     exchange = read()
+    exchange.prompt_tokens = 5
     start = {"toolUse": {"toolUseId": "t1", "name": "weather"}}
     events = [
         {"messageStart": {"role": "assistant"}},
@@ -207,6 +208,7 @@ def test_a_stream_of_text_and_of_a_tool():
         "message_delta", "message_stop",
     ]  # fmt: skip
     assert chunks[0]["message"]["content"] == []
+    assert chunks[0]["message"]["usage"] == {"input_tokens": 5, "output_tokens": 0}
     assert chunks[1]["content_block"] == {"type": "text", "text": ""}
     assert chunks[5]["content_block"] == {
         "type": "tool_use", "id": "t1", "name": "weather", "input": {},

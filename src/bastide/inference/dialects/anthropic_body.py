@@ -4,6 +4,7 @@ Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-a
 and https://platform.claude.com/docs/en/api/messages
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,7 +15,8 @@ from bastide.kernel.errors import ServiceError, invalid
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-VERSIONS = ("bedrock-2023-05-31", "2023-06-01")
+# Bedrock's, and those of Anthropic's own endpoint, which its client sends here too.
+VERSION = re.compile(r"(bedrock-)?20\d\d-\d\d-\d\d")
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -100,7 +102,7 @@ class Choice(Part):
 
 
 class ThinkingConfig(Part):
-    type: Literal["enabled", "disabled", "adaptive"]
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: int = 0
     display: str = ""
 
@@ -143,7 +145,10 @@ class Asked(Counted, kw_only=True):
     top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     metadata: dict[str, Any] | None = None
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
+    speed: Literal["standard"] | None = None
     container: Any = None
+    diagnostics: Any = None
+    inference_geo: Any = None
 
 
 _KINDS = {

@@ -37,7 +37,7 @@ def read(document: Any, about: About) -> "Messages":
             raise body.said(name, "Extra inputs are not permitted")
     if asked.anthropic_version is UNSET:
         raise body.said("anthropic_version", "Field required")
-    if asked.anthropic_version not in body.VERSIONS:
+    if not body.VERSION.fullmatch(asked.anthropic_version):
         raise body.said("anthropic_version", "Input should be 'bedrock-2023-05-31'")
     return Messages(asked, about)
 
@@ -59,7 +59,10 @@ def counted(document: Any, about: About) -> Params:
 class Messages:
     """One body, and how its answer is said."""
 
+    counts_first = True
+
     def __init__(self, asked: body.Asked, about: About) -> None:
+        self.prompt_tokens = 0
         self._about = about
         self._open: int | None = None  # the content block that the stream is in
         self._stop: Params = {}
@@ -73,7 +76,7 @@ class Messages:
         ((name, value),) = event.items()
         match name:
             case "messageStart":
-                usage = {"input_tokens": 0, "output_tokens": 0}
+                usage = {"input_tokens": self.prompt_tokens, "output_tokens": 0}
                 message = {**self._message([]), "stop_reason": None, "stop_sequence": None}
                 return [{"type": "message_start", "message": {**message, "usage": usage}}]
             case "contentBlockStart":
@@ -145,8 +148,9 @@ def error_of(error: ServiceError) -> tuple[int, Params]:
 def _request(asked: body.Asked, about: About) -> Params:
     if asked.thinking is not UNSET and asked.thinking.type != "disabled":
         raise cannot_take("thinking")
-    if asked.container is not None:
-        raise unsupported(about.operation, "container")
+    for name in ("container", "diagnostics", "inference_geo"):
+        if getattr(asked, name) is not None:
+            raise unsupported(about.operation, name)
     config: Params = {"maxTokens": asked.max_tokens}
     for theirs, ours in (("temperature", "temperature"), ("top_p", "topP")):
         if (value := getattr(asked, theirs)) is not UNSET:

@@ -28,7 +28,13 @@ class About:
 
 
 class Exchange(Protocol):
-    """One body that was read. It is of one call: chunks depend on the events before."""
+    """One body that was read. It is of one call: chunks depend on the events before.
+
+    `counts_first`: the family's stream begins with how many tokens the prompt has, which is then
+    counted before and set. 0 where counting is as dear as answering: another's engine."""
+
+    counts_first: bool
+    prompt_tokens: int
 
     @property
     def request(self) -> Params:
@@ -43,6 +49,13 @@ class Exchange(Protocol):
         """What one of ConverseStream's events is in the family's stream. `metadata` is the last,
         and has at least one chunk: the metrics go into it."""
         ...
+
+
+class CountsLast:
+    """Of an exchange that says the tokens of its prompt when Converse does: at the end."""
+
+    counts_first = False
+    prompt_tokens = 0
 
 
 Dialect = Callable[[Any, About], Exchange]  # of the parsed body; raises ValidationException

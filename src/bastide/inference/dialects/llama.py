@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from bastide.inference.dialects import templates
-from bastide.inference.dialects.dialect import About, Params, cannot_take
+from bastide.inference.dialects.dialect import About, CountsLast, Params, cannot_take
 from bastide.inference.dialects.json_body import shaped
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -38,7 +38,7 @@ def read(document: Any, about: About) -> "LlamaExchange":
     return LlamaExchange({**templates.of_llama(body.prompt), "inferenceConfig": config})
 
 
-class LlamaExchange:
+class LlamaExchange(CountsLast):
     """How many tokens the prompt had is known at the end, so a stream says it in the last chunk."""
 
     def __init__(self, request: Params) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bastide.inference.dialects import templates
-from bastide.inference.dialects.dialect import About, Params
+from bastide.inference.dialects.dialect import About, CountsLast, Params
 from bastide.inference.dialects.json_body import shaped
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -41,7 +41,7 @@ def read(document: Any, about: About) -> "MistralText":
     return MistralText(found)
 
 
-class MistralText:
+class MistralText(CountsLast):
     def __init__(self, request: Params) -> None:
         self.request = request
         self._stop = "stop"

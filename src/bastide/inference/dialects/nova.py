@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from bastide.inference.dialects.dialect import About, Params, cannot_take
+from bastide.inference.dialects.dialect import About, CountsLast, Params, cannot_take
 from bastide.inference.dialects.json_body import malformed, shaped
 
 MEDIA = ("image", "video", "audio", "document")
@@ -158,7 +158,7 @@ def _request(body: _Body) -> Params:
     return found
 
 
-class NovaExchange:
+class NovaExchange(CountsLast):
     def __init__(self, request: Params) -> None:
         self.request = request
 

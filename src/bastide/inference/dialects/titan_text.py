@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from bastide.inference.dialects import templates
-from bastide.inference.dialects.dialect import About, Params
+from bastide.inference.dialects.dialect import About, CountsLast, Params
 from bastide.inference.dialects.json_body import shaped
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -51,7 +51,7 @@ def read(document: Any, about: About) -> "TitanExchange":
     return TitanExchange({**templates.of_titan(body.input_text), "inferenceConfig": config})
 
 
-class TitanExchange:
+class TitanExchange(CountsLast):
     """How many tokens the prompt had is known at the end, so a stream says it in the last chunk."""
 
     def __init__(self, request: Params) -> None:
