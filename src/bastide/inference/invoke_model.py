@@ -18,7 +18,6 @@ from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import invalid, unsupported
 from bastide.kernel.operation import honours_of, operation
-from bastide.models import naming
 from bastide.models.catalogue import Models
 
 Params = dict[str, Any]
@@ -100,10 +99,9 @@ class ModelInvocations:
         body = req.get("body") or b""
         is_large = len(body) > LARGE
         document = await asyncio.to_thread(parsed, body) if is_large else parsed(body)
-        name = naming.bare(req["modelId"], call.region, call.account) or card.model_id
         about = About(
             operation=call.operation,
-            named=naming.without_profile(name) or name,
+            named=self.models.inside(call, req["modelId"]),
             request_id=call.request_id,
             at_s=int(call.time.timestamp()),
         )

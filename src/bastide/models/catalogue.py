@@ -113,6 +113,13 @@ class Models:
             raise ServiceError("ValidationException", INVALID_MODEL)
         return card
 
+    def inside(self, call: Call, identifier: str) -> str:
+        """The id that an identifier names at last, without ARN and profiles: an alias where it
+        names one. `called` vouches for it."""
+        _, identifier = self._through(call.principal, identifier)
+        name = naming.bare(identifier, call.region, call.account) or identifier
+        return naming.without_profile(name) or name
+
     def arns(self, region: Region, who: Principal, identifier: str) -> tuple[str, tuple[str, ...]]:
         """What policies must allow for an identifier, read as `called` reads it: the inference
         profile, "" if it names none, and the models: the id inside, and that of the true one."""

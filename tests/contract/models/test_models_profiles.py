@@ -178,3 +178,12 @@ def test_tags_are_kept_with_it(api):
         refused(lambda: tags.list_tags_for_resource(others, {"resourceARN": arn}))
         == "ResourceNotFoundException"
     )
+
+
+def test_the_id_that_is_named_at_last(api):
+    """It says in whose words InvokeModel is spoken to."""
+    own = make(api, source=CLAUDE)
+    profile = f"{ARN}{ACCOUNT}:inference-profile/us-gov.{CLAUDE}"
+    for named in (CLAUDE, f"us-gov.{CLAUDE}", profile, f"{ARN}:foundation-model/{CLAUDE}", own):
+        assert api.models.inside(call(), named) == CLAUDE
+    assert api.models.inside(call(), TINY) == TINY
