@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from bastide.audit.receipts import Bodies, Receipts
 from bastide.inference.converse import Conversations
-from bastide.inference.dialects import families
+from bastide.inference.dialects import families, guard_tags
 from bastide.inference.dialects.dialect import METRICS, About, Exchange, Whole, WholeCalls
 from bastide.inference.dialects.json_body import malformed, parsed
 from bastide.kernel.call import Call
@@ -36,6 +36,12 @@ HONOURED = (
     "requestMetadata",
 )
 METADATA_MAX = 16
+_METRICS = {
+    "inputTokens": "inputTokenCount",
+    "outputTokens": "outputTokenCount",
+    "cacheReadInputTokens": "cacheReadInputTokenCount",
+    "cacheWriteInputTokens": "cacheWriteInputTokenCount",
+}
 _PROMPT = ("messages", "system", "toolConfig")
 _COUNTS = {
     "x-amzn-bedrock-input-token-count": "inputTokens",
@@ -63,9 +69,9 @@ class ModelInvocations:
                 found = await one.answer(call, whole)
                 counts = {"inputTokens": found.input_tokens, "outputTokens": found.output_tokens}
                 return self._answered(call, req, found.body, (counts, started))
-        exchange = families.read(document, about)
-        said = await self.talk.converse(call, self._asked(call, req, exchange))
-        answer = exchange.answer(said) | _guarded(req, said)
+        exchange, request = self._asked(call, req, (about, document))
+        said = await self.talk.converse(call, request)
+        answer = exchange.answer(said) | _intervened(req, said)
         return self._answered(call, req, answer, (said["usage"], started))
 
     @operation(*HONOURED)
@@ -75,8 +81,7 @@ class ModelInvocations:
         card, about, document = await self._read(call, req)
         if any(one.takes(about.named, card) for one in self.whole):
             raise invalid("The model is unsupported for streaming.")
-        exchange = families.read(document, about)
-        request = self._asked(call, req, exchange)
+        exchange, request = self._asked(call, req, (about, document))
         if exchange.counts_first and not card.remote:
             exchange.prompt_tokens = await self._counted(call, request)
         said = await self.talk.converse_stream(call, request)
@@ -107,18 +112,20 @@ class ModelInvocations:
         )
         return card, about, document
 
-    def _asked(self, call: Call, req: Params, exchange: Exchange) -> Params:
-        """The whole request for Converse. What Converse does not honour is refused here: its own
-        callers are held to that at the gateway."""
+    def _asked(self, call: Call, req: Params, asked: tuple[About, Any]) -> tuple[Exchange, Params]:
+        """The body as an exchange, and its whole request for Converse. What Converse does not
+        honour is refused here: its own callers are held to that at the gateway."""
+        about, document = asked
+        config = document.pop(guard_tags.MEMBER, None) if isinstance(document, dict) else None
+        exchange = families.read(document, about)
         whole = {
             "modelId": req["modelId"],
-            **exchange.request,
-            **_guard(req, stream=call.operation.endswith("Stream")),
+            **guard_tags.guarded(req, config, exchange.request),
             **_settings(req),
         }
         if stranger := honours_of(self.talk.converse).stranger(whole):
             raise unsupported(call.operation, stranger)
-        return whole
+        return exchange, whole
 
     def _answered(
         self, call: Call, req: Params, body: Any, figures: tuple[Params, float]
@@ -180,10 +187,9 @@ class Chunks:
             self._bodies.end()
 
     def _metrics(self, metadata: Params) -> Params:
-        whole = self._since_ms()
+        whole, usage = self._since_ms(), metadata["usage"]
         return {
-            "inputTokenCount": metadata["usage"]["inputTokens"],
-            "outputTokenCount": metadata["usage"]["outputTokens"],
+            **{name: usage[ours] for ours, name in _METRICS.items() if ours in usage},
             "invocationLatency": whole,
             "firstByteLatency": whole if self._first_ms is None else self._first_ms,
         }
@@ -209,19 +215,7 @@ def _check_kinds(req: Params) -> None:
         raise invalid(f"The accept type is not supported. Use {JSON}.")
 
 
-def _guard(req: Params, *, stream: bool) -> Params:
-    identifier, version = req.get("guardrailIdentifier"), req.get("guardrailVersion")
-    if not identifier and not version:
-        return {}
-    if not identifier or not version:
-        missing = "guardrailVersion" if identifier else "guardrailIdentifier"
-        raise invalid(f"A guardrail needs a {missing}.")
-    trace = (req.get("trace") or "DISABLED").lower()
-    found = {"guardrailIdentifier": identifier, "guardrailVersion": version, "trace": trace}
-    return {"guardrailConfig": found}
-
-
-def _guarded(req: Params, said: Params) -> Params:
+def _intervened(req: Params, said: Params) -> Params:
     """What a guardrail did, beside the family's own members."""
     if not req.get("guardrailIdentifier"):
         return {}
