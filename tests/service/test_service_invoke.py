@@ -1,4 +1,4 @@
-"""InvokeModel by boto3 and by Anthropic's own client, one small model under each family's ids."""
+"""InvokeModel by boto3, Anthropic's own client and LangChain: one model under each family's ids."""
 
 import json
 import subprocess
@@ -150,11 +150,34 @@ print("done")
 """
 
 
-def test_anthropics_own_client(trained_region, runtime, tmp_path):
+LANGCHAIN = f"""
+from langchain_aws import BedrockLLM, ChatBedrock
+
+chat = ChatBedrock(model="{CLAUDE}", temperature=0.0, max_tokens=16)
+whole = chat.invoke("{ASK}")
+assert whole.content.startswith("1, 2, 3"), whole
+assert whole.usage_metadata["output_tokens"] == 16, whole
+parts = list(chat.stream("{ASK}"))
+assert "".join(part.content for part in parts) == whole.content, parts
+assert sum(part.usage_metadata["output_tokens"] for part in parts if part.usage_metadata) == 16
+for model, limit in (("{LLAMA}", "max_gen_len"), ("{MISTRAL}", "max_tokens")):
+    options = {{limit: 16, "temperature": 0}}
+    llm = BedrockLLM(model=model, model_kwargs=options)
+    assert llm.invoke("{ASK}").startswith("1, 2, 3")
+    assert "".join(llm.stream("{ASK}")).startswith("1, 2, 3")
+    talk = ChatBedrock(model=model, model_kwargs=options, beta_use_converse_api=False)
+    said = talk.invoke([("human", "{ASK}"), ("ai", "1, 2"), ("human", "Go on.")])
+    assert said.usage_metadata["output_tokens"] == 16, said
+print("done")
+"""
+
+
+@pytest.mark.parametrize(("client", "script"), [("anthropic", ANTHROPIC), ("langchain", LANGCHAIN)])
+def test_other_peoples_clients(trained_region, runtime, tmp_path, client, script):
     endpoint = runtime.meta.endpoint_url
     env = {**trained_region.agency("demo"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     env.pop("AWS_BEARER_TOKEN_BEDROCK")
     env |= {"ANTHROPIC_BEDROCK_BASE_URL": endpoint, "SSL_CERT_FILE": env["AWS_CA_BUNDLE"]}
-    command = [client_python("anthropic"), "-c", ANTHROPIC]
+    command = [client_python(client), "-c", script]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200)
     assert done.stdout == "done\n", done.stderr[-3000:]
