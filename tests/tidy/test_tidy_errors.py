@@ -16,6 +16,7 @@ SERVICES = {
     "inference": ("bedrock-runtime",),
     "jobs": ("sagemaker",),
     "kms": ("kms",),
+    "knowledge": ("bedrock-agent", "bedrock-agent-runtime"),
     "logs": ("logs", "cloudwatch"),
     "models": ("bedrock",),
     "serving": ("sagemaker", "sagemaker-runtime"),
