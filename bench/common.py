@@ -22,7 +22,8 @@ PEERS = ROOT / ".cache" / "peers"
 
 @dataclass
 class Figure:
-    """One measured figure. `bound` is "<=" or ">="; without a `target` it is only said."""
+    """One measured figure. `bound` is "<=" or ">="; without a `target` it is only said. Where it
+    was estimated from `n` samples, `low` and `high` are its 95 % interval."""
 
     name: str
     value: float
@@ -30,6 +31,8 @@ class Figure:
     target: float | None = None
     bound: str = "<="
     n: int = 1
+    low: float | None = None
+    high: float | None = None
 
     @property
     def missed(self) -> bool:
@@ -40,21 +43,30 @@ class Figure:
 
 @dataclass
 class Report:
-    """The figures of one benchmark."""
+    """The figures of one benchmark, and what else it says `about` itself."""
 
     name: str
     figures: list[Figure] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, value: float, unit: str, **rest: Any) -> None:
         self.figures.append(Figure(name, value, unit, **rest))
 
     def print(self, as_json: bool) -> None:
         print(f"\n{self.name} — {machine()}")
+        if self.about:
+            print("  " + ", ".join(f"{name} {value}" for name, value in self.about.items()))
         for figure in self.figures:
             goal = "" if figure.target is None else f"target {figure.bound} {figure.target:g}"
             verdict = "" if figure.target is None else ("MISSED" if figure.missed else "met")
             value = f"{figure.value:,.3f}".rstrip("0").rstrip(".")
-            print(f"  {figure.name:<52} {value:>12} {figure.unit:<10} {goal:<18} {verdict}")
+            sure = (
+                "" if figure.low is None else f"[{figure.low:.3f}, {figure.high:.3f}] n={figure.n}"
+            )
+            line = (
+                f"  {figure.name:<52} {value:>12} {figure.unit:<10} {goal:<18} {verdict:<6} {sure}"
+            )
+            print(line.rstrip())
         if as_json:
             print(json.dumps(self.as_dict()))
 
@@ -62,6 +74,7 @@ class Report:
         return {
             "benchmark": self.name,
             **facts(),
+            **self.about,
             "figures": [asdict(figure) for figure in self.figures],
             "missed": [figure.name for figure in self.figures if figure.missed],
         }

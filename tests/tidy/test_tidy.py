@@ -33,7 +33,7 @@ SOURCES = sorted(
     if "migrations/versions" not in str(path)  # generated: never edited, never counted
 )
 ALL_PYTHON = SOURCES + sorted(
-    path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("tests", "bench", "evals") for path in (ROOT / folder).rglob("*.py")
 )
 
 
