@@ -8,6 +8,8 @@ import ssl
 import struct
 import sys
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,8 +134,9 @@ def completion(text: str = "one two", finish: str = "stop", **more: Any) -> byte
 
 @dataclass
 class StubEngine:
-    """Answers what the test scripts: `status`, then `parts`; `cut` ends the connection without the
-    end of the body; `held` waits for `go` before the last part. Requests are kept in `seen`."""
+    """Answers what the test scripts: `status`, then `parts`, or the next ones of `script`; `cut`
+    ends the connection without the end of the body; `held` waits for `go` before the last part.
+    Requests are kept in `seen`."""
 
     parts: list[bytes] = field(default_factory=lambda: [completion()])
     status: int = 200
@@ -145,6 +148,7 @@ class StubEngine:
     seen: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
+    script: list[list[bytes]] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -181,8 +185,9 @@ class StubEngine:
         kind = "text/event-stream" if body.get("stream") else "application/json"
         start = f"HTTP/1.1 {self.status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked"
         writer.write(start.encode() + b"\r\n\r\n")
-        for number, part in enumerate(self.parts):
-            if self.held and number == len(self.parts) - 1:
+        parts = self.script[len(self.seen) - 1] if self.script else self.parts
+        for number, part in enumerate(parts):
+            if self.held and number == len(parts) - 1:
                 await asyncio.wait(
                     [asyncio.create_task(self.go.wait()), asyncio.create_task(reader.read(1))],
                     return_when=asyncio.FIRST_COMPLETED,
@@ -197,13 +202,28 @@ class StubEngine:
         await writer.drain()
 
 
+@asynccontextmanager
+async def stub_room(
+    folder: Path, stub: StubEngine, *, ca_file: str = "", **client: Any
+) -> AsyncIterator[Conversations]:
+    """Conversations with one remote engine."""
+    remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
+    pool, asked = engines(folder, remote), EngineClient(**client)
+    try:
+        yield conversations(models_at(folder, remote_ids=(STUB,)), pool, asked)
+    finally:
+        await asked.close()
+        await pool.close()
+
+
 def conversations(
     models: Models, engines: Engines, client: EngineClient | None = None
 ) -> Conversations:
     client = client or EngineClient()
     return Conversations(
-        models=models, engines=engines, client=client, clock=SystemClock(), receipts=RECEIPTS
-    )
+        models=models, engines=engines, client=client, clock=SystemClock(), ids=SystemIds(),
+        receipts=RECEIPTS,
+    )  # fmt: skip
 
 
 def invocations(models: Models, engines: Engines, client: EngineClient) -> ModelInvocations:

@@ -244,7 +244,6 @@ IMAGE = {"image": {"format": "png", "source": {"bytes": b"x"}}}
 DOCUMENT = {"document": {"format": "txt", "name": "d", "source": {"bytes": b"x"}}}
 VIDEO = {"video": {"format": "mp4", "source": {"bytes": b"x"}}}
 CACHE = {"cachePoint": {"type": "default"}}
-TOOL = {"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}
 
 
 @pytest.mark.parametrize(
@@ -255,7 +254,7 @@ TOOL = {"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}
         ({"messages": [{"role": "user", "content": [VIDEO]}]}, "video"),
         ({"messages": [{"role": "user", "content": [{"text": "a"}, CACHE]}]}, "cachePoint"),
         ({"system": [{"text": "a"}, CACHE]}, "cachePoint"),
-        ({"toolConfig": {"tools": [TOOL]}}, "toolConfig"),
+        ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "systemTool"),
         (
             {"guardrailConfig": {"guardrailIdentifier": "g12345", "guardrailVersion": "1"}},
             "guardrailConfig",
@@ -265,17 +264,7 @@ TOOL = {"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}
         ({"serviceTier": {"type": "priority"}}, "serviceTier"),
         ({"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}, "thinking"),
         ({"additionalModelResponseFieldPaths": ["/other"]}, "/other"),
-        (
-            {
-                "outputConfig": {
-                    "textFormat": {
-                        "type": "json_schema",
-                        "structure": {"jsonSchema": {"schema": "{}"}},
-                    }
-                }
-            },
-            "outputConfig",
-        ),
+        ({"outputConfig": {"effort": "high"}}, "outputConfig.effort"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(runtime, more, named):

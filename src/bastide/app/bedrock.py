@@ -82,7 +82,12 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
     )
     client = EngineClient()
     talk = Conversations(
-        models=models, engines=engines, client=client, clock=core.clock, receipts=receipts
+        models=models,
+        engines=engines,
+        client=client,
+        clock=core.clock,
+        ids=core.ids,
+        receipts=receipts,
     )
     embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
     vectors = Embeddings(embedder=embedder, clock=core.clock, receipts=receipts)

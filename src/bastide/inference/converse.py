@@ -3,19 +3,22 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
-from bastide.inference.engine_client import EngineClient, EngineStream, broken
+from bastide.inference.content import Content, said
+from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
-from bastide.inference.prompts import STOP_POINTER, Prompt, messages_of, prompt_of
-from bastide.inference.replies import End, EndReader, end_of_completion, stop_reason, text_of
+from bastide.inference.prompts import STOP_POINTER, Prompt, prompt_of
+from bastide.inference.turn import Part, Turn, UnknownEnd
+from bastide.inference.voice import Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import Ids
 from bastide.kernel.operation import operation
 from bastide.kernel.receipts import conversation
 from bastide.models.catalogue import Models
@@ -27,24 +30,36 @@ NOT_TALKED_TO = (
     "chat model."
 )
 MODEL_FAILURES = ("ModelErrorException", "ModelNotReadyException", "ModelTimeoutException")
-HONOURED = (
-    "modelId",
+SAID = (
     "messages.role",
     "messages.content.text",
+    "messages.content.guardContent.text",
+    "messages.content.toolUse.toolUseId",
+    "messages.content.toolUse.name",
+    "messages.content.toolUse.input",
+    "messages.content.toolResult.toolUseId",
+    "messages.content.toolResult.content.json",
+    "messages.content.toolResult.content.text",
+    "messages.content.toolResult.status",
     "system.text",
+    "system.guardContent.text",
+    "toolConfig.tools.toolSpec.name",
+    "toolConfig.tools.toolSpec.description",
+    "toolConfig.tools.toolSpec.inputSchema.json",
+    "toolConfig.toolChoice",
+)
+HONOURED = (
+    "modelId",
+    *SAID,
     "inferenceConfig",
+    "outputConfig.textFormat",
     "additionalModelRequestFields",
     "additionalModelResponseFieldPaths",
     "performanceConfig",
     "serviceTier",
 )
 ACCEPTED = {"requestMetadata": "it only filters invocation logs, which hold no prompts here"}
-COUNTED = (
-    "modelId",
-    "input.converse.messages.role",
-    "input.converse.messages.content.text",
-    "input.converse.system.text",
-)
+COUNTED = ("modelId", *(f"input.converse.{name}" for name in SAID))
 UNCOUNTED = {
     "input.converse.additionalModelRequestFields": "sampling does not change the tokens of a prompt"
 }
@@ -56,72 +71,86 @@ class Conversations:
     engines: Engines
     client: EngineClient
     clock: Clock
+    ids: Ids
     receipts: Receipts
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
-        started = self.clock.monotonic_s()
-        card = self._card(call, req)
-        prompt = prompt_of(call.operation, req, card.context_tokens)
-        draft = self._draft(call, req, card)
-        async with await self.engines.acquire(card, *_whose(call)) as lease:
-            body = prompt.body(lease.endpoint, stream=False)
-            found = await self.client.complete(lease.endpoint, body)
+        asked = self._asked(call, req)
+        content = Content()
+        async with await self.engines.acquire(asked.card, *_whose(call)) as lease:
+            turn = self._turn(lease, asked.prompt, streams=False)
+            try:
+                async with aclosing(turn.parts()) as parts:
+                    async for part in parts:
+                        content.take(part)
+            except UnknownEnd as error:
+                raise _unknown_end("ModelErrorException") from error
             lease.confirm()
-        end = end_of_completion(found)
-        text = text_of(found)
-        answer: Params = {
-            "output": {
-                "message": {"role": "assistant", "content": [{"text": text}] if text else []}
-            },
-            **_stopped(end, prompt, card, "ModelErrorException"),
-            "usage": _usage(call, end),
-            "metrics": {"latencyMs": self._since_ms(started)},
-            **_echoed(req),
+        content.end()
+        answer = {
+            "output": {"message": {"role": "assistant", "content": content.blocks}},
+            **asked.stopped(turn),
+            **self._figures(asked, turn, content),
         }
-        draft.add(text.encode("utf-8", "surrogatepass"))
-        self._receipted(draft, end, started)
-        draft.promise()
+        asked.draft.promise()
         return answer
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse_stream(self, call: Call, req: Params) -> Params:
-        """What is wrong before the first byte is an error of the call, later an event."""
-        started = self.clock.monotonic_s()
-        card = self._card(call, req)
-        prompt = prompt_of(call.operation, req, card.context_tokens)
-        lease = await self.engines.acquire(card, *_whose(call))
+        """What is wrong before the engine answers is an error of the call, later an event."""
+        asked = self._asked(call, req)
+        lease = await self.engines.acquire(asked.card, *_whose(call))
         with ExitStack() as undo:
             undo.callback(lease.release)  # also when the caller goes away: the place is free again
-            body = prompt.body(lease.endpoint, stream=True)
-            stream = await self.client.stream(lease.endpoint, body)
+            turn = self._turn(lease, asked.prompt, streams=True)
+            parts = turn.parts()
+            await anext(parts)  # Opened
             undo.pop_all()
-
-        draft = self._draft(call, req, card)
-        draft.promise()
-
-        def last(end: End) -> Params:
-            lease.confirm()
-            self._receipted(draft, end, started)
-            return {
-                "usage": _usage(call, end),
-                "metrics": {"latencyMs": self._since_ms(started)},
-                **_echoed(req),
-            }
-
-        return {"stream": Answer(stream, lease, _events(stream, prompt, card, (draft, last)))}
+        asked.draft.promise()
+        events = self._events(asked, lease, turn, parts)
+        return {"stream": Answer(turn, lease, parts, events)}
 
     @operation(*COUNTED, accepted=UNCOUNTED)
     async def count_tokens(self, call: Call, req: Params) -> Params:
         card = self._card(call, req)
-        messages = messages_of(call.operation, req["input"]["converse"])
+        counted = {**req["input"]["converse"], "additionalModelRequestFields": None}
+        prompt = prompt_of(call.operation, counted, card.context_tokens)
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
-                return {"inputTokens": await self.client.count(lease.endpoint, messages)}
+                return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
         except ServiceError as error:
             if error.code in MODEL_FAILURES:  # CountTokens has no name for them
                 raise ServiceError("ServiceUnavailableException", error.message) from error
             raise
+
+    async def _events(
+        self, asked: "_Asked", lease: Lease, turn: Turn, parts: AsyncGenerator[Part, None]
+    ) -> AsyncGenerator[Params, None]:
+        """AWS's order: start, the blocks, message stop, metadata."""
+        content = Content()
+        yield {"messageStart": {"role": "assistant"}}
+        try:
+            async for part in parts:
+                for event in content.take(part):
+                    yield event
+        except UnknownEnd as error:
+            raise _unknown_end("ModelStreamErrorException") from error
+        for event in content.end():
+            yield event
+        yield {"messageStop": asked.stopped(turn)}
+        lease.confirm()
+        yield {"metadata": self._figures(asked, turn, content)}
+
+    def _asked(self, call: Call, req: Params) -> "_Asked":
+        started = self.clock.monotonic_s()
+        card = self._card(call, req)
+        prompt = prompt_of(call.operation, req, card.context_tokens)
+        draft = self._draft(call, req, card)
+        return _Asked(call=call, req=req, card=card, prompt=prompt, draft=draft, started=started)
+
+    def _turn(self, lease: Lease, prompt: Prompt, *, streams: bool) -> Turn:
+        return Turn(Voice(self.client, lease.endpoint, streams=streams), prompt, self.ids)
 
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""
@@ -140,12 +169,43 @@ class Conversations:
         model = Model(name=card.model_id, digest=digest, cores=cores)
         return self.receipts.begin(call, model, conversation(req))
 
-    def _receipted(self, draft: Draft, end: End, started: float) -> None:
-        tokens = (end.usage.prompt_tokens, end.usage.completion_tokens)
-        draft.end(self.clock.monotonic_s() - started, tokens)
+    def _figures(self, asked: "_Asked", turn: Turn, content: Content) -> Params:
+        """What the answer took; its receipt is whole with it."""
+        took_s = self.clock.monotonic_s() - asked.started
+        spent = turn.voice.spent
+        for block in content.blocks:
+            asked.draft.add(said(block))
+        asked.draft.end(took_s, (spent.prompt, spent.written))
+        audit = asked.call.notes.audit
+        audit["input_tokens"], audit["output_tokens"] = str(spent.prompt), str(spent.written)
+        return {
+            "usage": {
+                "inputTokens": spent.prompt,
+                "outputTokens": spent.written,
+                "totalTokens": spent.prompt + spent.written,
+            },
+            "metrics": {"latencyMs": int(took_s * 1000)},
+            **_echoed(asked.req),
+        }
 
-    def _since_ms(self, started: float) -> int:
-        return int((self.clock.monotonic_s() - started) * 1000)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One request, from its model and prompt to what its receipt will say."""
+
+    call: Call
+    req: Params
+    card: ModelCard
+    prompt: Prompt
+    draft: Draft
+    started: float
+
+    def stopped(self, turn: Turn) -> Params:
+        found: Params = {"stopReason": str(turn.reason)}
+        if self.prompt.wants_stop_sequence:
+            name = STOP_POINTER.removeprefix("/")
+            found["additionalModelResponseFields"] = {name: turn.stop_sequence}
+        return found
 
 
 class Answer:
@@ -153,10 +213,15 @@ class Answer:
     is over and the place is free: also when nobody ever asked for the first event."""
 
     def __init__(
-        self, stream: EngineStream, lease: Lease, events: AsyncGenerator[Params, None]
+        self,
+        turn: Turn,
+        lease: Lease,
+        parts: AsyncGenerator[Part, None],
+        events: AsyncGenerator[Params, None],
     ) -> None:
-        self._stream = stream
+        self._turn = turn
         self._lease = lease
+        self._parts = parts
         self._events = events
 
     def __aiter__(self) -> "Answer":
@@ -173,36 +238,11 @@ class Answer:
     async def aclose(self) -> None:
         self._finish()
         await self._events.aclose()
+        await self._parts.aclose()
 
     def _finish(self) -> None:
-        self._stream.close()
+        self._turn.voice.close()
         self._lease.release()
-
-
-async def _events(
-    stream: EngineStream,
-    prompt: Prompt,
-    card: ModelCard,
-    ending: tuple[Draft, Callable[[End], Params]],
-) -> AsyncGenerator[Params, None]:
-    """AWS's order: start, deltas, block stop, message stop, metadata."""
-    (draft, last), reader, written = ending, EndReader(), False
-    yield {"messageStart": {"role": "assistant"}}
-    async with aclosing(stream.chunks()) as chunks:
-        async for chunk in chunks:
-            for choice in chunk.choices:
-                if text := choice.delta.content:
-                    written = True
-                    draft.add(text.encode("utf-8", "surrogatepass"))
-                    yield {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}}
-            reader.read(chunk)
-    end = reader.end()
-    if end is None:
-        raise broken(EOFError())
-    if written:
-        yield {"contentBlockStop": {"contentBlockIndex": 0}}
-    yield {"messageStop": _stopped(end, prompt, card, "ModelStreamErrorException")}
-    yield {"metadata": last(end)}
 
 
 def _whose(call: Call) -> tuple[str, str]:
@@ -210,23 +250,8 @@ def _whose(call: Call) -> tuple[str, str]:
     return call.account, call.principal.session.text
 
 
-def _stopped(end: End, prompt: Prompt, card: ModelCard, failure: str) -> Params:
-    """Raises ServiceError `failure`, of the names that the answer's own shape knows."""
-    reason = stop_reason(end, prompt.tokens_max, local=not card.remote)
-    if reason is None:
-        raise ServiceError(failure, "The model ended its answer in an unknown way.")
-    found: Params = {"stopReason": str(reason)}
-    if prompt.wants_stop_sequence:
-        name = STOP_POINTER.removeprefix("/")
-        found["additionalModelResponseFields"] = {name: end.stop_sequence}
-    return found
-
-
-def _usage(call: Call, end: End) -> dict[str, int]:
-    usage = end.usage.bedrock()
-    call.notes.audit["input_tokens"] = str(usage["inputTokens"])
-    call.notes.audit["output_tokens"] = str(usage["outputTokens"])
-    return usage
+def _unknown_end(code: str) -> ServiceError:
+    return ServiceError(code, "The model ended its answer in an unknown way.")
 
 
 def _echoed(req: Params) -> Params:

@@ -50,7 +50,10 @@ class Endpoint:
 
 class StopReason(StrEnum):
     END_TURN = "end_turn"
+    TOOL_USE = "tool_use"
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
     CONTENT_FILTERED = "content_filtered"
+    MALFORMED_TOOL_USE = "malformed_tool_use"
+    MALFORMED_MODEL_OUTPUT = "malformed_model_output"
     CONTEXT_FULL = "model_context_window_exceeded"

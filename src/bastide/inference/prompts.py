@@ -3,12 +3,15 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
 
-import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.inference.model import Endpoint
+from bastide.inference.blocks import has_results, system_text, turn_text
+from bastide.inference.conversation import check_conversation
+from bastide.inference.schemas import Schema, schema_of
+from bastide.inference.tools import Toolbox, toolbox_of
 from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
@@ -30,92 +33,53 @@ class Prompt:
 
     messages: list[dict[str, str]]
     options: dict[str, Any]
+    toolbox: Toolbox | None = None
+    schema: Schema | None = None  # of an answer in words
     wants_stop_sequence: bool = False
+
+    def asking(self, question: str) -> list[dict[str, str]]:
+        """The messages with a question of ours at their end."""
+        *before, last = self.messages
+        return [*before, {**last, "content": f"{last['content']}\n\n---\n{question}"}]
+
+    def first(self) -> list[dict[str, str]]:
+        """What the engine is asked at first: the input that counts."""
+        return self.asking(self.toolbox.first_question()) if self.toolbox else self.messages
 
     @property
     def tokens_max(self) -> int | None:
         found: int | None = self.options.get("max_tokens")
         return found
 
-    def body(self, endpoint: Endpoint, *, stream: bool) -> dict[str, Any]:
-        """The engine's request. The place and its memory of the last prompt are ours to say."""
-        body = {"model": endpoint.model, "messages": self.messages, **self.options}
-        if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        if endpoint.slot is not None:
-            body |= {"id_slot": endpoint.slot, "cache_prompt": endpoint.warm}
-            if "stop" in self.options:  # the only way to hear which of them it was
-                body["verbose"] = True
-        return body
-
 
 def prompt_of(operation: str, req: Params, context_tokens: int) -> Prompt:
     """Raises ServiceError. `context_tokens` is the model's own, 0 when it is not known."""
     _only_default(operation, req)
+    turns = req.get("messages", ())
+    toolbox = toolbox_of(req, after_results=bool(turns) and has_results(turns[-1]))
     return Prompt(
-        messages=messages_of(operation, req),
+        messages=messages_of(operation, req, toolbox),
+        toolbox=toolbox,
+        schema=_text_schema(req),
         options={**_options(req, context_tokens), **_extra(operation, req)},
         wants_stop_sequence=_wants_stop_sequence(operation, req),
     )
 
 
-def messages_of(operation: str, req: Params) -> list[dict[str, str]]:
-    """System prompt and turns. A turn's text blocks are joined by a line break."""
-    system = [
-        _text(operation, block, f"the SystemContentBlock object at system.{index}")
-        for index, block in enumerate(req.get("system", ()))
-    ]
-    found = [{"role": "system", "content": "\n".join(system)}] if system else []
+def messages_of(
+    operation: str, req: Params, toolbox: Toolbox | None = None
+) -> list[dict[str, str]]:
+    """System prompt with the tools, and turns. What one turn says is joined by line breaks."""
+    system = system_text(operation, req.get("system", ()))
+    if toolbox is not None:
+        system = f"{system}\n\n{toolbox.listing()}" if system else toolbox.listing()
     turns = req.get("messages", ())
-    _check_roles(operation, [turn["role"] for turn in turns])
+    check_conversation(turns, has_tools=toolbox is not None)
+    found = [{"role": "system", "content": system}] if system else []
     return found + [
-        {"role": turn["role"], "content": _content(operation, turn, index)}
+        {"role": turn["role"], "content": turn_text(operation, turn, index)}
         for index, turn in enumerate(turns)
     ]
-
-
-def _check_roles(operation: str, roles: list[str]) -> None:
-    if "system" in roles:
-        raise unsupported(operation, "messages.role=system")
-    if not roles or roles[0] != "user":
-        raise invalid(
-            "A conversation must start with a user message. Try again with a conversation that "
-            "starts with a user message."
-        )
-    if any(one == other for one, other in itertools.pairwise(roles)):
-        raise invalid(
-            "A conversation must alternate between user and assistant roles. Make sure the "
-            "conversation alternates between user and assistant roles and try again."
-        )
-    if roles[-1] != "user":
-        raise invalid(
-            "A conversation must end with a user message. Try again with a conversation that "
-            "ends with a user message."
-        )
-
-
-def _content(operation: str, turn: Params, index: int) -> str:
-    blocks = turn["content"]
-    if not blocks:
-        raise invalid(
-            f"The content field in the Message object at messages.{index} is empty. "
-            "Add a ContentBlock object to the content field and try again."
-        )
-    where = f"the ContentBlock object at messages.{index}.content"
-    return "\n".join(
-        _text(operation, block, f"{where}.{number}") for number, block in enumerate(blocks)
-    )
-
-
-def _text(operation: str, block: Params, where: str) -> str:
-    if "text" not in block:
-        raise unsupported(operation, f"{next(iter(block), 'content')} in {where}")
-    text: str = block["text"]
-    if not text or text.isspace():
-        raise invalid(
-            f"The text field in {where} is blank. Add text to the text field, and try again."
-        )
-    return text
 
 
 def _options(req: Params, context_tokens: int) -> dict[str, Any]:
@@ -131,6 +95,19 @@ def _options(req: Params, context_tokens: int) -> dict[str, Any]:
         raise invalid("A stop sequence is empty. Remove it, and try again.")
     found = {ours: config[theirs] for theirs, ours in _INFERENCE.items() if theirs in config}
     return {**found, "stop": stops} if stops else found
+
+
+def _text_schema(req: Params) -> Schema | None:
+    """What an answer in words has to be, by `outputConfig`."""
+    text_format = (req.get("outputConfig") or {}).get("textFormat")
+    if not text_format:
+        return None
+    where = "outputConfig.textFormat.structure.jsonSchema.schema"
+    try:
+        said = json.loads(text_format["structure"]["jsonSchema"]["schema"])
+    except (ValueError, RecursionError):
+        raise invalid(f"The value at {where} is not JSON.") from None
+    return schema_of(said, where)
 
 
 def _extra(operation: str, req: Params) -> dict[str, Any]:

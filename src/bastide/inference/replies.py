@@ -10,17 +10,19 @@ from bastide.kernel.errors import ServiceError
 TOO_LONG = "Input is too long for requested model."
 
 
+class PromptDetails(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int = 0
+    prompt_tokens_details: PromptDetails | None = None
 
-    def bedrock(self) -> dict[str, int]:
-        """What the engine had in its memory counts as input too: who else asked is not told."""
-        return {
-            "inputTokens": self.prompt_tokens,
-            "outputTokens": self.completion_tokens,
-            "totalTokens": self.prompt_tokens + self.completion_tokens,
-        }
+    @property
+    def cached(self) -> int:
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details is not None else 0
 
 
 class Verbose(msgspec.Struct, frozen=True):

@@ -157,10 +157,20 @@ def committed(running: "hmac.HMAC") -> str:
 
 
 def conversation(request: Mapping[str, Any]) -> bytes:
-    """The bytes that stand for the prompt of a Converse request: its system text and messages."""
+    """The bytes that stand for the prompt of a Converse request: its system text and messages,
+    and its tools if it has some."""
     said = {name: request.get(name) or [] for name in ("messages", "system")}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if request.get("toolConfig"):
+        said["toolConfig"] = request["toolConfig"]
+    text = json.dumps(
+        said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_base64
+    )
     return text.encode("utf-8", "surrogatepass")
+
+
+def _as_base64(value: Any) -> str:
+    """As JSON has bytes: those of a document."""
+    return base64.b64encode(value).decode()
 
 
 def _shown(proved: Proved) -> dict[str, Any]:

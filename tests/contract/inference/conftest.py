@@ -19,3 +19,11 @@ def smol(tmp_path_factory):
     for _ in models.pull("smollm2-135m"):
         pass
     return models
+
+
+@pytest.fixture(scope="session")
+def qwen(smol):
+    """The same models, with Qwen2.5 Coder 0.5B admitted: it knows tools a little."""
+    for _ in smol.pull("qwen2.5-coder-0.5b"):
+        pass
+    return smol

@@ -19,6 +19,7 @@ from tests.labels_kit import US
 from tests.waiting import until
 
 from bastide.inference.prompts import prompt_of
+from bastide.inference.voice import Voice
 from bastide.inference.walls import ENVIRONMENT
 from bastide.kernel.errors import ServiceError
 
@@ -226,10 +227,10 @@ async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
         asked = prompt_of("bedrock-runtime.Converse", {**COUNT, **config(maxTokens=1)}, 2048)
         card = smol.resolve(SMOL, US.lowest)
         async with await talk.engines.acquire(card, account, label) as lease:
-            body = asked.body(lease.endpoint, stream=False)
-            raw = await talk.client._post(lease.endpoint, "/chat/completions", body)
+            voice = Voice(talk.client, lease.endpoint, streams=False)
+            await voice.short(asked.messages, asked.options)
             lease.confirm()
-        return json.loads(raw)["usage"]["prompt_tokens_details"]["cached_tokens"]
+        return voice.spent.cached
 
     async with room(smol, slots=2, context_tokens=2048) as talk:
         assert await cached(ACCOUNT) == 0

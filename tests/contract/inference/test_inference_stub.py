@@ -16,15 +16,11 @@ from tests.inference_kit import (
     call,
     chunk,
     completion,
-    conversations,
-    engines,
-    models_at,
+    stub_room,
     turn,
 )  # fmt: skip
 from tests.waiting import until
 
-from bastide.inference.engine_client import EngineClient
-from bastide.inference.model import RemoteEngine
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.receipts import commitment, conversation
@@ -32,24 +28,6 @@ from bastide.wire import tls
 
 pytestmark = pytest.mark.asyncio
 REQ = {"modelId": STUB, "messages": [turn()]}
-
-
-class Room:
-    """Conversations with one remote engine."""
-
-    def __init__(self, tmp_path, stub, *, ca_file="", **client):
-        remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
-        self.engines = engines(tmp_path, remote)
-        self.client = EngineClient(**client)
-        models = models_at(tmp_path, remote_ids=(STUB,))
-        self.talk = conversations(models, self.engines, self.client)
-
-    async def __aenter__(self):
-        return self.talk
-
-    async def __aexit__(self, *_):
-        await self.client.close()
-        await self.engines.close()
 
 
 def check_receipt(asked, answer):
@@ -70,7 +48,7 @@ async def events_of(talk, req=REQ):
 
 
 async def test_converse(tmp_path):
-    async with StubEngine() as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
         asked = call()
         answer = await talk.converse(asked, REQ)
         assert answer["output"] == {
@@ -90,7 +68,7 @@ async def test_converse(tmp_path):
 
 
 async def test_stream_in_the_order_of_aws(tmp_path):
-    async with StubEngine(GOOD_STREAM) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(GOOD_STREAM) as stub, stub_room(tmp_path, stub) as talk:
         asked = call()
         answer = await talk.converse_stream(asked, REQ)
         events = [event async for event in answer["stream"]]
@@ -119,7 +97,7 @@ async def test_stream_in_the_order_of_aws(tmp_path):
 )
 async def test_stop_reasons(tmp_path, finish, more, config, reason):
     parts = [completion(finish=finish, **more)]
-    async with StubEngine(parts) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(parts) as stub, stub_room(tmp_path, stub) as talk:
         req = {
             **REQ, "inferenceConfig": config,
             "additionalModelResponseFieldPaths": ["/stop_sequence"],
@@ -134,7 +112,7 @@ async def test_an_empty_answer(tmp_path):
     parts = [chunk(""), chunk(finish="stop"), b'data: {"choices":[],"usage":%s}\n\n' % (
         json.dumps(USAGE).encode()
     ), DONE]  # fmt: skip
-    async with StubEngine(parts) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(parts) as stub, stub_room(tmp_path, stub) as talk:
         names = [next(iter(event)) for event in await events_of(talk)]
         assert names == ["messageStart", "messageStop", "metadata"]
 
@@ -160,7 +138,7 @@ VLLM_LONG = b'{"error":{"message":"This model\'s maximum context length is 10 to
     ],
 )
 async def test_errors_before_the_first_byte(tmp_path, status, body, code, text, streamed):
-    async with StubEngine([body or b" "], status) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine([body or b" "], status) as stub, stub_room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError, match=text) as caught:
             await (talk.converse_stream if streamed else talk.converse)(call(), REQ)
         assert caught.value.code == code
@@ -181,7 +159,7 @@ async def test_errors_before_the_first_byte(tmp_path, status, body, code, text, 
     ],
 )
 async def test_errors_after_the_first_byte(tmp_path, parts, cut):
-    async with StubEngine(parts, cut=cut) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(parts, cut=cut) as stub, stub_room(tmp_path, stub) as talk:
         answer = await talk.converse_stream(call(), REQ)
         seen = []
 
@@ -198,14 +176,17 @@ async def test_errors_after_the_first_byte(tmp_path, parts, cut):
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"choices":[]}', b'{"choices":[],"usage":{}}'])
 async def test_answers_that_are_none(tmp_path, raw):
-    async with StubEngine([raw or b" "]) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine([raw or b" "]) as stub, stub_room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError) as caught:
             await talk.converse(call(), REQ)
         assert caught.value.code == "ModelErrorException"
 
 
 async def test_an_end_that_text_cannot_have(tmp_path):
-    async with StubEngine([completion(finish="tool_calls")]) as stub, Room(tmp_path, stub) as talk:
+    async with (
+        StubEngine([completion(finish="tool_calls")]) as stub,
+        stub_room(tmp_path, stub) as talk,
+    ):
         with pytest.raises(ServiceError) as caught:
             await talk.converse(call(), REQ)
         assert caught.value.code == "ModelErrorException"
@@ -214,7 +195,7 @@ async def test_an_end_that_text_cannot_have(tmp_path):
 async def test_nobody_listens(tmp_path):
     async with StubEngine() as stub:
         pass
-    async with Room(tmp_path, stub) as talk:
+    async with stub_room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError) as caught:
             await talk.converse(call(), REQ)
         assert caught.value.code == "ServiceUnavailableException"
@@ -223,7 +204,7 @@ async def test_nobody_listens(tmp_path):
 async def test_it_takes_too_long(tmp_path):
     async with (
         StubEngine(silent=True) as stub,
-        Room(tmp_path, stub, answer_timeout_s=0.1, token_timeout_s=0.1) as talk,
+        stub_room(tmp_path, stub, answer_timeout_s=0.1, token_timeout_s=0.1) as talk,
     ):
         for ask in (talk.converse, talk.converse_stream):
             with pytest.raises(ServiceError) as caught:
@@ -234,7 +215,7 @@ async def test_it_takes_too_long(tmp_path):
 async def test_silence_between_tokens(tmp_path):
     async with (
         StubEngine(GOOD_STREAM, held=True) as stub,
-        Room(tmp_path, stub, token_timeout_s=0.2) as talk,
+        stub_room(tmp_path, stub, token_timeout_s=0.2) as talk,
     ):
         with pytest.raises(ServiceError) as caught:
             await events_of(talk)
@@ -242,7 +223,7 @@ async def test_silence_between_tokens(tmp_path):
 
 
 async def test_a_kept_connection_that_ended_is_no_failure(tmp_path):
-    async with StubEngine(requests_per_connection=1) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(requests_per_connection=1) as stub, stub_room(tmp_path, stub) as talk:
         for _ in range(5):
             assert (await talk.converse(call(), REQ))["stopReason"] == "end_turn"
 
@@ -250,7 +231,7 @@ async def test_a_kept_connection_that_ended_is_no_failure(tmp_path):
 @pytest.mark.parametrize("asked_for", [0, 2])
 async def test_who_goes_away_ends_the_generation(tmp_path, asked_for):
     """Also one who went before asking for the first event."""
-    async with StubEngine(GOOD_STREAM, held=True) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(GOOD_STREAM, held=True) as stub, stub_room(tmp_path, stub) as talk:
         answer = (await talk.converse_stream(call(), REQ))["stream"]
         for _ in range(asked_for):
             await anext(answer)
@@ -260,7 +241,7 @@ async def test_who_goes_away_ends_the_generation(tmp_path, asked_for):
 
 
 async def test_a_cancelled_converse_ends_the_generation(tmp_path):
-    async with StubEngine(silent=True) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(silent=True) as stub, stub_room(tmp_path, stub) as talk:
         task = asyncio.create_task(talk.converse(call(), REQ))
         await until(lambda: bool(stub.seen))
         task.cancel()
@@ -273,10 +254,10 @@ async def test_a_server_that_the_sites_own_authority_vouches_for(tmp_path):
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served.load_cert_chain(made.certificate, made.key)
     async with StubEngine(GOOD_STREAM, tls=served) as stub:
-        async with Room(tmp_path, stub, ca_file=str(made.ca)) as talk:
+        async with stub_room(tmp_path, stub, ca_file=str(made.ca)) as talk:
             assert len(await events_of(talk)) == 6
         stub.seen.clear()
-        async with Room(tmp_path, stub) as talk:
+        async with stub_room(tmp_path, stub) as talk:
             with pytest.raises(ServiceError) as caught:
                 await events_of(talk)
             assert caught.value.code == "ServiceUnavailableException"
@@ -288,13 +269,13 @@ async def test_characters_cut_by_the_network(tmp_path):
     whole = whole.replace(b"\\u00e4\\ud83c\\udf89", "ä🎉".encode())
     assert "🎉".encode() in whole
     parts = [bytes([byte]) for byte in whole]
-    async with StubEngine(parts) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine(parts) as stub, stub_room(tmp_path, stub) as talk:
         deltas = [e["contentBlockDelta"] for e in await events_of(talk) if "contentBlockDelta" in e]
         assert [delta["delta"]["text"] for delta in deltas] == ["ä🎉", "日本"]
 
 
 async def test_count_tokens_of_a_remote_engine(tmp_path):
-    async with StubEngine() as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
         req = {"modelId": STUB, "input": {"converse": {"messages": [turn()]}}}
         assert await talk.count_tokens(call(), req) == {"inputTokens": 5}
         assert stub.seen[0]["max_tokens"] == 1
@@ -303,14 +284,14 @@ async def test_count_tokens_of_a_remote_engine(tmp_path):
 @pytest.mark.parametrize("status", [500, 503])
 async def test_count_tokens_fails_by_a_name_of_its_own(tmp_path, status):
     req = {"modelId": STUB, "input": {"converse": {"messages": [turn()]}}}
-    async with StubEngine([b""], status=status) as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine([b""], status=status) as stub, stub_room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError) as caught:
             await talk.count_tokens(call(), req)
     assert caught.value.code == "ServiceUnavailableException"
 
 
 async def test_unknown_model(tmp_path):
-    async with StubEngine() as stub, Room(tmp_path, stub) as talk:
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
         with pytest.raises(ServiceError, match="The provided model identifier is invalid"):
             await talk.converse(call(), {**REQ, "modelId": "no.such-v1:0"})
         assert not stub.seen

@@ -5,6 +5,7 @@ from tests.inference_kit import turn
 
 from bastide.inference.model import Endpoint
 from bastide.inference.prompts import messages_of, prompt_of
+from bastide.inference.voice import body_of
 from bastide.kernel.errors import ServiceError
 
 OP = "bedrock-runtime.Converse"
@@ -51,8 +52,7 @@ def test_conversations_refused(messages, why):
 def test_what_is_not_there_yet_is_refused_by_name():
     image = {"role": "user", "content": [{"image": {"format": "png"}}]}
     refused("UnsupportedOperation", "image in", messages=[image])
-    refused("UnsupportedOperation", "cachePoint in", system=[{"cachePoint": {"type": "default"}}])
-    refused("UnsupportedOperation", "role=system", messages=[turn("x", "system")])
+    refused("UnsupportedOperation", "image in", system=[{"image": {"format": "png"}}])
     refused("UnsupportedOperation", "latency=optimized", performanceConfig={"latency": "optimized"})
     refused("UnsupportedOperation", "type=flex", serviceTier={"type": "flex"})
     refused("UnsupportedOperation", "Fields.thinking", additionalModelRequestFields={"thinking": 1})
@@ -87,13 +87,11 @@ def test_the_engine_is_asked():
         "serviceTier": {"type": "default"},
     }  # fmt: skip
     prompt = prompt_of(OP, req, 8192)
-    remote = prompt.body(Endpoint(url="u", key="", model="m"), stream=True)
+    remote = body_of(Endpoint(url="u", key="", model="m"), prompt.messages, prompt.options)
     assert remote == {
         "model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 7,
-        "temperature": 0.0, "top_p": 0.5, "stop": ["x"], "top_k": 5, "seed": 1, "stream": True,
-        "stream_options": {"include_usage": True},
+        "temperature": 0.0, "top_p": 0.5, "stop": ["x"], "top_k": 5, "seed": 1,
     }  # fmt: skip
     own = Endpoint(url="u", key="k", model="m", socket="/s", slot=2, warm=False)
-    body = prompt.body(own, stream=False)
+    body = body_of(own, prompt.messages, prompt.options)
     assert (body["id_slot"], body["cache_prompt"], body["verbose"]) == (2, False, True)
-    assert "stream" not in body

@@ -1,0 +1,171 @@
+"""The tools of a Converse request, and the words in which a model is asked about them.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/tool-use.html
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bastide.inference.schemas import Schema, schema_of
+from bastide.kernel.errors import invalid
+
+Params = Mapping[str, Any]
+TOOLS_MAX = 128
+CALLS_MAX = 16  # in one turn
+_SUMMARY_CHARACTERS = 160
+YES, NO = "yes", "no"
+
+
+class Choice(StrEnum):
+    AUTO = "auto"
+    ANY = "any"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    name: str
+    description: str
+    schema: Schema
+
+    @property
+    def summary(self) -> str:
+        """Its name, and the first sentence of what it is for."""
+        first = " ".join(self.description.split()).partition(". ")[0][:_SUMMARY_CHARACTERS]
+        return f"{self.name} ({first})" if first else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that was made in this turn. `input` is its JSON as the model wrote it."""
+
+    tool: Tool
+    input: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolbox:
+    """What a model may call, and whether it has to."""
+
+    tools: tuple[Tool, ...]
+    choice: Choice = Choice.AUTO
+    after_results: bool = False  # the turn begins with what calls have answered
+
+    @property
+    def must_call(self) -> bool:
+        return self.choice is not Choice.AUTO
+
+    def first_question(self) -> str:
+        if not self.must_call:
+            return self.whether(())
+        return self.which(()) if len(self.tools) > 1 else self.arguments(self.tools[0], ())
+
+    def listing(self) -> str:
+        """For the system prompt, in the form that models were trained on."""
+        lines = (
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.schema.said,
+                },
+            }
+            for tool in self.tools
+        )
+        text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+        return (
+            "# Tools\n\nYou may call functions to help with the user's request. "
+            f"Their signatures are within <tools></tools>:\n<tools>\n{text}\n</tools>"
+        )
+
+    def whether(self, made: Sequence[Made]) -> str:
+        """Asks for yes or no: small models judge a proposal better than they decline to make it."""
+        proposed = " or ".join(tool.summary for tool in self.tools)
+        if made:
+            return (
+                f"These calls answer a part of the request:\n{_lines(made)}\n"
+                "Does the request ask for a further thing, which only another call would answer? "
+                "Reply yes or no."
+            )
+        if self.after_results:
+            return (
+                f"Somebody proposes to call {proposed} now. Is something that the request needs "
+                "still missing from the results above, and would that call answer it? "
+                "Reply yes or no."
+            )
+        return (
+            f"Somebody proposes to answer this by calling {proposed}. "
+            "Would the result be the answer to the request? Reply yes or no."
+        )
+
+    def which(self, made: Sequence[Made]) -> str:
+        lines = "\n".join(f"{number}: {tool.summary}" for number, tool in enumerate(self.tools, 1))
+        done = f"These calls are made:\n{_lines(made)}\n" if made else ""
+        return f"{done}Which function has to be called next? Reply with its number.\n{lines}"
+
+    def arguments(self, tool: Tool, made: Sequence[Made]) -> str:
+        done = f"These calls are made:\n{_lines(made)}\n" if made else ""
+        other = "another " if made else "the "
+        return (
+            f"{done}Write {other}call of {tool.name} for this request: only its arguments, as "
+            "JSON. Leave out what is optional and not asked for."
+        )
+
+    def reply(self) -> str:
+        return "No function is called now. Answer in words."
+
+
+def _lines(made: Sequence[Made]) -> str:
+    return "\n".join(f"{one.tool.name} {one.input}" for one in made)
+
+
+def toolbox_of(req: Params, *, after_results: bool = False) -> Toolbox | None:
+    """Raises ServiceError."""
+    config = req.get("toolConfig")
+    if not config:
+        return None
+    specs = [
+        (number, tool["toolSpec"])
+        for number, tool in enumerate(config["tools"])
+        if "toolSpec" in tool
+    ]
+    if not specs:
+        raise invalid("toolConfig.tools has no tool. Add a toolSpec, and try again.")
+    if len(specs) > TOOLS_MAX:
+        raise invalid(f"toolConfig.tools has {len(specs)} tools. {TOOLS_MAX} are the most.")
+    names = [spec["name"] for _, spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise invalid(f"The toolConfig field contains duplicate tool names: {', '.join(twice)}.")
+    tools = tuple(_tool(number, spec) for number, spec in specs)
+    choice, only = _choice(config.get("toolChoice") or {}, names)
+    return Toolbox(
+        tools=tuple(tool for tool in tools if only in ("", tool.name)),
+        choice=choice,
+        after_results=after_results,
+    )
+
+
+def _choice(wanted: Params, names: Sequence[str]) -> tuple[Choice, str]:
+    """The choice, and the one tool that it names."""
+    if "any" in wanted:
+        return Choice.ANY, ""
+    if "tool" not in wanted:
+        return Choice.AUTO, ""
+    name: str = wanted["tool"]["name"]
+    if name not in names:
+        raise invalid(f"toolConfig.toolChoice names the tool {name}, which toolConfig.tools lacks.")
+    return Choice.TOOL, name
+
+
+def _tool(number: int, spec: Params) -> Tool:
+    where = f"toolConfig.tools.{number}.toolSpec.inputSchema.json"
+    said = spec["inputSchema"].get("json")
+    if not isinstance(said, dict) or said.get("type") != "object":
+        raise invalid(f"The value at {where}.type must be one of the following: object.")
+    schema = schema_of(said, where)
+    return Tool(name=spec["name"], description=spec.get("description", ""), schema=schema)
