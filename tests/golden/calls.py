@@ -39,6 +39,11 @@ class Inputs:
             "S3OutputPath": f"s3://{BUCKET}/out",
             "VersionId": "v1",
             "input": {"converse": {}},
+            "agentResourceRoleArn": f"{iam}:role/{ROLE}",
+            "agentId": "AGENTAGENT",
+            "agentAliasId": "ALIASALIAS",
+            "actionGroupId": "GROUPGROUP",
+            "collaboratorId": "COLLABORAT",
             "modelId": MODEL,
             "modelIdentifier": MODEL,
             "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},
@@ -76,6 +81,8 @@ class Inputs:
     def _text(self, service: str, shape: Any, name: str) -> str:
         if shape.enum:
             return str(shape.enum[0])
+        if name == "agentVersion":
+            return "DRAFT" if shape.metadata.get("min") == len("DRAFT") else "1"
         if name == "RoleArn":
             return self._roles[service]
         if name in ("ResourceArn", "resourceArn", "ResourceARN"):

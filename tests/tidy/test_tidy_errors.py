@@ -11,6 +11,7 @@ from bastide.wire.model import Catalogue
 
 CATALOGUE = Catalogue()
 SERVICES = {
+    "agents": ("bedrock-agent", "bedrock-agent-runtime"),
     "evidence": ("cloudtrail",),
     "identity": ("iam", "sts"),
     "inference": ("bedrock-runtime",),
@@ -24,7 +25,7 @@ SERVICES = {
     "training": ("sagemaker",),
 }
 # Of no service: what answers for all of them, and the operators' API, which is not AWS's.
-APART = ("agents", "app", "audit", "cli", "db", "environments", "kernel", "keys", "operators",
+APART = ("app", "audit", "cli", "db", "environments", "kernel", "keys", "operators",
          "policy", "transfer", "wire")  # fmt: skip
 # Any operation of any service: the honest answer of DESIGN.md, and AWS's "Common Error Types".
 COMMON = {"UnsupportedOperation", "AccessDenied", "AccessDeniedException", "ValidationError",

@@ -46,6 +46,7 @@ class Bedrock:
     client: EngineClient
     keepers: dict[str, Keeper]
     embedder: Embedder
+    conversations: Conversations
     handlers: dict[str, list[object]]
 
 
@@ -100,6 +101,7 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
         client=client,
         keepers=keepers,
         embedder=embedder,
+        conversations=talk,
         handlers={
             "bedrock": [
                 FoundationModels(models=models),

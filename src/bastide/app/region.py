@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bastide import __version__
+from bastide.app.agents import open_agents
 from bastide.app.apart import own_uid
 from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
@@ -83,6 +84,7 @@ class RegionProcess:
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.bedrock = open_bedrock(core, self.identity, self.workshop, receipts)
+        self.agents = open_agents(core, self.identity, store, self.bedrock)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
@@ -131,7 +133,7 @@ class RegionProcess:
         )
         gateway = Gateway(stages)
         parts = (
-            self.identity, self.kms, store, self.learning, self.bedrock, self.evidence
+            self.identity, self.kms, store, self.learning, self.bedrock, self.agents, self.evidence
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():

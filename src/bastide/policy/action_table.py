@@ -93,6 +93,31 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bedrock.TagResource": ("bedrock:TagResource tagged",),
     "bedrock.UntagResource": ("bedrock:UntagResource tagged",),
     "bedrock.ListTagsForResource": ("bedrock:ListTagsForResource tagged",),
+    "bedrock-agent.CreateAgent": ("bedrock:CreateAgent *",),
+    **{
+        f"bedrock-agent.{name}": (f"bedrock:{name} agent",)
+        for name in (
+            "GetAgent",
+            "UpdateAgent",
+            "DeleteAgent",
+            "PrepareAgent",
+            "CreateAgentActionGroup",
+            "GetAgentActionGroup",
+            "UpdateAgentActionGroup",
+            "DeleteAgentActionGroup",
+            "ListAgentActionGroups",
+            "GetAgentVersion",
+            "ListAgentVersions",
+            "DeleteAgentVersion",
+            "CreateAgentAlias",
+            "ListAgentAliases",
+        )
+    },
+    **{
+        f"bedrock-agent.{name}": (f"bedrock:{name} agent-alias",)
+        for name in ("GetAgentAlias", "UpdateAgentAlias", "DeleteAgentAlias")
+    },
+    "bedrock-agent-runtime.InvokeAgent": ("bedrock:InvokeAgent agent-alias",),
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",

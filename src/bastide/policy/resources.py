@@ -94,6 +94,16 @@ def _copied(call: Call, params: Params, stored: Stored) -> Found:
     return [profile, *models] if profile else list(models)
 
 
+def _agent(call: Call, params: Params) -> Found:
+    name = f"agent/{_text(params, 'agentId') or '*'}"
+    return [arns.regional(call.region, "bedrock", call.account, name)]
+
+
+def _agent_alias(call: Call, params: Params) -> Found:
+    name = f"agent-alias/{_text(params, 'agentId') or '*'}/{_text(params, 'agentAliasId') or '*'}"
+    return [arns.regional(call.region, "bedrock", call.account, name)]
+
+
 def _sagemaker(call: Call, params: Params) -> Found:
     """`CreateTrainingJob` with `TrainingJobName` is about `training-job/<name in lower case>`."""
     if named := _text(params, "ResourceArn"):
@@ -216,6 +226,8 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     EACH: lambda call, params: [],
     "source": _source,
     "sagemaker": _sagemaker,
+    "agent": _agent,
+    "agent-alias": _agent_alias,
     "endpoint": _endpoint,
     "endpoint-config": _endpoint_config,
     "logs": _logs,

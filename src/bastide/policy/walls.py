@@ -42,7 +42,7 @@ VERBS = {
         (
             "Put", "Delete", "Update", "Stop", "Tag", "Untag", "Abort", "Add", "Attach", "Detach",
             "Remove", "Set", "Upload", "Start", "Enable", "Disable", "Rotate", "Schedule", "Cancel",
-            "Retire", "Revoke",
+            "Retire", "Revoke", "Prepare", "Associate", "Disassociate",
         ),
         Mode.CHANGE,
     ),
@@ -77,6 +77,9 @@ MODES = {
     # What goes in is written to a container of the endpoint's label (serving/invocations.py).
     "sagemaker:InvokeEndpoint": Mode.CHANGE,
     "sagemaker:InvokeEndpointAsync": Mode.CHANGE,
+    # What belongs to an agent is part of it.
+    "bedrock:CreateAgentActionGroup": Mode.CHANGE,
+    "bedrock:CreateAgentAlias": Mode.CHANGE,
     "logs:CreateLogGroup": Mode.MAKE,
     "logs:CreateLogStream": Mode.MAKE,
     "logs:PutLogEvents": Mode.CHANGE,

@@ -30,6 +30,7 @@ class _Words:
 _WORDS = {
     "sagemaker": _Words(given="NextToken", told=("NextToken",)),
     "bedrock": _Words(given="nextToken", told=("nextToken",)),
+    "bedrock-agent": _Words(given="nextToken", told=("nextToken",)),
     "logs": _Words(
         given="nextToken",
         told=("nextToken", "nextForwardToken", "nextBackwardToken"),

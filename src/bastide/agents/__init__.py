@@ -1,0 +1,1 @@
+"""Agents: what bedrock-agent defines, and the turns of bedrock-agent-runtime."""

@@ -1,0 +1,74 @@
+"""What agents need of the contexts beside and below them; joined in `app/`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from bastide.kernel.call import Call, Principal
+from bastide.kernel.regions import Region
+
+Params = dict[str, Any]
+
+
+class Roles(Protocol):
+    def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service."""
+        ...
+
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """ValidationException unless the role is there, trusts the service, and is cleared for
+        the label at which the service shall work."""
+        ...
+
+
+class Permits(Protocol):
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool: ...
+
+
+class ModelCard(Protocol):
+    @property
+    def model_id(self) -> str: ...
+
+
+class Models(Protocol):
+    def called(self, call: Call, identifier: str) -> ModelCard:
+        """ValidationException for what is none."""
+        ...
+
+    def arns(self, region: Region, who: Principal, identifier: str) -> tuple[str, tuple[str, ...]]:
+        """The inference profile, "" if none, and the models: all of what policies must allow."""
+        ...
+
+
+class Conversations(Protocol):
+    async def converse(self, call: Call, req: Params) -> Params:
+        """As bedrock-runtime's Converse, without its door: who calls it asked `Permits` first."""
+        ...
+
+
+class StoredObject(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+class Objects(Protocol):
+    """The store without its policies: whoever uses it asked `Permits` first."""
+
+    def open(
+        self, who: Principal, bucket: str, key: str
+    ) -> tuple[StoredObject, Iterator[bytes]]: ...
+
+
+class Sealer(Protocol):
+    """Small secrets under the region's key. `open` raises ValueError when one was changed."""
+
+    def seal(self, purpose: str, plain: bytes, aad: bytes = b"") -> bytes: ...
+
+    def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes: ...

@@ -1,0 +1,148 @@
+"""Conversations between turns: kept whole or not at all, and of one turn at a time."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bastide.agents import session_records as records
+from bastide.agents.loop import Message, Mode, Phase, Turn, Use
+from bastide.agents.ports import Sealer
+from bastide.agents.session_records import Key
+from bastide.db.database import Database
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import Ids
+
+SESSIONS_MAX = 10_000  # of an account at one label
+SIZE_MAX = 256 * 1024  # of a conversation: its oldest turns are left out
+_PURPOSE = "agent-session"
+_FENCE_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A conversation as it stands. `number`: how many turns it had. `invocation_id`: of the
+    control that its caller has now, else ""."""
+
+    key: Key
+    number: int
+    turn: Turn
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    invocation_id: str = ""
+
+
+class Sessions:
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock, ids: Ids) -> None:
+        self._database, self._sealer, self._clock, self._ids = database, sealer, clock, ids
+        self._busy: set[Key] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one_turn(self, key: Key) -> Iterator[None]:
+        """ConflictException while another turn of it is under way."""
+        with self._lock:
+            if key in self._busy:
+                message = f"Session {key.id} has a turn under way. Try again when it has ended."
+                raise ServiceError("ConflictException", message)
+            self._busy.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(key)
+
+    def open(self, key: Key, empty: Turn) -> Held:
+        """As it was left; `empty`, with a fence of its own, if there is none."""
+        found = self._database.read(lambda c: records.find(c, key, self._now_ms()))
+        if found is None:
+            fence = self._ids.word(_FENCE_SIZE)
+            return Held(key=key, number=0, turn=replace(empty, fence=fence))
+        number, sealed = found
+        kept = json.loads(self._sealer.open(_PURPOSE, sealed, key.aad))
+        return Held(
+            key=key, number=number, turn=_turn(empty, kept), attributes=kept["attributes"],
+            invocation_id=kept["invocation_id"],
+        )  # fmt: skip
+
+    def save(self, held: Held, ttl_s: int) -> None:
+        """Durable when it returns."""
+        now_ms, key = self._now_ms(), held.key
+        kept = _kept(held)
+        sealed = self._sealer.seal(_PURPOSE, kept.encode(), key.aad)
+
+        def write(c: Connection) -> None:
+            records.drop_expired(c, now_ms)
+            if held.number == 0 and records.count(c, key.account, key.label) >= SESSIONS_MAX:
+                message = f"{SESSIONS_MAX} sessions are open. Try again when one has ended."
+                raise ServiceError("ServiceQuotaExceededException", message)
+            if not records.save(c, key, held.number, now_ms + ttl_s * 1000, sealed):
+                raise ServiceError("ConflictException", f"Session {key.id} went on elsewhere.")
+
+        self._database.write(write)
+
+    def end(self, key: Key) -> None:
+        self._database.write(lambda c: records.drop(c, key))
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self._clock.now())
+
+
+def _kept(held: Held) -> str:
+    turn = held.turn
+    messages = list(turn.messages)
+    while True:
+        text = json.dumps({
+            "fence": turn.fence,
+            "messages": messages,
+            "words": turn.words,
+            "tainted": turn.tainted,
+            "phase": str(turn.phase),
+            "steps": turn.steps,
+            "calls": turn.calls,
+            "tokens": turn.tokens,
+            "made": sorted(turn.made),
+            "faults": sorted(turn.faults),
+            "uses": [{"id": use.id, "name": use.name, "args": use.args} for use in turn.uses],
+            "results": turn.results,
+            "held": turn.held,
+            "attributes": held.attributes,
+            "invocation_id": held.invocation_id,
+        })  # fmt: skip
+        shorter = without_oldest(messages)
+        if len(text) <= SIZE_MAX or not shorter:
+            return text
+        messages = shorter
+
+
+def without_oldest(messages: Sequence[Message]) -> list[Message]:
+    """From the second request of the user on; nothing if there is no second one."""
+    starts = [
+        at
+        for at, message in enumerate(messages)
+        if message["role"] == "user" and all("toolResult" not in one for one in message["content"])
+    ]
+    return list(messages[starts[1] :]) if len(starts) > 1 else []
+
+
+def _turn(empty: Turn, kept: Mapping[str, Any]) -> Turn:
+    return replace(
+        empty,
+        fence=kept["fence"],
+        messages=tuple(kept["messages"]),
+        words=kept["words"],
+        tainted=kept["tainted"],
+        phase=Phase(kept["phase"]),
+        steps=kept["steps"],
+        calls=kept["calls"],
+        tokens=kept["tokens"],
+        made=frozenset(kept["made"]),
+        faults=frozenset(kept["faults"]),
+        uses=tuple(Use(**use) for use in kept["uses"]),
+        results=kept["results"],
+        held={use_id: Mode(mode) for use_id, mode in kept["held"].items()},
+    )

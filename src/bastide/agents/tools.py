@@ -1,0 +1,147 @@
+"""The functions of a prepared agent, as a model is told of them, and who executes each."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from bastide.agents import openapi
+from bastide.agents.openapi import BadSchema
+
+NAME_MAX = 64  # of a tool of Converse
+TOOLS_MAX = 64  # of an agent, all of its groups together
+ASK_USER = "ask_user"
+_WORDLESS = re.compile(r"[^A-Za-z0-9_-]+")
+_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "string": {"type": "string"},
+    "number": {"type": "number"},
+    "integer": {"type": "integer"},
+    "boolean": {"type": "boolean"},
+    "array": {"type": "array", "items": {"type": "string"}},
+}
+
+
+class Does(StrEnum):
+    """Who executes it."""
+
+    RETURN = "RETURN_CONTROL"  # the caller
+    ASK_USER = "ASK_USER"  # the person, by answering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """`places`: of an API's operation, where each argument goes."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    does: Does
+    group: str = ""
+    function: str = ""
+    path: str = ""
+    verb: str = ""
+    confirm: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any]:
+        """As Converse's toolConfig has it."""
+        schema = {"json": dict(self.schema)}
+        told = {"description": self.description} if self.description else {}
+        return {"toolSpec": {"name": self.name, **told, "inputSchema": schema}}
+
+
+def tools_of(definition: Mapping[str, Any]) -> dict[str, Tool]:
+    """By name. Raises BadSchema, which says of which group it is."""
+    found: list[Tool] = []
+    for part in definition["parts"]:
+        if part["kind"] == "action-group" and part["asked"]["actionGroupState"] == "ENABLED":
+            try:
+                found += _of_group(part["name"], part["asked"])
+            except BadSchema as error:
+                raise BadSchema(f"Action group {part['name']}: {error}") from error
+    if len(found) > TOOLS_MAX:
+        raise BadSchema(f"The agent has {len(found)} functions; {TOOLS_MAX} is the most.")
+    return _named(found)
+
+
+def _of_group(group: str, asked: Mapping[str, Any]) -> Iterator[Tool]:
+    if asked.get("parentActionGroupSignature"):
+        yield _ask_user(group)
+    elif "functionSchema" in asked:
+        for function in asked["functionSchema"].get("functions") or ():
+            yield _of_function(group, function)
+    else:
+        for one in openapi.operations(asked["apiSchema"].get("payload") or ""):
+            yield Tool(
+                name=one.name, description=one.description, schema=one.schema,
+                does=Does.RETURN, group=group, path=one.path, verb=one.verb,
+                confirm=one.confirm, places=one.places,
+            )  # fmt: skip
+
+
+def _of_function(group: str, function: Mapping[str, Any]) -> Tool:
+    given = function.get("parameters") or {}
+    properties = {
+        name: {
+            **_TYPES[one["type"]],
+            **({"description": one["description"]} if one.get("description") else {}),
+        }
+        for name, one in given.items()
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name, one in given.items() if one.get("required")],
+        "additionalProperties": False,
+    }
+    return Tool(
+        name=function["name"], description=function.get("description") or "", schema=schema,
+        does=Does.RETURN, group=group, function=function["name"],
+        confirm=function.get("requireConfirmation") == "ENABLED",
+    )  # fmt: skip
+
+
+def _ask_user(group: str) -> Tool:
+    said = {"type": "string", "description": "The question to the user."}
+    return Tool(
+        name=ASK_USER,
+        description="Ask the user for what is needed and was not said.",
+        schema={
+            "type": "object",
+            "properties": {"question": said},
+            "required": ["question"],
+            "additionalProperties": False,
+        },
+        does=Does.ASK_USER,
+        group=group,
+    )
+
+
+def _named(found: Sequence[Tool]) -> dict[str, Tool]:
+    """Short names where they are told apart by them, else with their group's."""
+    counted = Counter(_clean(tool.name) for tool in found)
+    named: dict[str, Tool] = {}
+    for tool in found:
+        name = _clean(tool.name)
+        if counted[name] > 1:
+            name = _clean(f"{tool.group}__{tool.name}")
+        if name in named:
+            raise BadSchema(f"Two functions of action group {tool.group} have the name {name}.")
+        named[name] = replace(tool, name=name)
+    return named
+
+
+def _clean(name: str) -> str:
+    return _WORDLESS.sub("_", name)[:NAME_MAX]
+
+
+def fault_of(tool: Tool, args: Any) -> str:
+    """What is wrong with the arguments; "" if nothing is."""
+    from jsonschema import Draft202012Validator  # a tenth of a second that no start needs
+
+    for error in Draft202012Validator(dict(tool.schema)).iter_errors(args):
+        where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
+        return f"{where}: {error.message[:200]}"
+    return ""

@@ -1,0 +1,137 @@
+"""What an agent did, in the words of InvokeAgent's trace events.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_TracePart.html
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastide.agents.loop import Mode, Use
+from bastide.agents.tools import Tool
+from bastide.kernel.clock import Clock
+
+Params = dict[str, Any]
+TEXT_MAX = 25_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Tracer:
+    """Of one turn. `about`: the members that all its parts have."""
+
+    clock: Clock
+    trace_id: str
+    about: Mapping[str, Any]
+    number: int = 0
+    parts: list[Params] = field(default_factory=list)
+
+    def orchestration(self, kind: str, said: Mapping[str, Any]) -> Params:
+        """One member of the union, with its trace id."""
+        named = {**said, "traceId": f"{self.trace_id}-{self.number}"}
+        return self._part({"orchestrationTrace": {kind: named}})
+
+    def failure(self, reason: str) -> Params:
+        named = {"traceId": f"{self.trace_id}-{self.number}", "failureReason": reason}
+        return self._part({"failureTrace": named})
+
+    def next_step(self) -> None:
+        self.number += 1
+
+    def _part(self, trace: Mapping[str, Any]) -> Params:
+        part = {**self.about, "eventTime": self.clock.now(), "trace": dict(trace)}
+        self.parts.append(part)
+        return {"trace": part}
+
+
+def model_input(model: str, req: Mapping[str, Any]) -> Params:
+    said = {name: req[name] for name in ("system", "messages", "toolConfig") if name in req}
+    config = req.get("inferenceConfig") or {}
+    names = {"temperature": "temperature", "topP": "topP", "maxTokens": "maximumLength",
+             "stopSequences": "stopSequences"}  # fmt: skip
+    return {
+        "type": "ORCHESTRATION",
+        "foundationModel": model,
+        "text": _text(said),
+        "inferenceConfiguration": {
+            theirs: config[ours] for ours, theirs in names.items() if ours in config
+        },
+    }
+
+
+def model_output(answer: Mapping[str, Any], metadata: Params) -> Params:
+    usage = answer.get("usage") or {}
+    counted = {name: usage[name] for name in ("inputTokens", "outputTokens") if name in usage}
+    return {
+        "rawResponse": {"content": _text(answer["output"]["message"])},
+        "metadata": {**metadata, "usage": counted},
+    }
+
+
+def invocation_input(use: Use, tool: Tool, invocation_id: str = "") -> Params:
+    told = {"invocationId": invocation_id} if invocation_id else {}
+    group = {
+        "actionGroupName": tool.group,
+        "executionType": str(tool.does),
+        **told,
+        **arguments(use, tool),
+    }
+    if "httpMethod" in group:
+        group["verb"] = group.pop("httpMethod").lower()
+    if "requestBody" in group:
+        content = group["requestBody"]["content"]
+        group["requestBody"] = {
+            "content": {media: body["properties"] for media, body in content.items()}
+        }
+    return {"invocationType": "ACTION_GROUP", "actionGroupInvocationInput": group}
+
+
+def control_input(use: Use, tool: Tool, mode: Mode, agent_id: str) -> Params:
+    """What the caller is handed: a function's or an API's invocation."""
+    kind = "functionInvocationInput" if tool.function else "apiInvocationInput"
+    return {
+        kind: {
+            "actionGroup": tool.group,
+            "agentId": agent_id,
+            "actionInvocationType": str(mode),
+            **arguments(use, tool),
+        }
+    }
+
+
+def arguments(use: Use, tool: Tool) -> Params:
+    """A function's, or an API's: those of its path and query apart from those of its body."""
+    if tool.function:
+        return {"function": tool.function, "parameters": _parameters(use, tool, use.args)}
+    body = {name for name in use.args if tool.places.get(name) == "body"}
+    outside = {name: value for name, value in use.args.items() if name not in body}
+    inside = {name: value for name, value in use.args.items() if name in body}
+    found = {
+        "apiPath": tool.path,
+        "httpMethod": tool.verb,
+        "parameters": _parameters(use, tool, outside),
+    }
+    if not inside:
+        return found
+    properties = {"properties": _parameters(use, tool, inside)}
+    return {**found, "requestBody": {"content": {"application/json": properties}}}
+
+
+def _parameters(use: Use, tool: Tool, args: Mapping[str, Any]) -> list[Params]:
+    properties = tool.schema.get("properties") or {}
+    return [
+        {
+            "name": name,
+            "type": str((properties.get(name) or {}).get("type") or "string"),
+            "value": value if isinstance(value, str) else json.dumps(value),
+        }
+        for name, value in args.items()
+    ]
+
+
+def observation(kind: str, **said: Any) -> Params:
+    return {"type": kind, **said}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:TEXT_MAX]

@@ -1,0 +1,49 @@
+"""Agents, joined to models, to roles and to the store."""
+
+from dataclasses import dataclass
+
+from bastide.agents.action_groups import ActionGroups
+from bastide.agents.agents import Agents
+from bastide.agents.aliases import Aliases
+from bastide.agents.book import Book
+from bastide.agents.invocations import Invocations
+from bastide.agents.preparing import Preparing, Workers
+from bastide.agents.sessions import Sessions
+from bastide.agents.turns import Turns
+from bastide.agents.versions import Versions
+from bastide.app.bedrock import Bedrock
+from bastide.app.core import Core
+from bastide.app.identity import Identity
+from bastide.app.store import Store
+from bastide.db.marks import Marks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentService:
+    handlers: dict[str, list[object]]
+
+
+def open_agents(core: Core, identity: Identity, store: Store, bedrock: Bedrock) -> AgentService:
+    marks = Marks(labelling=identity.labelling, in_use=core.labels)
+    book = Book(database=core.database, marks=marks, clock=core.clock, ids=core.ids)
+    workers = Workers(roles=identity.roles, permits=identity.authorizer, models=bedrock.models)
+    sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
+    turns = Turns(
+        conversations=bedrock.conversations, sessions=sessions, clock=core.clock, ids=core.ids
+    )
+    for kind in ("agent", "agent-alias"):
+        identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
+    return AgentService(
+        handlers={
+            "bedrock-agent": [
+                Agents(book=book, roles=identity.roles),
+                ActionGroups(book=book),
+                Preparing(book=book, workers=workers, objects=store.space),
+                Versions(book=book),
+                Aliases(book=book),
+            ],
+            "bedrock-agent-runtime": [
+                Invocations(book=book, workers=workers, sessions=sessions, turns=turns)
+            ],
+        }
+    )

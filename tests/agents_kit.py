@@ -1,0 +1,211 @@
+"""Agents on fakes: a model that says what a test scripts, and callers of agencies and labels."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bastide.agents.action_groups import ActionGroups
+from bastide.agents.agents import Agents
+from bastide.agents.aliases import Aliases
+from bastide.agents.book import Book
+from bastide.agents.invocations import Invocations
+from bastide.agents.preparing import Preparing, Workers
+from bastide.agents.sessions import Sessions
+from bastide.agents.turns import Turns
+from bastide.agents.versions import Versions
+from bastide.kernel.clock import ManualClock
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.ids import SeededIds
+from tests.labels_kit import marks
+from tests.sagefakes import ONE, ROLE, call
+from tests.stores import FakeKeyring
+
+MODEL = "bastide.scripted-v1:0"
+INSTRUCTION = "You are a clerk who answers questions about orders, shortly and truly."
+USAGE = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"text": said}
+
+
+def use(name: str, use_id: str = "u1", **args: Any) -> dict[str, Any]:
+    return {"toolUse": {"toolUseId": use_id, "name": name, "input": args}}
+
+
+@dataclass
+class ScriptedModel:
+    """`agents.ports.Conversations`: the content of each answer, in turn; an error is raised."""
+
+    script: list[Any] = field(default_factory=list)
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    by: list[Any] = field(default_factory=list)
+
+    async def converse(self, call, req):
+        self.seen.append(req)
+        self.by.append(call)
+        answer = self.script.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        message = {"role": "assistant", "content": answer}
+        return {"output": {"message": message}, "usage": USAGE, "stopReason": "end_turn"}
+
+
+@dataclass(frozen=True)
+class Card:
+    model_id: str
+
+
+@dataclass
+class OneModel:
+    """`agents.ports.Models`."""
+
+    def called(self, call, identifier):
+        if identifier != MODEL:
+            raise ServiceError("ValidationException", "The provided model identifier is invalid.")
+        return Card(MODEL)
+
+    def arns(self, region, who, identifier):
+        return "", (f"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/{identifier}",)
+
+
+@dataclass
+class Passed:
+    """`agents.ports.Roles`: every role is there; those in `refused` may not be passed, those in
+    `low` are cleared for U alone."""
+
+    refused: set[str] = field(default_factory=set)
+    low: set[str] = field(default_factory=set)
+
+    def check_pass(self, call, role_arn, service, associated_arn):
+        if role_arn in self.refused:
+            raise ServiceError("AccessDeniedException", "iam:PassRole", status=400)
+
+    def assume_for_service(self, account, role_arn, service, marking):
+        if role_arn in self.low and marking != "U":
+            raise ServiceError("ValidationException", f"{role_arn} is not cleared for {marking}.")
+        asked = call("bedrock.X", account, marking).principal
+        return replace(asked, issuer_arn=role_arn, arn=role_arn)
+
+
+@dataclass
+class Permitted:
+    """`agents.ports.Permits`: all but what is in `refused`, as (action, resource)."""
+
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def permits(self, who, action, resource, context):
+        self.asked.append((action, resource))
+        return (action, resource) not in self.refused
+
+
+@dataclass(frozen=True)
+class Info:
+    size: int
+
+
+@dataclass
+class Documents:
+    """`agents.ports.Objects`."""
+
+    held: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def open(self, who, bucket, key):
+        if (bucket, key) not in self.held:
+            raise ServiceError("NoSuchKey", "The specified key does not exist.")
+        data = self.held[bucket, key]
+        return Info(len(data)), iter([data])
+
+
+class Desk:
+    """All of agents over one database. `desk.do("create_agent", …)` as `who`."""
+
+    def __init__(self, database: Any) -> None:
+        self.database, self.clock, self.model = database, ManualClock(), ScriptedModel()
+        self.roles, self.permits, self.objects = Passed(), Permitted(), Documents()
+        self.marks, ids = marks(database), SeededIds(1)
+        book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
+        workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
+        self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
+        turns = Turns(conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids)
+        self.book = book
+        self.parts = [
+            Agents(book=book, roles=self.roles),
+            ActionGroups(book=book),
+            Preparing(book=book, workers=workers, objects=self.objects),
+            Versions(book=book),
+            Aliases(book=book),
+        ]
+        self.invocations = Invocations(
+            book=book, workers=workers, sessions=self.sessions, turns=turns
+        )
+
+    def do(self, name: str, who: Any = None, **req: Any) -> dict[str, Any]:
+        part = next(part for part in self.parts if hasattr(part, name))
+        return getattr(part, name)(who or caller(name), req)
+
+    def agent(self, *functions: dict[str, Any], who: Any = None, **more: Any) -> str:
+        """One that is prepared, with these functions whose control returns to the caller."""
+        who = who or caller()
+        asked = {"agentName": "clerk", "foundationModel": MODEL, "instruction": INSTRUCTION,
+                 "agentResourceRoleArn": ROLE, **more}  # fmt: skip
+        agent_id = self.do("create_agent", who, **asked)["agent"]["agentId"]
+        if functions:
+            self.group(agent_id, *functions, who=who)
+        prepared = self.do("prepare_agent", who, agentId=agent_id)
+        assert prepared["agentStatus"] == "PREPARED"
+        return agent_id
+
+    def group(self, agent_id: str, *functions: dict[str, Any], who: Any = None, **more: Any) -> str:
+        asked = {"actionGroupName": "orders", "functionSchema": {"functions": list(functions)},
+                 "actionGroupExecutor": {"customControl": "RETURN_CONTROL"}, **more}  # fmt: skip
+        made = self.do(
+            "create_agent_action_group", who, agentId=agent_id, agentVersion="DRAFT", **asked
+        )
+        return made["agentActionGroup"]["actionGroupId"]
+
+    async def ask(self, agent_id: str, said: str = "", who: Any = None, **more: Any) -> list[Any]:
+        """The events of one turn with the draft."""
+        req = {"agentId": agent_id, "agentAliasId": "TSTALIASID", "sessionId": "s1",
+               "inputText": said, **more}  # fmt: skip
+        answer = await self.invocations.invoke_agent(who or caller("invoke_agent"), req)
+        return [event async for event in answer["completion"]]
+
+
+def caller(name: str = "x", account: str = ONE, marking: str = "U") -> Any:
+    return call(f"bedrock-agent.{name}", account, marking)
+
+
+def function(name: str, *required: str, confirm: bool = False, **optional: str) -> dict[str, Any]:
+    """With parameters of type string, or of the type that is named."""
+    parameters = {one: {"type": "string", "required": True} for one in required}
+    parameters |= {one: {"type": kind} for one, kind in optional.items()}
+    return {
+        "name": name, "description": f"Does {name}.", "parameters": parameters,
+        "requireConfirmation": "ENABLED" if confirm else "DISABLED",
+    }  # fmt: skip
+
+
+def returned(events: list[Any]) -> dict[str, Any]:
+    """The control that the turn ended with."""
+    return events[-1]["returnControl"]
+
+
+def answer(events: list[Any]) -> str:
+    return events[-1]["chunk"]["bytes"].decode()
+
+
+def given(control: dict[str, Any], *bodies: str, **more: Any) -> dict[str, Any]:
+    """The session state that hands back a result for each call, in their order."""
+    results = []
+    for one, body in zip(control["invocationInputs"], bodies, strict=True):
+        asked = one["functionInvocationInput"]
+        results.append({
+            "functionResult": {
+                "actionGroup": asked["actionGroup"], "function": asked["function"],
+                "responseBody": {"TEXT": {"body": body}}, **more,
+            }
+        })  # fmt: skip
+    return {
+        "invocationId": control["invocationId"], "returnControlInvocationResults": results
+    }  # fmt: skip
