@@ -14,7 +14,7 @@ from bastide.agents.tools import Tool
 
 _WORD = re.compile(r"[^\W_]+")
 _STEM = 4  # a longer word may lose its last letter in another form of it
-# Words that tell no function from another.
+# Words that tell nothing from another.
 _EMPTY = frozenset((
     "a", "an", "and", "any", "as", "at", "by", "for", "from", "get", "in", "into", "is", "it",
     "its", "list", "of", "on", "or", "set", "the", "this", "to", "use", "value", "with",
@@ -56,9 +56,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _holds(said: str, value: Any) -> bool:
-    """A value is held as whole words: 10 is not in 100, and true is said by nobody."""
+    """A value is held as whole words, one of them telling: 10 is not in 100, true is said by
+    nobody, and "in" by all."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     plain = _plain(text)
     if not plain:
         return True
+    if all(word in _EMPTY for word in plain.split()):
+        return False
     return re.search(rf"(?<!\w){re.escape(plain)}(?!\w)", said) is not None
