@@ -22,6 +22,7 @@ from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.inference.quotas import Quotas
 from bastide.inference.walls import Walls
 from bastide.jobs.host import find_bwrap
 from bastide.jobs.seccomp import write_filter
@@ -33,6 +34,7 @@ from bastide.models.aliases import Aliases
 from bastide.models.catalogue import Models
 from bastide.models.model import Beside, Entry, ModelKind, Source
 from bastide.models.shelf import Shelf
+from bastide.settings import Quota
 from tests.labels_kit import UNCLASSIFIED, labelling
 from tests.receipts_kit import RECEIPTS
 
@@ -122,6 +124,7 @@ def chunk(text: str | None = None, finish: str | None = None, **more: Any) -> by
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
+NO_QUOTA = Quota()
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 DONE = b"data: [DONE]\n\n"
 GOOD_STREAM = [chunk("one "), chunk("two"), chunk(finish="stop", usage=USAGE), DONE]
@@ -217,12 +220,15 @@ async def stub_room(
 
 
 def conversations(
-    models: Models, engines: Engines, client: EngineClient | None = None
+    models: Models,
+    engines: Engines,
+    client: EngineClient | None = None,
+    quota: Quota = NO_QUOTA,
 ) -> Conversations:
     client = client or EngineClient()
     return Conversations(
         models=models, engines=engines, client=client, clock=SystemClock(), ids=SystemIds(),
-        receipts=RECEIPTS,
+        receipts=RECEIPTS, quotas=Quotas(clock=SystemClock(), of_all=quota),
     )  # fmt: skip
 
 

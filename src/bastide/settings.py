@@ -49,6 +49,19 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     urls: dict[str, EngineUrl] = {}
 
 
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agency may ask of a model, at each label of its own; None: as much as comes."""
+
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+
+
+class QuotaSettings(Quota, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`models`: by model id, in place of what stands above."""
+
+    models: dict[str, Quota] = {}
+
+
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What jobs may use of this machine, and which missing walls the site accepts by name."""
 
@@ -118,6 +131,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     master: MasterSettings = msgspec.field(default_factory=MasterSettings)
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
+    quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)

@@ -19,6 +19,7 @@ from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
+from bastide.inference.quotas import Quotas
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker
 from bastide.models import naming
@@ -81,6 +82,8 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
         ids=core.ids,
         remote=remote,
     )
+    limits = core.settings.quotas
+    quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
     client = EngineClient()
     talk = Conversations(
         models=models,
@@ -89,9 +92,10 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
         clock=core.clock,
         ids=core.ids,
         receipts=receipts,
+        quotas=quotas,
     )
     embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
-    vectors = Embeddings(embedder=embedder, clock=core.clock, receipts=receipts)
+    vectors = Embeddings(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)
     invocations = ModelInvocations(
         talk=talk, models=models, clock=core.clock, receipts=receipts, whole=(vectors,)
     )

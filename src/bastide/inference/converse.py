@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-infere
 
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
@@ -13,8 +13,9 @@ from bastide.inference.content import Content, said
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
 from bastide.inference.prompts import STOP_POINTER, Prompt, prompt_of
+from bastide.inference.quotas import Quotas
 from bastide.inference.turn import Part, Turn, UnknownEnd
-from bastide.inference.voice import Voice
+from bastide.inference.voice import Spent, Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
@@ -73,13 +74,14 @@ class Conversations:
     clock: Clock
     ids: Ids
     receipts: Receipts
+    quotas: Quotas
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
         asked = self._asked(call, req)
         content = Content()
-        async with await self.engines.acquire(asked.card, *_whose(call)) as lease:
-            turn = self._turn(lease, asked.prompt, streams=False)
+        async with await self._place(asked) as lease:
+            turn = self._turn(lease, asked, streams=False)
             try:
                 async with aclosing(turn.parts()) as parts:
                     async for part in parts:
@@ -100,10 +102,10 @@ class Conversations:
     async def converse_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the engine answers is an error of the call, later an event."""
         asked = self._asked(call, req)
-        lease = await self.engines.acquire(asked.card, *_whose(call))
+        lease = await self._place(asked)
         with ExitStack() as undo:
             undo.callback(lease.release)  # also when the caller goes away: the place is free again
-            turn = self._turn(lease, asked.prompt, streams=True)
+            turn = self._turn(lease, asked, streams=True)
             parts = turn.parts()
             await anext(parts)  # Opened
             undo.pop_all()
@@ -149,8 +151,23 @@ class Conversations:
         draft = self._draft(call, req, card)
         return _Asked(call=call, req=req, card=card, prompt=prompt, draft=draft, started=started)
 
-    def _turn(self, lease: Lease, prompt: Prompt, *, streams: bool) -> Turn:
-        return Turn(Voice(self.client, lease.endpoint, streams=streams), prompt, self.ids)
+    async def _place(self, asked: "_Asked") -> Lease:
+        """An engine's place, within the agency's quotas: giving it back settles what was used."""
+        prompt, spent = asked.prompt, asked.spent
+        letters = sum(len(each["content"]) for each in prompt.messages)
+        ticket = self.quotas.admit(
+            asked.call, asked.card, letters=letters, written_max=prompt.tokens_max or 0
+        )
+        with ExitStack() as undo:
+            undo.callback(ticket.settle, 0)
+            lease = await self.engines.acquire(asked.card, *_whose(asked.call))
+            undo.pop_all()
+        lease.then(lambda: ticket.settle(spent.prompt + spent.written))
+        return lease
+
+    def _turn(self, lease: Lease, asked: "_Asked", *, streams: bool) -> Turn:
+        voice = Voice(self.client, lease.endpoint, asked.spent, streams=streams)
+        return Turn(voice, asked.prompt, self.ids)
 
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""
@@ -199,6 +216,7 @@ class _Asked:
     prompt: Prompt
     draft: Draft
     started: float
+    spent: Spent = field(default_factory=Spent)
 
     def stopped(self, turn: Turn) -> Params:
         found: Params = {"stopReason": str(turn.reason)}

@@ -1,12 +1,14 @@
 """InvokeModel of models that make vectors."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bastide.audit.receipts import Model, Receipts
 from bastide.inference.dialects import embedding_bodies
 from bastide.inference.dialects.dialect import Answered, Whole
 from bastide.inference.embedder import Embedder
+from bastide.inference.quotas import Quotas
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import invalid
@@ -21,6 +23,7 @@ class Embeddings:
     embedder: Embedder
     clock: Clock
     receipts: Receipts
+    quotas: Quotas
 
     def takes(self, named: str, card: ModelCard) -> bool:
         return card.kind is ModelKind.EMBEDDING or embedding_bodies.is_family(named)
@@ -29,13 +32,18 @@ class Embeddings:
         started, card = self.clock.monotonic_s(), whole.card
         reading = embedding_bodies.read(whole, call.request_id)
         embedding_bodies.check_dimensions(whole, reading.dimensions)
-        found = await asyncio.to_thread(
-            self.embedder.embedded,
-            call.principal,
-            card,
-            reading.texts,
-            keep_end=reading.cut in ("START", "LEFT"),
-        )
+        ticket = self.quotas.admit(call, card, letters=sum(map(len, reading.texts)), written_max=0)
+        with ExitStack() as undo:
+            undo.callback(ticket.settle, 0)
+            found = await asyncio.to_thread(
+                self.embedder.embedded,
+                call.principal,
+                card,
+                reading.texts,
+                keep_end=reading.cut in ("START", "LEFT"),
+            )
+            undo.pop_all()
+        ticket.settle(sum(found.tokens))
         if reading.cut == "NONE" and max(found.read_to) >= 0:
             message = f"A text is longer than {card.context_tokens} tokens, and truncation is NONE."
             raise invalid(message)

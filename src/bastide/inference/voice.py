@@ -29,11 +29,13 @@ class Spent:
 
 
 class Voice:
-    def __init__(self, client: EngineClient, endpoint: Endpoint, *, streams: bool) -> None:
+    def __init__(
+        self, client: EngineClient, endpoint: Endpoint, spent: Spent, *, streams: bool
+    ) -> None:
         self._client, self.endpoint, self._streams = client, endpoint, streams
         self._stream: EngineStream | None = None
         self._asked = False
-        self.spent = Spent()
+        self.spent = spent
 
     async def ask(self, messages: Messages, options: Mapping[str, Any]) -> "Generation":
         """Raises ServiceError before the first byte; after it, the generation does."""

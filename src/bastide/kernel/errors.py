@@ -12,7 +12,8 @@ class ServiceError(Exception):
     """What the caller did cannot be done. `code` is AWS's, e.g. `NoSuchKey`.
 
     `status` overrides the HTTP status that the service model gives to the code; `members` are
-    further members of the modelled error shape (S3: `BucketName`, `Key`).
+    further members of the modelled error shape (S3: `BucketName`, `Key`). `retry_after_s`: when
+    the same call may succeed.
     """
 
     def __init__(
@@ -22,12 +23,14 @@ class ServiceError(Exception):
         *,
         status: int | None = None,
         members: Mapping[str, object] | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
         self.members: Mapping[str, object] = members or {}
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(Exception):

@@ -324,8 +324,9 @@ class Gateway:
             progress.request_id,
             is_head=progress.raw.method == "HEAD",
         )
-        if isinstance(error, Unavailable):
-            headers = (*response.headers, ("retry-after", str(max(1, round(error.retry_after_s)))))
+        after_s = getattr(error, "retry_after_s", None)  # no bug of ours has it
+        if after_s is not None:
+            headers = (*response.headers, ("retry-after", str(max(1, round(after_s)))))
             response = RawResponse(status=response.status, headers=headers, body=response.body)
         return dressed(response, progress.call) if progress.call else response
 

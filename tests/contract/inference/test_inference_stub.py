@@ -24,6 +24,7 @@ from tests.waiting import until
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.receipts import commitment, conversation
+from bastide.settings import Quota
 from bastide.wire import tls
 
 pytestmark = pytest.mark.asyncio
@@ -45,6 +46,26 @@ def check_receipt(asked, answer):
 async def events_of(talk, req=REQ):
     answer = await talk.converse_stream(call("bedrock-runtime.ConverseStream"), req)
     return [event async for event in answer["stream"]]
+
+
+async def test_a_quota_is_settled_with_what_was_used_whole_streamed_or_given_up(tmp_path):
+    limit = Quota(tokens_per_minute=8)  # the stub's answers take 8
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
+        talk.quotas.of_all = limit
+        whole, streamed = [completion()], GOOD_STREAM
+        for number, parts in enumerate((whole, streamed)):
+            ask, stub.parts = (talk.converse, talk.converse_stream)[number], parts
+            by = call(account=f"{number:012}")
+            answer = await ask(by, REQ)
+            if "stream" in answer:
+                assert [event async for event in answer["stream"]]
+            with pytest.raises(ServiceError, match="Too many tokens") as caught:
+                await ask(by, REQ)
+            assert caught.value.retry_after_s > 0
+        stub.status, by = 500, call(account="111111111111")
+        for _ in range(3):  # what fails before it has answered costs nothing
+            with pytest.raises(ServiceError, match="failed"):
+                await talk.converse(by, REQ)
 
 
 async def test_converse(tmp_path):

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
 from bastide.kernel.clock import SystemClock
-from bastide.kernel.errors import Unavailable
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.wire import tls
 from tests.waiting import eventually
 from tests.wire.gateway.kit import CATALOGUE, KEY, REGION, SECRET, Request, World
@@ -159,6 +159,14 @@ def test_our_own_bugs_have_no_detail(plain, caplog):
     request_id = answer.split(b"<RequestId>")[1].split(b"<")[0].decode()
     assert request_id in caplog.text
     assert ("closed", "s3.PutObject 500", "InternalError") in plain.world.auditor.events
+
+
+def test_a_refusal_may_say_when_to_come_back_and_no_other_error_does(plain):
+    plain.world.handlers.failure = ServiceError("SlowDown", "Too much.", retry_after_s=8.2)
+    assert b"retry-after: 8" in plain.raw(put())
+    for failure in (ServiceError("SlowDown", "Too much."), KeyError("retry_after_s")):
+        plain.world.handlers.failure = failure
+        assert b"retry-after" not in plain.raw(put())
 
 
 def test_unavailable_says_when_to_come_back(plain):
