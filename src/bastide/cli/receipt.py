@@ -52,8 +52,8 @@ def verify(
 ) -> None:
     """Check a receipt; with its salt, also whether a kept prompt or answer is the one meant.
 
-    A Converse prompt is the request in JSON; its answer, the text. Of an endpoint, both are the
-    bodies as they were.
+    A Converse prompt is the request in JSON; its answer, the text. Of InvokeModel and of an
+    endpoint, both are the bodies as they were; of a stream, its parts one after the other.
     """
     found = _checked(file, _public(key, region), _opening(salt, prompt, answer))
     if json_:
