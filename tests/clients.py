@@ -9,9 +9,10 @@ from bastide.db import durable
 from tests.live import ROOT, LiveRegion, cache_home
 
 LOCKS = {
-    "anthropic": ROOT / "requirements" / "anthropic.txt",
-    "awscli": ROOT / "requirements" / "awscli.txt",
-    "langchain": ROOT / "requirements" / "langchain.txt",
+    **{
+        name: ROOT / "requirements" / f"{name}.txt"
+        for name in ("anthropic", "awscli", "langchain", "openai")
+    },
     "sagemaker-v2": ROOT / "src" / "bastide" / "cli" / "tour" / "requirements.txt",
 }
 

@@ -44,6 +44,7 @@ class Inputs:
             "agentAliasId": "ALIASALIAS",
             "actionGroupId": "GROUPGROUP",
             "collaboratorId": "COLLABORAT",
+            "model": MODEL,
             "modelId": MODEL,
             "modelIdentifier": MODEL,
             "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},

@@ -143,7 +143,7 @@ class Region:
             raw.method, f"{raw.raw_path}?{raw.raw_query}", headers=list(raw.headers), body=body
         )
         answer = await ask(self.region.gateway, request)
-        assert answer.status in (400, 403), answer.text
+        assert answer.status in (400, 401, 403), answer.text
         return NO
 
     async def operator(self, asked: Asked) -> str:

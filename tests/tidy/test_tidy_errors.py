@@ -14,7 +14,7 @@ SERVICES = {
     "agents": ("bedrock-agent", "bedrock-agent-runtime"),
     "evidence": ("cloudtrail",),
     "identity": ("iam", "sts"),
-    "inference": ("bedrock-runtime",),
+    "inference": ("bedrock-runtime", "bedrock-mantle"),
     "jobs": ("sagemaker",),
     "kms": ("kms",),
     "knowledge": ("bedrock-agent", "bedrock-agent-runtime"),

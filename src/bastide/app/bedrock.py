@@ -12,6 +12,7 @@ from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.db import durable
 from bastide.db.marks import Marks
+from bastide.inference.chat_completions import ChatCompletions
 from bastide.inference.converse import Conversations
 from bastide.inference.embedder import Embedder
 from bastide.inference.embeddings import Embeddings
@@ -20,6 +21,7 @@ from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.quotas import Quotas
+from bastide.inference.model_lists import ModelLists
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker
 from bastide.models import naming
@@ -113,6 +115,10 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
                 Tags(keepers=keepers),
             ],
             "bedrock-runtime": [talk, invocations],
+            "bedrock-mantle": [
+                ChatCompletions(talk=talk, models=models),
+                ModelLists(models=models),
+            ],
         },
     )
 

@@ -9,7 +9,7 @@ from bastide.evidence.cloudtrail import is_management
 from bastide.kernel.operation import honours_of
 from bastide.policy.actions import authorized_how
 from bastide.wire.gateway import Gateway
-from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.model import EVERY, Catalogue
 
 HEAD = """# Operations
 
@@ -31,14 +31,14 @@ def page(gateway: Gateway, catalogue: Catalogue) -> str:
 def _totals(gateway: Gateway, catalogue: Catalogue) -> Iterator[str]:
     yield "| service | operations | implemented |"
     yield "|---|---|---|"
-    for name in SERVICES:
+    for name in EVERY:
         names = catalogue.service(name).names
         done = sum(f"{name}.{operation}" in gateway.handlers for operation in names)
         yield f"| {name} | {len(names)} | {done} |"
 
 
 def _services(gateway: Gateway, catalogue: Catalogue) -> Iterator[str]:
-    for name in SERVICES:
+    for name in EVERY:
         names = sorted(catalogue.service(name).names)
         done = [one for one in names if f"{name}.{one}" in gateway.handlers]
         yield f"\n## {name}\n"

@@ -36,7 +36,7 @@ from bastide.settings import SettingsError, Site
 from bastide.wire import tls
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
-from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.model import EVERY, Catalogue
 from bastide.wire.page_tokens import PageTokens
 from bastide.wire.pool import Pool
 from bastide.wire.server import make_server
@@ -110,9 +110,7 @@ class RegionProcess:
 
     def _gateway(self, store: Store) -> Gateway:
         core, region = self.core, self.core.region
-        services = frozenset(self.catalogue.service(name).signing_name for name in SERVICES) | {
-            "bedrock-mantle"
-        }
+        services = frozenset(self.catalogue.service(name).signing_name for name in EVERY)
         home_region = tls.global_region(region)
         stages = Stages(
             region=region,

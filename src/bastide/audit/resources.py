@@ -36,6 +36,7 @@ _SAGEMAKER = (
     "MonitoringSchedule",
 )
 _BEDROCK = (
+    "model",
     "modelId",
     "modelIdentifier",
     "modelArn",
@@ -98,6 +99,7 @@ MEMBERS: Mapping[str, Mapping[str, str]] = {
     "cloudtrail": {"Name": "AWS::CloudTrail::Trail", "S3BucketName": "AWS::S3::Bucket"},
     "bedrock": _AGENTIC,
     "bedrock-runtime": _AGENTIC,
+    "bedrock-mantle": _AGENTIC,
     "bedrock-agent": _AGENTIC,
     "bedrock-agent-runtime": _AGENTIC,
     "bedrock-agentcore": _AGENTIC,

@@ -147,7 +147,8 @@ class AuditTrail:
     def lost(self, index: int, call: Record) -> "Future[int]":
         """Record of the call at that index that nobody saw its end."""
         is_inference = call.operation in INFERENCES
-        named = call.resources.get("modelId") or call.resources.get("EndpointName") or "nothing"
+        words = ("modelId", "model", "EndpointName")
+        named = next(filter(None, map(call.resources.get, words)), "nothing")
         return self._append(
             Record(
                 account=call.account,

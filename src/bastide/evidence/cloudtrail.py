@@ -25,8 +25,9 @@ _SOURCES = {
     "bedrock-agentcore-control": "bedrock-agentcore",
 }
 _READS = (
-    "Get", "List", "Describe", "Head", "Lookup", "Converse", "InvokeModel", "CountTokens",
+    "Get", "List", "Describe", "Head", "Lookup", "Converse", "InvokeModel", "Count",
     "Simulate", "Assume", "Filter", "Search", "Query", "Retrieve", "BatchGet", "Test", "Apply",
+    "CreateChatCompletion", "CreateResponse", "CreateMessage", "CreateEmbedding",
 )  # fmt: skip
 _DATA = frozenset(
     "s3." + name
@@ -145,7 +146,7 @@ def is_management(operation: str) -> bool:
 
 def has_receipt(operation: str) -> bool:
     """Whether it is an inference's operation."""
-    return operation.startswith(("bedrock-runtime.", "sagemaker-runtime."))
+    return operation.startswith(("bedrock-mantle.", "bedrock-runtime.", "sagemaker-runtime."))
 
 
 def _resource(named: dict[str, str], account: str) -> dict[str, str]:

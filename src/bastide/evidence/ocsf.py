@@ -14,9 +14,10 @@ from bastide.kernel.receipts import END_LOST
 VERSION = "1.9.0"
 CLASS, CATEGORY = 6003, 6
 _ACTIVITIES = (
+    (2, ("CreateChatCompletion", "CreateResponse", "CreateMessage", "CreateEmbedding")),
     (1, ("Create", "Run", "Start", "Import", "Register", "Add")),
     (2, ("Get", "List", "Describe", "Head", "Lookup", "Search", "Query", "Filter", "Converse",
-         "Invoke", "CountTokens", "Simulate", "Assume", "Select", "BatchGet", "Retrieve")),
+         "Invoke", "Count", "Simulate", "Assume", "Select", "BatchGet", "Retrieve")),
     (3, ("Put", "Update", "Tag", "Untag", "Attach", "Detach", "Set", "Stop", "Copy", "Upload",
          "Complete", "Rotate", "Restore")),
     (4, ("Delete", "Remove", "Abort", "Destroy")),

@@ -22,6 +22,7 @@ SALT_SIZE = 16
 SIZE_MAX = 256 * 1024
 PATH_MAX = 63  # of a tree whose leaves a 64-bit index counts
 INFERENCES = frozenset({
+    "bedrock-mantle.CreateChatCompletion",
     "bedrock-runtime.Converse",
     "bedrock-runtime.ConverseStream",
     "bedrock-runtime.InvokeModel",

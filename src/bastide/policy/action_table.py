@@ -1,10 +1,15 @@
 """Which IAM actions an operation needs where the rule `signing name:Operation` does not say it.
 
 Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
-Each value: `action resource` pairs; `resources.py` knows the resource words. Operations that need
+Each value: `action resource` pairs; `resources.py` knows the resource words. A third word is the
+member that must be set, or with `!` must not be, for the action to be needed. Operations that need
 nothing have an empty value.
 """
 
+_ANSWERED = (
+    "bedrock:InvokeModel model !stream",
+    "bedrock:InvokeModelWithResponseStream model stream",
+)
 NEEDS: dict[str, tuple[str, ...]] = {
     "sts.GetCallerIdentity": (),
     "sts.GetSessionToken": (),
@@ -83,6 +88,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bedrock-runtime.ConverseStream": ("bedrock:InvokeModelWithResponseStream model",),
     "bedrock-runtime.InvokeModelWithBidirectionalStream": ("bedrock:InvokeModel model",),
     "bedrock-runtime.CountTokens": ("bedrock:CountTokens model",),
+    # What Converse asks for, whoever's words the call is in: AWS's own `bedrock-mantle:` actions
+    # would be a second way to the same models, of which no policy for Bedrock knows (0057).
+    "bedrock-mantle.CreateChatCompletion": _ANSWERED,
+    "bedrock-mantle.CreateResponse": _ANSWERED,
+    "bedrock-mantle.CreateMessage": _ANSWERED,
+    "bedrock-mantle.CreateEmbedding": ("bedrock:InvokeModel model",),
+    "bedrock-mantle.CountMessageTokens": ("bedrock:CountTokens model",),
+    "bedrock-mantle.ListModels": ("bedrock:ListFoundationModels *",),
+    "bedrock-mantle.RetrieveModel": ("bedrock:GetFoundationModel model",),
     "bedrock.GetFoundationModel": ("bedrock:GetFoundationModel model",),
     "bedrock.CreateInferenceProfile": (
         "bedrock:CreateInferenceProfile copied",
@@ -159,6 +173,7 @@ PREFIXES = {
     "bedrock-runtime": "bedrock",
     "bedrock-agent": "bedrock",
     "bedrock-agent-runtime": "bedrock",
+    "bedrock-mantle": "bedrock",
     "bedrock-agentcore-control": "bedrock-agentcore",
 }
 # Request members that are condition keys: operation or service → {member: key}.

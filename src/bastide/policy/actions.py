@@ -45,12 +45,17 @@ def needs_of(call: Call, params: Mapping[str, Any], stored: Stored) -> list[Need
         found.append(Need("bedrock:CallWithBearerToken", ["*"]))
     for row in rows_of(call.operation):
         action, word, *only_with = row.split(" ")
-        if only_with and not params.get(only_with[0]):
+        if only_with and not _is_met(only_with[0], params):
             continue
         if _names_version(word, params):
             action = WITH_VERSION.get(action, action)
         found.append(Need(action, resources.of(word, call, params, stored)))
     return found
+
+
+def _is_met(condition: str, params: Mapping[str, Any]) -> bool:
+    name = condition.removeprefix("!")
+    return bool(params.get(name)) is (name == condition)
 
 
 def _is_bearer(principal: Principal) -> bool:
@@ -86,7 +91,10 @@ def authorized_how(operation: str) -> str:
 def _shown(row: str) -> str:
     action, word, *only_with = row.split(" ")
     shown = f"{action} on {'each object, key by key' if word == resources.EACH else word}"
-    return f"{shown} (with {only_with[0]})" if only_with else shown
+    if not only_with:
+        return shown
+    name = only_with[0].removeprefix("!")
+    return f"{shown} ({'with' if name == only_with[0] else 'without'} {name})"
 
 
 def principal_context(principal: Principal) -> Context:
@@ -207,7 +215,7 @@ def encryption_keys(encryption: Mapping[str, str]) -> Context:
 
 
 def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
-    profile, _ = stored.resources.models(call.region, call.principal, params.get("modelId", ""))
+    profile, _ = stored.resources.models(call.region, call.principal, resources.model_of(params))
     if profile:
         context["bedrock:inferenceprofilearn"] = profile
 
@@ -278,6 +286,7 @@ _ADD = {
     "kms": _add_kms,
     "sts": _add_sts,
     "bedrock-runtime": _add_bedrock,
+    "bedrock-mantle": _add_bedrock,
 }
 
 

@@ -74,9 +74,14 @@ def _trail(call: Call, params: Params) -> Found:
 def _model(call: Call, params: Params, stored: Stored) -> Found:
     """Through a profile: the profile and the models behind it must both be allowed. Source:
     https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html"""
-    name = _text(params, "modelId") or _text(params, "modelIdentifier")
-    profile, models = stored.resources.models(call.region, call.principal, name)
+    profile, models = stored.resources.models(call.region, call.principal, model_of(params))
     return [profile, *models] if profile else list(models)
+
+
+def model_of(params: Params) -> str:
+    """The model that a call names; bedrock-mantle's calls have a word of their own for it."""
+    names = ("modelId", "modelIdentifier", "model")
+    return next((found for name in names if (found := _text(params, name))), "")
 
 
 def _inference_profile(call: Call, params: Params, stored: Stored) -> Found:

@@ -17,6 +17,7 @@ from bastide.kernel.call import Principal
 from bastide.wire import sigv4
 from bastide.wire.denials import Refusals, refusals_for
 from bastide.wire.form_data import missing
+from bastide.wire.mantle import ANTHROPIC, NAME, dialect_at
 from bastide.wire.payload import CHUNKED, Form
 from bastide.wire.ports import Credentials
 from bastide.wire.sigv4 import ALGORITHM, ChunkSigner, Scope
@@ -26,7 +27,7 @@ SKEW = timedelta(minutes=15)
 EXPIRES_MAX_S = 7 * 24 * 3600
 _EXPIRES = re.compile(r"[0-9]{1,6}\Z")
 DUMMY_SECRET = "0" * 40
-BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
+BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime", NAME})
 _CREDENTIAL = re.compile(
     r"([A-Za-z0-9]{4,128})/([0-9]{8})/([a-z0-9-]{1,64})/([a-z0-9-]{1,64})/aws4_request\Z"
 )
@@ -82,8 +83,11 @@ class Authenticator:
         """The claim in a request; None for a bearer key. ServiceError where there is none."""
         refuse = refusals_for(raw)
         header = raw.header("authorization")
+        in_query = "X-Amz-Algorithm=" in raw.raw_query or "AWSAccessKeyId=" in raw.raw_query
+        if _api_key(raw) is not None and header is None and not in_query:
+            return None
         if header is not None:
-            if "X-Amz-Algorithm=" in raw.raw_query or "AWSAccessKeyId=" in raw.raw_query:
+            if in_query or _api_key(raw) is not None:
                 raise refuse.malformed("Only one auth mechanism is allowed.")
             if header.startswith("Bearer "):
                 return None
@@ -103,7 +107,8 @@ class Authenticator:
         refuse = refusals_for(raw)
         if not (raw.secure or self.allow_plain):
             raise refuse.malformed("A bearer key is taken over TLS only.")
-        token = (raw.header("authorization") or "").removeprefix("Bearer ").strip()
+        given = _api_key(raw) or (raw.header("authorization") or "").removeprefix("Bearer ")
+        token = given.strip()
         principal = self.credentials.bearer(token, now) if 0 < len(token) <= 4096 else None
         if principal is None:
             raise refuse.unknown_key()
@@ -241,6 +246,12 @@ def _header_claim(raw: RawRequest, header: str, refuse: Refusals) -> Claim:
     claim = _claim(fields["Credential"], fields["SignedHeaders"], fields["Signature"], when, refuse)
     token = raw.header("x-amz-security-token")
     return claim if token is None else replace(claim, token=token)
+
+
+def _api_key(raw: RawRequest) -> str | None:
+    """Where Anthropic's own client has its key."""
+    is_there = dialect_at(raw.raw_path) == ANTHROPIC
+    return raw.header("x-api-key") if is_there else None
 
 
 def _query_claim(raw: RawRequest, refuse: Refusals) -> Claim:

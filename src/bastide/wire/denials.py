@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bastide.kernel.errors import ServiceError
+from bastide.wire.mantle import NAME, dialect_at
 from bastide.wire.types import RawRequest
 
 QUERY_SERVICES = ("sts", "iam", "monitoring")
@@ -17,6 +18,9 @@ def protocol_of(raw: RawRequest, service: str = "") -> str:
     """The protocol in which a refusal is written."""
     if service == "s3":
         return "rest-xml"
+    host = (raw.header("host") or "").split(".")[0]
+    if service in ("", "bedrock", NAME) and (dialect := dialect_at(raw.raw_path, host)):
+        return dialect
     if raw.header("x-amz-target") is not None:
         return "json"
     if raw.raw_path.startswith("/service/"):
@@ -26,11 +30,10 @@ def protocol_of(raw: RawRequest, service: str = "") -> str:
         return "query"
     if service:
         return "rest-json"
-    host = (raw.header("host") or "").split(".")[0]
     if (raw.header("content-type") or "").startswith("application/json"):
         return "rest-json"
     if host.startswith(("bedrock", "runtime", "metrics")) or raw.raw_path.startswith(
-        ("/model/", "/foundation-models", "/inference-profiles", "/endpoints/", "/openai/")
+        ("/model/", "/foundation-models", "/inference-profiles", "/endpoints/")
     ):
         return "rest-json"
     return "rest-xml"

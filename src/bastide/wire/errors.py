@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bastide.kernel.errors import ServiceError
-from bastide.wire import cbor
+from bastide.wire import cbor, dialects
+from bastide.wire.mantle import DIALECTS
 from bastide.wire.model import Operation, Shape
 from bastide.wire.route import CBOR
 from bastide.wire.serialize_values import plain_text, xml_text
@@ -109,6 +110,8 @@ def serialize_error(
         return _query(told)
     if protocol == CBOR:
         return _cbor(told)
+    if protocol in DIALECTS:
+        return dialects.refused(protocol, error, told.status, request_id)
     return _json(told, protocol)
 
 

@@ -60,7 +60,7 @@ LARGE = frozenset(
     }
 )
 LARGE_PATHS = ("/endpoints/", "/model/")  # where they are, as nothing else is known yet
-SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "cookie"})
+SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "x-api-key", "cookie"})
 COMPRESSED = frozenset({"monitoring"})  # signing names; an endpoint's own gzip is its own
 EMPTY = EmptyBody()
 _THROTTLED = {"rest-xml": "SlowDown", "query": "Throttling"}

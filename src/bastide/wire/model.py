@@ -16,6 +16,7 @@ from botocore.loaders import JSONFileLoader, Loader
 from botocore.model import OperationModel, ServiceModel
 
 from bastide.kernel.regions import Region
+from bastide.wire import mantle
 
 Shape: TypeAlias = Any  # a botocore.model.Shape: its members depend on its type_name
 
@@ -37,6 +38,7 @@ SERVICES = (
     "cloudtrail",
     "kms",
 )
+EVERY = (*SERVICES, mantle.NAME)  # with what is described here, as botocore has no model of it
 
 
 class Operation:
@@ -48,7 +50,9 @@ class Operation:
         self.name: str = model.name
         self.full_name = f"{service.name}.{model.name}"
         self.method: str = model.http.get("method", "POST")
-        self.uri: str = model.http.get("requestUri", "/")
+        first = model.http.get("requestUri", "/")
+        self.uris: tuple[str, ...] = (first, *model.http.get("alsoAt", ()))
+        self.protocol: str = model.http.get("dialect", service.protocol)
         self.status: int = int(model.http.get("responseCode", 200))
 
     @cached_property
@@ -160,8 +164,12 @@ class Catalogue:
     def service(self, name: str) -> Service:
         found = self._services.get(name)
         if found is None:
-            data = self._loader.load_service_model(name, "service-2")
+            data = mantle.DESCRIPTION if name == mantle.NAME else self._of_botocore(name)
             found = self._services[name] = Service(name, data)
+        return found
+
+    def _of_botocore(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._loader.load_service_model(name, "service-2")
         return found
 
     def operation(self, full_name: str) -> Operation | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bastide.kernel.errors import ServiceError
-from bastide.wire import cbor, parse_json, parse_query
+from bastide.wire import cbor, mantle, parse_json, parse_query
 from bastide.wire.model import Operation, Shape
 from bastide.wire.parse_json import JsonReaders
 from bastide.wire.parse_rest import BodyReader, RestParser
@@ -54,7 +54,8 @@ class Parsers:
         return RestParser(operation, self._readers(operation)).parse
 
     def _json_of(self, operation: Operation) -> JsonReaders:
-        return self._json.setdefault(operation.service.name, JsonReaders())
+        name = operation.service.name
+        return self._json.setdefault(name, JsonReaders(closed=name == mantle.NAME))
 
     def _readers(self, operation: Operation) -> Callable[[Shape], BodyReader]:
         """How the body of a REST operation is read, once its shape is known."""

@@ -66,8 +66,10 @@ def _inside(value: Any) -> Iterable[Any]:
 class JsonReaders:
     """Readers of one service's shapes; a shape is compiled when it is first met."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
+        """`closed`: a member that the model does not know is refused, not ignored."""
         self._known: dict[tuple[str, str], Reader] = {}
+        self._closed = closed
 
     def of(self, shape: Shape) -> Reader:
         """The reader of a shape. Recursive shapes find themselves half made, hence the lambda."""
@@ -95,7 +97,7 @@ class JsonReaders:
             if not member.serialization.get("location")
         }
         compiled: dict[str, tuple[str, Reader]] = {}
-        what = shape.name
+        what, closed = shape.name, self._closed
 
         def read(value: Any) -> dict[str, Any]:
             if type(value) is not dict:
@@ -107,6 +109,8 @@ class JsonReaders:
                 entry = compiled.get(key)
                 if entry is None:
                     known = members.get(key)
+                    if known is None and closed:
+                        raise _stranger(key)
                     if known is None:
                         continue
                     entry = compiled[key] = (known[0], self.of(known[1]))
@@ -114,6 +118,11 @@ class JsonReaders:
             return out
 
         return read
+
+
+def _stranger(name: str) -> ServiceError:
+    message = f"Unrecognized request argument supplied: {name[:128]}"
+    return ServiceError("ValidationException", message, status=400)
 
 
 def _list_reader(item: Reader, what: str) -> Reader:

@@ -79,7 +79,8 @@ class PathTree:
         for operation in service.operations.values():
             # GetBucketLifecycle and its kind share their path with what replaced them.
             if not (service.name == "s3" and operation.model.deprecated):
-                self._plant(_rest(operation))
+                for uri in operation.uris:
+                    self._plant(_rest(operation, uri))
 
     def _plant(self, rest: Rest) -> None:
         node = self._roots.setdefault(rest.operation.method, _Node())
@@ -98,8 +99,8 @@ class PathTree:
         return root.find(segments, 0) if root is not None else []
 
 
-def _rest(operation: Operation) -> Rest:
-    path, _, query = operation.uri.partition("?")
+def _rest(operation: Operation, uri: str) -> Rest:
+    path, _, query = uri.partition("?")
     needed: dict[str, set[str]] = {"querystring": set(), "header": set()}
     shape: Shape = operation.input
     for name in shape.required_members if shape is not None else ():

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from bastide.kernel.errors import ServiceError
-from bastide.wire.model import SERVICES, Catalogue, Operation, Service
+from bastide.wire import mantle
+from bastide.wire.model import EVERY, Catalogue, Operation, Service
 from bastide.wire.rest_paths import PathTree, Rest, decoded, split
 from bastide.wire.types import RawRequest
 
@@ -19,7 +20,7 @@ QUERY_FIELDS_MAX = 1000
 FORM_FIELDS_MAX = 10_000
 SHOWN_MAX = 128
 CBOR = "smithy-rpc-v2-cbor"
-REST = ("rest-json", "rest-xml")
+REST = ("rest-json", "rest-xml", mantle.OPENAI)
 # Services that sign as `bedrock` too and share paths with it, and that are not here.
 ELSEWHERE = frozenset({"bedrock-data-automation", "bedrock-data-automation-runtime"})
 # `bucket.s3.REGION.SUFFIX`, `bucket.s3-fips.…`, `bucket.s3-REGION.…`, `bucket.s3.localhost`
@@ -42,10 +43,11 @@ class Router:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._groups: dict[str, _Group] = {}
-        for name in SERVICES:
+        for name in EVERY:
             service = catalogue.service(name)
             group = self._groups.setdefault(service.signing_name, _Group())
             group.add(service)
+        self._groups["bedrock"].add(catalogue.service(mantle.NAME))  # as AWS's runtime has it
 
     def reads_form(self, raw: RawRequest, signing_name: str) -> bool:
         """Whether the operation's name is in the body."""
@@ -119,7 +121,7 @@ class _Group:
         except UnicodeDecodeError as error:
             message = "Couldn't parse the specified URI."
             raise ServiceError("InvalidURI", message, status=400) from error
-        return Route(rest.operation, rest.operation.service.protocol, labels, pairs)
+        return Route(rest.operation, rest.operation.protocol, labels, pairs)
 
     def _narrowed(self, host: str, path: str) -> tuple[Sequence[str], str]:
         """The services that the host or the path's first segment names, and the path without it:
@@ -133,7 +135,8 @@ class _Group:
         label = host.partition(".")[0].removesuffix("-fips")
         name = self._hosts.get(label)
         if name is not None:
-            return ((name,) if name in self._trees else ()), path
+            names = (name, mantle.NAME) if name == "bedrock-runtime" else (name,)
+            return tuple(each for each in names if each in self._trees), path
         return (() if label in ELSEWHERE else tuple(self._trees)), path
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
-from bastide.wire import cbor, eventstream
+from bastide.wire import cbor, dialects, eventstream
 from bastide.wire.eventstream import EventWriter
+from bastide.wire.mantle import DIALECTS
 from bastide.wire.model import Operation, Shape
 from bastide.wire.serialize_values import (
     DocumentWriters,
@@ -41,6 +42,10 @@ class Serializers:
         return writer(output, request_id)
 
     def _compile(self, operation: Operation, protocol: str) -> Writer:
+        if protocol in DIALECTS:
+            return lambda output, request_id: dialects.answered(
+                protocol, output, operation.status, request_id
+            )
         if operation.events_out is not None:
             return self._events(operation, protocol)
         if protocol == "query":

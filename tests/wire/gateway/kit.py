@@ -24,7 +24,7 @@ from bastide.kernel.operation import operation
 from bastide.kernel.regions import Region
 from bastide.wire.authenticate import Authenticator
 from bastide.wire.gateway import Gateway, Stages
-from bastide.wire.model import SERVICES, Catalogue
+from bastide.wire.model import EVERY, Catalogue
 from bastide.wire.page_tokens import PageTokens
 from bastide.wire.pool import Pool
 from tests.labels_kit import UNCLASSIFIED
@@ -37,7 +37,7 @@ REGION = Region("us-gov-west-1", "aws-us-gov", "amazonaws.com")
 NOW = datetime(2026, 11, 23, 4, 0, 0, tzinfo=UTC)
 HOST = "localhost:4566"
 CATALOGUE = Catalogue()
-SIGNING = frozenset(CATALOGUE.service(name).signing_name for name in SERVICES)
+SIGNING = frozenset(CATALOGUE.service(name).signing_name for name in EVERY)
 PRINCIPAL = Principal(
     account="123456789012",
     arn="arn:aws-us-gov:iam::123456789012:user/alice",
@@ -265,6 +265,42 @@ class Runtime:
 
 
 @dataclass
+class Mantle:
+    all: Handlers
+
+    @operation("model", "messages", "stream", "max_tokens")
+    async def create_chat_completion(self, call, req):
+        return self._answer(call, req)
+
+    @operation("model", "messages", "stream", "max_tokens")
+    async def create_message(self, call, req):
+        return self._answer(call, req)
+
+    @operation()
+    def list_models(self, call, req):
+        self.all.reach(call)
+        return {"body": {"data": []}}
+
+    def _answer(self, call, req):
+        self.all.reach(call)
+        if req.get("stream"):
+            return {"events": self._events(req["model"])}
+        return {"body": {"model": req["model"]}}
+
+    async def _events(self, model):
+        try:
+            yield {"type": "begun", "text": "\udc80"}
+            while model == "endless":
+                await asyncio.sleep(0.01)
+                yield {"n": 1}
+            if model == "broken":
+                raise ServiceError("ModelStreamErrorException", "It broke.")
+            yield "[DONE]"
+        finally:
+            self.all.closed.append(f"mantle {model}")
+
+
+@dataclass
 class Bedrock:
     all: Handlers
 
@@ -285,7 +321,8 @@ class Agents:
 
 
 SERVED = {"s3": S3, "sagemaker": SageMaker, "sts": Sts, "cloudwatch": CloudWatch,
-          "bedrock-runtime": Runtime, "bedrock": Bedrock, "bedrock-agent": Agents}  # fmt: skip
+          "bedrock-runtime": Runtime, "bedrock": Bedrock, "bedrock-agent": Agents,
+          "bedrock-mantle": Mantle}  # fmt: skip
 
 
 class World:

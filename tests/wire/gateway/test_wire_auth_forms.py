@@ -48,6 +48,13 @@ def requests():
             MESSAGES,
             service="bedrock",
         ),
+        "bedrock-mantle.CreateChatCompletion": Request(
+            "POST",
+            "/openai/v1/chat/completions",
+            [("content-type", "application/json")],
+            b'{"model":"m","messages":[{}]}',
+            service="bedrock-mantle",
+        ),
         "bedrock-agent.ListAgents": Request(
             "POST", "/agents/", [("content-type", "application/json")], b"{}", service="bedrock"
         ),
@@ -240,7 +247,7 @@ def test_policies_deny(world, name):
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_bearer_is_for_bedrock_and_its_runtime(world, name):
     answer = world.ask(_bearer(fresh(name)))
-    allowed = name.startswith(("bedrock.", "bedrock-runtime."))
+    allowed = name.startswith(("bedrock.", "bedrock-mantle.", "bedrock-runtime."))
     assert (answer.status == 200) == allowed, answer.text
     assert world.handlers.reached == ([name] if allowed else [])
     assert len(world.auditor.kinds()) == (2 if allowed else 1)

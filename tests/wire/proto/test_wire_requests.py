@@ -5,6 +5,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.serialize import create_serializer
 from hypothesis import strategies as st
 
+from bastide.wire.mantle import DIALECTS
 from bastide.wire.model import SERVICES, Catalogue
 from bastide.wire.parse import Parsers
 from bastide.wire.route import Router
@@ -28,7 +29,8 @@ REPLACED = {
 
 def sent(operation, protocol: str, params) -> tuple[RawRequest, bytes]:
     """The request that botocore's client makes of `params`."""
-    serializer = create_serializer(protocol, include_validation=False)
+    written_as = "rest-json" if protocol in DIALECTS else protocol
+    serializer = create_serializer(written_as, include_validation=False)
     made = serializer.serialize_to_request(params, operation.model)
     prefix = operation.service.endpoint_prefix
     if operation.name == "ListDirectoryBuckets":

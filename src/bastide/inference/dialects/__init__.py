@@ -1,1 +1,3 @@
-"""The bodies of InvokeModel, family by family: each as a Converse request, and its answer back."""
+"""Other providers' bodies, each as a Converse request, and its answer back: InvokeModel's, family by
+family, and those of bedrock-mantle.
+"""

@@ -1,0 +1,66 @@
+"""Clients of other providers' words, unchanged, on a live region: openai by key and by SigV4."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.clients import client_python
+
+GPT = "openai.gpt-oss-20b-1:0"
+
+
+@pytest.fixture(scope="module")
+def site(trained_region):
+    trained_region.cli("models", "alias", GPT, "smollm2-135m")
+    return trained_region
+
+
+def ran(site, client, program, *words):
+    """What the program prints, in the venv of that client, with nothing set but the agency's."""
+    env = site.agency("demo")
+    env = {**env, "SSL_CERT_FILE": env["AWS_CA_BUNDLE"], "PATH": "/usr/bin:/bin"}
+    command = [client_python(client), Path(__file__).with_name(program), *words]
+    done = subprocess.run(
+        command, env={**env, "HOME": str(site.home)}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    return json.loads(done.stdout)
+
+
+def audited(site, operation):
+    last = site.cli("audit", "show", "--operation", operation, "--last", "40", "--json").stdout
+    return json.loads(last)
+
+
+@pytest.fixture(scope="module")
+def openai(site):
+    """What was said to OpenAI's client: chat completions, ListModels, RetrieveModel."""
+    return ran(site, "openai", "openai_program.py", f"{site.status['endpoint']}/openai/v1", GPT)
+
+
+def test_openai_talks_by_key_and_by_signature(openai):
+    assert openai["text"]
+    assert openai["finish"] == "length"
+    assert openai["usage"]["completion_tokens"] == 8
+    assert openai["stream"]["text"] == openai["text"] == openai["signed"]
+    assert openai["stream"]["usage"] == openai["usage"]
+    assert openai["stream"]["chunks"] > 4
+    assert GPT in openai["models"]
+    assert openai["model"] == GPT
+
+
+def test_openai_hears_what_is_refused_as_it_expects(openai):
+    assert openai["unknown"] == "invalid_api_key"
+    refused = {name: each[0] for name, each in openai["refused"].items()}
+    assert refused.pop("model") == "NotFoundError"
+    assert refused == dict.fromkeys(("logprobs", "n", "unknown"), "BadRequestError")
+    assert "logprobs" in openai["refused"]["logprobs"][1]
+    assert "unheard_of" in openai["refused"]["unknown"][1]
+
+
+def test_a_call_stands_in_the_log_before_and_after(site, openai):
+    """CreateChatCompletion is one call like Converse: a record before its effect, one after."""
+    records = audited(site, "CreateChatCompletion")
+    own = [each for each in records if each["request_id"] == openai["request_id"]]
+    assert {each["kind"] for each in own} == {"call", "closed"}
