@@ -1,4 +1,4 @@
-"""Clients of other providers' words, unchanged, on a live region: openai by key and by SigV4."""
+"""Clients of other providers' words, unchanged, on a live region: by key and by signature."""
 
 import json
 import subprocess
@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from tests.clients import client_python
 
-GPT = "openai.gpt-oss-20b-1:0"
+GPT, CLAUDE = "openai.gpt-oss-20b-1:0", "anthropic.claude-sonnet-4-6"
+MINILM = "bastide.minilm-l6-v2-v1:0"
 
 
 @pytest.fixture(scope="module")
 def site(trained_region):
-    trained_region.cli("models", "alias", GPT, "smollm2-135m")
+    trained_region.cli("models", "pull", "minilm-l6-v2")
+    for alias in (GPT, CLAUDE):
+        trained_region.cli("models", "alias", alias, "smollm2-135m")
     return trained_region
 
 
@@ -35,8 +38,16 @@ def audited(site, operation):
 
 @pytest.fixture(scope="module")
 def openai(site):
-    """What was said to OpenAI's client: chat completions, ListModels, RetrieveModel."""
-    return ran(site, "openai", "openai_program.py", f"{site.status['endpoint']}/openai/v1", GPT)
+    """What was said to OpenAI's client: CreateChatCompletion, ListModels, RetrieveModel,
+    CreateResponse, CreateEmbedding."""
+    base = f"{site.status['endpoint']}/openai/v1"
+    return ran(site, "openai", "openai_program.py", base, GPT, MINILM)
+
+
+@pytest.fixture(scope="module")
+def anthropic(site):
+    """What was said to Anthropic's: CreateMessage, CountMessageTokens."""
+    return ran(site, "anthropic", "anthropic_program.py", site.status["endpoint"], CLAUDE)
 
 
 def test_openai_talks_by_key_and_by_signature(openai):
@@ -64,3 +75,38 @@ def test_a_call_stands_in_the_log_before_and_after(site, openai):
     records = audited(site, "CreateChatCompletion")
     own = [each for each in records if each["request_id"] == openai["request_id"]]
     assert {each["kind"] for each in own} == {"call", "closed"}
+
+
+def test_openai_gets_responses_that_are_kept_nowhere(openai):
+    found = openai["responses"]
+    assert found["text"] == found["deltas"] == openai["text"]
+    assert found["status"] == "incomplete"
+    assert found["events"] == ["response.created", "response.incomplete"]
+    assert found["again"]
+    for name in ("previous_response_id", "store"):
+        assert name in found[name]
+
+
+def test_openai_gets_vectors(openai):
+    found = openai["embeddings"]
+    assert found["same"]
+    assert found["near"] > 0.6 > 0.3 > found["far"]
+    assert found["tokens"] > 9
+
+
+def test_anthropic_talks_by_key_and_by_signature(anthropic):
+    whole = anthropic["whole"]
+    assert whole["text"]
+    assert whole["stop"] == "max_tokens"
+    assert whole["tokens"] == [anthropic["counted"], 8]
+    assert anthropic["streamed"] == whole
+    assert anthropic["signed"] == [whole["text"]] * 2
+
+
+def test_anthropic_hears_what_is_refused_as_it_expects(anthropic):
+    assert anthropic["refused"] == {
+        "key": ["AuthenticationError", "authentication_error"],
+        "model": ["NotFoundError", "not_found_error"],
+        "thinking": ["BadRequestError", "invalid_request_error"],
+        "unknown": ["BadRequestError", "invalid_request_error"],
+    }

@@ -15,13 +15,16 @@ from bastide.db.marks import Marks
 from bastide.inference.chat_completions import ChatCompletions
 from bastide.inference.converse import Conversations
 from bastide.inference.embedder import Embedder
+from bastide.inference.embedding_lists import EmbeddingLists
 from bastide.inference.embeddings import Embeddings
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
+from bastide.inference.messages import Messages
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.quotas import Quotas
 from bastide.inference.model_lists import ModelLists
+from bastide.inference.responses import Responses
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker
 from bastide.models import naming
@@ -117,6 +120,11 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
             "bedrock-runtime": [talk, invocations],
             "bedrock-mantle": [
                 ChatCompletions(talk=talk, models=models),
+                Responses(talk=talk, models=models),
+                Messages(talk=talk, models=models),
+                EmbeddingLists(
+                    embedder=embedder, models=models, clock=core.clock, receipts=receipts
+                ),
                 ModelLists(models=models),
             ],
         },

@@ -37,7 +37,7 @@ class ChatCompletions:
     async def create_chat_completion(self, call: Call, req: Params) -> Params:
         find_model(self.models, call, req["model"])
         request = dialect.request_of(call.operation, req)
-        check_honoured(self.talk, call, request)
+        check_honoured(self.talk.converse, call, request)
         named = Named(
             id=f"chatcmpl-{call.request_id.replace('-', '')}",
             created=int(call.time.timestamp()),
@@ -50,9 +50,9 @@ class ChatCompletions:
         return {"body": dialect.completion(named, await self.talk.converse(call, request))}
 
 
-def check_honoured(talk: Conversations, call: Call, request: Params) -> None:
-    """What Converse does not honour is refused here: its own callers are held to it by the wire."""
-    if stranger := honours_of(talk.converse).stranger(request):
+def check_honoured(method: Callable[..., object], call: Call, request: Params) -> None:
+    """What `method` does not honour is refused here: its own callers are held to it by the wire."""
+    if stranger := honours_of(method).stranger(request):
         raise unsupported(call.operation, stranger)
 
 

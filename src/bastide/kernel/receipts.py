@@ -23,6 +23,9 @@ SIZE_MAX = 256 * 1024
 PATH_MAX = 63  # of a tree whose leaves a 64-bit index counts
 INFERENCES = frozenset({
     "bedrock-mantle.CreateChatCompletion",
+    "bedrock-mantle.CreateEmbedding",
+    "bedrock-mantle.CreateMessage",
+    "bedrock-mantle.CreateResponse",
     "bedrock-runtime.Converse",
     "bedrock-runtime.ConverseStream",
     "bedrock-runtime.InvokeModel",

@@ -67,7 +67,7 @@ _COUNTED = {
     "model": "Model", "messages": "Messages", "cache_control": "Any", "output_config": "Any",
     "prefill": "Any", "speed": "Text", "system": "Any", "thinking": "Any", "tool_choice": "Any",
     "tools": "Tools", "user_profile_id": "Text", "workspace_id": "Text", "mcp_servers": "Any",
-    "context_management": "Any", "betas": "Any", "output_format": "Any",
+    "context_management": "Any",
 }  # fmt: skip
 _MESSAGE = {
     **_COUNTED,

@@ -1,3 +1,2 @@
-"""Other providers' bodies, each as a Converse request, and its answer back: InvokeModel's, family by
-family, and those of bedrock-mantle.
-"""
+"""Other providers' bodies, each as a Converse request, and its answer back: those of InvokeModel,
+family by family, and those of bedrock-mantle."""

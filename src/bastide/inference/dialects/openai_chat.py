@@ -43,7 +43,7 @@ def request_of(operation: str, req: Mapping[str, Any]) -> Params:
     found: Params = {"modelId": req["model"], "messages": turns.messages}
     if turns.system:
         found["system"] = turns.system
-    if config := _config(req):
+    if config := config_of(req):
         found["inferenceConfig"] = config
     if extra := {name: req[name] for name in _EXTRA if name in req}:
         found["additionalModelRequestFields"] = extra
@@ -137,8 +137,8 @@ def _calls(operation: str, calls: Any, where: str) -> list[Params]:
     return found
 
 
-def _config(req: Mapping[str, Any]) -> Params:
-    limits = {req[name] for name in ("max_tokens", "max_completion_tokens") if name in req}
+def config_of(req: Mapping[str, Any]) -> Params:
+    limits = {req[name] for name in ("max_tokens", "max_completion_tokens") if req.get(name)}
     if len(limits) > 1:
         raise invalid("max_tokens and max_completion_tokens are two limits. Give one of them.")
     names = {"temperature": "temperature", "top_p": "topP"}

@@ -1,7 +1,7 @@
 """Functions and forms of answers that OpenAI's two APIs share, in Converse's words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bastide.kernel.errors import invalid, unsupported
@@ -11,14 +11,25 @@ NO_ARGUMENTS = {"type": "object", "properties": {}}
 ANY_OBJECT = {"type": "object"}
 
 
-def functions(operation: str, req: Mapping[str, Any]) -> list[Params]:
-    """The functions of `tools`, as chat completions nest them."""
+def flat_functions(operation: str, req: Mapping[str, Any]) -> list[Any]:
+    """Those of responses, which do not nest them."""
+    return _functions(operation, req, lambda tool: tool)
+
+
+def functions(operation: str, req: Mapping[str, Any]) -> list[Any]:
+    """Those of chat completions."""
+    return _functions(operation, req, lambda tool: tool.get("function"))
+
+
+def _functions(
+    operation: str, req: Mapping[str, Any], inside: Callable[[Params], Any]
+) -> list[Any]:
     found = []
     for index, tool in enumerate(req.get("tools") or ()):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind != "function":
             raise unsupported(operation, f"tools[{index}].type={kind}")
-        found.append(tool.get("function"))
+        found.append(inside(tool))
     return found
 
 
