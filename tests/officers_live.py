@@ -79,7 +79,17 @@ class Desk:
         return method(**request)
 
     def sign_as_custodians(self, request: str) -> None:
+        self._begin()
+        self.say(request, Verdict.APPROVE, "ann", "bob")
+
+    def sign_as_reviewers(self, request: str) -> None:
+        """As a security officer and a reviewer."""
+        self._begin()
+        if "rex" not in self.people:
+            self.enrol("rex", Role.REVIEWER, by=("ann", "bob"))
+        self.say(request, Verdict.APPROVE, "ann", "rex")
+
+    def _begin(self) -> None:
         if not self.people:
             for name in ("ann", "bob"):
                 self.enrol(name, Role.SECURITY_OFFICER, Role.KEY_CUSTODIAN)
-        self.say(request, Verdict.APPROVE, "ann", "bob")

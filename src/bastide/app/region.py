@@ -20,6 +20,7 @@ from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.evidence import open_evidence
+from bastide.app.guardrails import open_guardrails
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
 from bastide.app.learning import open_machine_learning, tell_authorizer
@@ -83,7 +84,9 @@ class RegionProcess:
             watts_per_core=core.settings.watts_per_core,
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
+        self.guardrails = open_guardrails(core, self.identity, self.approvals.book)
         self.bedrock = open_bedrock(core, self.identity, self.workshop, receipts)
+        self.bedrock.keepers["guardrail"] = self.guardrails.tags
         self.agents = open_agents(core, self.identity, store, self.bedrock)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
@@ -131,7 +134,8 @@ class RegionProcess:
         )
         gateway = Gateway(stages)
         parts = (
-            self.identity, self.kms, store, self.learning, self.bedrock, self.agents, self.evidence
+            self.identity, self.kms, store, self.learning, self.bedrock, self.guardrails,
+            self.agents, self.evidence,
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():

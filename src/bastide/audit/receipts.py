@@ -75,7 +75,7 @@ class Draft:
             answer=committed(self._answer),
             label=self._receipts.label_of(self._call),
             policy=self._receipts.policy_of(self._call.principal),
-            guardrail=NO_GUARDRAIL,
+            guardrail=self._call.notes.audit.get("guardrail", NO_GUARDRAIL),
             input_tokens=counted[0],
             output_tokens=counted[1],
             energy_j=joules,

@@ -97,6 +97,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bedrock-mantle.CountMessageTokens": ("bedrock:CountTokens model",),
     "bedrock-mantle.ListModels": ("bedrock:ListFoundationModels *",),
     "bedrock-mantle.RetrieveModel": ("bedrock:GetFoundationModel model",),
+    "bedrock.CreateGuardrailVersion": ("bedrock:CreateGuardrailVersion guardrail",),
     "bedrock.GetFoundationModel": ("bedrock:GetFoundationModel model",),
     "bedrock.CreateInferenceProfile": (
         "bedrock:CreateInferenceProfile copied",

@@ -218,6 +218,11 @@ def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored
     profile, _ = stored.resources.models(call.region, call.principal, resources.model_of(params))
     if profile:
         context["bedrock:inferenceprofilearn"] = profile
+    if guardrail := resources.guardrail_arn(call, params):
+        config = params.get("guardrailConfig") or params
+        version = config.get("guardrailVersion") or ""
+        numbered = f":{version}" if version not in ("", "DRAFT") else ""
+        context["bedrock:guardrailidentifier"] = guardrail + numbered
 
 
 def _add_s3(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:

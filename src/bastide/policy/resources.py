@@ -21,6 +21,16 @@ _VERBS = ("Create", "Describe", "Delete", "Update", "Stop", "Start", "List", "Ge
 _ABOUT_TRAILS = frozenset(
     {"CreateTrail", "GetTrail", "GetTrailStatus", "StartLogging", "StopLogging", "DeleteTrail"}
 )
+_ABOUT_GUARDRAILS = frozenset(
+    {
+        "GetGuardrail",
+        "ListGuardrails",
+        "UpdateGuardrail",
+        "DeleteGuardrail",
+        "CreateGuardrailVersion",
+        "ApplyGuardrail",
+    }
+)
 EACH = "each"  # asked by the handler, for each of many keys
 
 
@@ -43,6 +53,8 @@ def word_for(service: str, name: str) -> str:
         return "trail"
     if service == "kms":
         return "key"
+    if service in ("bedrock", "bedrock-runtime") and name in _ABOUT_GUARDRAILS:
+        return "guardrail"
     return "*"
 
 
@@ -107,6 +119,19 @@ def _agent(call: Call, params: Params) -> Found:
 def _agent_alias(call: Call, params: Params) -> Found:
     name = f"agent-alias/{_text(params, 'agentId') or '*'}/{_text(params, 'agentAliasId') or '*'}"
     return [arns.regional(call.region, "bedrock", call.account, name)]
+
+
+def _guardrail(call: Call, params: Params) -> Found:
+    """Without its version: that is a condition key."""
+    return [guardrail_arn(call, params) or "*"]
+
+
+def guardrail_arn(call: Call, params: Params) -> str:
+    """Of the guardrail that is named, also for a conversation; "" if none is."""
+    name = _text(params.get("guardrailConfig") or params, "guardrailIdentifier")
+    if not name or name.startswith("arn:"):
+        return name
+    return arns.regional(call.region, "bedrock", call.account, f"guardrail/{name}")
 
 
 def _sagemaker(call: Call, params: Params) -> Found:
@@ -230,6 +255,7 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "object": _object,
     EACH: lambda call, params: [],
     "source": _source,
+    "guardrail": _guardrail,
     "sagemaker": _sagemaker,
     "agent": _agent,
     "agent-alias": _agent_alias,

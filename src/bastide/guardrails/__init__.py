@@ -1,0 +1,1 @@
+"""Guardrails: what they forbid, and what finds it in a text (`detect/`)."""

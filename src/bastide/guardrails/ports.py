@@ -1,0 +1,51 @@
+"""What guardrails need from their siblings; joined in `app/guardrails.py`."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from bastide.guardrails.model import Topic
+from bastide.kernel.approvals import Kind
+
+T = TypeVar("T")
+
+
+class Finding(Protocol):
+    """Something personal in a text."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+class Detectors(Protocol):
+    """What finds things that no list can name. Pure: the same text, the same answer. One that
+    cannot answer raises Unavailable, and nothing passes. Scores are from 0 to 1."""
+
+    def find_pii(self, text: str, kinds: Collection[str]) -> Sequence[Finding]: ...
+
+    def content_scores(self, text: str) -> Mapping[str, float]: ...
+
+    def prompt_attack_score(self, text: str) -> float: ...
+
+    def is_about(self, topic: Topic, text: str) -> bool: ...
+
+    def grounding(self, source: str, query: str, answer: str) -> tuple[float, float]:
+        """How far the source says it, and how far it answers the query."""
+        ...
+
+
+class Approvals(Protocol):
+    """As `kernel.approvals.Approvals`."""
+
+    def carry_out(
+        self,
+        kind: Kind,
+        action: Mapping[str, Any],
+        requester: str,
+        effect: Callable[[Any], T],
+    ) -> T: ...
