@@ -1,0 +1,2 @@
+"""How the small models in `guardrails/detect/weights/` were made: each script writes its arrays
+and the manifest."""
