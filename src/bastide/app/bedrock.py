@@ -22,8 +22,8 @@ from bastide.inference.engines import Engines
 from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.messages import Messages
 from bastide.inference.model import EngineTask, RemoteEngine
-from bastide.inference.quotas import Quotas
 from bastide.inference.model_lists import ModelLists
+from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker

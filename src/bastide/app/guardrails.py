@@ -67,5 +67,5 @@ def open_guardrails(core: Core, identity: Identity, approvals: Approvals) -> Gua
         handlers={
             "bedrock": [GuardrailOperations(shelf=shelf, holding=holding)],
             "bedrock-runtime": [applying],
-        }
+        },
     )
