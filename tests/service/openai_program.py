@@ -1,6 +1,7 @@
 """What `openai`, unchanged, does with a region; run in its own venv, prints one JSON object.
 
-Arguments: the base URL, a model, and one that embeds. The bearer key and AWS's keys are in the environment.
+Arguments: the base URL, a model, and one that embeds. The bearer key and AWS's keys are in the
+environment.
 """
 
 import json

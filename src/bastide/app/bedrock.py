@@ -25,6 +25,7 @@ from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.model_lists import ModelLists
 from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
+from bastide.inference.vectors import Vectors
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker
 from bastide.models import naming
@@ -100,9 +101,13 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
         quotas=quotas,
     )
     embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
-    vectors = Embeddings(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)
+    vectors = Vectors(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)
     invocations = ModelInvocations(
-        talk=talk, models=models, clock=core.clock, receipts=receipts, whole=(vectors,)
+        talk=talk,
+        models=models,
+        clock=core.clock,
+        receipts=receipts,
+        whole=(Embeddings(vectors=vectors),),
     )
     return Bedrock(
         models=models,
@@ -122,9 +127,7 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
                 ChatCompletions(talk=talk, models=models),
                 Responses(talk=talk, models=models),
                 Messages(talk=talk, models=models),
-                EmbeddingLists(
-                    embedder=embedder, models=models, clock=core.clock, receipts=receipts
-                ),
+                EmbeddingLists(vectors=vectors, models=models),
                 ModelLists(models=models),
             ],
         },
