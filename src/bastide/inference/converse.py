@@ -6,16 +6,23 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-infere
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
+from bastide.inference.answer import Answer
 from bastide.inference.content import Content, said
+from bastide.inference.documents import Documents, NoReader
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
 from bastide.inference.prompts import STOP_POINTER, Prompt, prompt_of
 from bastide.inference.quotas import Quotas
 from bastide.inference.turn import Part, Turn, UnknownEnd
 from bastide.inference.voice import Spent, Voice
+from bastide.inference.pointers import pointed_at
+from bastide.inference.prompts import Prompt, prompt_of
+from bastide.inference.turn import Part, Turn, UnknownEnd
+from bastide.inference.voice import Messages, Spent, Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
@@ -31,10 +38,20 @@ NOT_TALKED_TO = (
     "chat model."
 )
 MODEL_FAILURES = ("ModelErrorException", "ModelNotReadyException", "ModelTimeoutException")
+
+
+def _documents(at: str) -> tuple[str, ...]:
+    members = ("name", "format", "context", "source.text", "source.bytes", "source.content.text")
+    return tuple(f"{at}.document.{member}" for member in members)
+
+
 SAID = (
     "messages.role",
     "messages.content.text",
     "messages.content.guardContent.text",
+    *_documents("messages.content"),
+    *_documents("messages.content.toolResult.content"),
+    "messages.content.cachePoint.type",
     "messages.content.toolUse.toolUseId",
     "messages.content.toolUse.name",
     "messages.content.toolUse.input",
@@ -44,9 +61,11 @@ SAID = (
     "messages.content.toolResult.status",
     "system.text",
     "system.guardContent.text",
+    "system.cachePoint.type",
     "toolConfig.tools.toolSpec.name",
     "toolConfig.tools.toolSpec.description",
     "toolConfig.tools.toolSpec.inputSchema.json",
+    "toolConfig.tools.cachePoint.type",
     "toolConfig.toolChoice",
 )
 HONOURED = (
@@ -59,10 +78,18 @@ HONOURED = (
     "performanceConfig",
     "serviceTier",
 )
-ACCEPTED = {"requestMetadata": "it only filters invocation logs, which hold no prompts here"}
+_TTL = "a place remembers a prompt until another agency or label needs it"
+TTLS = {f"{at}.cachePoint.ttl": _TTL for at in ("messages.content", "system", "toolConfig.tools")}
+ACCEPTED = {
+    "requestMetadata": "it only filters invocation logs, which hold no prompts here",
+    **TTLS,
+}
 COUNTED = ("modelId", *(f"input.converse.{name}" for name in SAID))
 UNCOUNTED = {
-    "input.converse.additionalModelRequestFields": "sampling does not change the tokens of a prompt"
+    "input.converse.additionalModelRequestFields": (
+        "sampling does not change the tokens of a prompt"
+    ),
+    **{f"input.converse.{name}": reason for name, reason in TTLS.items()},
 }
 
 
@@ -75,10 +102,11 @@ class Conversations:
     ids: Ids
     receipts: Receipts
     quotas: Quotas
+    documents: Documents = field(default_factory=lambda: Documents(NoReader()))
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
-        asked = self._asked(call, req)
+        asked = await self._asked(call, req)
         content = Content()
         async with await self._place(asked) as lease:
             turn = self._turn(lease, asked, streams=False)
@@ -88,21 +116,24 @@ class Conversations:
                         content.take(part)
             except UnknownEnd as error:
                 raise _unknown_end("ModelErrorException") from error
+            finally:
+                asked.bill(turn, content)
             lease.confirm()
-        content.end()
-        answer = {
+            figures = await self._figures(asked, turn, lease)
+        asked.draft.promise()
+        return {
             "output": {"message": {"role": "assistant", "content": content.blocks}},
             **asked.stopped(turn),
-            **self._figures(asked, turn, content),
+            **figures,
         }
-        asked.draft.promise()
-        return answer
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the engine answers is an error of the call, later an event."""
         asked = self._asked(call, req)
         lease = await self._place(asked)
+        asked = await self._asked(call, req)
+        lease = await self.engines.acquire(asked.card, *_whose(call))
         with ExitStack() as undo:
             undo.callback(lease.release)  # also when the caller goes away: the place is free again
             turn = self._turn(lease, asked, streams=True)
@@ -110,14 +141,17 @@ class Conversations:
             await anext(parts)  # Opened
             undo.pop_all()
         asked.draft.promise()
-        events = self._events(asked, lease, turn, parts)
-        return {"stream": Answer(turn, lease, parts, events)}
+        content = Content()
+        events = self._events(asked, lease, turn, (parts, content))
+        bill = partial(asked.bill, turn, content)
+        return {"stream": Answer(turn.voice, lease, (events, parts), bill)}
 
     @operation(*COUNTED, accepted=UNCOUNTED)
     async def count_tokens(self, call: Call, req: Params) -> Params:
         card = self._card(call, req)
         counted = {**req["input"]["converse"], "additionalModelRequestFields": None}
-        prompt = prompt_of(call.operation, counted, card.context_tokens)
+        opened = await self.documents.opened(call.operation, counted)
+        prompt = prompt_of(call.operation, opened, card.context_tokens)
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
                 return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
@@ -127,10 +161,14 @@ class Conversations:
             raise
 
     async def _events(
-        self, asked: "_Asked", lease: Lease, turn: Turn, parts: AsyncGenerator[Part, None]
+        self,
+        asked: "_Asked",
+        lease: Lease,
+        turn: Turn,
+        said: tuple[AsyncGenerator[Part, None], Content],
     ) -> AsyncGenerator[Params, None]:
         """AWS's order: start, the blocks, message stop, metadata."""
-        content = Content()
+        parts, content = said
         yield {"messageStart": {"role": "assistant"}}
         try:
             async for part in parts:
@@ -142,14 +180,21 @@ class Conversations:
             yield event
         yield {"messageStop": asked.stopped(turn)}
         lease.confirm()
-        yield {"metadata": self._figures(asked, turn, content)}
+        yield {"metadata": await self._figures(asked, turn, lease)}
 
-    def _asked(self, call: Call, req: Params) -> "_Asked":
+    async def _asked(self, call: Call, req: Params) -> "_Asked":
         started = self.clock.monotonic_s()
         card = self._card(call, req)
-        prompt = prompt_of(call.operation, req, card.context_tokens)
-        draft = self._draft(call, req, card)
-        return _Asked(call=call, req=req, card=card, prompt=prompt, draft=draft, started=started)
+        opened = await self.documents.opened(call.operation, req)
+        return _Asked(
+            call=call,
+            req=req,
+            card=card,
+            prompt=prompt_of(call.operation, opened, card.context_tokens),
+            draft=self._draft(call, req, card),
+            clock=self.clock,
+            started=started,
+        )
 
     async def _place(self, asked: "_Asked") -> Lease:
         """An engine's place, within the agency's quotas: giving it back settles what was used."""
@@ -186,23 +231,30 @@ class Conversations:
         model = Model(name=card.model_id, digest=digest, cores=cores)
         return self.receipts.begin(call, model, conversation(req))
 
-    def _figures(self, asked: "_Asked", turn: Turn, content: Content) -> Params:
-        """What the answer took; its receipt is whole with it."""
-        took_s = self.clock.monotonic_s() - asked.started
+    async def _figures(self, asked: "_Asked", turn: Turn, lease: Lease) -> Params:
         spent = turn.voice.spent
-        for block in content.blocks:
-            asked.draft.add(said(block))
-        asked.draft.end(took_s, (spent.prompt, spent.written))
-        audit = asked.call.notes.audit
-        audit["input_tokens"], audit["output_tokens"] = str(spent.prompt), str(spent.written)
+        usage = {
+            "inputTokens": spent.prompt,
+            "outputTokens": spent.written,
+            "totalTokens": spent.prompt + spent.written,
+        }
+        if asked.prompt.cached is not None and lease.endpoint.local:
+            usage |= await self._remembered(asked.prompt.cached, spent, lease)
         return {
-            "usage": {
-                "inputTokens": spent.prompt,
-                "outputTokens": spent.written,
-                "totalTokens": spent.prompt + spent.written,
-            },
-            "metrics": {"latencyMs": int(took_s * 1000)},
+            "usage": usage,
+            "metrics": {"latencyMs": int(asked.took_s() * 1000)},
             **_echoed(asked.req),
+        }
+
+    async def _remembered(self, cached: Messages, spent: Spent, lease: Lease) -> dict[str, int]:
+        """Up to the cachePoint: what the place knew, and what it learned. It remembers for nobody
+        of another agency or label (slots.py), so this tells the caller of its own calls alone."""
+        up_to = min(spent.prompt, await self.client.count(lease.endpoint, cached)) if cached else 0
+        read = min(spent.cached, up_to)
+        return {
+            "inputTokens": spent.prompt - up_to,
+            "cacheReadInputTokens": read,
+            "cacheWriteInputTokens": up_to - read,
         }
 
 
@@ -215,52 +267,31 @@ class _Asked:
     card: ModelCard
     prompt: Prompt
     draft: Draft
+    clock: Clock
     started: float
     spent: Spent = field(default_factory=Spent)
 
     def stopped(self, turn: Turn) -> Params:
         found: Params = {"stopReason": str(turn.reason)}
-        if self.prompt.wants_stop_sequence:
-            name = STOP_POINTER.removeprefix("/")
-            found["additionalModelResponseFields"] = {name: turn.stop_sequence}
-        return found
+        beside = pointed_at({"stop_sequence": turn.stop_sequence}, self.prompt.pointers)
+        return {**found, "additionalModelResponseFields": beside} if beside else found
 
+    def bill(self, turn: Turn, content: Content) -> None:
+        """What was produced, also of an answer that broke off: its receipt is whole with it."""
+        produced = turn.voice.produced()
+        tokens = (produced.prompt, produced.written)
+        if not any(tokens):
+            return  # the engine has done nothing
+        content.end()
+        for block in content.blocks:
+            self.draft.add(said(block))
+        self.draft.end(self.took_s(), tokens)
+        self.call.notes.audit["input_tokens"], self.call.notes.audit["output_tokens"] = map(
+            str, tokens
+        )
 
-class Answer:
-    """The events of one streamed answer. At its end, or when it is closed before, the generation
-    is over and the place is free: also when nobody ever asked for the first event."""
-
-    def __init__(
-        self,
-        turn: Turn,
-        lease: Lease,
-        parts: AsyncGenerator[Part, None],
-        events: AsyncGenerator[Params, None],
-    ) -> None:
-        self._turn = turn
-        self._lease = lease
-        self._parts = parts
-        self._events = events
-
-    def __aiter__(self) -> "Answer":
-        return self
-
-    async def __anext__(self) -> Params:
-        with ExitStack() as ending:
-            ending.callback(self._finish)  # its end, a failure or a cancellation: all end it
-            event = await self._events.__anext__()
-            if "metadata" not in event:  # after the last one a slow reader keeps no place
-                ending.pop_all()
-        return event
-
-    async def aclose(self) -> None:
-        self._finish()
-        await self._events.aclose()
-        await self._parts.aclose()
-
-    def _finish(self) -> None:
-        self._turn.voice.close()
-        self._lease.release()
+    def took_s(self) -> float:
+        return self.clock.monotonic_s() - self.started
 
 
 def _whose(call: Call) -> tuple[str, str]:

@@ -3,7 +3,7 @@ against a stub engine; every failure becomes one of Bedrock's errors."""
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +84,7 @@ class EngineClient:
             raise ServiceError("ModelErrorException", "The model gave no answer.")
         return found
 
-    async def count(self, endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
+    async def count(self, endpoint: Endpoint, messages: Sequence[Mapping[str, str]]) -> int:
         """The tokens of a prompt. An engine that is not ours is asked for one token's answer."""
         body: dict[str, Any] = {"model": endpoint.model, "messages": messages}
         if not endpoint.local:

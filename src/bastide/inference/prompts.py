@@ -4,18 +4,18 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bastide.inference.blocks import has_results, system_text, turn_text
 from bastide.inference.conversation import check_conversation
+from bastide.inference.pointers import check_pointers
 from bastide.inference.schemas import Schema, schema_of
 from bastide.inference.tools import Toolbox, toolbox_of
 from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
-STOP_POINTER = "/stop_sequence"
 # What `additionalModelRequestFields` may say, under the names that models' own bodies use.
 _EXTRA: Mapping[str, tuple[str, type | tuple[type, ...], float, float]] = {
     "top_k": ("top_k", int, 0, 1_000_000),
@@ -35,7 +35,8 @@ class Prompt:
     options: dict[str, Any]
     toolbox: Toolbox | None = None
     schema: Schema | None = None  # of an answer in words
-    wants_stop_sequence: bool = False
+    pointers: tuple[str, ...] = ()  # to what the answer also says
+    cached: list[dict[str, str]] | None = None  # the messages up to the last cachePoint
 
     def asking(self, question: str) -> list[dict[str, str]]:
         """The messages with a question of ours at their end."""
@@ -62,7 +63,8 @@ def prompt_of(operation: str, req: Params, context_tokens: int) -> Prompt:
         toolbox=toolbox,
         schema=_text_schema(req),
         options={**_options(req, context_tokens), **_extra(operation, req)},
-        wants_stop_sequence=_wants_stop_sequence(operation, req),
+        pointers=_pointers(req),
+        cached=_up_to_cache_point(operation, req, toolbox),
     )
 
 
@@ -70,16 +72,41 @@ def messages_of(
     operation: str, req: Params, toolbox: Toolbox | None = None
 ) -> list[dict[str, str]]:
     """System prompt with the tools, and turns. What one turn says is joined by line breaks."""
-    system = system_text(operation, req.get("system", ()))
-    if toolbox is not None:
-        system = f"{system}\n\n{toolbox.listing()}" if system else toolbox.listing()
     turns = req.get("messages", ())
     check_conversation(turns, has_tools=toolbox is not None)
-    found = [{"role": "system", "content": system}] if system else []
-    return found + [
+    return [*_system(operation, req, toolbox), *_spoken(operation, turns)]
+
+
+def _system(operation: str, req: Params, toolbox: Toolbox | None) -> list[dict[str, str]]:
+    text = system_text(operation, req.get("system", ()))
+    if toolbox is not None:
+        text = f"{text}\n\n{toolbox.listing()}" if text else toolbox.listing()
+    return [{"role": "system", "content": text}] if text else []
+
+
+def _spoken(operation: str, turns: Sequence[Params]) -> list[dict[str, str]]:
+    return [
         {"role": turn["role"], "content": turn_text(operation, turn, index)}
         for index, turn in enumerate(turns)
     ]
+
+
+def _up_to_cache_point(
+    operation: str, req: Params, toolbox: Toolbox | None
+) -> list[dict[str, str]] | None:
+    """What the caller wants to be remembered; None without a cachePoint."""
+    turns = req.get("messages", ())
+    for index in range(len(turns) - 1, -1, -1):
+        content = turns[index]["content"]
+        places = [number for number, block in enumerate(content) if "cachePoint" in block]
+        if places:
+            before = content[: places[-1]]
+            kept = [*turns[:index], *([{**turns[index], "content": before}] if before else [])]
+            return [*_system(operation, req, toolbox), *_spoken(operation, kept)]
+    tools = (req.get("toolConfig") or {}).get("tools", ())
+    if any("cachePoint" in one for one in (*req.get("system", ()), *tools)):
+        return _system(operation, req, toolbox)
+    return None
 
 
 def _options(req: Params, context_tokens: int) -> dict[str, Any]:
@@ -131,12 +158,10 @@ def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _wants_stop_sequence(operation: str, req: Params) -> bool:
-    paths = req.get("additionalModelResponseFieldPaths") or []
-    for path in paths:
-        if path != STOP_POINTER:
-            raise unsupported(operation, f"additionalModelResponseFieldPaths={path}")
-    return bool(paths)
+def _pointers(req: Params) -> tuple[str, ...]:
+    pointers = tuple(req.get("additionalModelResponseFieldPaths") or ())
+    check_pointers(pointers)
+    return pointers
 
 
 def _only_default(operation: str, req: Params) -> None:

@@ -60,9 +60,25 @@ class ChunkChoice(msgspec.Struct, frozen=True):
     stop_reason: str | int | None = None
 
 
+class Timings(msgspec.Struct, frozen=True):
+    """llama.cpp's account of a stream so far."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    predicted_n: int = 0
+
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=self.cache_n + self.prompt_n,
+            completion_tokens=self.predicted_n,
+            prompt_tokens_details=PromptDetails(self.cache_n),
+        )
+
+
 class Chunk(msgspec.Struct, frozen=True):
     choices: list[ChunkChoice] = []
     usage: Usage | None = None
+    timings: Timings | None = None
     error: dict[str, Any] | str | None = None
     verbose: Verbose | None = msgspec.field(default=None, name="__verbose")
 

@@ -341,10 +341,11 @@ def _accepts(schema: Json, value: Any) -> bool:
 def _validator() -> Any:
     """Imported late, as a region starts without it. Patterns run in linear time: they are the
     caller's."""
+    from jsonschema.exceptions import ValidationError
     from jsonschema.validators import Draft202012Validator, extend
 
     def pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Any:
         if isinstance(value, str) and not found_in(pattern, value):
-            yield ValueError
+            yield ValidationError("it does not match")
 
     return extend(Draft202012Validator, {"pattern": pattern})

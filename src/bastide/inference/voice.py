@@ -8,6 +8,7 @@ from typing import Any
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
 from bastide.inference.model import Endpoint
 from bastide.inference.replies import (
+    Chunk,
     Completion,
     End,
     EndReader,
@@ -27,6 +28,11 @@ class Spent:
     cached: int = 0
     written: int = 0
 
+    def add(self, usage: Usage) -> None:
+        if not self.prompt:
+            self.prompt, self.cached = usage.prompt_tokens, usage.cached
+        self.written += usage.completion_tokens
+
 
 class Voice:
     def __init__(
@@ -36,6 +42,8 @@ class Voice:
         self._stream: EngineStream | None = None
         self._asked = False
         self.spent = spent
+        self.spent = Spent()
+        self.under_way: Usage | None = None  # of a stream that has not ended
 
     async def ask(self, messages: Messages, options: Mapping[str, Any]) -> "Generation":
         """Raises ServiceError before the first byte; after it, the generation does."""
@@ -43,6 +51,8 @@ class Voice:
             return Generation(self, whole=await self.short(messages, options))
         body = self._body(messages, options)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if self.endpoint.local:  # so that what was produced is known, however it ends
+            body["timings_per_token"] = True
         self.close()
         self._stream = await self._client.stream(self.endpoint, body)
         return Generation(self, stream=self._stream)
@@ -54,9 +64,15 @@ class Voice:
         return found
 
     def add(self, usage: Usage) -> None:
-        if not self.spent.prompt:
-            self.spent.prompt, self.spent.cached = usage.prompt_tokens, usage.cached
-        self.spent.written += usage.completion_tokens
+        self.spent.add(usage)
+        self.under_way = None
+
+    def produced(self) -> Spent:
+        """What the engine has done so far, also of an answer that broke off."""
+        found = replace(self.spent)
+        if self.under_way is not None:
+            found.add(self.under_way)
+        return found
 
     def close(self) -> None:
         """End what is being generated."""
@@ -101,6 +117,7 @@ class Generation:
         reader = EndReader()
         async with aclosing(self._stream.chunks()) as chunks:
             async for chunk in chunks:
+                self._follow(chunk)
                 for choice in chunk.choices:
                     if choice.delta.content:
                         yield choice.delta.content
@@ -109,3 +126,12 @@ class Generation:
         if self.end is None:
             raise broken(EOFError())
         self._voice.add(self.end.usage)
+
+    def _follow(self, chunk: Chunk) -> None:
+        """An engine that does not count as it goes sends a token at a time."""
+        if chunk.timings is not None:
+            self._voice.under_way = chunk.timings.usage()
+        elif any(choice.delta.content for choice in chunk.choices):
+            before = self._voice.under_way or Usage(prompt_tokens=0)
+            written = before.completion_tokens + 1
+            self._voice.under_way = Usage(prompt_tokens=0, completion_tokens=written)

@@ -1,0 +1,50 @@
+"""A streamed answer as the gateway sends it."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
+from typing import Any
+
+from bastide.inference.engines import Lease
+from bastide.inference.turn import Part
+from bastide.inference.voice import Voice
+
+Params = dict[str, Any]
+Generators = tuple[AsyncGenerator[Params, None], AsyncGenerator[Part, None]]
+
+
+class Answer:
+    """The events of one streamed answer. At its end, or when it is closed before, the generation
+    is over, the place is free and what was produced is billed: also when nobody ever asked for
+    the first event."""
+
+    def __init__(
+        self, voice: Voice, lease: Lease, generators: Generators, bill: Callable[[], None]
+    ) -> None:
+        self._voice = voice
+        self._lease = lease
+        self._events, self._parts = generators
+        self._bill = bill
+        self._open = True
+
+    def __aiter__(self) -> "Answer":
+        return self
+
+    async def __anext__(self) -> Params:
+        with ExitStack() as ending:
+            ending.callback(self._finish)  # its end, a failure or a cancellation: all end it
+            event = await self._events.__anext__()
+            if "metadata" not in event:  # after the last one a slow reader keeps no place
+                ending.pop_all()
+        return event
+
+    async def aclose(self) -> None:
+        self._finish()
+        await self._events.aclose()
+        await self._parts.aclose()
+
+    def _finish(self) -> None:
+        if self._open:
+            self._open = False
+            self._bill()
+        self._voice.close()
+        self._lease.release()

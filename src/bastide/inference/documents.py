@@ -1,0 +1,149 @@
+"""Documents in a conversation, as the text that a model reads.
+
+What is text is read here; other formats are hostile until proven otherwise, and are read by who has
+walls for it (ports.py).
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+from bastide.inference.ports import DocumentReader
+from bastide.kernel.errors import invalid, unsupported
+
+Params = Mapping[str, Any]
+DOCUMENTS_MAX = 5
+DOCUMENT_BYTES_MAX = 4_500_000
+_TEXTS = ("txt", "md", "csv")
+_NAME = re.compile(r"[A-Za-z0-9\-()\[\]]+(?:\s[A-Za-z0-9\-()\[\]]+)*")
+_BLOCKS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section"})
+_UNSEEN = frozenset({"script", "style", "template", "noscript"})
+
+
+class NoReader:
+    """A region without walls for hostile files."""
+
+    async def text(self, operation: str, kind: str, data: bytes) -> str:
+        raise unsupported(operation, f"document.format={kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Opens the documents of requests."""
+
+    reader: DocumentReader
+
+    async def opened(self, operation: str, req: Params) -> Params:
+        """The request with text in place of its documents. Raises ServiceError."""
+        turns = req.get("messages") or ()
+        if not any(_holds(block) for turn in turns for block in turn["content"]):
+            return req
+        _check(turns)
+        opened = [
+            {**turn, "content": [await self._block(operation, block) for block in turn["content"]]}
+            for turn in turns
+        ]
+        return {**req, "messages": opened}
+
+    async def _block(self, operation: str, block: Params) -> Params:
+        if "document" in block:
+            return {"text": await self._shown(operation, block["document"])}
+        if "toolResult" in block:
+            result = block["toolResult"]
+            content = [await self._block(operation, inner) for inner in result["content"]]
+            return {"toolResult": {**result, "content": content}}
+        return block
+
+    async def _shown(self, operation: str, document: Params) -> str:
+        context = document.get("context")
+        about = f"{context}\n" if context else ""
+        text = await self._text(operation, document)
+        return f'<document name="{document["name"]}">\n{about}{text}\n</document>'
+
+    async def _text(self, operation: str, document: Params) -> str:
+        source, kind = document["source"], document.get("format", "txt")
+        if "text" in source:
+            found: str = source["text"]
+            return found
+        if "content" in source:
+            return "\n".join(part.get("text", "") for part in source["content"])
+        data = source.get("bytes")
+        if data is None:
+            raise unsupported(operation, f"document.source.{next(iter(source), '')}")
+        if len(data) > DOCUMENT_BYTES_MAX:
+            raise invalid(f"A document has more than {DOCUMENT_BYTES_MAX} bytes.")
+        if kind in _TEXTS or kind == "html":
+            text = _decoded(data, document["name"])
+            return _seen(text) if kind == "html" else text
+        return await self.reader.text(operation, kind, data)
+
+
+def _check(turns: Sequence[Params]) -> None:
+    found = [
+        block["document"] for turn in turns for block in turn["content"] if "document" in block
+    ]
+    if len(found) > DOCUMENTS_MAX:
+        raise invalid(f"The request has {len(found)} documents. {DOCUMENTS_MAX} are the most.")
+    for turn in turns:
+        kinds = [kind for block in turn["content"] for kind in block]
+        if "document" in kinds and turn["role"] != "user":
+            raise invalid("A document can only be in a user message.")
+        if "document" in kinds and "text" not in kinds:
+            raise invalid("A message with a document must also have a text block.")
+    names = [document["name"] for document in found]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise invalid(
+                "The document file name can only contain alphanumeric characters, whitespace "
+                "characters, hyphens, parentheses, and square brackets. The name can't contain "
+                "more than one consecutive whitespace character."
+            )
+        if names.count(name) > 1:
+            raise invalid(f"The request has more than one document of the name {name}.")
+
+
+def _holds(block: Params) -> bool:
+    if "toolResult" in block:
+        return any("document" in inner for inner in block["toolResult"]["content"])
+    return "document" in block
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise invalid(f"The document {name} is not text in UTF-8.") from None
+
+
+def _seen(html: str) -> str:
+    reader = _Seen()
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in "".join(reader.found).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+class _Seen(HTMLParser):
+    """What a page shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._hidden += tag in _UNSEEN
+        if tag in _BLOCKS:
+            self.found.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = max(0, self._hidden - (tag in _UNSEEN))
+        if tag in _BLOCKS:
+            self.found.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.found.append(data)
