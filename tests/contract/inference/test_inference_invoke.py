@@ -1,5 +1,6 @@
 """InvokeModel on a scripted engine: bodies in, bodies out, and what a receipt says of them."""
 
+import asyncio
 import base64
 import json
 
@@ -129,7 +130,7 @@ async def test_a_stream_that_is_left_frees_the_engine(tmp_path):
         found = await here.invoke_model_with_response_stream(made, asked(NOVA, BODY))
         await found["body"].__anext__()
         await found["body"].aclose()
-        await stub.gone.wait()
+        await asyncio.wait_for(stub.gone.wait(), 5)
     assert made.notes.inference is None
 
 
