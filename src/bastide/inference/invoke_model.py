@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bastide.audit.receipts import Bodies, Receipts
+from bastide.inference.chat_completions import check_honoured
 from bastide.inference.converse import Conversations
 from bastide.inference.dialects import families, guard_tags
 from bastide.inference.dialects.dialect import METRICS, About, Exchange, Whole, WholeCalls
 from bastide.inference.dialects.json_body import malformed, parsed
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.errors import invalid
 from bastide.kernel.operation import honours_of, operation
 from bastide.models.catalogue import Models
+from bastide.models.model import ModelCard
 
 Params = dict[str, Any]
 JSON = "application/json"
@@ -82,22 +84,13 @@ class ModelInvocations:
         if any(one.takes(about.named, card) for one in self.whole):
             raise invalid("The model is unsupported for streaming.")
         exchange, request = self._asked(call, req, (about, document))
-        if exchange.counts_first and not card.remote:
-            exchange.prompt_tokens = await self._counted(call, request)
+        await count_first(self.talk, card, call, (exchange, request))
         said = await self.talk.converse_stream(call, request)
         bodies = self.receipts.of_bodies(call, req.get("body") or b"")
         chunks = Chunks(said["stream"], exchange, bodies, (self.clock, started))
         return {"body": chunks, "contentType": JSON, **_echoed(req)}
 
-    async def _counted(self, call: Call, request: Params) -> int:
-        prompt = {name: request[name] for name in _PROMPT if name in request}
-        asked = {"modelId": request["modelId"], "input": {"converse": prompt}}
-        if honours_of(self.talk.count_tokens).stranger(asked):
-            return 0  # of what cannot be counted alone, only the end tells
-        found: int = (await self.talk.count_tokens(call, asked))["inputTokens"]
-        return found
-
-    async def _read(self, call: Call, req: Params) -> tuple[Any, About, Any]:
+    async def _read(self, call: Call, req: Params) -> tuple[ModelCard, About, Any]:
         """The model first: what AWS says of a wrong id it says whatever the body is."""
         card = self.models.called(call, req["modelId"])
         _check_kinds(req)
@@ -123,8 +116,7 @@ class ModelInvocations:
             **guard_tags.guarded(req, config, exchange.request),
             **_settings(req),
         }
-        if stranger := honours_of(self.talk.converse).stranger(whole):
-            raise unsupported(call.operation, stranger)
+        check_honoured(self.talk.converse, call, whole)
         return exchange, whole
 
     def _answered(
@@ -140,6 +132,19 @@ class ModelInvocations:
         took_ms = int((self.clock.monotonic_s() - started) * 1000)
         headers["x-amzn-bedrock-invocation-latency"] = str(took_ms)
         return {"body": raw, "contentType": JSON, **_echoed(req)}
+
+
+async def count_first(
+    talk: Conversations, card: ModelCard, call: Call, asked: tuple[Exchange, Params]
+) -> None:
+    """The tokens of the prompt, for a stream that begins with them."""
+    exchange, request = asked
+    if not exchange.counts_first or card.remote:
+        return
+    prompt = {name: request[name] for name in _PROMPT if name in request}
+    counted = {"modelId": request["modelId"], "input": {"converse": prompt}}
+    if not honours_of(talk.count_tokens).stranger(counted):  # else only the end tells
+        exchange.prompt_tokens = (await talk.count_tokens(call, counted))["inputTokens"]
 
 
 class Stream(Protocol):

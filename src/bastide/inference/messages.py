@@ -7,9 +7,9 @@ from bastide.inference.chat_completions import WHO, Retold, check_honoured, find
 from bastide.inference.converse import Conversations
 from bastide.inference.dialects import anthropic_messages as dialect
 from bastide.inference.dialects.dialect import About
+from bastide.inference.invoke_model import count_first
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
-from bastide.models import naming
 from bastide.models.catalogue import Models
 
 Params = dict[str, Any]
@@ -27,16 +27,19 @@ class Messages:
 
     @operation(*MESSAGE, accepted=MESSAGE_ACCEPTED)
     async def create_message(self, call: Call, req: Params) -> Params:
+        card = find_model(self.models, call, req["model"])
         exchange = dialect.read_direct(req, self._about(call, req))
         request = {**exchange.request, "modelId": req["model"]}
         check_honoured(self.talk.converse, call, request)
         if req.get("stream"):
+            await count_first(self.talk, card, call, (exchange, request))
             answer = (await self.talk.converse_stream(call, request))["stream"]
             return {"events": Retold(answer, exchange.chunks)}
         return {"body": exchange.answer(await self.talk.converse(call, request))}
 
     @operation(*PROMPT)
     async def count_message_tokens(self, call: Call, req: Params) -> Params:
+        find_model(self.models, call, req["model"])
         counted = dialect.counted(req, self._about(call, req))
         request = {"modelId": req["model"], "input": {"converse": counted}}
         check_honoured(self.talk.count_tokens, call, request)
@@ -44,11 +47,9 @@ class Messages:
         return {"body": {"input_tokens": found["inputTokens"]}}
 
     def _about(self, call: Call, req: Params) -> About:
-        card = find_model(self.models, call, req["model"])
-        name = naming.bare(req["model"], call.region, call.account) or card.model_id
         return About(
             operation=call.operation,
-            named=naming.without_profile(name) or name,
+            named=self.models.inside(call, req["model"]),
             request_id=call.request_id,
             at_s=int(call.time.timestamp()),
         )

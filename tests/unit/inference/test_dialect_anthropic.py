@@ -1,7 +1,5 @@
 """Anthropic's Messages: what a body asks of Converse, and how answer and events are said."""
 
-import json
-
 import pytest
 
 from bastide.inference.dialects import anthropic_messages
@@ -218,14 +216,6 @@ def test_a_stream_of_text_and_of_a_tool():
     assert chunks[8]["usage"]["output_tokens"] == 3
 
 
-def test_an_event_as_server_sent_text():
-    raw = anthropic_messages.event_text({"type": "message_stop"})
-    assert raw == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-    broken = anthropic_messages.event_text({"type": "ping", "text": "a\nb\r\ndata: x"})
-    assert broken.count(b"\n") == 3  # no text of a model begins another event
-    assert json.loads(broken.splitlines()[1].removeprefix(b"data: "))["text"] == "a\nb\r\ndata: x"
-
-
 def test_anthropics_own_endpoint_has_the_model_in_the_body():
     plain = {"model": "claude-x", "max_tokens": 3, "messages": [USER], "stream": True}
     assert anthropic_messages.read_direct(plain, ABOUT).request["inferenceConfig"] == {
@@ -242,17 +232,3 @@ def test_what_is_counted():
     ]  # fmt: skip
     with pytest.raises(ServiceError, match="max_tokens: Extra inputs are not permitted"):
         anthropic_messages.counted({**counted, "max_tokens": 3}, ABOUT)
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "status"),
-    [
-        ("ValidationException", "invalid_request_error", 400),
-        ("ThrottlingException", "rate_limit_error", 429),
-        ("AccessDeniedException", "permission_error", 403),
-        ("ModelErrorException", "api_error", 500),
-    ],
-)
-def test_awss_errors_in_anthropics_shape(code, kind, status):
-    found = anthropic_messages.error_of(ServiceError(code, "said"))
-    assert found == (status, {"type": "error", "error": {"type": kind, "message": "said"}})

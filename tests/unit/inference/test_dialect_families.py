@@ -22,6 +22,7 @@ BODIES = {
     "llama": {"prompt": "hi"},
     "mistral_text": {"prompt": "hi"},
     "titan_text": {"inputText": "hi"},
+    "chat_bodies": {"messages": [{"role": "user", "content": "hi"}]},
 }  # fmt: skip
 NAMED = {
     "amazon.nova-lite-v1:0": "nova",
@@ -32,6 +33,9 @@ NAMED = {
     "anthropic.claude-sonnet-4-6": "anthropic_messages",
     "meta.llama3-8b-instruct-v1:0": "llama",
     "mistral.mistral-7b-instruct-v0:2": "mistral_text",
+    "mistral.mistral-large-2407-v1:0": "chat_bodies",
+    "openai.gpt-oss-20b-1:0": "chat_bodies",
+    "qwen.qwen3-32b-v1:0": "chat_bodies",
 }
 
 
@@ -52,15 +56,18 @@ def test_the_id_that_was_named_decides(named):
 @pytest.mark.parametrize("named", NAMED)
 @pytest.mark.parametrize("other", BODIES)
 def test_another_familys_body_is_refused(named, other):
-    alike = {("mistral_text", "llama"), ("llama", "mistral_text")}
-    if NAMED[named] == other or (NAMED[named], other) in alike:
-        return
+    alike = ({"mistral_text", "llama"}, {"mistral_text", "chat_bodies"}, {"llama", "chat_bodies"})
+    is_prompt = named.startswith(("mistral.", "meta.")) and {NAMED[named], other} in alike
+    if NAMED[named] == other or is_prompt:
+        return  # Mistral's have two bodies, and that of text has Llama's prompt
     with pytest.raises(ServiceError) as caught:
         families.read(BODIES[other], about(named))
     assert caught.value.code == "ValidationException"
 
 
-@pytest.mark.parametrize("family", ["nova", "anthropic_messages", "llama", "titan_text"])
+@pytest.mark.parametrize(
+    "family", ["nova", "anthropic_messages", "llama", "titan_text", "chat_bodies"]
+)
 def test_a_model_of_our_own_takes_what_the_body_looks_like(family):
     assert family_of("bastide.tiny-v1:0", BODIES[family]) == family
 
@@ -87,6 +94,13 @@ def test_what_is_not_strict_json_is_malformed(body):
     assert caught.value.message == (
         "Malformed input request, please reformat your input and try again."
     )
+
+
+@pytest.mark.parametrize("name", ["\n", "a` - at `$.b`", "x" * 1_000_000, "`", ""])
+def test_the_name_of_a_member_is_said_and_no_more(name):
+    with pytest.raises(ServiceError, match="extraneous key") as caught:
+        families.read({**BODIES["nova"], name: 1}, about("amazon.nova-lite-v1:0"))
+    assert len(caught.value.message) < 300
 
 
 VALUES = st.recursive(

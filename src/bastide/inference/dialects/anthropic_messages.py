@@ -15,7 +15,7 @@ from msgspec import UNSET
 from bastide.inference.dialects import anthropic_body as body
 from bastide.inference.dialects.dialect import About, Params, cannot_take
 from bastide.inference.dialects.json_body import shaped
-from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.errors import unsupported
 
 STOP_SEQUENCE = "/stop_sequence"
 _STOPS = {
@@ -119,30 +119,6 @@ class Messages:
             return []
         index, self._open = self._open, None
         return [{"type": "content_block_stop", "index": index}]
-
-
-def event_text(chunk: Mapping[str, Any]) -> bytes:
-    """One chunk as a server-sent event of `/anthropic/v1/messages`."""
-    data = json.dumps(chunk, separators=(",", ":"), ensure_ascii=False)
-    return f"event: {chunk['type']}\ndata: {data}\n\n".encode("utf-8", "surrogatepass")
-
-
-_ERRORS = {
-    "ValidationException": ("invalid_request_error", 400),
-    "UnsupportedOperation": ("invalid_request_error", 400),
-    "UnrecognizedClientException": ("authentication_error", 401),
-    "AccessDeniedException": ("permission_error", 403),
-    "ResourceNotFoundException": ("not_found_error", 404),
-    "ThrottlingException": ("rate_limit_error", 429),
-    "ServiceUnavailableException": ("overloaded_error", 529),
-    "ModelNotReadyException": ("overloaded_error", 529),
-}
-
-
-def error_of(error: ServiceError) -> tuple[int, Params]:
-    """Status and body of Anthropic's endpoint for one of AWS's errors."""
-    kind, status = _ERRORS.get(error.code, ("api_error", 500))
-    return status, {"type": "error", "error": {"type": kind, "message": error.message}}
 
 
 def _request(asked: body.Asked, about: About) -> Params:

@@ -1,7 +1,7 @@
 """Which family's body a call has: by the id that the caller named, so an alias decides.
 
-A model of this region's own, and one whose family is not known here, takes what its body looks
-like; decision 0056 has the rules.
+A model of this region's own says no family by its id: it takes what its body looks like, as does
+one of a family that is not known here. Decision 0056 has the rules.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 from bastide.inference.dialects import (
     anthropic_messages,
+    chat_bodies,
     llama,
     mistral_text,
     nova,
@@ -17,18 +18,28 @@ from bastide.inference.dialects import (
 from bastide.inference.dialects.dialect import About, Dialect, Exchange
 from bastide.inference.dialects.json_body import malformed
 
+
+def _mistral(document: Any, about: About) -> Exchange:
+    """Its models of both kinds have ids alike."""
+    is_chat = "messages" in document
+    return (chat_bodies.read_mistral if is_chat else mistral_text.read)(document, about)
+
+
 # The first that begins the id.
 FAMILIES: Mapping[str, Dialect] = {
     "amazon.nova-": nova.read,
     "amazon.titan-t": titan_text.read,  # -text-… and -tg1-…, but not -embed-…
     "anthropic.": anthropic_messages.read,
     "meta.": llama.read,
-    "mistral.": mistral_text.read,
+    "mistral.": _mistral,
+    "openai.": chat_bodies.read_openai,
+    "qwen.": chat_bodies.read_openai,
 }
 # Of a model without a family: the first member that the body has.
 BY_MEMBER: Mapping[str, Dialect] = {
     "anthropic_version": anthropic_messages.read,
     "schemaVersion": nova.read,
+    "inferenceConfig": nova.read,
     "inputText": titan_text.read,
     "prompt": llama.read,
 }
@@ -48,4 +59,4 @@ def _dialect(named: str, document: Mapping[str, Any]) -> Dialect:
     for member, dialect in BY_MEMBER.items():
         if member in document:
             return dialect
-    raise malformed("#: required key [messages] not found")
+    return chat_bodies.read_openai

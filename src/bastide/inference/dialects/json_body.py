@@ -39,16 +39,17 @@ class Fault:
 
 
 Speaker = Callable[[Fault], ServiceError]
+NAME_MAX = 100  # of what a caller wrote, in what is said of it
 # msgspec's words, which are tested, so a release that changes them does not go unseen.
-_PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`\Z")
 _STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]")
 _WORDS = (
     (Rule.REQUIRED, re.compile(r"Object missing required field `(.*)`")),
-    (Rule.EXTRA, re.compile(r"Object contains unknown field `(.*)`")),
+    (Rule.EXTRA, re.compile(r"(?s)Object contains unknown field `(.*)`")),
     (Rule.KIND, re.compile(r"Expected `([^`]*)`, got .*")),
     (Rule.LENGTH, re.compile(r"Expected `(?:str|array|object)` of length (.*)")),
     (Rule.BOUND, re.compile(r"Expected `(?:int|float)` (.*)")),
-    (Rule.VALUE, re.compile(r"(.*)")),
+    (Rule.VALUE, re.compile(r"(?s)(.*)")),
 )
 _TYPES = {
     "str": "String", "int": "Integer", "float": "Number", "bool": "Boolean", "array": "JSONArray",
@@ -133,7 +134,8 @@ def fault_of(words: str, document: Any) -> Fault:
     words = words[: place.start()] if place else words
     for rule, pattern in _WORDS:
         if found := pattern.fullmatch(words):
-            return Fault(path=path, rule=rule, said=found[1], found=_at(document, path))
+            said = found[1][:NAME_MAX]
+            return Fault(path=path, rule=rule, said=said, found=_at(document, path))
     raise AssertionError("the last pattern matches all")
 
 
