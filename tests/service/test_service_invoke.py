@@ -11,6 +11,7 @@ SMOL = "bastide.smollm2-135m-instruct-v1:0"
 CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 NOVA, LLAMA = "amazon.nova-lite-v1:0", "meta.llama3-8b-instruct-v1:0"
 MISTRAL, TITAN = "mistral.mistral-7b-instruct-v0:2", "amazon.titan-text-express-v1"
+LARGE, GPT = "mistral.mistral-large-2407-v1:0", "openai.gpt-oss-20b-1:0"
 ASK = "Count from 1 to 10, with commas."
 METRICS = "amazon-bedrock-invocationMetrics"
 HEADERS = "x-amzn-bedrock-"
@@ -19,6 +20,7 @@ LLAMA_PROMPT = (
     "<|start_header_id|>assistant<|end_header_id|>\n\n"
 )
 COLD = {"temperature": 0}
+CHAT = {"messages": [{"role": "user", "content": ASK}], "max_tokens": 16, **COLD}
 BODIES = {
     NOVA: {
         "messages": [{"role": "user", "content": [{"text": ASK}]}],
@@ -30,6 +32,8 @@ BODIES = {
     },
     LLAMA: {"prompt": LLAMA_PROMPT, "max_gen_len": 16, **COLD},
     MISTRAL: {"prompt": f"<s>[INST] {ASK} [/INST]", "max_tokens": 16, **COLD},
+    LARGE: CHAT,
+    GPT: CHAT,
     TITAN: {
         "inputText": f"User: {ASK}\nBot:",
         "textGenerationConfig": {"maxTokenCount": 16, "topP": 1, **COLD},
@@ -40,6 +44,8 @@ TEXT = {
     CLAUDE: lambda said: said["content"][0]["text"],
     LLAMA: lambda said: said["generation"],
     MISTRAL: lambda said: said["outputs"][0]["text"],
+    LARGE: lambda said: said["choices"][0]["message"]["content"],
+    GPT: lambda said: said["choices"][0]["message"]["content"],
     TITAN: lambda said: said["results"][0]["outputText"],
 }
 STREAMED = {
@@ -47,6 +53,8 @@ STREAMED = {
     CLAUDE: lambda chunk: chunk.get("delta", {}).get("text", ""),
     LLAMA: lambda chunk: chunk["generation"],
     MISTRAL: lambda chunk: chunk["outputs"][0]["text"],
+    LARGE: lambda chunk: chunk["choices"][0]["message"].get("content", ""),
+    GPT: lambda chunk: chunk["choices"][0]["delta"].get("content", ""),
     TITAN: lambda chunk: chunk["outputText"],
 }
 
@@ -118,6 +126,49 @@ def test_another_familys_body_is_refused(runtime, model, body, said):
         assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
+SCHEMA = {
+    "type": "object", "required": ["city"], "additionalProperties": False,
+    "properties": {"city": {"enum": ["Rome", "Oslo"]}},
+}  # fmt: skip
+FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+TOOLS = {
+    NOVA: {"toolConfig": {
+        "tools": [{"toolSpec": {"name": "weather", "inputSchema": {"json": SCHEMA}}}],
+        "toolChoice": {"tool": {"name": "weather"}},
+    }},
+    CLAUDE: {
+        "tools": [{"name": "weather", "input_schema": SCHEMA}],
+        "tool_choice": {"type": "tool", "name": "weather"},
+    },
+    LARGE: {"tools": [FUNCTION], "tool_choice": "any"},
+    GPT: {"tools": [FUNCTION], "tool_choice": "required"},
+}  # fmt: skip
+LONGER = {NOVA: {"inferenceConfig": {"maxTokens": 60, **COLD}}}
+CALLED = {
+    NOVA: lambda said: said["output"]["message"]["content"][-1]["toolUse"]["input"],
+    CLAUDE: lambda said: said["content"][-1]["input"],
+    LARGE: lambda said: arguments(said["choices"][0]["message"]),
+    GPT: lambda said: arguments(said["choices"][0]["message"]),
+}
+STOPPED = {
+    NOVA: lambda said: said["stopReason"], CLAUDE: lambda said: said["stop_reason"],
+    LARGE: lambda said: said["choices"][0]["stop_reason"].removesuffix("_calls") + "_use",
+    GPT: lambda said: said["choices"][0]["finish_reason"].removesuffix("_calls") + "_use",
+}  # fmt: skip
+
+
+def arguments(message):
+    return json.loads(message["tool_calls"][0]["function"]["arguments"])
+
+
+@pytest.mark.parametrize("model", TOOLS)
+def test_a_tool_that_must_be_called_is_called_in_the_familys_words(runtime, model):
+    body = BODIES[model] | TOOLS[model] | LONGER.get(model, {"max_tokens": 60})
+    _, said = invoked(runtime, model, body)
+    assert STOPPED[model](said) == "tool_use"
+    assert CALLED[model](said)["city"] in SCHEMA["properties"]["city"]["enum"]
+
+
 ANTHROPIC = f"""
 import anthropic
 
@@ -146,6 +197,12 @@ except anthropic.BadRequestError as error:
     assert "top_k: Input should be greater than or equal to 0" in str(error), error
 else:
     raise AssertionError("it took a top_k of -1")
+weather = {{"name": "weather", "input_schema": {SCHEMA}}}
+asked["max_tokens"] = 60
+with bedrock.messages.stream(**asked, tools=[weather], tool_choice={{"type": "any"}}) as stream:
+    called = stream.get_final_message()
+assert called.stop_reason == "tool_use", called
+assert called.content[-1].input["city"] in ("Rome", "Oslo"), called
 print("done")
 """
 
