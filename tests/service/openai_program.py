@@ -2,6 +2,7 @@
 
 Arguments: the base URL, a model, and one that embeds. The bearer key and AWS's keys are in the
 environment.
+Arguments: the base URL, a model, and one that embeds. The keys are in the environment.
 """
 
 import json

@@ -67,7 +67,7 @@ def test_tools_and_the_form_of_the_answer():
     tool = {"type": "function", "name": "f", "parameters": SCHEMA, "strict": True}
     form = {"type": "json_schema", "name": "n", "schema": SCHEMA}
     found = made(tools=[tool], tool_choice={"type": "function", "name": "f"}, text={"format": form})
-    spec = {"name": "f", "inputSchema": {"json": SCHEMA}, "strict": True}
+    spec = {"name": "f", "inputSchema": {"json": SCHEMA}}
     wanted = {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": "f"}}}
     assert found["toolConfig"] == wanted
     definition = found["outputConfig"]["textFormat"]["structure"]["jsonSchema"]

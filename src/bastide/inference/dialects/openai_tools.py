@@ -49,6 +49,7 @@ def tool_config(operation: str, given: list[Any], req: Mapping[str, Any]) -> Par
 
 
 def _spec(function: Any, where: str) -> Params:
+    """`strict` changes nothing: arguments are held to the schema, whatever it says."""
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise invalid(f"{where} has no name.")
     schema = function.get("parameters")
@@ -57,8 +58,6 @@ def _spec(function: Any, where: str) -> Params:
     spec: Params = {"name": function["name"], "inputSchema": {"json": schema or NO_ARGUMENTS}}
     if function.get("description"):
         spec["description"] = function["description"]
-    if function.get("strict"):
-        spec["strict"] = True
     return spec
 
 
