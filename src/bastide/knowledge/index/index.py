@@ -165,10 +165,13 @@ class Index:
 
     def _loaded(self, row: records.Row, key: PartitionKey) -> Opened:
         one, after = Opened(row, key), 0
+        ids: list[int] = []
+        found: list[Searched] = []
         while page := self._file.read(partial(records.page, partition=row.id, after=after)):
             after = page[-1][0]
-            found = [key.searched(document, sealed) for _, document, sealed in page]
-            one.partition.add([id_ for id_, _, _ in page], found)
+            ids += [id_ for id_, _, _ in page]
+            found += [key.searched(document, sealed) for _, document, sealed in page]
+        one.partition.add(ids, found)
         self._graphs.load(one)
         self._memory.keep(one)
         return one

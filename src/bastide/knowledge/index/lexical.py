@@ -105,10 +105,10 @@ class Postings:
 
 
 def postings(words: "Ids", rows: "Rows", counts: "Counts") -> Postings:
-    """Of one entry for each word of each row, in any order."""
+    """Of one entry for each word of each row, the rows ascending."""
     import numpy as np
 
-    order = np.lexsort((rows, words))
+    order = np.argsort(words, kind="stable")  # the rows of each word stay in their order
     words, rows, counts = words[order], rows[order], counts[order]
     each, starts = np.unique(words, return_index=True)
     return Postings(each, np.append(starts, len(words)), rows, counts)
@@ -138,15 +138,19 @@ class Words:
     lengths: "npt.NDArray[np.uint32]"
     alive: "Mask"
 
-    def _of(self, word: int) -> "tuple[Rows, Counts]":
+    def of(self, word: int, *, whole: bool) -> "tuple[Rows, Counts]":
+        """`whole`: none of its rows has gone."""
         import numpy as np
 
         if not self.parts:
             return np.empty(0, np.uint32), np.empty(0, np.uint16)
         found = [part.of(word) for part in self.parts]
         rows = np.concatenate([rows for rows, _ in found])
+        counts = np.concatenate([counts for _, counts in found])
+        if whole:
+            return rows, counts
         kept = self.alive[rows]
-        return rows[kept], np.concatenate([counts for _, counts in found])[kept]
+        return rows[kept], counts[kept]
 
 
 def scores(text: str, seen: Sequence[Words]) -> "list[Scores]":
@@ -158,11 +162,12 @@ def scores(text: str, seen: Sequence[Words]) -> "list[Scores]":
     if not count:
         return found
     mean = sum(int(each.lengths[each.alive].sum()) for each in seen) / count or 1.0
+    lengths = [K1 * (1 - B + B * each.lengths / mean) for each in seen]
+    whole = [bool(each.alive.all()) for each in seen]
     for word in sorted(words_of(text))[:QUERY_WORDS_MAX]:
-        entries = [each._of(word) for each in seen]
+        entries = [one.of(word, whole=all_of) for one, all_of in zip(seen, whole, strict=True)]
         having = sum(len(rows) for rows, _ in entries)
         rarity = np.log(1 + (count - having + 0.5) / (having + 0.5))
-        for each, score, (rows, counts) in zip(seen, found, entries, strict=True):
-            length = K1 * (1 - B + B * each.lengths[rows] / mean)
-            score[rows] += rarity * (counts / (counts + length))
+        for score, length, (rows, counts) in zip(found, lengths, entries, strict=True):
+            score[rows] += rarity * (counts / (counts + length[rows]))
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bastide.knowledge.index.attribute_records import Attributes
 from bastide.knowledge.index.lexical import Postings, Words, grown, postings
 from bastide.knowledge.index.sealing import Searched
+from bastide.knowledge.index.vectors import Codes, coded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ class View:
 
     ids: "npt.NDArray[np.int64]"
     vectors: "Vectors | None"
+    codes: Codes | None
     embedded: "npt.NDArray[np.bool_]"
     words: Words
 
@@ -50,12 +52,13 @@ class Partition:
         self._alive = np.zeros(ROOM_MIN, np.bool_)
         self._embedded = np.zeros(ROOM_MIN, np.bool_)
         self._vectors: Vectors | None = None
+        self._codes: Codes | None = None
         self._postings: tuple[Postings, ...] = ()
         self._attributes: Attributes | None = None
 
     @property
     def size_bytes(self) -> int:
-        vectors = 0 if self._vectors is None else self._vectors.nbytes
+        vectors = 0 if self._vectors is None else self._vectors.nbytes * 5 // 4
         words = sum(one.size for one in self._postings)
         return vectors + words * 8 + self._count * 16
 
@@ -63,13 +66,9 @@ class Partition:
         with self._lock:
             count = self._count
             vectors = None if self._vectors is None else self._vectors[:count]
+            codes = None if self._codes is None else self._codes.first(count)
             words = Words(self._postings, self._lengths[:count], self._alive[:count])
-            return View(self._ids[:count], vectors, self._embedded[:count], words)
-
-    def check(self, dimensions: int) -> None:
-        """ValueError where vectors of another length are here."""
-        if self._vectors is not None and dimensions != self._vectors.shape[1]:
-            raise ValueError(f"vectors of {self._vectors.shape[1]} dimensions are here already")
+            return View(self._ids[:count], vectors, codes, self._embedded[:count], words)
 
     def add(self, ids: Sequence[int], chunks: Sequence[Searched]) -> None:
         """`ids` are greater than all that are here."""
@@ -83,11 +82,16 @@ class Partition:
             self._ids[first:end] = ids
             self._lengths[first:end] = [chunk.length for chunk in chunks]
             self._alive[first:end] = True
-            if self._vectors is not None:
-                for row, chunk in enumerate(chunks, first):
+            if self._vectors is not None and self._codes is not None:
+                new = self._vectors[first:end]
+                for row, chunk in enumerate(chunks):
                     if chunk.vector:
-                        self._vectors[row] = np.frombuffer(chunk.vector, "<f4")
-                        self._embedded[row] = self._vectors[row].any()
+                        new[row] = np.frombuffer(chunk.vector, "<f4")
+                self._embedded[first:end] = new.any(axis=1)
+                made = coded(new)
+                self._codes.codes[first:end] = made.codes
+                self._codes.scales[first:end] = made.scales
+                self._codes.errors[first:end] = made.errors
             self._postings = grown(self._postings, _postings(first, chunks))
             self._count = end
 
@@ -122,10 +126,18 @@ class Partition:
             self._ids, self._lengths, self._alive, self._embedded = (
                 _longer(each, room) for each in old
             )
-            if self._vectors is not None:
-                self._vectors = _longer(self._vectors, room)
+            if self._vectors is not None and self._codes is not None:
+                self._vectors, was = _longer(self._vectors, room), self._codes
+                self._codes = Codes(
+                    _longer(was.codes, room), _longer(was.scales, room), _longer(was.errors, room)
+                )
         if self._vectors is None and dimensions:
             self._vectors = np.zeros((room, dimensions), np.float32)
+            self._codes = Codes(
+                np.zeros((room, dimensions), np.int8),
+                np.zeros(room, np.float32),
+                np.zeros(room, np.float32),
+            )
 
 
 def _longer(old: "npt.NDArray[Any]", room: int) -> "npt.NDArray[Any]":

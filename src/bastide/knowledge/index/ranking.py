@@ -15,6 +15,7 @@ from bastide.knowledge.index.graph import Graph
 from bastide.knowledge.index.model import Mode, Query
 from bastide.knowledge.index.partition import View
 from bastide.knowledge.index.sealing import unit
+from bastide.knowledge.index.vectors import cosines, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,8 +79,6 @@ def _fused(near: Ranked, said: Ranked) -> Ranked:
 
 
 def _near(vector: "npt.NDArray[np.float32]", seen: Sequence[Seen], depth: int) -> Ranked:
-    import numpy as np
-
     found: Ranked = []
     for part, one in enumerate(seen):
         vectors = one.view.vectors
@@ -88,27 +87,24 @@ def _near(vector: "npt.NDArray[np.float32]", seen: Sequence[Seen], depth: int) -
         if vectors.shape[1] != len(vector):
             raise ValueError(f"vectors of {vectors.shape[1]} dimensions are here")
         rows = _candidates(one, vector, depth)
-        cosines = vectors @ vector if rows is None else vectors[rows] @ vector
-        allowed = one.view.alive & one.view.embedded
-        if one.matches is not None:
-            allowed = allowed & one.matches
-        at = np.arange(len(vectors)) if rows is None else rows
-        kept = allowed if rows is None else allowed[rows]
-        found += _best(part, at[kept], cosines[kept], depth)
+        found += _best(part, rows, cosines(vectors, rows, vector), depth)
     return _ordered(found, depth)
 
 
-def _candidates(one: Seen, vector: "npt.NDArray[np.float32]", depth: int) -> "Rows | None":
-    """The rows to compare with, ascending; None: with all of them."""
+def _candidates(one: Seen, vector: "npt.NDArray[np.float32]", depth: int) -> "Rows":
+    """The rows to compare with, ascending."""
     import numpy as np
 
+    assert one.view.codes is not None
+    allowed = one.view.alive & one.view.embedded
     if one.matches is not None:
-        few = np.flatnonzero(one.matches)
-        return few if 4 * len(few) < len(one.matches) else None
+        allowed &= one.matches
     if one.graph is None:
-        return None
+        return nearest(one.view.codes, vector, allowed, depth)
     later = np.arange(one.graph.covers, len(one.view.ids))
-    return np.unique(np.concatenate([one.graph.near(vector, 2 * depth), later]))
+    rows = np.unique(np.concatenate([one.graph.near(vector, 2 * depth), later]))
+    kept: Rows = rows[allowed[rows]]
+    return kept
 
 
 def _said(text: str, seen: Sequence[Seen], depth: int) -> Ranked:

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS chunks(
   id INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, document BLOB NOT NULL,
   body BLOB NOT NULL, search BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks(partition, document);
+CREATE INDEX IF NOT EXISTS chunks_partition ON chunks(partition);
 CREATE TABLE IF NOT EXISTS graphs(partition INTEGER PRIMARY KEY, covers INTEGER NOT NULL,
   last INTEGER NOT NULL, sealed BLOB NOT NULL);
 """
@@ -143,7 +144,8 @@ def remove(db: apsw.Connection, partition: int, documents: Sequence[bytes]) -> l
 def page(db: apsw.Connection, partition: int, after: int) -> list[tuple[int, bytes, bytes]]:
     """Of the next chunks their id, document and what is searched."""
     query = (
-        "SELECT id, document, search FROM chunks WHERE partition = ? AND id > ? ORDER BY id LIMIT ?"
+        "SELECT id, document, search FROM chunks INDEXED BY chunks_partition "
+        "WHERE partition = ? AND id > ? ORDER BY id LIMIT ?"
     )
     return list(db.execute(query, (partition, after, PAGE)))
 
