@@ -1,0 +1,89 @@
+"""An answer as it is told: its text, and which part of it rests on which passages.
+
+Spans are of characters of the text, their end exclusive: `text[start:end]` is the part itself.
+Where the answer is above what its agency keeps unmarked, it is marked as a document is: a banner
+first, and before each part its portion's mark.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastide.kernel.labels.label import Label, joined
+from bastide.knowledge.search import Passage, located
+from bastide.knowledge.sentences import Sentence
+
+_WORD = re.compile(r"\w{4,}|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`text` is `whole[start:end]`."""
+
+    start: int
+    text: str
+    sources: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+@dataclass(slots=True, kw_only=True)
+class Telling:
+    """Puts sentences together. `label` is that of the answer: the join of all that the model was
+    shown. `banner` is "" where nothing is marked."""
+
+    passages: Sequence[Passage]
+    label: Label
+    banner: str = ""
+    text: str = ""
+    parts: list[Part] = field(default_factory=list)
+
+    def begin(self) -> str:
+        """What stands before the first sentence."""
+        self.text = f"{self.banner}\n\n" if self.banner else ""
+        return self.text
+
+    def add(self, sentence: Sentence) -> tuple[str, Part]:
+        """What is added to the text, and the part that it is."""
+        before = " " if self.parts else ""
+        mark = f"({self._mark(sentence)}) " if self.banner else ""
+        rests_on = tuple(n for n in sentence.sources if self._says(n, sentence.text))
+        part = Part(len(self.text) + len(before), mark + sentence.text, rests_on)
+        self.text += before + part.text
+        self.parts.append(part)
+        return before + part.text, part
+
+    def _says(self, number: int, text: str) -> bool:
+        """A passage that shares no word with a sentence is not what that rests on."""
+        return bool(_words(text) & _words(self.passages[number].text)) or not _words(text)
+
+    def _mark(self, sentence: Sentence) -> str:
+        """Of the portions that it rests on; what names none may rest on all of them."""
+        portions = [self.passages[n].portion for n in sentence.sources]
+        return (joined(portions) or self.label).text
+
+    def citation(self, part: Part) -> dict[str, Any]:
+        return {
+            "generatedResponsePart": {
+                "textResponsePart": {
+                    "text": part.text,
+                    "span": {"start": part.start, "end": part.end},
+                }
+            },
+            "retrievedReferences": [reference(self.passages[n]) for n in part.sources],
+        }
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(text)}
+
+
+def reference(passage: Passage) -> dict[str, Any]:
+    return {
+        "content": {"type": "TEXT", "text": passage.text},
+        "location": located(passage),
+        "metadata": dict(passage.metadata),
+    }

@@ -1,0 +1,24 @@
+"""A document into the index, in place of what it said before."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from bastide.knowledge.index.model import Kb
+from bastide.knowledge.model import Document
+from bastide.knowledge.ports import Index
+from bastide.knowledge.preparing import Given, Preparer, id_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexing:
+    index: Index
+    preparer: Preparer
+
+    def put(self, given: Given) -> Generator[None, None, None]:
+        """Its row must be there already: what is in the index is always some row's. Raises
+        Unreadable, and nothing has changed then."""
+        chunks = yield from self.preparer.chunks(given)
+        self.index.put(Kb(given.base.account, given.base.id), chunks)
+
+    def forget(self, document: Document) -> None:
+        self.index.remove(Kb(document.account, document.base), [id_of(document)])

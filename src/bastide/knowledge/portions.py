@@ -1,0 +1,89 @@
+"""A text's portions, by the marks that it carries: `(S//NF)` before a paragraph is its label.
+
+Source: ISOO, Marking Classified National Security Information (32 CFR 2001.21 (c)).
+
+A portion reaches from its mark to the next one, or to the end of its paragraph. What has none is
+of the document's label. A mark inside a paragraph can only raise it: `(C)` may be a copyright.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.scheme import MarkingError, Scheme
+from bastide.knowledge.reading import Unreadable
+
+_PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
+_BEFORE = r"[ \t]*(?:(?:#{1,6}|[-*+•>|]|\(?[0-9A-Za-z]{1,3}[.)])[ \t]+)*"
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """`label` is None where nothing marks it."""
+
+    start: int
+    end: int
+    label: Label | None
+
+
+def portions(text: str, scheme: Scheme, ceiling: Label) -> list[Portion]:
+    """All of a text, in order. Unreadable where a mark is above `ceiling`, or says nothing."""
+    levels = "|".join(sorted(map(re.escape, scheme.levels), key=len, reverse=True))
+    mark = re.compile(rf"\(((?:{levels})(?://[^()\n]{{1,200}})?)\)")
+    found: list[Portion] = []
+    for start, end in _paragraphs(text):
+        for part in _parts(text, (start, end), mark):
+            labels = [_label(m[1], scheme, ceiling) for m in mark.finditer(text, *part)]
+            head = re.compile(_BEFORE + mark.pattern).match(text, *part)
+            found.append(Portion(*part, _joined(labels) if head else None))
+    return _merged(found)
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for gap in _PARAGRAPH.finditer(text):
+        yield start, gap.end()
+        start = gap.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def _parts(text: str, span: tuple[int, int], mark: "re.Pattern[str]") -> Iterator[tuple[int, int]]:
+    """A paragraph, split before each of its lines that begins with a mark."""
+    lines = re.compile("^" + _BEFORE + mark.pattern, re.MULTILINE)
+    start, end = span
+    for match in lines.finditer(text, start, end):
+        if match.start() > start and text[match.start() - 1] == "\n":
+            yield start, match.start()
+            start = match.start()
+    if start < end:
+        yield start, end
+
+
+def _label(marking: str, scheme: Scheme, ceiling: Label) -> Label:
+    try:
+        label = scheme.parse(marking)
+    except MarkingError as error:
+        raise Unreadable(f"It has a portion marked ({marking[:64]}): {error}") from error
+    if not ceiling.dominates(label):
+        raise Unreadable(f"It has a portion marked ({marking[:64]}), and is itself {ceiling}.")
+    return label
+
+
+def _joined(labels: list[Label]) -> Label:
+    found = labels[0]
+    for label in labels[1:]:
+        found = found.join(label)
+    return found
+
+
+def _merged(found: list[Portion]) -> list[Portion]:
+    """Neighbours of one label are one."""
+    merged: list[Portion] = []
+    for each in found:
+        if merged and merged[-1].label == each.label:
+            merged[-1] = replace(merged[-1], end=each.end)
+        else:
+            merged.append(each)
+    return merged

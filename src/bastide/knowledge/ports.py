@@ -1,0 +1,67 @@
+"""What knowledge bases need of the contexts beside and below them; joined in `app/`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bastide.kernel.call import Call, Principal
+from bastide.knowledge.index.model import Chunk, Hit, Kb, Query
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]  # one row for each text
+
+
+class Roles(Protocol):
+    def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service."""
+        ...
+
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """ValidationException unless the role is there, trusts the service, and is cleared for
+        the label at which the service shall work."""
+        ...
+
+
+class Embedder(Protocol):
+    def check(self, call: Call, model_arn: str, dimensions: int | None) -> None:
+        """ValidationException unless that model embeds, in so many dimensions."""
+        ...
+
+    def embed(
+        self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
+    ) -> "Vectors":
+        """ServiceError or Unavailable where it cannot."""
+        ...
+
+
+class Sealer(Protocol):
+    def seal(self, purpose: str, plain: bytes, aad: bytes = b"") -> bytes: ...
+    def open(self, purpose: str, sealed: bytes, aad: bytes = b"") -> bytes: ...
+
+
+class Reader(Protocol):
+    def read(self, content: bytes, name: str, media_type: str) -> str:
+        """The text of a document. `Unreadable` with the reason where there is none."""
+        ...
+
+
+class Conversations(Protocol):
+    """Converse, in AWS's own shapes. The stream of events can be closed before its end."""
+
+    async def converse(self, call: Call, req: dict[str, Any]) -> dict[str, Any]: ...
+
+    async def converse_stream(self, call: Call, req: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class Index(Protocol):
+    def put(self, kb: Kb, chunks: Sequence[Chunk]) -> None: ...
+
+    def remove(self, kb: Kb, document_ids: Sequence[str]) -> None: ...
+
+    def drop(self, kb: Kb) -> None: ...
+
+    def search(self, query: Query) -> Sequence[Hit]: ...

@@ -1,0 +1,9 @@
+"""Why a document is not in a knowledge base."""
+
+
+class Unreadable(Exception):
+    """The document failed; its reason is told to whoever asks for it, and the job goes on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

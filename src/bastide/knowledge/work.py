@@ -1,0 +1,136 @@
+"""The thread that does what knowledge bases promised: jobs, documents handed in, and what is to go.
+
+It takes its work from the database, so that a killed region goes on with it. Every agency that has
+work takes its turn, a document at a time. Poked by handlers; at its start it looks at everything.
+"""
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+
+from bastide.kernel.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+RETRY_S = 2.0
+TRIES_MAX = 30
+Key = tuple[str, ...]  # account first
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`begin` may be called again after a failure of the world; `give_up` after too many, or after
+    one of ours."""
+
+    key: Key
+    begin: Callable[[], Generator[None, None, None]]
+    give_up: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    task: Task
+    steps: Generator[None, None, None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """`wanted` is set before `start`: what there is to do, from the database."""
+
+    wanted: Callable[[], Iterable[Task]] = tuple
+    _line: "OrderedDict[str, deque[_Going]]" = field(default_factory=OrderedDict)
+    _known: set[Key] = field(default_factory=set)
+    _failures: dict[Key, int] = field(default_factory=dict)
+    _poked: threading.Event = field(default_factory=threading.Event)
+    _stopping: bool = False
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._poked.set()
+        self._thread = threading.Thread(target=self._run, name="knowledge", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping = True
+        self._poked.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    def settle(self) -> None:
+        """Do all that there is, here and now: for tests."""
+        self._look()
+        while self._line:
+            self._turn()
+            if not self._line:
+                self._look()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            if not self._line:
+                self._poked.wait()
+            if self._poked.is_set():
+                self._poked.clear()
+                self._guarded(self._look)
+            if self._line:
+                self._guarded(self._turn)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Unavailable as error:
+            logger.info("knowledge bases wait: %s", error)
+            self._later()
+
+    def _later(self) -> None:
+        timer = threading.Timer(RETRY_S, self.poke)
+        timer.daemon = True
+        timer.start()
+
+    def _look(self) -> None:
+        for task in self.wanted():
+            if task.key not in self._known:
+                self._known.add(task.key)
+                going = _Going(task, task.begin())
+                self._line.setdefault(task.key[0], deque()).append(going)
+
+    def _turn(self) -> None:
+        """One step of one task, of the agency that waited longest."""
+        account, tasks = self._line.popitem(last=False)
+        going = tasks.popleft()
+        if self._step(going):
+            tasks.append(going)
+        else:
+            self._known.discard(going.task.key)
+        if tasks:
+            self._line[account] = tasks
+
+    def _step(self, going: _Going) -> bool:
+        """Whether it goes on. What ended well may have more of its kind behind it."""
+        key = going.task.key
+        try:
+            next(going.steps)
+            return True
+        except StopIteration:
+            self._failures.pop(key, None)
+            self._poked.set()
+        except Unavailable as error:
+            logger.info("%s of a knowledge base waits: %s", key[1], error)
+            self._try_again(going.task)
+        except Exception:  # the edge: one task's trouble must not stop the others
+            logger.exception("%s of a knowledge base failed", key[1])
+            going.task.give_up()
+        return False
+
+    def _try_again(self, task: Task) -> None:
+        """From its beginning, which is where it was."""
+        failures = self._failures[task.key] = self._failures.get(task.key, 0) + 1
+        if failures >= TRIES_MAX:
+            del self._failures[task.key]
+            task.give_up()
+        else:
+            self._later()

@@ -1,0 +1,75 @@
+"""A text split where its portion marks are: what is marked, what is not, and what cannot be."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.labels_kit import US
+
+from bastide.knowledge.portions import portions
+from bastide.knowledge.reading import Unreadable
+
+SECRET = US.parse("S//NF")
+
+
+def split(text, ceiling=SECRET):
+    found = portions(text, US, ceiling)
+    return [(text[p.start : p.end].strip(), p.label.text if p.label else None) for p in found]
+
+
+def test_each_marked_paragraph_is_its_own_portion():
+    text = "(U) Open.\n\n(S//NF) Closed,\nto its end.\n\n(U) Open again."
+    assert split(text) == [
+        ("(U) Open.", "U"),
+        ("(S//NF) Closed,\nto its end.", "S//NOFORN"),
+        ("(U) Open again.", "U"),
+    ]
+
+
+def test_lines_may_be_portions():
+    assert split("(U) One.\n(S//NF) Two.\nStill two.") == [
+        ("(U) One.", "U"),
+        ("(S//NF) Two.\nStill two.", "S//NOFORN"),
+    ]
+
+
+def test_what_follows_a_marked_paragraph_without_a_mark_is_the_documents():
+    assert split("(U) Open.\n\nUnmarked.") == [("(U) Open.", "U"), ("Unmarked.", None)]
+
+
+def test_a_text_without_marks_is_one_portion():
+    assert split("One.\n\nTwo (c) of them.") == [("One.\n\nTwo (c) of them.", None)]
+
+
+def test_a_mark_within_a_paragraph_only_raises():
+    assert split("(U) Known: (S//NF) hidden.") == [("(U) Known: (S//NF) hidden.", "S//NOFORN")]
+    assert split("(S//NF) Hidden, (U) it says.") == [("(S//NF) Hidden, (U) it says.", "S//NOFORN")]
+    assert split("Unmarked, then (U) open.") == [("Unmarked, then (U) open.", None)]
+
+
+@pytest.mark.parametrize("head", ["## ", "- ", "1. ", "a) ", "  ", "> ", "| "])
+def test_headings_lists_and_tables_are_marked_too(head):
+    assert split(f"(S//NF) A.\n{head}(U) B.")[1] == (f"{head}(U) B.".strip(), "U")
+
+
+def test_a_mark_above_the_document_fails_it():
+    with pytest.raises(Unreadable, match="TS"):
+        split("(U) Open.\n\n(TS//SI) Not here.")
+    with pytest.raises(Unreadable, match="TS"):
+        split("Unmarked, with (TS//SI) in it.")
+
+
+def test_a_mark_that_the_scheme_does_not_know_fails_it():
+    with pytest.raises(Unreadable, match="WHATEVER"):
+        split("(S//WHATEVER) Who may read this?")
+
+
+@given(
+    st.lists(st.sampled_from(["(U) a.", "(S//NF) b.", "c.", "\n", "\n\n", " (U) "]), max_size=12)
+)
+def test_no_letter_is_lost_and_nothing_marked_higher_is_in_a_lower_portion(parts):
+    text = "".join(parts)
+    found = portions(text, US, SECRET)
+    assert "".join(text[p.start : p.end] for p in found) == text
+    for portion in found:
+        if portion.label is not None and "(S//NF)" in text[portion.start : portion.end]:
+            assert portion.label == SECRET
