@@ -8,6 +8,7 @@ from bastide.policy.actions import rows_of
 
 ROLE, TARGET, BUCKET = "BastideExecutionRole", "Reader", "data"
 SAGEMAKER_BUCKET, MODEL = "sagemaker-data", "maker.model-1"
+KNOWLEDGE = "KNOWLEDGE1"
 KINDS = {"sagemaker": "endpoint/x", "logs": "log-group:x", "cloudwatch": "alarm:x"}
 NAMING = {"UserName", "logGroupName"}  # set where they may be left out, too
 HANDLERS_NEED = {"sagemaker.CreateModel": ["ExecutionRoleArn"]}  # and the model does not say so
@@ -41,6 +42,10 @@ class Inputs:
             "content": [{"text": {"text": "x"}}],
             "guardrailConfig": {"guardrailIdentifier": "x", "guardrailVersion": "1"},
             "guardrailVersion": "1",
+            "dataSourceId": "SOURCE1234",
+            "ingestionJobId": "JOB1234567",
+            "knowledgeBaseId": KNOWLEDGE,
+            "roleArn": f"{iam}:role/{ROLE}",
             "input": {"converse": {}},
             "agentResourceRoleArn": f"{iam}:role/{ROLE}",
             "agentId": "AGENTAGENT",
@@ -51,6 +56,13 @@ class Inputs:
             "modelId": MODEL,
             "modelIdentifier": MODEL,
             "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},
+        }
+        model = self._named["modelSource"]["copyFrom"]
+        asked = {"knowledgeBaseId": KNOWLEDGE, "modelArn": model}
+        about = {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": asked}
+        answered = {"input": {"text": "x"}, "retrieveAndGenerateConfiguration": about}
+        self._of = {  # what one operation alone calls so
+            f"bedrock-agent-runtime.RetrieveAndGenerate{kind}": answered for kind in ("", "Stream")
         }
         self._roles = {"sts": f"{iam}:role/{TARGET}", "sagemaker": f"{iam}:role/{ROLE}"}
 
@@ -64,7 +76,7 @@ class Inputs:
         return {
             name: self._value(operation.service.name, operation.input.members[name], name)
             for name in wanted
-        }
+        } | self._of.get(operation.full_name, {})
 
     def _value(self, service: str, shape: Any, name: str) -> Any:
         if name in self._named:

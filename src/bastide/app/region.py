@@ -23,6 +23,7 @@ from bastide.app.evidence import open_evidence
 from bastide.app.guardrails import open_guardrails
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
+from bastide.app.knowledge import Needs, open_knowledge
 from bastide.app.learning import open_machine_learning, tell_authorizer
 from bastide.app.operators import Manageable, open_operators
 from bastide.app.store import Store, open_store
@@ -88,6 +89,17 @@ class RegionProcess:
         self.bedrock = open_bedrock(core, self.identity, self.workshop, receipts)
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
         self.agents = open_agents(core, self.identity, store, self.bedrock)
+        self.knowledge = open_knowledge(
+            core,
+            Needs(
+                identity=self.identity,
+                store=store,
+                workshop=self.workshop,
+                models=self.bedrock.models,
+                embedder=self.bedrock.embedder,
+                conversations=self.bedrock.conversations,
+            ),
+        )
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
@@ -135,7 +147,7 @@ class RegionProcess:
         gateway = Gateway(stages)
         parts = (
             self.identity, self.kms, store, self.learning, self.bedrock, self.guardrails,
-            self.agents, self.evidence,
+            self.agents, self.evidence, self.knowledge,
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
@@ -199,6 +211,7 @@ class RegionProcess:
         self.kms.clockwork.start()
         self.learning.settler.start()
         self.learning.checkpoints.start()
+        self.knowledge.work.start()
         if self.datagrams is not None:
             self.datagrams.start()
         self.evidence.start()
@@ -255,6 +268,7 @@ class RegionProcess:
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
+        self.knowledge.close()
         self.bedrock.embedder.close()
         if self.datagrams is not None:
             self.datagrams.close()

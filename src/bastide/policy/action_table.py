@@ -133,6 +133,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
         for name in ("GetAgentAlias", "UpdateAgentAlias", "DeleteAgentAlias")
     },
     "bedrock-agent-runtime.InvokeAgent": ("bedrock:InvokeAgent agent-alias",),
+    **{
+        f"bedrock-agent-runtime.RetrieveAndGenerate{kind}": (
+            "bedrock:RetrieveAndGenerate *",
+            "bedrock:Retrieve asked-base",
+            "bedrock:InvokeModel asked-model",
+        )
+        for kind in ("", "Stream")
+    },
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",

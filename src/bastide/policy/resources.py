@@ -31,6 +31,17 @@ _ABOUT_GUARDRAILS = frozenset(
         "ApplyGuardrail",
     }
 )
+_ABOUT_KNOWLEDGE = frozenset(
+    {
+        *(f"{verb}KnowledgeBase" for verb in ("Get", "Update", "Delete")),
+        *(f"{verb}DataSource" for verb in ("Create", "Get", "Update", "Delete")),
+        *(f"{verb}IngestionJob" for verb in ("Start", "Get", "Stop")),
+        *(f"{verb}KnowledgeBaseDocuments" for verb in ("Ingest", "Get", "List", "Delete")),
+        "ListDataSources",
+        "ListIngestionJobs",
+        "Retrieve",
+    }
+)
 EACH = "each"  # asked by the handler, for each of many keys
 
 
@@ -55,6 +66,8 @@ def word_for(service: str, name: str) -> str:
         return "key"
     if service in ("bedrock", "bedrock-runtime") and name in _ABOUT_GUARDRAILS:
         return "guardrail"
+    if service in ("bedrock-agent", "bedrock-agent-runtime") and name in _ABOUT_KNOWLEDGE:
+        return "knowledge-base"
     return "*"
 
 
@@ -132,6 +145,32 @@ def guardrail_arn(call: Call, params: Params) -> str:
     if not name or name.startswith("arn:"):
         return name
     return arns.regional(call.region, "bedrock", call.account, f"guardrail/{name}")
+
+
+def _knowledge_base(call: Call, params: Params) -> Found:
+    return [_knowledge_base_arn(call, _text(params, "knowledgeBaseId"))]
+
+
+def _asked_base(call: Call, params: Params) -> Found:
+    return [_knowledge_base_arn(call, _text(_asked(params), "knowledgeBaseId"))]
+
+
+def _asked_model(call: Call, params: Params, stored: Stored) -> Found:
+    """That which words the answer, as `_model` reads it."""
+    return _model(call, {"modelId": _text(_asked(params), "modelArn")}, stored)
+
+
+def _asked(params: Params) -> Params:
+    """Whose words answer a question: the knowledge base's and the model's."""
+    configuration = params.get("retrieveAndGenerateConfiguration") or {}
+    found: Params = configuration.get("knowledgeBaseConfiguration") or {}
+    return found
+
+
+def _knowledge_base_arn(call: Call, named: str) -> str:
+    if named.startswith("arn:"):
+        return named
+    return arns.regional(call.region, "bedrock", call.account, f"knowledge-base/{named or '*'}")
 
 
 def _sagemaker(call: Call, params: Params) -> Found:
@@ -256,6 +295,8 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     EACH: lambda call, params: [],
     "source": _source,
     "guardrail": _guardrail,
+    "knowledge-base": _knowledge_base,
+    "asked-base": _asked_base,
     "sagemaker": _sagemaker,
     "agent": _agent,
     "agent-alias": _agent_alias,
@@ -275,6 +316,7 @@ _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "iam": _iam,
     "alias-key": _alias_key,
     "model": _model,
+    "asked-model": _asked_model,
     "inference-profile": _inference_profile,
     "copied": _copied,
 }

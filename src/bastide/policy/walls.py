@@ -32,7 +32,7 @@ class Mode(StrEnum):
 # By the first word of an action. An action with none of them is a mistake at start-up.
 VERBS = {
     **dict.fromkeys(
-        ("Get", "List", "Count", "Describe", "Apply",
+        ("Get", "List", "Count", "Describe", "Apply", "Retrieve",
          "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call",
          "Encrypt", "Decrypt", "ReEncrypt", "Generate", "Sign", "Verify"),
         Mode.READ,
@@ -80,6 +80,12 @@ MODES = {
     # What belongs to an agent is part of it.
     "bedrock:CreateAgentActionGroup": Mode.CHANGE,
     "bedrock:CreateAgentAlias": Mode.CHANGE,
+    # A job works at its session's label and makes what has that; so does who hands documents in or
+    # takes them out (knowledge/). The knowledge base may lie below.
+    "bedrock:StartIngestionJob": Mode.MAKE,
+    "bedrock:StopIngestionJob": Mode.MAKE,
+    "bedrock:IngestKnowledgeBaseDocuments": Mode.MAKE,
+    "bedrock:DeleteKnowledgeBaseDocuments": Mode.MAKE,
     "logs:CreateLogGroup": Mode.MAKE,
     "logs:CreateLogStream": Mode.MAKE,
     "logs:PutLogEvents": Mode.CHANGE,

@@ -1,0 +1,153 @@
+"""Knowledge bases, joined to the store, to roles and to the models that embed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bastide.app.core import Core
+from bastide.app.identity import Identity
+from bastide.app.store import Store
+from bastide.app.workshop import Workshop
+from bastide.db.marks import Marks
+from bastide.inference.embedder import Embedder
+from bastide.jobs.worker import Worker
+from bastide.kernel.call import Call, Principal
+from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.regions import Region
+from bastide.knowledge import caged_reader
+from bastide.knowledge.caged_reader import CagedReader
+from bastide.knowledge.data_sources import DataSources
+from bastide.knowledge.documents import KnowledgeBaseDocuments
+from bastide.knowledge.fetching import Bucket
+from bastide.knowledge.handed import Handed
+from bastide.knowledge.index.index import Index
+from bastide.knowledge.indexing import Indexing
+from bastide.knowledge.ingestion_jobs import IngestionJobs
+from bastide.knowledge.knowledge_bases import KnowledgeBases
+from bastide.knowledge.ports import Conversations
+from bastide.knowledge.preparing import Preparer
+from bastide.knowledge.retrieve import Retrieve
+from bastide.knowledge.retrieve_and_generate import RetrieveAndGenerate
+from bastide.knowledge.search import Search
+from bastide.knowledge.sessions import Sessions
+from bastide.knowledge.shelf import Shelf
+from bastide.knowledge.sync import Sync
+from bastide.knowledge.tasks import Tasks
+from bastide.knowledge.work import Work
+from bastide.models import naming
+from bastide.models.catalogue import Models
+from bastide.models.model import ModelKind
+
+if TYPE_CHECKING:
+    from bastide.knowledge.ports import Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEmbedder:
+    """`knowledge.ports.Embedder`: models by their ARNs, as who asks sees them."""
+
+    region: Region
+    models: Models
+    embedder: Embedder
+
+    def check(self, call: Call, model_arn: str, dimensions: int | None) -> None:
+        card = self.models.called(call, model_arn)
+        if card.kind is not ModelKind.EMBEDDING:
+            raise invalid(f"The model {card.model_id} makes no embeddings.")
+        if dimensions not in (None, card.dimensions):
+            raise unsupported(call.operation, f"dimensions other than {card.dimensions}")
+
+    def embed(
+        self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
+    ) -> "Vectors":
+        name = naming.bare(model_arn, self.region, who.account)
+        card = self.models.resolve(name, who.session) if name is not None else None
+        if card is None:
+            raise invalid(f"The embedding model {model_arn} is not there any more.")
+        return self.embedder.embed(who, card, texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What knowledge bases stand on beside the core."""
+
+    identity: Identity
+    store: Store
+    workshop: Workshop
+    models: Models
+    embedder: Embedder
+    conversations: Conversations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    work: Work
+    parser: Worker
+    index: Index
+    handlers: dict[str, list[object]]
+
+    def close(self) -> None:
+        self.work.close()
+        self.parser.close()
+        self.index.close()
+
+
+def open_knowledge(core: Core, needs: Needs) -> Knowledge:
+    identity, parse = needs.identity, core.labelling.scheme.parse
+    index = Index(core.home / "knowledge.db", keyring=core.keyring, parse=parse)
+    embedder = ModelEmbedder(region=core.region, models=needs.models, embedder=needs.embedder)
+    marks = Marks(labelling=identity.labelling, in_use=core.labels)
+    shelf = Shelf(database=core.database, clock=core.clock, ids=core.ids, marks=marks)
+    parser = Worker(
+        walls=needs.workshop.cage_for("parser"),
+        module=caged_reader.MODULE,
+        memory_bytes=caged_reader.MEMORY_BYTES,
+    )
+    bucket = Bucket(region=core.region, permits=identity.authorizer, objects=needs.store.space)
+    scheme = core.labelling.scheme
+    preparer = Preparer(reader=CagedReader(parser), embedder=embedder, scheme=scheme)
+    indexing = Indexing(index=index, preparer=preparer)
+    sync = Sync(
+        database=core.database,
+        clock=core.clock,
+        labels=core.labels,
+        roles=identity.roles,
+        bucket=bucket,
+        indexing=indexing,
+    )
+    handed = Handed(
+        database=core.database,
+        clock=core.clock,
+        scheme=scheme,
+        sealer=core.keyring,
+        roles=identity.roles,
+        bucket=bucket,
+        indexing=indexing,
+    )
+    work = Work()
+    work.wanted = Tasks(database=core.database, index=index, sync=sync, handed=handed).wanted
+    search = Search(shelf=shelf, index=index, embedder=embedder)
+    identity.resources.labelled["bedrock:knowledge-base"] = shelf.label
+    return Knowledge(
+        work=work,
+        parser=parser,
+        index=index,
+        handlers={
+            "bedrock-agent": [
+                KnowledgeBases(shelf=shelf, roles=identity.roles, embedder=embedder, work=work),
+                DataSources(shelf=shelf, work=work),
+                KnowledgeBaseDocuments(
+                    shelf=shelf, roles=identity.roles, sealer=core.keyring, work=work
+                ),
+                IngestionJobs(shelf=shelf, roles=identity.roles, work=work),
+            ],
+            "bedrock-agent-runtime": [
+                Retrieve(search=search),
+                RetrieveAndGenerate(
+                    search=search,
+                    sessions=Sessions(shelf=shelf, sealer=core.keyring),
+                    conversations=needs.conversations,
+                ),
+            ],
+        },
+    )
