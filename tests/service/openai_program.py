@@ -1,7 +1,5 @@
 """What `openai`, unchanged, does with a region; run in its own venv, prints one JSON object.
 
-Arguments: the base URL, a model, and one that embeds. The bearer key and AWS's keys are in the
-environment.
 Arguments: the base URL, a model, and one that embeds. The keys are in the environment.
 """
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.inference.converse import Answer, Conversations
+from bastide.inference.answer import Answer
+from bastide.inference.converse import Conversations
 from bastide.inference.dialects import openai_chat as dialect
 from bastide.inference.dialects.openai_chat import Named
 from bastide.kernel.call import Call

@@ -15,12 +15,9 @@ from bastide.inference.content import Content, said
 from bastide.inference.documents import Documents, NoReader
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
-from bastide.inference.prompts import STOP_POINTER, Prompt, prompt_of
-from bastide.inference.quotas import Quotas
-from bastide.inference.turn import Part, Turn, UnknownEnd
-from bastide.inference.voice import Spent, Voice
 from bastide.inference.pointers import pointed_at
 from bastide.inference.prompts import Prompt, prompt_of
+from bastide.inference.quotas import Quotas, Ticket
 from bastide.inference.turn import Part, Turn, UnknownEnd
 from bastide.inference.voice import Messages, Spent, Voice
 from bastide.kernel.call import Call
@@ -130,12 +127,11 @@ class Conversations:
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the engine answers is an error of the call, later an event."""
-        asked = self._asked(call, req)
-        lease = await self._place(asked)
         asked = await self._asked(call, req)
-        lease = await self.engines.acquire(asked.card, *_whose(call))
-        with ExitStack() as undo:
-            undo.callback(lease.release)  # also when the caller goes away: the place is free again
+        lease = await self._place(asked)
+        with ExitStack() as undo:  # also when the caller goes away: the place is free again
+            undo.callback(lease.release)
+            undo.callback(asked.ticket.settle, 0)
             turn = self._turn(lease, asked, streams=True)
             parts = turn.parts()
             await anext(parts)  # Opened
@@ -186,33 +182,30 @@ class Conversations:
         started = self.clock.monotonic_s()
         card = self._card(call, req)
         opened = await self.documents.opened(call.operation, req)
+        prompt = prompt_of(call.operation, opened, card.context_tokens)
+        letters = sum(len(each["content"]) for each in prompt.messages)
         return _Asked(
             call=call,
             req=req,
             card=card,
-            prompt=prompt_of(call.operation, opened, card.context_tokens),
+            prompt=prompt,
             draft=self._draft(call, req, card),
+            ticket=self.quotas.admit(
+                call, card, letters=letters, written_max=prompt.tokens_max or 0
+            ),
             clock=self.clock,
             started=started,
         )
 
     async def _place(self, asked: "_Asked") -> Lease:
-        """An engine's place, within the agency's quotas: giving it back settles what was used."""
-        prompt, spent = asked.prompt, asked.spent
-        letters = sum(len(each["content"]) for each in prompt.messages)
-        ticket = self.quotas.admit(
-            asked.call, asked.card, letters=letters, written_max=prompt.tokens_max or 0
-        )
         with ExitStack() as undo:
-            undo.callback(ticket.settle, 0)
+            undo.callback(asked.ticket.settle, 0)
             lease = await self.engines.acquire(asked.card, *_whose(asked.call))
             undo.pop_all()
-        lease.then(lambda: ticket.settle(spent.prompt + spent.written))
         return lease
 
     def _turn(self, lease: Lease, asked: "_Asked", *, streams: bool) -> Turn:
-        voice = Voice(self.client, lease.endpoint, asked.spent, streams=streams)
-        return Turn(voice, asked.prompt, self.ids)
+        return Turn(Voice(self.client, lease.endpoint, streams=streams), asked.prompt, self.ids)
 
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""
@@ -267,9 +260,9 @@ class _Asked:
     card: ModelCard
     prompt: Prompt
     draft: Draft
+    ticket: Ticket
     clock: Clock
     started: float
-    spent: Spent = field(default_factory=Spent)
 
     def stopped(self, turn: Turn) -> Params:
         found: Params = {"stopReason": str(turn.reason)}
@@ -280,6 +273,7 @@ class _Asked:
         """What was produced, also of an answer that broke off: its receipt is whole with it."""
         produced = turn.voice.produced()
         tokens = (produced.prompt, produced.written)
+        self.ticket.settle(sum(tokens))
         if not any(tokens):
             return  # the engine has done nothing
         content.end()

@@ -82,16 +82,6 @@ class Lease:
         """The request was answered to its end: its place now remembers this prompt alone."""
         self._remember()
 
-    def then(self, work: Callable[[], None]) -> None:
-        """What else is to be done when it is given back."""
-        back = self._back
-
-        def both() -> None:
-            back()
-            work()
-
-        self._back = both
-
     def release(self) -> None:
         if self._held:
             self._held = False

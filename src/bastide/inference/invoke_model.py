@@ -85,15 +85,12 @@ class ModelInvocations:
             raise invalid("The model is unsupported for streaming.")
         exchange, request = self._asked(call, req, (about, document))
         await count_first(self.talk, card, call, (exchange, request))
-        if exchange.counts_first and not card.remote:
-            exchange.prompt_tokens = await prompt_tokens(self.talk, call, request)
         said = await self.talk.converse_stream(call, request)
         bodies = self.receipts.of_bodies(call, req.get("body") or b"")
         chunks = Chunks(said["stream"], exchange, bodies, (self.clock, started))
         return {"body": chunks, "contentType": JSON, **_echoed(req)}
 
     async def _read(self, call: Call, req: Params) -> tuple[ModelCard, About, Any]:
-    async def _read(self, call: Call, req: Params) -> tuple[Any, About, Any]:
         """The model first: what AWS says of a wrong id it says whatever the body is."""
         card = self.models.called(call, req["modelId"])
         _check_kinds(req)
@@ -148,14 +145,6 @@ async def count_first(
     counted = {"modelId": request["modelId"], "input": {"converse": prompt}}
     if not honours_of(talk.count_tokens).stranger(counted):  # else only the end tells
         exchange.prompt_tokens = (await talk.count_tokens(call, counted))["inputTokens"]
-async def prompt_tokens(talk: Conversations, call: Call, request: Params) -> int:
-    """For a stream that says them first."""
-    prompt = {name: request[name] for name in _PROMPT if name in request}
-    asked = {"modelId": request["modelId"], "input": {"converse": prompt}}
-    if honours_of(talk.count_tokens).stranger(asked):
-        return 0  # of what cannot be counted alone, only the end tells
-    found: int = (await talk.count_tokens(call, asked))["inputTokens"]
-    return found
 
 
 class Stream(Protocol):

@@ -8,7 +8,6 @@ from bastide.inference.converse import Conversations
 from bastide.inference.dialects import anthropic_messages as dialect
 from bastide.inference.dialects.dialect import About
 from bastide.inference.invoke_model import count_first
-from bastide.inference.invoke_model import prompt_tokens
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
 from bastide.models.catalogue import Models
@@ -34,8 +33,6 @@ class Messages:
         check_honoured(self.talk.converse, call, request)
         if req.get("stream"):
             await count_first(self.talk, card, call, (exchange, request))
-            if not card.remote:
-                exchange.prompt_tokens = await prompt_tokens(self.talk, call, request)
             answer = (await self.talk.converse_stream(call, request))["stream"]
             return {"events": Retold(answer, exchange.chunks)}
         return {"body": exchange.answer(await self.talk.converse(call, request))}

@@ -35,13 +35,10 @@ class Spent:
 
 
 class Voice:
-    def __init__(
-        self, client: EngineClient, endpoint: Endpoint, spent: Spent, *, streams: bool
-    ) -> None:
+    def __init__(self, client: EngineClient, endpoint: Endpoint, *, streams: bool) -> None:
         self._client, self.endpoint, self._streams = client, endpoint, streams
         self._stream: EngineStream | None = None
         self._asked = False
-        self.spent = spent
         self.spent = Spent()
         self.under_way: Usage | None = None  # of a stream that has not ended
 

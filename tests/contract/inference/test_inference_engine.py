@@ -19,7 +19,7 @@ from tests.labels_kit import US
 from tests.waiting import until
 
 from bastide.inference.prompts import prompt_of
-from bastide.inference.voice import Spent, Voice
+from bastide.inference.voice import Voice
 from bastide.inference.walls import ENVIRONMENT
 from bastide.kernel.errors import ServiceError
 
@@ -227,7 +227,7 @@ async def test_nothing_of_a_prompt_is_remembered_for_another_agency(smol):
         asked = prompt_of("bedrock-runtime.Converse", {**COUNT, **config(maxTokens=1)}, 2048)
         card = smol.resolve(SMOL, US.lowest)
         async with await talk.engines.acquire(card, account, label) as lease:
-            voice = Voice(talk.client, lease.endpoint, Spent(), streams=False)
+            voice = Voice(talk.client, lease.endpoint, streams=False)
             await voice.short(asked.messages, asked.options)
             lease.confirm()
         return voice.spent.cached
