@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 
 import numpy as np
-from linear import ROWS, features_of
 
-EPOCHS = 30
+from bastide.guardrails.detect.linear import ROWS, features_of
+
+EPOCHS = 6
 RATE = 0.5
 L2 = 2e-6
 SEED = 7

@@ -102,6 +102,115 @@ _CRIMES = (
 )
 
 
+# The same words of request for what harms nobody: it is not the asking that is misconduct.
+_HARMLESS_DEEDS = (
+    "bake sourdough bread",
+    "repair a bicycle tyre",
+    "learn the guitar",
+    "plan a birthday party",
+    "write a cover letter",
+    "train for a marathon",
+    "grow tomatoes on a balcony",
+    "change a lamp",
+    "back up my photos",
+    "set up a home network",
+    "prepare for an interview",
+    "knit a scarf",
+    "save money for a holiday",
+    "file a tax return",
+    "cook rice",
+    "clean a coffee machine",
+    "teach a dog to sit",
+    "fix a leaking tap",
+    "write unit tests",
+    "kill a process on Linux",
+    "shoot a portrait in low light",
+    "execute a query on a table",
+    "beat eggs",
+    "cut costs",
+)
+_HARMLESS_THINGS = (
+    "spring",
+    "the moon landing",
+    "a small town library",
+    "healthy breakfasts",
+    "the water cycle",
+    "Roman roads",
+    "our return policy",
+    "electric cars",
+    "a cat that learns to swim",
+    "chess openings",
+    "the history of the Second World War",
+    "cancer research",
+    "fire safety at school",
+    "vaccines",
+    "how locks work",
+    "password managers",
+    "the chemistry of baking",
+    "border controls in Europe",
+    "gun laws in ten countries",
+    "the drug approval process",
+    "bank fees",
+    "election results",
+    "online privacy",
+    "a detective who solves a murder",
+    "airport security queues",
+    "phishing awareness",
+)
+_THING_ASKS = (
+    "Write a poem about {}",
+    "Give a detailed overview of {}",
+    "Create a list of facts about {}",
+    "Describe {} in detail",
+    "Write a convincing letter about {}",
+    "Explain {} to a child",
+    "Write a story about {}",
+    "List the main arguments about {}",
+    "What should I know about {}?",
+)
+
+
+# Who is named in hate is named in peace as well: a name of a people is no hate.
+_GROUPS = (
+    "people of all faiths",
+    "Muslims",
+    "Jews",
+    "Christians",
+    "Hindus",
+    "atheists",
+    "gay couples",
+    "black families",
+    "white families",
+    "Asian students",
+    "Mexican workers",
+    "immigrants",
+    "refugees",
+    "women",
+    "men",
+    "transgender people",
+    "disabled people",
+    "Arabs",
+    "Africans",
+    "Americans",
+    "Russians",
+    "Chinese tourists",
+    "the Roma",
+    "lesbian authors",
+    "old people",
+)
+_PEACEFUL = (
+    "{} met in the town hall",
+    "{} live here, too",
+    "a museum about the history of {}",
+    "we invited {} to dinner",
+    "how many {} live in this country?",
+    "{} celebrated their holiday",
+    "the study asked {} about their health",
+    "my neighbours are {}",
+    "rights of {} in the constitution",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     text: str
@@ -115,16 +224,34 @@ def examples(missions: Path, seed: int) -> list[Example]:
     for at, text in enumerate(harmless(missions, seed)):
         nothing = {"PROMPT_ATTACK": 0, "MISCONDUCT": 0}
         # A tweet is like no report: what is no tweet teaches little of hate.
-        wanted = nothing | ({"HATE": 0, "INSULTS": 0} if at % 4 == 0 else {})
-        found += [Example(window, wanted, f"harmless {at}") for window in windows_of(text)[:3]]
-    return found
+        wanted = nothing | ({"HATE": 0, "INSULTS": 0} if at % 2 == 0 else {})
+        found += [Example(window, wanted, group_of(text)) for window in windows_of(text)[:3]]
+    return [*found, *requests()]
+
+
+def group_of(text: str) -> str:
+    return f"text {text}"
+
+
+def requests() -> Iterator[Example]:
+    nothing = {"PROMPT_ATTACK": 0, "MISCONDUCT": 0, "HATE": 0, "INSULTS": 0}
+    kinds = ((_ASKS, _HARMLESS_DEEDS), (_THING_ASKS, _HARMLESS_THINGS), (_PEACEFUL, _GROUPS))
+    for asks, about in kinds:
+        for what in about:
+            for ask in asks:
+                yield Example(ask.format(what), nothing, f"request {what}")
 
 
 def jailbreaks(missions: Path) -> Iterator[Example]:
-    texts = [plain(text) for text in json.loads((missions / JAILBREAKS).read_text())]
-    for text, group in zip(texts, alike(texts), strict=True):
+    for text, group in grouped(missions):
         for window in windows_of(text)[:4]:
             yield Example(window, {"PROMPT_ATTACK": 1}, f"jailbreak {group}")
+
+
+def grouped(missions: Path) -> list[tuple[str, int]]:
+    """Each jailbreak, and the group that it is of."""
+    said = [plain(text) for text in json.loads((missions / JAILBREAKS).read_text())]
+    return list(zip(said, alike(said), strict=True))
 
 
 def alike(texts: Sequence[str]) -> list[int]:

@@ -7,6 +7,7 @@ which guardrails ask.
 
 import re
 
+from bastide.guardrails.detect.linear import Linear
 from bastide.guardrails.detect.models import shipped
 from bastide.guardrails.detect.views import views_of
 
@@ -116,11 +117,11 @@ _RULES = tuple(
 )
 
 
-def prompt_attack_score(text: str) -> float:
-    return max(_score(view) for view in views_of(text))
+def prompt_attack_score(text: str, model: Linear | None = None) -> float:
+    return max(_score(view, model or shipped()) for view in views_of(text))
 
 
-def _score(text: str) -> float:
+def _score(text: str, model: Linear) -> float:
     """Rules and model as two witnesses: each may be enough."""
     said = max((score for rule, score in _RULES if rule.search(text)), default=0.0)
-    return 1 - (1 - said) * (1 - shipped().scores(text)["PROMPT_ATTACK"])
+    return 1 - (1 - said) * (1 - model.scores(text)["PROMPT_ATTACK"])
