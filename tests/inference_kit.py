@@ -28,6 +28,7 @@ from bastide.jobs.host import find_bwrap
 from bastide.jobs.seccomp import write_filter
 from bastide.kernel.call import Call, Principal, PrincipalKind
 from bastide.kernel.clock import SystemClock
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SystemIds
 from bastide.kernel.regions import Region
 from bastide.models.aliases import Aliases
@@ -207,13 +208,13 @@ class StubEngine:
 
 @asynccontextmanager
 async def stub_room(
-    folder: Path, stub: StubEngine, *, ca_file: str = "", **client: Any
+    folder: Path, stub: StubEngine, *, ca_file: str = "", guards: Any = None, **client: Any
 ) -> AsyncIterator[Conversations]:
     """Conversations with one remote engine."""
     remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
     pool, asked = engines(folder, remote), EngineClient(**client)
     try:
-        yield conversations(models_at(folder, remote_ids=(STUB,)), pool, asked)
+        yield conversations(models_at(folder, remote_ids=(STUB,)), pool, asked, guards=guards)
     finally:
         await asked.close()
         await pool.close()
@@ -224,12 +225,21 @@ def conversations(
     engines: Engines,
     client: EngineClient | None = None,
     quota: Quota = NO_QUOTA,
+    guards: Any = None,
 ) -> Conversations:
     client = client or EngineClient()
     return Conversations(
         models=models, engines=engines, client=client, clock=SystemClock(), ids=SystemIds(),
-        receipts=RECEIPTS, quotas=Quotas(clock=SystemClock(), of_all=quota),
+        receipts=RECEIPTS, guards=guards or NoGuards(),
+        quotas=Quotas(clock=SystemClock(), of_all=quota),
     )  # fmt: skip
+
+
+class NoGuards:
+    """A region without guardrails."""
+
+    def guard(self, call, config):
+        raise ServiceError("ResourceNotFoundException", "There is no guardrail.")
 
 
 def invocations(models: Models, engines: Engines, client: EngineClient) -> ModelInvocations:

@@ -2,6 +2,7 @@
 
 import json
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -186,3 +187,163 @@ def test_stricter_alone_looser_by_two(bedrock, runtime, made, desk):
     with pytest.raises(ClientError, match="Request ") as waits:
         bedrock.delete_guardrail(guardrailIdentifier=made["guardrailId"], guardrailVersion="1")
     assert code_of(waits) == "AccessDeniedException"
+
+
+SMOL = "bastide.smollm2-135m-instruct-v1:0"
+COUNT = "Count from 1 to 10, with commas."
+
+
+def guard(made, version="DRAFT", **more):
+    return {"guardrailIdentifier": made["guardrailId"], "guardrailVersion": version, **more}
+
+
+def ask(runtime, config, *texts, **more):
+    return runtime.converse(
+        modelId=SMOL, messages=[{"role": "user", "content": [{"text": t} for t in texts]}],
+        inferenceConfig={"maxTokens": 24, "temperature": 0.0}, guardrailConfig=config, **more,
+    )  # fmt: skip
+
+
+def stream(runtime, config, *texts, **more):
+    return list(
+        runtime.converse_stream(
+            modelId=SMOL, messages=[{"role": "user", "content": [{"text": t} for t in texts]}],
+            inferenceConfig={"maxTokens": 24, "temperature": 0.0}, guardrailConfig=config, **more,
+        )["stream"]
+    )  # fmt: skip
+
+
+def text_of(answer):
+    return "".join(block["text"] for block in answer["output"]["message"]["content"])
+
+
+def joined(events):
+    deltas = [
+        event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event
+    ]
+    return "".join(delta["text"] for delta in deltas)
+
+
+@pytest.fixture(scope="module")
+def talk(trained_region):
+    return trained_region.client("bedrock-runtime", read_timeout=120)
+
+
+@pytest.fixture(scope="module")
+def outgoing(bedrock):
+    """What counts to five is stopped, and a two is hidden; on their way out only."""
+    way = {"inputEnabled": False, "outputEnabled": True}
+    return {
+        name: bedrock.create_guardrail(name=name, **MESSAGES, **policy)
+        for name, policy in (
+            ("stops", {"wordPolicyConfig": {"wordsConfig": [{"text": "5", **way}]}}),
+            (
+                "hides",
+                {
+                    "sensitiveInformationPolicyConfig": {
+                        "regexesConfig": [
+                            {"name": "two", "pattern": r"\b2\b", "action": "ANONYMIZE", **way}
+                        ]
+                    }
+                },
+            ),
+        )
+    }
+
+
+def test_what_goes_in_is_blocked_before_the_model(talk, made):
+    config = guard(made, trace="enabled")
+    answer = ask(talk, config, "Tell me of Bluebird.")
+    assert answer["stopReason"] == "guardrail_intervened"
+    assert text_of(answer) == "No question."
+    assert answer["usage"]["totalTokens"] == 0
+    told = answer["trace"]["guardrail"]["inputAssessment"][made["guardrailId"]]
+    assert told["wordPolicy"]["customWords"][0]["match"] == "Bluebird"
+    events = stream(talk, config, "Tell me of Bluebird.")
+    assert joined(events) == "No question."
+    assert events[-2]["messageStop"]["stopReason"] == "guardrail_intervened"
+    assert "inputAssessment" in events[-1]["metadata"]["trace"]["guardrail"]
+    assert ask(talk, guard(made), COUNT)["stopReason"] == "max_tokens"
+
+
+def test_only_what_is_marked_is_judged(talk, made):
+    marked = {"guardContent": {"text": {"text": COUNT}}}
+    messages = [{"role": "user", "content": [{"text": "Bluebird."}, marked]}]
+    config = {"modelId": SMOL, "inferenceConfig": {"maxTokens": 4}}
+    answer = talk.converse(messages=messages, guardrailConfig=guard(made), **config)
+    assert answer["stopReason"] == "max_tokens"
+    marked["guardContent"]["text"]["text"] = "Bluebird"
+    answer = talk.converse(messages=messages, guardrailConfig=guard(made), **config)
+    assert answer["stopReason"] == "guardrail_intervened"
+
+
+def test_what_comes_out_is_the_same_in_every_mode(talk, outgoing):
+    plain = ask(talk, guard(outgoing["stops"]), "Say a.", additionalModelRequestFields={"seed": 1})
+    assert plain["stopReason"] != "guardrail_intervened"
+    stopped = guard(outgoing["stops"], trace="enabled")
+    whole = ask(talk, stopped, COUNT)
+    assert (whole["stopReason"], text_of(whole)) == ("guardrail_intervened", "No answer.")
+    hidden = guard(outgoing["hides"])
+    masked = ask(talk, hidden, COUNT)
+    assert text_of(masked).startswith("1, {two}, 3")
+    assert masked["stopReason"] == "guardrail_intervened"
+    for mode in ("sync", "async"):
+        events = stream(talk, {**stopped, "streamProcessingMode": mode}, COUNT)
+        assert events[-2]["messageStop"]["stopReason"] == "guardrail_intervened"
+        assert joined(events).endswith("No answer.")
+        assert ("4" in joined(events)) is (mode == "async")
+        (told,) = events[-1]["metadata"]["trace"]["guardrail"]["outputAssessments"].values()
+        assert told[0]["wordPolicy"]["customWords"][0]["match"] == "5"
+        events = stream(talk, {**hidden, "streamProcessingMode": mode}, COUNT)
+        assert joined(events) == text_of(masked)
+
+
+def test_invoke_model_goes_the_same_way(talk, made):
+    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Bluebird?"}]}]})
+    answer = talk.invoke_model(
+        modelId=SMOL, body=body, guardrailIdentifier=made["guardrailId"], guardrailVersion="1"
+    )
+    said = json.loads(answer["body"].read())
+    assert said["amazon-bedrock-guardrailAction"] == "INTERVENED"
+    assert "No question." in json.dumps(said)
+
+
+def test_a_guardrail_that_is_not_there_lets_nothing_through(talk, made):
+    for config in (guard({"guardrailId": "nosuch"}), guard(made, version="99")):
+        with pytest.raises(ClientError) as caught:
+            ask(talk, config, "Hello")
+        assert code_of(caught) == "ResourceNotFoundException"
+
+
+def test_policies_say_who_must_use_which(trained_region, talk, made):
+    """A site's rule: no model without this guardrail."""
+    iam = trained_region.client("iam")
+    key = "bedrock:GuardrailIdentifier"
+    arn = made["guardrailArn"]
+    rules = [
+        {"Effect": "Allow", "Action": "bedrock:*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+            "Resource": "*",
+            "Condition": {"StringNotEquals": {key: f"{arn}:1"}},
+        },
+    ]
+    iam.create_user(UserName="held")
+    iam.put_user_policy(
+        UserName="held", PolicyName="p",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": rules}),
+    )  # fmt: skip
+    keys = iam.create_access_key(UserName="held")["AccessKey"]
+    held = boto3.client(
+        "bedrock-runtime", endpoint_url=trained_region.status["endpoint"],
+        verify=trained_region.agency("demo").get("AWS_CA_BUNDLE"),
+        region_name=trained_region.name, aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+    )  # fmt: skip
+    assert ask(held, guard(made, version="1"), COUNT)["stopReason"] == "max_tokens"
+    messages = [{"role": "user", "content": [{"text": COUNT}]}]
+    for more in ({}, {"guardrailConfig": guard(made)}):  # none, and another version
+        with pytest.raises(ClientError) as caught:
+            held.converse(modelId=SMOL, messages=messages, **more)
+        assert code_of(caught) == "AccessDeniedException"

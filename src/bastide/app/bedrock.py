@@ -23,6 +23,7 @@ from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.messages import Messages
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.model_lists import ModelLists
+from bastide.inference.ports import Guards
 from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
 from bastide.inference.vectors import Vectors
@@ -57,7 +58,9 @@ class Bedrock:
     handlers: dict[str, list[object]]
 
 
-def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: Receipts) -> Bedrock:
+def open_bedrock(
+    core: Core, identity: Identity, workshop: Workshop, receipts: Receipts, guards: Guards
+) -> Bedrock:
     wanted = core.settings.engines
     folder = (core.home / "models").resolve()
     durable.folder(folder)
@@ -99,6 +102,7 @@ def open_bedrock(core: Core, identity: Identity, workshop: Workshop, receipts: R
         ids=core.ids,
         receipts=receipts,
         quotas=quotas,
+        guards=guards,
     )
     embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
     vectors = Vectors(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)

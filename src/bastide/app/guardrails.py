@@ -8,6 +8,7 @@ from bastide.app.identity import Identity
 from bastide.db.marks import Marks
 from bastide.guardrails.applying import Applying
 from bastide.guardrails.guardrails import Guardrails as GuardrailOperations
+from bastide.guardrails.inline import Guards
 from bastide.guardrails.loosening import Holding
 from bastide.guardrails.model import Topic
 from bastide.guardrails.ports import Finding
@@ -45,6 +46,7 @@ class NoDetectors:
 class Guardrails:
     """`tags`: the keeper of theirs."""
 
+    guards: Guards
     tags: Keeper
     handlers: dict[str, list[object]]
 
@@ -58,11 +60,13 @@ def open_guardrails(core: Core, identity: Identity, approvals: Approvals) -> Gua
         marks=Marks(labelling=identity.labelling, in_use=core.labels),
     )
     holding = Holding(database=core.database, approvals=approvals, arn=shelf.arn)
-    applying = Applying(shelf=shelf, detectors=NoDetectors(), clock=core.clock)
+    detectors, clock = NoDetectors(), core.clock
+    applying = Applying(shelf=shelf, detectors=detectors, clock=clock)
     resources = identity.resources
     resources.tagged["bedrock:guardrail"] = lambda who, arn, _: shelf.tags(who, arn)
     resources.labelled["bedrock:guardrail"] = lambda who, arn, _: shelf.label(who, arn)
     return Guardrails(
+        guards=Guards(shelf=shelf, detectors=detectors, clock=clock),
         tags=TagKeeper(shelf=shelf),
         handlers={
             "bedrock": [GuardrailOperations(shelf=shelf, holding=holding)],

@@ -86,7 +86,9 @@ class RegionProcess:
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.guardrails = open_guardrails(core, self.identity, self.approvals.book)
-        self.bedrock = open_bedrock(core, self.identity, self.workshop, receipts)
+        self.bedrock = open_bedrock(
+            core, self.identity, self.workshop, receipts, self.guardrails.guards
+        )
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
         self.agents = open_agents(core, self.identity, store, self.bedrock)
         self.knowledge = open_knowledge(

@@ -85,8 +85,7 @@ def _contents(blocks: Sequence[Mapping[str, Any]]) -> tuple[list[Content], Groun
     texts = [block["text"] for block in blocks if "text" in block]
     if not texts:
         raise invalid("content must have a text.")
-    if len(texts) > CONTENTS_MAX or sum(len(one["text"]) for one in texts) > TEXT_MAX:
-        raise invalid(f"content has at most {CONTENTS_MAX} texts and {TEXT_MAX} characters.")
+    check_size([one["text"] for one in texts])
     contents, sources, queries = [], [], []
     for one in texts:
         qualifiers = one.get("qualifiers") or ["guard_content"]
@@ -96,3 +95,9 @@ def _contents(blocks: Sequence[Mapping[str, Any]]) -> tuple[list[Content], Groun
         if "query" in qualifiers:
             queries.append(one["text"])
     return contents, Grounds("\n".join(sources), "\n".join(queries))
+
+
+def check_size(texts: Sequence[str]) -> None:
+    if len(texts) > CONTENTS_MAX or sum(map(len, texts)) > TEXT_MAX:
+        most = f"{CONTENTS_MAX} texts and {TEXT_MAX} characters"
+        raise invalid(f"A guardrail judges at most {most} at once.")

@@ -72,6 +72,13 @@ def folded(text: str) -> Folded:
     return Folded("".join(out), places)
 
 
+def paired(text: str) -> str:
+    """As long as `text`, and text: halves of pairs of surrogates, which are none, as U+FFFD."""
+    if text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text):
+        return text
+    return "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
+
+
 def is_visible(character: str) -> bool:
     """Whether a reader sees it, be it as a space."""
     return bool(_folded(character))

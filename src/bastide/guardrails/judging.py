@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bastide.guardrails import regexes
+from bastide.guardrails.folding import paired
 from bastide.guardrails.managed_words import LISTS
 from bastide.guardrails.model import Action, Rules, Sides, Source, Strength
 from bastide.guardrails.ports import Detectors
@@ -112,7 +113,7 @@ class Judge:
         """The rest."""
         rest = self._judged(self._windows.end())
         if self.tests.rules.grounding and self.source is Source.OUTPUT and self.grounds.source:
-            self._ground("".join(self._read))
+            self._ground(paired("".join(self._read)))
         return rest
 
     def _judged(self, window: Window) -> str:
@@ -121,7 +122,7 @@ class Judge:
         for span in self._found(window):
             self._keep(span, window, before)
         if window.text.strip():
-            for score in self._scored(window.text):
+            for score in self._scored(paired(window.text)):
                 held = self.scores.get(score.rule)
                 self._score(score if held is None else _worse(held, score))
         return self._let_go(window.settled)
@@ -184,7 +185,7 @@ class Judge:
                     yield Rule("regexes", regex.name), start, end, action
         wanted = {one.type: action for one in rules.pii if (action := self._action(one.sides))}
         if wanted and text.strip():
-            for found in self.detectors.find_pii(text, wanted.keys()):
+            for found in self.detectors.find_pii(paired(text), wanted.keys()):
                 if (kind := found.kind) in wanted:
                     yield Rule("piiEntities", kind), found.start, found.end, wanted[kind]
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import re2
 
+from bastide.guardrails.folding import paired
+
 MEMORY_MAX = 8 << 20  # of one pattern
 _KEPT_MAX = 2_048
 
@@ -23,12 +25,8 @@ def check(pattern: str) -> None:
 
 
 def find(pattern: str, text: str) -> Iterator[tuple[int, int]]:
-    """Where it matches, from left to right; what matches nothing at all is no match. What is not
-    text, half of a pair of surrogates, matches as U+FFFD."""
-    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if len(clean) != len(text):  # a whole pair, written as two
-        clean = "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
-    for match in _compiled(pattern).finditer(clean):
+    """Where it matches, from left to right; what matches nothing at all is no match."""
+    for match in _compiled(pattern).finditer(paired(text)):
         start, end = match.span()
         if start < end:
             yield start, end

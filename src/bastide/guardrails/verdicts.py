@@ -82,7 +82,9 @@ def evaluate(
             judge = Judge(tests, source, detectors, grounds)
             texts.append(judge.add(content.text) + judge.end())
             judges.append(judge)
-    return verdict_of(tests.rules, source, judges, tuple(texts), contents)
+    guarded = sum(len(one.text) for one in contents if one.guarded)
+    total = sum(len(one.text) for one in contents)
+    return verdict_of(tests.rules, source, judges, tuple(texts), guarded, total)
 
 
 def verdict_of(
@@ -90,7 +92,8 @@ def verdict_of(
     source: Source,
     judges: Sequence[Judge],
     texts: tuple[str, ...],
-    contents: Sequence[Content],
+    guarded: int,
+    total: int,
 ) -> Verdict:
     scores: dict[Any, Score] = {}
     for judge in judges:
@@ -108,8 +111,8 @@ def verdict_of(
         texts=() if blocked else texts,
         spans=tuple(span for judge in judges for span in judge.spans),
         scores=tuple(scores.values()),
-        guarded=sum(len(one.text) for one in contents if one.guarded),
-        total=sum(len(one.text) for one in contents),
+        guarded=guarded,
+        total=total,
         grounds=len(grounds.source) + len(grounds.query) if grounds.source else 0,
     )
 

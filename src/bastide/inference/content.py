@@ -1,7 +1,7 @@
 """The content blocks of an answer as its parts arrive: whole, and as the events of a stream."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from bastide.inference.turn import Called, Ended, Input, Part, Text
@@ -63,6 +63,17 @@ class Content:
 
     def _event(self, name: str, **members: Any) -> Event:
         return {name: {**members, "contentBlockIndex": self._index}}
+
+
+async def events_of(answer: Event) -> AsyncGenerator[Event, None]:
+    """A whole answer of one text as a stream has it."""
+    content = Content()
+    yield {"messageStart": {"role": "assistant"}}
+    for block in answer["output"]["message"]["content"]:
+        for event in (*content.take(Text(block["text"])), *content.end()):
+            yield event
+    yield {"messageStop": {"stopReason": answer["stopReason"]}}
+    yield {"metadata": {k: v for k, v in answer.items() if k not in ("output", "stopReason")}}
 
 
 def said(block: Event) -> bytes:

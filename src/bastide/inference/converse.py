@@ -11,11 +11,13 @@ from typing import Any
 
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
 from bastide.inference.answer import Answer
-from bastide.inference.content import Content, said
+from bastide.inference.content import Content, events_of, said
 from bastide.inference.documents import Documents, NoReader
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
+from bastide.inference.guarding import WHOLE, Guarded, guarded_by
 from bastide.inference.pointers import pointed_at
+from bastide.inference.ports import Guards
 from bastide.inference.prompts import Prompt, prompt_of
 from bastide.inference.quotas import Quotas, Ticket
 from bastide.inference.turn import Part, Turn, UnknownEnd
@@ -74,6 +76,7 @@ HONOURED = (
     "additionalModelResponseFieldPaths",
     "performanceConfig",
     "serviceTier",
+    "guardrailConfig",
 )
 _TTL = "a place remembers a prompt until another agency or label needs it"
 TTLS = {f"{at}.cachePoint.ttl": _TTL for at in ("messages.content", "system", "toolConfig.tools")}
@@ -99,16 +102,19 @@ class Conversations:
     ids: Ids
     receipts: Receipts
     quotas: Quotas
+    guards: Guards
     documents: Documents = field(default_factory=lambda: Documents(NoReader()))
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
         asked = await self._asked(call, req)
         content = Content()
+        if asked.is_refused:
+            return self._refused(asked)
         async with await self._place(asked) as lease:
             turn = self._turn(lease, asked, streams=False)
             try:
-                async with aclosing(turn.parts()) as parts:
+                async with aclosing(asked.guarded.parts(turn, turn.parts(), WHOLE)) as parts:
                     async for part in parts:
                         content.take(part)
             except UnknownEnd as error:
@@ -128,12 +134,14 @@ class Conversations:
     async def converse_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the engine answers is an error of the call, later an event."""
         asked = await self._asked(call, req)
+        if asked.is_refused:
+            return {"stream": events_of(self._refused(asked))}
         lease = await self._place(asked)
         with ExitStack() as undo:  # also when the caller goes away: the place is free again
             undo.callback(lease.release)
             undo.callback(asked.ticket.settle, 0)
             turn = self._turn(lease, asked, streams=True)
-            parts = turn.parts()
+            parts = asked.guarded.parts(turn, turn.parts(), asked.guarded.mode)
             await anext(parts)  # Opened
             undo.pop_all()
         asked.draft.promise()
@@ -179,10 +187,13 @@ class Conversations:
         yield {"metadata": await self._figures(asked, turn, lease)}
 
     async def _asked(self, call: Call, req: Params) -> "_Asked":
+        """What is hidden from the model is no less what the caller said, and its receipt's."""
         started = self.clock.monotonic_s()
         card = self._card(call, req)
         opened = await self.documents.opened(call.operation, req)
-        prompt = prompt_of(call.operation, opened, card.context_tokens)
+        guarded = guarded_by(self.guards, call, req)
+        admitted = await guarded.admitted(opened)
+        prompt = prompt_of(call.operation, admitted or opened, card.context_tokens)
         letters = sum(len(each["content"]) for each in prompt.messages)
         return _Asked(
             call=call,
@@ -195,7 +206,18 @@ class Conversations:
             ),
             clock=self.clock,
             started=started,
+            guarded=guarded,
         )
+
+    def _refused(self, asked: "_Asked") -> Params:
+        """The guardrail's own answer to what it did not let in: no model was asked."""
+        asked.ticket.settle(0)
+        return {
+            **asked.guarded.refusal(),
+            "usage": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0},
+            "metrics": {"latencyMs": int(asked.took_s() * 1000)},
+            **_echoed(asked.req),
+        }
 
     async def _place(self, asked: "_Asked") -> Lease:
         with ExitStack() as undo:
@@ -225,7 +247,7 @@ class Conversations:
         return self.receipts.begin(call, model, conversation(req))
 
     async def _figures(self, asked: "_Asked", turn: Turn, lease: Lease) -> Params:
-        spent = turn.voice.spent
+        spent = turn.voice.produced()
         usage = {
             "inputTokens": spent.prompt,
             "outputTokens": spent.written,
@@ -236,6 +258,7 @@ class Conversations:
         return {
             "usage": usage,
             "metrics": {"latencyMs": int(asked.took_s() * 1000)},
+            **asked.guarded.traced(),
             **_echoed(asked.req),
         }
 
@@ -263,6 +286,11 @@ class _Asked:
     ticket: Ticket
     clock: Clock
     started: float
+    guarded: Guarded
+
+    @property
+    def is_refused(self) -> bool:
+        return self.guarded.is_blocked
 
     def stopped(self, turn: Turn) -> Params:
         found: Params = {"stopReason": str(turn.reason)}

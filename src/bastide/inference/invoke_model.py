@@ -67,6 +67,8 @@ class ModelInvocations:
         card, about, document = await self._read(call, req)
         for one in self.whole:
             if one.takes(about.named, card):
+                if req.get("guardrailIdentifier"):
+                    raise invalid("A guardrail does not apply to this model.")
                 whole = Whole(card=card, named=about.named, body=document)
                 found = await one.answer(call, whole)
                 counts = {"inputTokens": found.input_tokens, "outputTokens": found.output_tokens}

@@ -54,6 +54,7 @@ class StopReason(StrEnum):
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
     CONTENT_FILTERED = "content_filtered"
+    GUARDRAIL_INTERVENED = "guardrail_intervened"
     MALFORMED_TOOL_USE = "malformed_tool_use"
     MALFORMED_MODEL_OUTPUT = "malformed_model_output"
     CONTEXT_FULL = "model_context_window_exceeded"

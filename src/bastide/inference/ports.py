@@ -1,6 +1,10 @@
-"""What inference needs of its siblings; joined in `app/`."""
+"""What inference needs of its siblings and of what lies above it; joined in `app/`."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bastide.kernel.call import Call
 
 
 class DocumentReader(Protocol):
@@ -8,4 +12,76 @@ class DocumentReader(Protocol):
 
     async def text(self, operation: str, kind: str, data: bytes) -> str:
         """What a document says; `kind` as in DocumentFormat. Raises ServiceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What goes into a model, as a guardrail is asked about it. `texts` are judged; `sources` and
+    `queries` are what the answer is held against."""
+
+    texts: Sequence[str]
+    sources: Sequence[str] = ()
+    queries: Sequence[str] = ()
+
+
+class Judge(Protocol):
+    """One text of an answer, as it arrives. Both raise what stops the call where the guardrail
+    cannot judge."""
+
+    def add(self, part: str) -> str:
+        """What may be shown with this part, with what is to be hidden hidden."""
+        ...
+
+    def end(self) -> str:
+        """The rest."""
+        ...
+
+    @property
+    def is_blocked(self) -> bool: ...
+
+
+class Guard(Protocol):
+    """One guardrail, for one call."""
+
+    @property
+    def message_in(self) -> str: ...
+
+    @property
+    def message_out(self) -> str: ...
+
+    @property
+    def settles_late(self) -> bool:
+        """Whether an answer is only judged when it is whole."""
+        ...
+
+    @property
+    def hides(self) -> bool:
+        """Whether it hides something of an answer, rather than to stop it."""
+        ...
+
+    def judge_input(self, said: Said) -> Sequence[str] | None:
+        """The texts with what is to be hidden hidden; None if they are blocked."""
+        ...
+
+    def judge(self) -> Judge:
+        """For the next text of the answer."""
+        ...
+
+    def intervened(self) -> bool:
+        """In what was judged of the answer."""
+        ...
+
+    def close(self) -> None:
+        """All is judged: the call's record says what came of it."""
+        ...
+
+    def trace(self, *, full: bool) -> dict[str, Any]:
+        """As `trace.guardrail` has it."""
+        ...
+
+
+class Guards(Protocol):
+    def guard(self, call: Call, config: Mapping[str, Any]) -> Guard:
+        """Raises ServiceError for a guardrail that the caller does not find."""
         ...

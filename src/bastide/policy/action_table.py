@@ -80,12 +80,22 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "kms.ReEncrypt": ("kms:ReEncryptFrom source-key", "kms:ReEncryptTo destination-key"),
     "kms.ListRetirableGrants": ("kms:ListRetirableGrants *",),
     "kms.RetireGrant": (),  # the grant itself says who may; the handler asks for all others
-    "bedrock-runtime.InvokeModel": ("bedrock:InvokeModel model",),
-    "bedrock-runtime.Converse": ("bedrock:InvokeModel model",),
+    "bedrock-runtime.InvokeModel": (
+        "bedrock:InvokeModel model",
+        "bedrock:ApplyGuardrail guardrail guardrailIdentifier",
+    ),
+    "bedrock-runtime.Converse": (
+        "bedrock:InvokeModel model",
+        "bedrock:ApplyGuardrail guardrail guardrailConfig",
+    ),
     "bedrock-runtime.InvokeModelWithResponseStream": (
         "bedrock:InvokeModelWithResponseStream model",
+        "bedrock:ApplyGuardrail guardrail guardrailIdentifier",
     ),
-    "bedrock-runtime.ConverseStream": ("bedrock:InvokeModelWithResponseStream model",),
+    "bedrock-runtime.ConverseStream": (
+        "bedrock:InvokeModelWithResponseStream model",
+        "bedrock:ApplyGuardrail guardrail guardrailConfig",
+    ),
     "bedrock-runtime.InvokeModelWithBidirectionalStream": ("bedrock:InvokeModel model",),
     "bedrock-runtime.CountTokens": ("bedrock:CountTokens model",),
     # What Converse asks for, whoever's words the call is in: AWS's own `bedrock-mantle:` actions
