@@ -252,10 +252,6 @@ VIDEO = {"video": {"format": "mp4", "source": {"bytes": b"x"}}}
         ({"messages": [{"role": "user", "content": [{"text": "a"}, DOCUMENT]}]}, "document"),
         ({"messages": [{"role": "user", "content": [VIDEO]}]}, "video"),
         ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "systemTool"),
-        (
-            {"guardrailConfig": {"guardrailIdentifier": "g12345", "guardrailVersion": "1"}},
-            "guardrailConfig",
-        ),
         ({"promptVariables": {"a": {"text": "b"}}}, "promptVariables"),
         ({"performanceConfig": {"latency": "optimized"}}, "performanceConfig"),
         ({"serviceTier": {"type": "priority"}}, "serviceTier"),

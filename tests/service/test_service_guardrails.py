@@ -251,6 +251,26 @@ def outgoing(bedrock):
     }
 
 
+def test_personal_data_is_hidden_from_the_model_and_from_the_caller(bedrock, talk):
+    kinds = [{"type": "EMAIL", "action": "ANONYMIZE"}, {"type": "PHONE", "action": "BLOCK"}]
+    policy = {"sensitiveInformationPolicyConfig": {"piiEntitiesConfig": kinds}}
+    made = bedrock.create_guardrail(name="personal", **MESSAGES, **policy)
+    mail = "Write to ada.lovelace@example.org today."
+    applied = apply(talk, made, mail)
+    assert applied["outputs"] == [{"text": "Write to {EMAIL} today."}]
+    (told,) = applied["assessments"]
+    assert told["sensitiveInformationPolicy"]["piiEntities"] == [
+        {
+            "match": "ada.lovelace@example.org", "type": "EMAIL", "action": "ANONYMIZED",
+            "detected": True,
+        }
+    ]  # fmt: skip
+    blocked = apply(talk, made, "Call me at +1 415-555-0132, please.")
+    assert blocked["outputs"] == [{"text": "No question."}]
+    plain = ask(talk, guard(made), "Write to {EMAIL} today.")
+    assert ask(talk, guard(made), mail)["usage"] == plain["usage"]
+
+
 def test_what_goes_in_is_blocked_before_the_model(talk, made):
     config = guard(made, trace="enabled")
     answer = ask(talk, config, "Tell me of Bluebird.")
@@ -299,7 +319,7 @@ def test_what_comes_out_is_the_same_in_every_mode(talk, outgoing):
 
 
 def test_invoke_model_goes_the_same_way(talk, made):
-    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Bluebird?"}]}]})
+    body = json.dumps({"prompt": "Tell me of Bluebird."})
     answer = talk.invoke_model(
         modelId=SMOL, body=body, guardrailIdentifier=made["guardrailId"], guardrailVersion="1"
     )

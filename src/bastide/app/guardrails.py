@@ -1,30 +1,30 @@
 """Guardrails, joined to the database, to policy and to the officers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bastide.app.core import Core
+from bastide.app.detectors import worker_for
 from bastide.app.identity import Identity
+from bastide.app.workshop import Workshop
 from bastide.db.marks import Marks
 from bastide.guardrails.applying import Applying
+from bastide.guardrails.detectors import Detectors
 from bastide.guardrails.guardrails import Guardrails as GuardrailOperations
 from bastide.guardrails.inline import Guards
 from bastide.guardrails.loosening import Holding
 from bastide.guardrails.model import Topic
-from bastide.guardrails.ports import Finding
 from bastide.guardrails.shelf import Shelf
 from bastide.guardrails.tag_keeper import TagKeeper
+from bastide.jobs.worker import Worker
 from bastide.kernel.approvals import Approvals
 from bastide.kernel.errors import Unavailable
 from bastide.models.tags import Keeper
 
 
-class NoDetectors:
-    """`guardrails.ports.Detectors` of a region that has none: whoever asks is told, and nothing
-    passes."""
-
-    def find_pii(self, text: str, kinds: Collection[str]) -> Sequence[Finding]:
-        raise self._down()
+class Known(Detectors):
+    """`guardrails.ports.Detectors` as far as there are any. Whoever asks another is told, and
+    nothing passes."""
 
     def content_scores(self, text: str) -> Mapping[str, float]:
         raise self._down()
@@ -44,14 +44,17 @@ class NoDetectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
-    """`tags`: the keeper of theirs."""
+    """`tags`: the keeper of theirs. `worker`: of what finds things, to be closed."""
 
+    worker: Worker
     guards: Guards
     tags: Keeper
     handlers: dict[str, list[object]]
 
 
-def open_guardrails(core: Core, identity: Identity, approvals: Approvals) -> Guardrails:
+def open_guardrails(
+    core: Core, identity: Identity, workshop: Workshop, approvals: Approvals
+) -> Guardrails:
     shelf = Shelf(
         region=core.region,
         database=core.database,
@@ -60,12 +63,14 @@ def open_guardrails(core: Core, identity: Identity, approvals: Approvals) -> Gua
         marks=Marks(labelling=identity.labelling, in_use=core.labels),
     )
     holding = Holding(database=core.database, approvals=approvals, arn=shelf.arn)
-    detectors, clock = NoDetectors(), core.clock
+    worker, clock = worker_for(workshop), core.clock
+    detectors = Known(worker)
     applying = Applying(shelf=shelf, detectors=detectors, clock=clock)
     resources = identity.resources
     resources.tagged["bedrock:guardrail"] = lambda who, arn, _: shelf.tags(who, arn)
     resources.labelled["bedrock:guardrail"] = lambda who, arn, _: shelf.label(who, arn)
     return Guardrails(
+        worker=worker,
         guards=Guards(shelf=shelf, detectors=detectors, clock=clock),
         tags=TagKeeper(shelf=shelf),
         handlers={

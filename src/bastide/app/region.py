@@ -85,7 +85,7 @@ class RegionProcess:
             watts_per_core=core.settings.watts_per_core,
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
-        self.guardrails = open_guardrails(core, self.identity, self.approvals.book)
+        self.guardrails = open_guardrails(core, self.identity, self.workshop, self.approvals.book)
         self.bedrock = open_bedrock(
             core, self.identity, self.workshop, receipts, self.guardrails.guards
         )
@@ -284,4 +284,5 @@ class RegionProcess:
         self.operator_executor.shutdown(cancel_futures=True)
         for pool in (self.threads, self.upload_threads):
             pool.close()
+        self.guardrails.worker.close()
         self.core.close()

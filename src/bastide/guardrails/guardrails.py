@@ -27,7 +27,7 @@ VERSIONS_MAX = 20  # of a guardrail; AWS's
 PAGE_MAX = 1_000
 POLICIES = (
     "wordPolicyConfig",
-    "sensitiveInformationPolicyConfig.regexesConfig",
+    "sensitiveInformationPolicyConfig",
 )
 SAID = ("name", "description", "blockedInputMessaging", "blockedOutputsMessaging", *POLICIES)
 
