@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from bastide.guardrails.judging import Judge, Tests
+from bastide.guardrails.judging import Judge, Matchers
 from bastide.guardrails.model import Action, Regex, Rules, Sides, Source, Word
 from bastide.guardrails.verdicts import Content, evaluate
 from bastide.kernel.errors import Unavailable
@@ -75,11 +75,13 @@ def rules(words=(), regexes=(), **more):
 
 def judged(said, *texts, source="INPUT", detectors=None, **more):
     contents = [text if isinstance(text, Content) else Content(text) for text in texts]
-    return evaluate(Tests.of(said), Source(source), contents, detectors or FakeDetectors(), **more)
+    return evaluate(
+        Matchers.of(said), Source(source), contents, detectors or FakeDetectors(), **more
+    )
 
 
 def in_parts(said, parts, source="OUTPUT", detectors=None):
     """A judge that heard the parts, and what it let go."""
-    judge = Judge(Tests.of(said), Source(source), detectors or FakeDetectors())
+    judge = Judge(Matchers.of(said), Source(source), detectors or FakeDetectors())
     out = [judge.add(part) for part in parts]
     return judge, "".join([*out, judge.end()])

@@ -35,7 +35,7 @@ class Applying:
         )
         contents, grounds = _contents(req["content"])
         source = Source(req["source"])
-        verdict = evaluate(applied.tests, source, contents, self.detectors, grounds)
+        verdict = evaluate(applied.matchers, source, contents, self.detectors, grounds)
         noted(call, applied, verdict)
         full = req.get("outputScope") == "FULL"
         took_ms = int((self.clock.monotonic_s() - began) * 1000)

@@ -27,7 +27,6 @@ class Guards:
     def guard(self, call: Call, config: Mapping[str, Any]) -> "Guard":
         identifier, version = config["guardrailIdentifier"], config["guardrailVersion"]
         applied = self.shelf.applied(call.principal, identifier, version)
-        call.notes.audit["guardrail"] = f"{applied.id}:{applied.version}"
         return Guard(call, applied, self.detectors, self.clock)
 
 
@@ -44,35 +43,36 @@ class Guard:
 
     @property
     def message_in(self) -> str:
-        return self.applied.tests.rules.blocked_input
+        return self.applied.matchers.rules.blocked_input
 
     @property
     def message_out(self) -> str:
-        return self.applied.tests.rules.blocked_output
+        return self.applied.matchers.rules.blocked_output
 
     @property
     def settles_late(self) -> bool:
-        return bool(self.applied.tests.rules.grounding and self.grounds.source)
+        return bool(self.applied.matchers.rules.grounding and self.grounds.source)
 
     @property
     def hides(self) -> bool:
-        rules = self.applied.tests.rules
+        rules = self.applied.matchers.rules
         sides = [*(one.sides for one in rules.regexes), *(one.sides for one in rules.pii)]
         return any(one.at(Source.OUTPUT) is Action.ANONYMIZE for one in sides)
 
     def judge_input(self, said: Said) -> Sequence[str] | None:
+        self.call.notes.audit["guardrail"] = f"{self.applied.id}:{self.applied.version}"
         check_size(said.texts)
         began = self.clock.monotonic_s()
         self.grounds = Grounds("\n".join(said.sources), "\n".join(said.queries))
         contents = [Content(text) for text in said.texts]
-        self.before = evaluate(self.applied.tests, Source.INPUT, contents, self.detectors)
+        self.before = evaluate(self.applied.matchers, Source.INPUT, contents, self.detectors)
         self.before_ms = int((self.clock.monotonic_s() - began) * 1000)
         self._note(self.before.reason)
         return None if self.before.blocked else self.before.texts
 
     def judge(self) -> "OutputJudge":
         made = OutputJudge(
-            Judge(self.applied.tests, Source.OUTPUT, self.detectors, self.grounds), self.clock
+            Judge(self.applied.matchers, Source.OUTPUT, self.detectors, self.grounds), self.clock
         )
         self.judges.append(made)
         return made
@@ -133,5 +133,5 @@ class OutputJudge:
         return self.judge.is_blocked
 
     def verdict(self) -> Verdict:
-        rules = self.judge.tests.rules
+        rules = self.judge.matchers.rules
         return verdict_of(rules, Source.OUTPUT, [self.judge], (), self.heard, self.heard)

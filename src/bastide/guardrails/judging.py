@@ -27,7 +27,7 @@ _STOPPED_BY = {  # the confidences that a filter of each strength stops
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class Matchers:
     """The rules of one version, ready to be asked. Made once."""
 
     rules: Rules
@@ -35,7 +35,7 @@ class Tests:
     managed: dict[str, WordFinder]
 
     @classmethod
-    def of(cls, rules: Rules) -> "Tests":
+    def of(cls, rules: Rules) -> "Matchers":
         managed = {name: WordFinder(LISTS[name]) for name in rules.managed}
         return cls(rules, WordFinder(word.text for word in rules.words), managed)
 
@@ -88,7 +88,7 @@ class Grounds:
 class Judge:
     """`spans` and `scores` are what was found so far."""
 
-    tests: Tests
+    matchers: Matchers
     source: Source
     detectors: Detectors
     grounds: Grounds = Grounds()
@@ -112,7 +112,7 @@ class Judge:
     def end(self) -> str:
         """The rest."""
         rest = self._judged(self._windows.end())
-        if self.tests.rules.grounding and self.source is Source.OUTPUT and self.grounds.source:
+        if self.matchers.rules.grounding and self.source is Source.OUTPUT and self.grounds.source:
             self._ground(paired("".join(self._read)))
         return rest
 
@@ -167,18 +167,18 @@ class Judge:
             yield Span(rule, window.start + start, window.start + end, action, match)
 
     def _words(self, text: str) -> Iterator[Place]:
-        rules = self.tests.rules
-        for hit in self.tests.words.find(text):
+        rules = self.matchers.rules
+        for hit in self.matchers.words.find(text):
             word = rules.words[hit.word]
             if action := self._action(word.sides):
                 yield Rule("customWords", word.text), hit.start, hit.end, action
-        for name, finder in self.tests.managed.items():
+        for name, finder in self.matchers.managed.items():
             if action := self._action(rules.managed[name]):
                 for hit in finder.find(text):
                     yield Rule("managedWordLists", name), hit.start, hit.end, action
 
     def _sensitive(self, text: str) -> Iterator[Place]:
-        rules = self.tests.rules
+        rules = self.matchers.rules
         for regex in rules.regexes:
             if action := self._action(regex.sides):
                 for start, end in regexes.find(regex.pattern, text):
@@ -191,13 +191,13 @@ class Judge:
 
     def _scored(self, text: str) -> Iterator[Score]:
         yield from self._contents(text)
-        for topic in self.tests.rules.topics:
+        for topic in self.matchers.rules.topics:
             if action := self._action(topic.sides):
                 is_about = self.detectors.is_about(topic, text)
                 yield Score(Rule("topics", topic.name), action, is_about)
 
     def _contents(self, text: str) -> Iterator[Score]:
-        asked = [one for one in self.tests.rules.filters if self._action(one.sides)]
+        asked = [one for one in self.matchers.rules.filters if self._action(one.sides)]
         asked = [one for one in asked if one.strength(self.source) is not Strength.NONE]
         if not asked:
             return
@@ -220,7 +220,7 @@ class Judge:
         grounds = self.grounds
         values = self.detectors.grounding(grounds.source, grounds.query, answer)
         by_type = dict(zip(("GROUNDING", "RELEVANCE"), values, strict=True))
-        for one in self.tests.rules.grounding:
+        for one in self.matchers.rules.grounding:
             if one.action is None or (one.type == "RELEVANCE" and not grounds.query):
                 continue
             value = by_type[one.type]

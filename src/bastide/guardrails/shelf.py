@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bastide.db.database import Database
 from bastide.db.marks import Marks
 from bastide.guardrails import records
-from bastide.guardrails.judging import Tests
+from bastide.guardrails.judging import Matchers
 from bastide.guardrails.model import DRAFT, DRAFT_NUMBER, Guardrail, Version
 from bastide.guardrails.rules import rules_of
 from bastide.kernel import arns
@@ -27,28 +27,28 @@ from bastide.kernel.labels.label import Label
 from bastide.kernel.regions import Region
 
 NOT_FOUND = "The guardrail identifier or version provided in the request does not exist."
-TESTS_MAX = 256
+MATCHERS_MAX = 256
 
 
-class KnownTests:
+class KnownMatchers:
     """The rules that were used last, ready."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], Tests] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Matchers] = OrderedDict()
 
-    def get(self, key: tuple[str, str]) -> Tests | None:
+    def get(self, key: tuple[str, str]) -> Matchers | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def keep(self, key: tuple[str, str], tests: Tests) -> Tests:
+    def keep(self, key: tuple[str, str], matchers: Matchers) -> Matchers:
         with self._lock:
-            self._kept[key] = tests
-            if len(self._kept) > TESTS_MAX:
+            self._kept[key] = matchers
+            if len(self._kept) > MATCHERS_MAX:
                 self._kept.popitem(last=False)
-        return tests
+        return matchers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Applied:
     id: str
     arn: str
     version: str
-    tests: Tests
+    matchers: Matchers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Shelf:
     clock: Clock
     ids: Ids
     marks: Marks
-    tests: KnownTests = field(default_factory=KnownTests)
+    matchers: KnownMatchers = field(default_factory=KnownMatchers)
 
     def now_ms(self) -> int:
         return epoch_ms(self.clock.now())
@@ -107,9 +107,9 @@ class Shelf:
 
         return self.database.read(read)
 
-    def tests_of(self, version: Version) -> Tests:
+    def matchers_of(self, version: Version) -> Matchers:
         key = (version.guardrail_id, version.digest)
-        known = self.tests.get(key)
+        known = self.matchers.get(key)
         if known is not None:
             return known
         whole = self.database.read(
@@ -117,17 +117,17 @@ class Shelf:
         )
         if whole is None:  # it went since it was found
             raise absent()
-        tests = Tests.of(rules_of(json.loads(whole.config)))
-        return self.tests.keep((whole.guardrail_id, whole.digest), tests)
+        matchers = Matchers.of(rules_of(json.loads(whole.config)))
+        return self.matchers.keep((whole.guardrail_id, whole.digest), matchers)
 
     def applied(self, principal: Principal, identifier: str, version: str) -> Applied:
         found = self.version(principal, identifier, version) if identifier and version else None
         if found is None:
             raise absent()
         one, held = found
-        tests = self.tests_of(held)
+        matchers = self.matchers_of(held)
         arn = self.arn(one.account, one.id)
-        return Applied(id=one.id, arn=arn, version=held.name, tests=tests)
+        return Applied(id=one.id, arn=arn, version=held.name, matchers=matchers)
 
     # What the authorizer asks, by an ARN.
     def tags(self, principal: Principal, arn: str) -> Mapping[str, str]:

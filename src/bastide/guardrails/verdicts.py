@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.guardrails.judging import Grounds, Judge, Score, Span, Tests
+from bastide.guardrails.judging import Grounds, Judge, Matchers, Score, Span
 from bastide.guardrails.model import Action, Rules, Source
 from bastide.guardrails.ports import Detectors
 
@@ -69,7 +69,7 @@ class Verdict:
 
 
 def evaluate(
-    tests: Tests,
+    matchers: Matchers,
     source: Source,
     contents: Sequence[Content],
     detectors: Detectors,
@@ -79,12 +79,12 @@ def evaluate(
     judges, texts = [], []
     for content in contents:
         if content.guarded:
-            judge = Judge(tests, source, detectors, grounds)
+            judge = Judge(matchers, source, detectors, grounds)
             texts.append(judge.add(content.text) + judge.end())
             judges.append(judge)
     guarded = sum(len(one.text) for one in contents if one.guarded)
     total = sum(len(one.text) for one in contents)
-    return verdict_of(tests.rules, source, judges, tuple(texts), guarded, total)
+    return verdict_of(matchers.rules, source, judges, tuple(texts), guarded, total)
 
 
 def verdict_of(
