@@ -44,7 +44,7 @@ class FakeDetectors:
 
     def is_about(self, topic, text):
         self._ask("topic", text)
-        return topic.name.lower() in text.lower()
+        return float(topic.name.lower() in text.lower())
 
     def grounding(self, source, query, answer):
         self._ask("grounding", answer)

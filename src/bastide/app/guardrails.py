@@ -1,45 +1,21 @@
 """Guardrails, joined to the database, to policy and to the officers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bastide.app.core import Core
-from bastide.app.detectors import worker_for
+from bastide.app.detectors import detectors_of, worker_for
 from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
 from bastide.db.marks import Marks
 from bastide.guardrails.applying import Applying
-from bastide.guardrails.detectors import Detectors
 from bastide.guardrails.guardrails import Guardrails as GuardrailOperations
 from bastide.guardrails.inline import Guards
 from bastide.guardrails.loosening import Holding
-from bastide.guardrails.model import Topic
 from bastide.guardrails.shelf import Shelf
 from bastide.guardrails.tag_keeper import TagKeeper
 from bastide.jobs.worker import Worker
 from bastide.kernel.approvals import Approvals
-from bastide.kernel.errors import Unavailable
 from bastide.models.tags import Keeper
-
-
-class Known(Detectors):
-    """`guardrails.ports.Detectors` as far as there are any. Whoever asks another is told, and
-    nothing passes."""
-
-    def content_scores(self, text: str) -> Mapping[str, float]:
-        raise self._down()
-
-    def prompt_attack_score(self, text: str) -> float:
-        raise self._down()
-
-    def is_about(self, topic: Topic, text: str) -> bool:
-        raise self._down()
-
-    def grounding(self, source: str, query: str, answer: str) -> tuple[float, float]:
-        raise self._down()
-
-    def _down(self) -> Unavailable:
-        return Unavailable("The detectors of this region's guardrails do not run.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +40,7 @@ def open_guardrails(
     )
     holding = Holding(database=core.database, approvals=approvals, arn=shelf.arn)
     worker, clock = worker_for(workshop), core.clock
-    detectors = Known(worker)
+    detectors = detectors_of(worker)
     applying = Applying(shelf=shelf, detectors=detectors, clock=clock)
     resources = identity.resources
     resources.tagged["bedrock:guardrail"] = lambda who, arn, _: shelf.tags(who, arn)

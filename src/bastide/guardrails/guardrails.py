@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bastide.guardrails import checks, records
 from bastide.guardrails.loosening import Holding
 from bastide.guardrails.model import DRAFT, DRAFT_NUMBER, Guardrail, Params, Version
-from bastide.guardrails.rules import config_of, shown
+from bastide.guardrails.rules import MESSAGES, POLICIES, config_of, shown
 from bastide.guardrails.shelf import Shelf, absent, number_of
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
@@ -25,11 +25,7 @@ ID_LENGTH = 12
 GUARDRAILS_MAX = 100  # of an account, at each label; AWS's own quota
 VERSIONS_MAX = 20  # of a guardrail; AWS's
 PAGE_MAX = 1_000
-POLICIES = (
-    "wordPolicyConfig",
-    "sensitiveInformationPolicyConfig",
-)
-SAID = ("name", "description", "blockedInputMessaging", "blockedOutputsMessaging", *POLICIES)
+SAID = ("name", "description", *MESSAGES, *POLICIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from bastide.guardrails.words import WordFinder
 
 PROMPT_ATTACK = "PROMPT_ATTACK"
 # How sure a score is: LOW from the first figure on, and so on.
-LEVELS = ((0.85, Strength.HIGH), (0.6, Strength.MEDIUM), (0.35, Strength.LOW))
+LEVELS = ((0.8, Strength.HIGH), (0.5, Strength.MEDIUM), (0.3, Strength.LOW))
+ABOUT = 0.5  # a text is about a topic from here on
 _STOPPED_BY = {  # the confidences that a filter of each strength stops
     Strength.NONE: frozenset[Strength](),
     Strength.LOW: frozenset({Strength.HIGH}),
@@ -193,8 +194,8 @@ class Judge:
         yield from self._contents(text)
         for topic in self.matchers.rules.topics:
             if action := self._action(topic.sides):
-                is_about = self.detectors.is_about(topic, text)
-                yield Score(Rule("topics", topic.name), action, is_about)
+                value = self.detectors.is_about(topic, text)
+                yield Score(Rule("topics", topic.name), action, value >= ABOUT, value=value)
 
     def _contents(self, text: str) -> Iterator[Score]:
         asked = [one for one in self.matchers.rules.filters if self._action(one.sides)]

@@ -141,7 +141,8 @@ class TestGuarded:
 
     async def test_every_turn_and_result_is_judged(self, tmp_path):
         use = {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}
-        tools = {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}
+        schema = {"json": {"type": "object"}}
+        tools = {"tools": [{"toolSpec": {"name": "f", "inputSchema": schema}}]}
         for content in ([{"json": {"a": "the secret"}}], [{"text": "the secret"}]):
             result = {"toolResult": {"toolUseId": "t", "content": content}}
             messages = [

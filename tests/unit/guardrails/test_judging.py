@@ -147,7 +147,7 @@ def test_sides_are_apart():
 @pytest.mark.parametrize(
     ("strength", "score", "stops"),
     [
-        ("HIGH", 0.4, True), ("HIGH", 0.3, False), ("MEDIUM", 0.4, False), ("MEDIUM", 0.7, True),
+        ("HIGH", 0.4, True), ("HIGH", 0.2, False), ("MEDIUM", 0.4, False), ("MEDIUM", 0.7, True),
         ("LOW", 0.7, False), ("LOW", 0.9, True), ("NONE", 1.0, False),
     ],
 )  # fmt: skip
