@@ -21,7 +21,7 @@ from evals.report import add_rate, begin, options, sampled
 
 MODEL = "qwen2.5-coder-1.5b"
 PREFIX = "BFCL_v4_"
-SETS = ("simple_python", "irrelevance", "multiple", "parallel", "parallel_multiple", "live_simple")
+SETS = ("irrelevance", "simple_python", "multiple", "parallel", "parallel_multiple", "live_simple")
 TARGETS = {"simple_python": 0.8, "irrelevance": 0.7}
 TOKENS_MAX = 400
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": ""}

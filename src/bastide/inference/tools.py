@@ -60,7 +60,7 @@ class Toolbox:
 
     def first_question(self) -> str:
         if not self.must_call:
-            return self.whether(())
+            return self.whether()
         return self.which(()) if len(self.tools) > 1 else self.arguments(self.tools[0], ())
 
     def listing(self) -> str:
@@ -82,15 +82,9 @@ class Toolbox:
             f"Their signatures are within <tools></tools>:\n<tools>\n{text}\n</tools>"
         )
 
-    def whether(self, made: Sequence[Made]) -> str:
+    def whether(self) -> str:
         """Asks for yes or no: small models judge a proposal better than they decline to make it."""
         proposed = " or ".join(tool.summary for tool in self.tools)
-        if made:
-            return (
-                f"These calls answer a part of the request:\n{_lines(made)}\n"
-                "Does the request ask for a further thing, which only another call would answer? "
-                "Reply yes or no."
-            )
         if self.after_results:
             return (
                 f"Somebody proposes to call {proposed} now. Is something that the request needs "
@@ -100,6 +94,13 @@ class Toolbox:
         return (
             f"Somebody proposes to answer this by calling {proposed}. "
             "Would the result be the answer to the request? Reply yes or no."
+        )
+
+    def enough(self, made: Sequence[Made]) -> str:
+        """Asks for yes or no. Asked whether more is needed, small models always find something."""
+        return (
+            f"Calls made for this request:\n{_lines(made)}\nWill their results answer the whole "
+            "request? Reply yes if they will, no if one more call is needed."
         )
 
     def which(self, made: Sequence[Made]) -> str:

@@ -84,12 +84,13 @@ class Turn:
 
     async def _chosen(self, box: Toolbox, made: list[Made]) -> Tool | None:
         """The tool to call now; None for none, or none any more."""
-        must = box.must_call and not made
         if made and (box.choice is Choice.TOOL or made[-1] in made[:-1] or self._is_spent()):
             return None  # one call was asked for; and who repeats itself has nothing to add
-        if not must and await self._picked(box.whether(made), (YES, NO)) != YES:
+        if made and await self._picked(box.enough(made), (YES, NO)) == YES:
             return None
-        if len(box.tools) == 1 or self.reason is not None:
+        if not made and not box.must_call and await self._picked(box.whether(), (NO, YES)) == NO:
+            return None
+        if self.reason is not None or len(box.tools) == 1:
             return None if self.reason is not None else box.tools[0]
         number = await self._picked(box.which(made), range(1, len(box.tools) + 1))
         return None if self.reason is not None else box.tools[int(number) - 1]

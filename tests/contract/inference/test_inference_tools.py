@@ -51,7 +51,7 @@ def answers(*texts, **more):
 
 
 async def test_the_choice_then_the_arguments(tmp_path):
-    script = answers('"yes"', '{"city": "Lisbon"}', '"no"')
+    script = answers('"yes"', '{"city": "Lisbon"}', '"yes"')
     async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
         answer = await talk.converse(call(), req())
     assert answer["stopReason"] == "tool_use"
@@ -60,7 +60,7 @@ async def test_the_choice_then_the_arguments(tmp_path):
     assert use["input"] == {"city": "Lisbon"}
     assert use["toolUseId"].startswith("tooluse_")
     assert schemas(stub) == [
-        {"enum": ["yes", "no"]},
+        {"enum": ["no", "yes"]},
         {
             "type": "object",
             "properties": {"city": {"type": "string"}},
@@ -92,7 +92,7 @@ async def test_a_reply_in_words_is_free(tmp_path):
 
 async def test_several_calls_of_several_tools(tmp_path):
     lisbon, porto = '{"city": "Lisbon"}', '{"city": "Porto"}'
-    script = answers('"yes"', "1", lisbon, '"yes"', "2", porto, '"no"')
+    script = answers('"yes"', "1", lisbon, '"no"', "2", porto, '"yes"')
     async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
         answer = await talk.converse(call(), req(WEATHER, TIME))
     uses = [block["toolUse"] for block in answer["output"]["message"]["content"]]
@@ -106,7 +106,7 @@ async def test_several_calls_of_several_tools(tmp_path):
 
 async def test_who_repeats_itself_has_ended(tmp_path):
     same = '{"city": "Lisbon"}'
-    script = answers('"yes"', same, '"yes"', same)
+    script = answers('"yes"', same, '"no"', same)
     async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
         answer = await talk.converse(call(), req())
     assert len(answer["output"]["message"]["content"]) == 2
@@ -118,7 +118,7 @@ async def test_who_repeats_itself_has_ended(tmp_path):
     ("choice", "script", "asked"),
     [
         ({"tool": {"name": "get_time"}}, ['{"city": "Lisbon"}'], 1),
-        ({"any": {}}, ["2", '{"city": "Lisbon"}', '"no"'], 3),
+        ({"any": {}}, ["2", '{"city": "Lisbon"}', '"yes"'], 3),
     ],
 )
 async def test_a_call_that_has_to_be(tmp_path, choice, script, asked):
@@ -140,7 +140,7 @@ async def events(talk, asked):
 async def test_streamed_input_as_it_is_written(tmp_path):
     script = [
         [completion('"yes"')], streamed('{"city":', ' "Lisbon"}'),
-        [completion('"yes"')], streamed('{"city": "Porto"}'), [completion('"no"')],
+        [completion('"no"')], streamed('{"city": "Porto"}'), [completion('"yes"')],
     ]  # fmt: skip
     async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
         found = await events(talk, req())
