@@ -12,6 +12,9 @@ from typing import Any
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
 from bastide.inference.answer import Answer
 from bastide.inference.content import Content, events_of, said
+from bastide.inference.content import Content, said
+from bastide.inference.dialects import families
+from bastide.inference.dialects.dialect import About
 from bastide.inference.documents import Documents, NoReader
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
@@ -24,9 +27,9 @@ from bastide.inference.turn import Part, Turn, UnknownEnd
 from bastide.inference.voice import Messages, Spent, Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.ids import Ids
-from bastide.kernel.operation import operation
+from bastide.kernel.operation import honours_of, operation
 from bastide.kernel.receipts import conversation
 from bastide.models.catalogue import Models
 from bastide.models.model import ModelCard, ModelKind
@@ -84,7 +87,7 @@ ACCEPTED = {
     "requestMetadata": "it only filters invocation logs, which hold no prompts here",
     **TTLS,
 }
-COUNTED = ("modelId", *(f"input.converse.{name}" for name in SAID))
+COUNTED = ("modelId", "input.invokeModel.body", *(f"input.converse.{name}" for name in SAID))
 UNCOUNTED = {
     "input.converse.additionalModelRequestFields": (
         "sampling does not change the tokens of a prompt"
@@ -153,7 +156,7 @@ class Conversations:
     @operation(*COUNTED, accepted=UNCOUNTED)
     async def count_tokens(self, call: Call, req: Params) -> Params:
         card = self._card(call, req)
-        counted = {**req["input"]["converse"], "additionalModelRequestFields": None}
+        counted = {**self._counted(call, req), "additionalModelRequestFields": None}
         opened = await self.documents.opened(call.operation, counted)
         prompt = prompt_of(call.operation, opened, card.context_tokens)
         try:
@@ -163,6 +166,24 @@ class Conversations:
             if error.code in MODEL_FAILURES:  # CountTokens has no name for them
                 raise ServiceError("ServiceUnavailableException", error.message) from error
             raise
+
+    def _counted(self, call: Call, req: Params) -> Params:
+        """Of a body for InvokeModel, which the wire does not look into, the mark holds here."""
+        given: Params = req["input"]
+        if "invokeModel" not in given:
+            found: Params = given["converse"]
+            return found
+        about = About(
+            operation=call.operation,
+            named=self.models.inside(call, req["modelId"]),
+            request_id=call.request_id,
+            at_s=int(call.time.timestamp()),
+        )
+        prompt = families.prompt_in(given["invokeModel"]["body"], about)
+        asked = {"input": {"converse": prompt}}
+        if stranger := honours_of(self.count_tokens).stranger(asked):
+            raise unsupported(call.operation, stranger.removeprefix("input.converse."))
+        return prompt
 
     async def _events(
         self,

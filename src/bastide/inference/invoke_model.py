@@ -44,7 +44,6 @@ _METRICS = {
     "cacheReadInputTokens": "cacheReadInputTokenCount",
     "cacheWriteInputTokens": "cacheWriteInputTokenCount",
 }
-_PROMPT = ("messages", "system", "toolConfig")
 _COUNTS = {
     "x-amzn-bedrock-input-token-count": "inputTokens",
     "x-amzn-bedrock-output-token-count": "outputTokens",
@@ -143,7 +142,7 @@ async def count_first(
     exchange, request = asked
     if not exchange.counts_first or card.remote:
         return
-    prompt = {name: request[name] for name in _PROMPT if name in request}
+    prompt = {name: request[name] for name in families.PROMPT if name in request}
     counted = {"modelId": request["modelId"], "input": {"converse": prompt}}
     if not honours_of(talk.count_tokens).stranger(counted):  # else only the end tells
         exchange.prompt_tokens = (await talk.count_tokens(call, counted))["inputTokens"]

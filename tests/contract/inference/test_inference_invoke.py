@@ -177,6 +177,20 @@ async def test_a_large_body_is_parsed_as_a_small_one(tmp_path):
     assert stub.seen[0]["messages"] == [{"role": "user", "content": text}]
 
 
+async def test_the_tokens_of_a_body_are_counted_as_those_of_its_conversation(tmp_path):
+    made = call("bedrock-runtime.CountTokens")
+    async with StubEngine() as stub, Room(tmp_path, stub) as here:
+        for model, body in ((CLAUDE, MESSAGES), (LLAMA, {"prompt": "hello"}), (NOVA, BODY)):
+            given = {"invokeModel": {"body": json.dumps(body).encode()}}
+            req = {"modelId": model, "input": given}
+            assert await here.talk.count_tokens(made, req) == {"inputTokens": 5}
+        wrong = {"invokeModel": {"body": b'{"prompt":1}'}}
+        with pytest.raises(ServiceError, match="Malformed input request"):
+            await here.talk.count_tokens(made, {"modelId": LLAMA, "input": wrong})
+    hello = {"role": "user", "content": "hello"}
+    assert [each["messages"] for each in stub.seen] == [[hello]] * 3
+
+
 async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):
     """The wire sees to that only for what comes in, and this was made here."""
     video = {"role": "user", "content": [{"toolResult": {

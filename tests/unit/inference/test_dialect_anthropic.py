@@ -52,7 +52,7 @@ def test_all_that_can_be_asked():
     )  # fmt: skip
     assert asked.request == {
         "messages": [{"role": "user", "content": [{"text": "hi"}]}],
-        "system": [{"text": "brief"}, {"cachePoint": {"type": "default", "ttl": "5m"}}],
+        "system": [{"text": "brief"}, {"cachePoint": {"type": "default"}}],
         "inferenceConfig": {
             "maxTokens": 9, "temperature": 0.5, "topP": 1, "stopSequences": ["X"],
         },
@@ -92,6 +92,17 @@ def test_turns_of_tools_and_their_results():
             {"text": "go on"},
         ],
     }
+
+
+def test_cache_points():
+    hour = {"type": "ephemeral", "ttl": "1h"}
+    text = {"type": "text", "text": "hi", "cache_control": hour}
+    found = read(messages=[{"role": "user", "content": [text]}],
+                 tools=[{**WEATHER, "cache_control": {"type": "ephemeral"}}]).request  # fmt: skip
+    assert found["messages"][0]["content"] == [
+        {"text": "hi"}, {"cachePoint": {"type": "default", "ttl": "1h"}},
+    ]  # fmt: skip
+    assert found["toolConfig"]["tools"][1] == {"cachePoint": {"type": "default"}}
 
 
 def test_a_choice_of_no_tool_offers_none():

@@ -213,7 +213,9 @@ def _block(block: body.Block) -> list[Params]:
 
 
 def _cache_point(control: body.CacheControl) -> Params:
-    return {"cachePoint": {"type": "default", "ttl": control.ttl}}
+    """Five minutes are what is meant where nothing is said."""
+    ttl = {} if control.ttl == "5m" else {"ttl": control.ttl}
+    return {"cachePoint": {"type": "default", **ttl}}
 
 
 def _image(block: body.Image) -> Params:

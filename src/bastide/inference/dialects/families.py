@@ -15,8 +15,10 @@ from bastide.inference.dialects import (
     nova,
     titan_text,
 )
-from bastide.inference.dialects.dialect import About, Dialect, Exchange
-from bastide.inference.dialects.json_body import malformed
+from bastide.inference.dialects.dialect import About, Dialect, Exchange, Params
+from bastide.inference.dialects.json_body import malformed, parsed
+
+PROMPT = ("messages", "system", "toolConfig")
 
 
 def _mistral(document: Any, about: About) -> Exchange:
@@ -50,6 +52,12 @@ def read(document: Any, about: About) -> Exchange:
     if not isinstance(document, dict):
         raise malformed("#: expected type: JSONObject")
     return _dialect(about.named, document)(document, about)
+
+
+def prompt_in(body: bytes, about: About) -> Params:
+    """What of a body for InvokeModel its tokens depend on, as Converse's."""
+    request = read(parsed(body), about).request
+    return {name: request[name] for name in PROMPT if name in request}
 
 
 def _dialect(named: str, document: Mapping[str, Any]) -> Dialect:
