@@ -88,7 +88,8 @@ class ModelInvocations:
         await count_first(self.talk, card, call, (exchange, request))
         said = await self.talk.converse_stream(call, request)
         bodies = self.receipts.of_bodies(call, req.get("body") or b"")
-        chunks = Chunks(said["stream"], exchange, bodies, (self.clock, started))
+        told = Telling(exchange=exchange, bodies=bodies, req=req)
+        chunks = Chunks(said["stream"], told, (self.clock, started))
         return {"body": chunks, "contentType": JSON, **_echoed(req)}
 
     async def _read(self, call: Call, req: Params) -> tuple[ModelCard, About, Any]:
@@ -158,15 +159,23 @@ class Stream(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """In whose words a stream is told, to what request, and what its receipt says."""
+
+    exchange: Exchange
+    bodies: Bodies
+    req: Params
+
+
 class Chunks:
     """One streamed answer as a family's chunks; closed, it closes the conversation."""
 
-    def __init__(
-        self, events: Stream, exchange: Exchange, bodies: Bodies, since: tuple[Clock, float]
-    ) -> None:
-        self._events, self._exchange, self._bodies = events, exchange, bodies
+    def __init__(self, events: Stream, told: Telling, since: tuple[Clock, float]) -> None:
+        self._events, self._told = events, told
         self._clock, self._started = since
         self._first_ms: int | None = None
+        self._stop = ""
         self._ready: list[bytes] = []
 
     def __aiter__(self) -> "Chunks":
@@ -181,16 +190,23 @@ class Chunks:
         await self._events.aclose()
 
     def _take(self, event: Params) -> None:
-        chunks = self._exchange.chunks(event)
+        chunks = self._told.exchange.chunks(event)
         if self._first_ms is None and "contentBlockDelta" in event:
             self._first_ms = self._since_ms()
+        if "messageStop" in event:
+            self._stop = event["messageStop"]["stopReason"]
         if "metadata" in event:
-            chunks[-1] = chunks[-1] | {METRICS: self._metrics(event["metadata"])}
+            chunks[-1] |= self._last(event["metadata"])
         self._ready = [_dumps(chunk) for chunk in chunks]
         for raw in self._ready:
-            self._bodies.add(raw)
+            self._told.bodies.add(raw)
         if "metadata" in event:
-            self._bodies.end()
+            self._told.bodies.end()
+
+    def _last(self, metadata: Params) -> Params:
+        """What the last chunk says beside the family's own members."""
+        said = metadata | {"stopReason": self._stop}
+        return _intervened(self._told.req, said) | {METRICS: self._metrics(metadata)}
 
     def _metrics(self, metadata: Params) -> Params:
         whole, usage = self._since_ms(), metadata["usage"]

@@ -6,9 +6,14 @@ import json
 
 import pytest
 from tests.inference_kit import GOOD_STREAM, StubEngine, call, engines, invocations, models_at
+from tests.receipts_kit import RECEIPTS
 
+from bastide.inference.dialects import families
+from bastide.inference.dialects.dialect import About
 from bastide.inference.engine_client import EngineClient
+from bastide.inference.invoke_model import Chunks, Telling
 from bastide.inference.model import RemoteEngine
+from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.receipts import commitment
 
@@ -122,6 +127,44 @@ async def test_every_familys_stream_ends_with_its_figures(tmp_path, model, body)
     assert ["amazon-bedrock-invocationMetrics" in chunk for chunk in chunks] == [
         *[False] * (len(chunks) - 1), True,
     ]  # fmt: skip
+
+
+class Told:
+    """A conversation under a guardrail, as Converse tells it."""
+
+    def __init__(self, *events):
+        self.events = iter(events)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for event in self.events:
+            return event
+        raise StopAsyncIteration
+
+    async def aclose(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("stop", "action"), [("guardrail_intervened", "INTERVENED"), ("end_turn", "NONE")]
+)
+async def test_the_last_chunk_says_what_a_guardrail_did(stop, action):
+    made, trace = call(STREAM), {"guardrail": {"actionReason": "r"}}
+    about = About(operation=STREAM, named=LLAMA, request_id="r", at_s=0)
+    told = Telling(
+        exchange=families.read({"prompt": "hello"}, about), bodies=RECEIPTS.of_bodies(made, b""),
+        req={"guardrailIdentifier": "g"},
+    )  # fmt: skip
+    usage = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
+    metadata = {"usage": usage, "metrics": {"latencyMs": 1}, "trace": trace}
+    events = Told({"messageStop": {"stopReason": stop}}, {"metadata": metadata})
+    chunks = Chunks(events, told, (SystemClock(), 0.0))
+    (last,) = [json.loads(event["chunk"]["bytes"]) async for event in chunks]
+    assert last["amazon-bedrock-guardrailAction"] == action
+    assert last["amazon-bedrock-trace"] == trace
+    assert made.notes.inference is None  # no model was asked
 
 
 async def test_a_stream_that_is_left_frees_the_engine(tmp_path):
