@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.clients import client_python
 
-GPT, CLAUDE = "gpt-4o-mini", "anthropic.claude-sonnet-4-6"
+GPT, CLAUDE = "openai.gpt-oss-20b-1:0", "anthropic.claude-sonnet-4-6"
 MINILM = "bastide.minilm-l6-v2-v1:0"
 
 
