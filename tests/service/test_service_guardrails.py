@@ -296,7 +296,7 @@ def test_contents_attacks_topics_and_grounds(bedrock, talk):
     assert told["contentPolicy"]["filters"][0]["type"] == "PROMPT_ATTACK"
     (told,) = apply(talk, made, "Which stocks should I buy?")["assessments"]
     assert told["topicPolicy"]["topics"][0]["name"] == "Investment"
-    source, said = "The bridge was opened in 1932.", {}
+    said = {}
     for text in ("The bridge was opened in 1932.", "Bananas are rich in potassium."):
         content = [
             {

@@ -12,7 +12,6 @@ from typing import Any
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
 from bastide.inference.answer import Answer
 from bastide.inference.content import Content, events_of, said
-from bastide.inference.content import Content, said
 from bastide.inference.dialects import families
 from bastide.inference.dialects.dialect import About
 from bastide.inference.documents import Documents, NoReader
