@@ -64,6 +64,8 @@ class Inputs:
         self._of = {  # what one operation alone calls so
             f"bedrock-agent-runtime.RetrieveAndGenerate{kind}": answered for kind in ("", "Stream")
         }
+        handed = {"documents": [{"content": {"dataSourceType": "CUSTOM"}}]}
+        self._of["bedrock-agent.IngestKnowledgeBaseDocuments"] = handed
         self._roles = {"sts": f"{iam}:role/{TARGET}", "sagemaker": f"{iam}:role/{ROLE}"}
 
     def least(self, operation: Any, *more: str) -> dict[str, Any]:

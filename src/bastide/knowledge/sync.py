@@ -144,7 +144,7 @@ class Sync:
         try:
             fetched = self.bucket.fetch(place.who, uri, sidecar)
             if _is_held(fetched, had, place.job.label):
-                if own is not None and own.status is not DocumentStatus.INDEXED:
+                if own is not None:
                     self._forget(place, own, counted=False)
                 return
             if own is not None and _is_as_it_was(fetched, own):

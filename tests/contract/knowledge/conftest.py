@@ -100,7 +100,7 @@ class FaultyEmbedder(FakeEmbedder):
 class World:
     """All that there is; `at(marking)` is a caller at that label."""
 
-    def __init__(self, database):
+    def __init__(self, database, *, portions_are_apart=False):
         self.database = database
         self.clock = ManualClock()
         labels = in_use(database)
@@ -110,7 +110,12 @@ class World:
             database=database, clock=self.clock, ids=SeededIds(), marks=marks(database, labels)
         )
         bucket = Bucket(region=REGION, permits=self.permits, objects=self.objects)
-        self.preparer = Preparer(reader=PlainReader(), embedder=self.embedder, scheme=US)
+        self.preparer = Preparer(
+            reader=PlainReader(),
+            embedder=self.embedder,
+            scheme=US,
+            portions_are_apart=portions_are_apart,
+        )
         indexing = Indexing(index=self.index, preparer=self.preparer)
         self.sync = Sync(
             database=database,
@@ -192,3 +197,8 @@ class World:
 def world(database):
     assert records.bases.name == "knowledge_bases"
     return World(database).make()
+
+
+@pytest.fixture
+def world_with_portions_apart(database):
+    return World(database, portions_are_apart=True).make()
