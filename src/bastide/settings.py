@@ -103,6 +103,12 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     uid_first: Positive = 270_000
 
 
+class KnowledgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`portions_apart`: a document's portion is found at its own label, not at the document's."""
+
+    portions_apart: bool = False
+
+
 class MasterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the region's master key is: in a file, or in a PKCS #11 token."""
 
@@ -135,6 +141,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
+    knowledge: KnowledgeSettings = msgspec.field(default_factory=KnowledgeSettings)
 
     def uids(self) -> list[range]:
         """The user ids of the host that are this region's: its jobs', its gate's, and its own."""
@@ -166,15 +173,19 @@ class JobRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_missing_layers: list[str]
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Rules(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What one person may do alone in a region, and what none may: the settings that two officers
-    sign for once there are officers (decision 0052)."""
+    sign for once there are officers (decision 0052). What came later says nothing by default: what
+    was signed before stays good."""
 
     approvals: ApprovalSettings
     audit: AuditSettings
     transfer: GateRules
     engines: EngineRules
     jobs: JobRules
+    knowledge: KnowledgeSettings | None = None
 
     @property
     def said(self) -> str:
@@ -206,6 +217,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ),
             engines=EngineRules(urls=settings.engines.urls),
             jobs=JobRules(allow_missing_layers=settings.jobs.allow_missing_layers),
+            knowledge=settings.knowledge if settings.knowledge.portions_apart else None,
         )
 
 

@@ -1,7 +1,11 @@
 """Knowledge bases by boto3: made, filled from a bucket and by hand, asked, changed, and gone."""
 
+import json
+import subprocess
+
 import pytest
 from botocore.exceptions import ClientError
+from tests.clients import client_python
 from tests.knowledge_kit import base_request, bucket_source, live_base
 from tests.waiting import eventually
 
@@ -50,6 +54,60 @@ def test_a_bucket_is_read_and_found_again(region, base):
     done = jobs["ingestionJobSummaries"][0]["ingestionJobId"]
     with pytest.raises(ClientError, match="ConflictException"):
         base.agent.stop_ingestion_job(**ids, ingestionJobId=done)
+
+
+def test_answers_cite_what_they_rest_on(region, base):
+    """A small model says little of sense, but nothing without its place."""
+    region.cli("models", "pull", "smollm2-135m")
+    model = (
+        "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/bastide.smollm2-135m-instruct-v1:0"
+    )
+    generation = {"inferenceConfig": {"textInferenceConfig": {"maxTokens": 200, "temperature": 0}}}
+    wanted = {
+        "knowledgeBaseId": base.base,
+        "modelArn": model,
+        "generationConfiguration": generation,
+    }
+    about = {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": wanted}
+    asked = {"input": {"text": "When do cats hunt?"}, "retrieveAndGenerateConfiguration": about}
+    answer = base.runtime.retrieve_and_generate(**asked)
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-label"] == "U"
+    streamed = base.runtime.retrieve_and_generate_stream(**asked, sessionId=answer["sessionId"])
+    events = list(streamed["stream"])
+    told = "".join(event["output"]["text"] for event in events if "output" in event)
+    citations = [event["citation"]["citation"] for event in events if "citation" in event]
+    both = ((answer["output"]["text"], answer["citations"]), (told, citations))
+    for text, cited in both:
+        assert text
+        assert cited
+        for citation in cited:
+            part = citation["generatedResponsePart"]["textResponsePart"]
+            assert text[part["span"]["start"] : part["span"]["end"]] == part["text"]
+            for reference in citation["retrievedReferences"]:
+                assert reference["location"]["s3Location"]["uri"] == f"s3://{BUCKET}/cats.txt"
+
+
+def test_langchains_retriever_finds_the_same(region, base):
+    """langchain-aws, unmodified, in its own venv."""
+    program = """
+import json, sys
+from langchain_aws.retrievers import AmazonKnowledgeBasesRetriever as Retriever
+found = Retriever(
+    knowledge_base_id=sys.argv[1], endpoint_url=sys.argv[2], region_name=sys.argv[3],
+    retrieval_config={"vectorSearchConfiguration": {"numberOfResults": 2}},
+).invoke("When do cats hunt?")
+print(json.dumps([[each.page_content, each.metadata["location"]] for each in found]))
+"""
+    env = region.environ() | region.agency("library") | {"AWS_ENDPOINT_URL": ""}
+    words = [base.base, region.status["endpoint"], region.name]
+    done = subprocess.run(
+        [str(client_python("langchain")), "-c", program, *words],
+        env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found[0].startswith("Cats sleep")
+    assert found[1]["s3Location"]["uri"] == f"s3://{BUCKET}/cats.txt"
 
 
 def test_documents_handed_in_one_by_one(base):
@@ -116,3 +174,30 @@ def test_what_is_changed_and_what_goes(region, base):
     eventually(lambda: agent.list_knowledge_bases()["knowledgeBaseSummaries"] == [], 60)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         base.found("cats")
+
+
+def test_a_region_killed_during_a_job_goes_on_with_it(own_region):
+    """kill -9: nothing is lost, and nothing counted twice."""
+    own_region.cli("models", "pull", "minilm-l6-v2")
+    base = live_base(own_region, "library", BUCKET)
+    s3 = own_region.client("s3", "library")
+    for n in range(20):
+        s3.put_object(Bucket=BUCKET, Key=f"{n}.txt", Body=f"Paper {n} is about comets.".encode())
+    ids = {"knowledgeBaseId": base.base, "dataSourceId": base.source}
+    job = base.agent.start_ingestion_job(**ids)["ingestionJob"]["ingestionJobId"]
+
+    def indexed():
+        found = base.agent.get_ingestion_job(**ids, ingestionJobId=job)["ingestionJob"]
+        return found["statistics"]["numberOfNewDocumentsIndexed"]
+
+    eventually(lambda: indexed() > 1, 90)
+    own_region.kill()
+    own_region.start()
+    base.agent = own_region.client("bedrock-agent", "library")
+    base.runtime = own_region.client("bedrock-agent-runtime", "library")
+    ended = base.ended(job)
+    assert ended["status"] == "COMPLETE"
+    counted = ended["statistics"]
+    assert (counted["numberOfDocumentsScanned"], counted["numberOfDocumentsFailed"]) == (20, 0)
+    assert counted["numberOfNewDocumentsIndexed"] == 20
+    assert len(base.found("comets", numberOfResults=100)) == 20

@@ -12,7 +12,7 @@ from bastide.db.marks import Marks
 from bastide.inference.embedder import Embedder
 from bastide.jobs.worker import Worker
 from bastide.kernel.call import Call, Principal
-from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.errors import ServiceError, Unavailable, invalid, unsupported
 from bastide.kernel.regions import Region
 from bastide.knowledge import caged_reader
 from bastide.knowledge.caged_reader import CagedReader
@@ -64,7 +64,10 @@ class ModelEmbedder:
         card = self.models.resolve(name, who.session) if name is not None else None
         if card is None:
             raise invalid(f"The embedding model {model_arn} is not there any more.")
-        return self.embedder.embed(who, card, texts)
+        try:
+            return self.embedder.embed(who, card, texts)
+        except ServiceError as error:  # others are before us, or its process ended: a job waits
+            raise Unavailable(error.message) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,12 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     )
     bucket = Bucket(region=core.region, permits=identity.authorizer, objects=needs.store.space)
     scheme = core.labelling.scheme
-    preparer = Preparer(reader=CagedReader(parser), embedder=embedder, scheme=scheme)
+    preparer = Preparer(
+        reader=CagedReader(parser),
+        embedder=embedder,
+        scheme=scheme,
+        portions_are_apart=core.rules.knowledge is not None,
+    )
     indexing = Indexing(index=index, preparer=preparer)
     sync = Sync(
         database=core.database,

@@ -24,7 +24,7 @@ from bastide.knowledge.shelf import PAGE_DEFAULT, Shelf
 from bastide.knowledge.work import Work
 from bastide.logs import tokens
 
-WAITING_MAX = 200  # of an agency: their contents are kept until they are read
+WAITING_MAX = 200  # of an agency at one label: their contents are kept until they are read
 _CONTENT = "documents.content"
 _TOKEN = {"clientToken": "handed in twice, a document is there once"}
 
@@ -51,7 +51,7 @@ class KnowledgeBaseDocuments:
         base, source = self._place(call, req)
         label = self.shelf.marks.own(call.principal)
         self.roles.assume_for_service(call.account, base.role_arn, SERVICE, label)
-        waiting = self.shelf.database.read(lambda c: records.count_waiting(c, call.account))
+        waiting = self.shelf.database.read(lambda c: records.count_waiting(c, call.account, label))
         if waiting + len(req["documents"]) > WAITING_MAX:
             raise ServiceError(
                 "ThrottlingException", f"{waiting} documents wait already to be read."

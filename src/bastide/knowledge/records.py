@@ -339,9 +339,10 @@ def waiting(c: Connection, limit: int) -> list[Document]:
     return [_document(row) for row in c.execute(asked)]
 
 
-def count_waiting(c: Connection, account: str) -> int:
+def count_waiting(c: Connection, account: str, label: str) -> int:
+    """Of one label: how many wait above is told to nobody below."""
     t = documents.c
-    where = (t.account == account, t.status == DocumentStatus.PENDING)
+    where = (t.account == account, t.label == label, t.status == DocumentStatus.PENDING)
     return int(c.execute(select(func.count()).where(*where)).scalar_one())
 
 
