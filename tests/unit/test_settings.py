@@ -18,6 +18,7 @@ def structs() -> list[type[msgspec.Struct]]:
         settings.SiteSettings,
         settings.RegionSettings,
         settings.JobSettings,
+        settings.KnowledgeSettings,
         settings.ApprovalSettings,
         settings.EngineSettings,
         settings.EngineUrl,
@@ -161,3 +162,14 @@ def test_home_and_config_come_from_the_environment(tmp_path):
 
 def test_the_sample_is_plain_toml():
     tomllib.loads(SAMPLE.read_text())
+
+
+def test_a_rule_that_came_later_says_nothing_by_default():
+    """What officers signed before stays good."""
+    plain = settings.RegionSettings()
+    assert "knowledge" not in settings.Rules.of(plain).said
+    apart = settings.RegionSettings(knowledge=settings.KnowledgeSettings(portions_apart=True))
+    assert msgspec.json.decode(settings.Rules.of(apart).said)["knowledge"] == {
+        "portions_apart": True
+    }
+    assert settings.Rules.parse(settings.Rules.of(apart).said) == settings.Rules.of(apart)

@@ -87,6 +87,7 @@ class Knowledge:
     work: Work
     parser: Worker
     index: Index
+    retrieve: Retrieve
     handlers: dict[str, list[object]]
 
     def close(self) -> None:
@@ -136,10 +137,12 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     work.wanted = Tasks(database=core.database, index=index, sync=sync, handed=handed).wanted
     search = Search(shelf=shelf, index=index, embedder=embedder)
     identity.resources.labelled["bedrock:knowledge-base"] = shelf.label
+    retrieve = Retrieve(search=search)
     return Knowledge(
         work=work,
         parser=parser,
         index=index,
+        retrieve=retrieve,
         handlers={
             "bedrock-agent": [
                 KnowledgeBases(shelf=shelf, roles=identity.roles, embedder=embedder, work=work),
@@ -150,7 +153,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
                 IngestionJobs(shelf=shelf, roles=identity.roles, work=work),
             ],
             "bedrock-agent-runtime": [
-                Retrieve(search=search),
+                retrieve,
                 RetrieveAndGenerate(
                     search=search,
                     sessions=Sessions(shelf=shelf, sealer=core.keyring),

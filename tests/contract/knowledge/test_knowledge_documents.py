@@ -1,0 +1,136 @@
+"""Documents that are handed in: read, told, replaced, taken out; what is wrong is told of each."""
+
+import pytest
+from tests.sagefakes import call
+
+from bastide.kernel.errors import ServiceError
+from bastide.knowledge.documents import WAITING_MAX
+
+
+@pytest.fixture
+def hand(world):
+    """A data source of its own for what is handed in."""
+    made = world.sources.create_data_source(
+        call("bedrock-agent.CreateDataSource"),
+        {
+            "knowledgeBaseId": world.base,
+            "name": "by-hand",
+            "dataSourceConfiguration": {"type": "CUSTOM"},
+        },
+    )
+    return {
+        "knowledgeBaseId": world.base,
+        "dataSourceId": made["dataSource"]["dataSourceId"],
+    }
+
+
+def inline(name, text, **metadata):
+    custom = {
+        "customDocumentIdentifier": {"id": name},
+        "sourceType": "IN_LINE",
+        "inlineContent": {"type": "TEXT", "textContent": {"data": text}},
+    }
+    said = {"metadata": metadata} if metadata else {}
+    return {"content": {"dataSourceType": "CUSTOM", "custom": custom}, **said}
+
+
+def put(world, hand, *documents, marking="U"):
+    caller = call("bedrock-agent.IngestKnowledgeBaseDocuments", marking=marking)
+    asked = {**hand, "documents": list(documents)}
+    return world.documents.ingest_knowledge_base_documents(caller, asked)["documentDetails"]
+
+
+def status(world, hand, name, marking="U"):
+    caller = call("bedrock-agent.GetKnowledgeBaseDocuments", marking=marking)
+    named = {"dataSourceType": "CUSTOM", "custom": {"id": name}}
+    asked = {**hand, "documentIdentifiers": [named]}
+    (found,) = world.documents.get_knowledge_base_documents(caller, asked)["documentDetails"]
+    return found["status"], found.get("statusReason", "")
+
+
+def taken_out(world, hand, name, marking="U"):
+    caller = call("bedrock-agent.DeleteKnowledgeBaseDocuments", marking=marking)
+    named = {"dataSourceType": "CUSTOM", "custom": {"id": name}}
+    asked = {**hand, "documentIdentifiers": [named]}
+    return world.documents.delete_knowledge_base_documents(caller, asked)["documentDetails"]
+
+
+def test_one_is_read_replaced_and_taken_out(world, hand):
+    (told,) = put(world, hand, inline("a", "About comets."))
+    assert told["status"] == "PENDING"
+    world.work.settle()
+    assert status(world, hand, "a") == ("INDEXED", "")
+    put(world, hand, inline("a", "About moons."))
+    world.work.settle()
+    assert world.texts("about") == ["About moons."]
+    assert taken_out(world, hand, "a")[0]["status"] == "DELETING"
+    world.work.settle()
+    assert status(world, hand, "a")[0] == "NOT_FOUND"
+    assert world.texts("about") == []
+    assert taken_out(world, hand, "a")[0]["status"] == "NOT_FOUND"
+
+
+def test_what_cannot_be_read_fails_by_itself(world, hand):
+    broken = inline("b", "")
+    broken["content"]["custom"]["inlineContent"] = {
+        "type": "BYTE",
+        "byteContent": {"mimeType": "application/pdf", "data": b"%PDF-1.7"},
+    }
+    put(world, hand, inline("a", "About comets."), broken)
+    world.work.settle()
+    assert status(world, hand, "a")[0] == "INDEXED"
+    told, reason = status(world, hand, "b")
+    assert told == "FAILED"
+    assert reason.startswith("It is a broken PDF")
+
+
+def test_one_that_lies_in_a_bucket_is_read_as_the_role(world, hand):
+    world.put("x/note.txt", "About comets.")
+    world.put("x/said.json", '{"metadataAttributes": {"year": 1986}}')
+    lying = inline("a", "")
+    lying["content"]["custom"] = {
+        "customDocumentIdentifier": {"id": "a"},
+        "sourceType": "S3_LOCATION",
+        "s3Location": {"uri": "s3://papers/x/note.txt"},
+    }
+    lying["metadata"] = {"type": "S3_LOCATION", "s3Location": {"uri": "s3://papers/x/said.json"}}
+    put(world, hand, lying)
+    world.work.settle()
+    (found,) = world.found("comets")
+    assert found["metadata"]["year"] == 1986
+    world.permits.denied = {"s3:GetObject"}
+    put(world, hand, lying)
+    world.work.settle()
+    assert "s3:GetObject" in status(world, hand, "a")[1]
+    assert world.texts("comets") == []
+
+
+def test_each_label_has_its_own(world, hand):
+    put(world, hand, inline("a", "About comets."))
+    put(world, hand, inline("a", "About closed comets."), marking="S")
+    world.work.settle()
+    assert world.texts("about") == ["About comets."]
+    assert sorted(world.texts("about", "S")) == ["About closed comets.", "About comets."]
+    taken_out(world, hand, "a", marking="S")
+    world.work.settle()
+    assert world.texts("about", "S") == ["About comets."]
+    with pytest.raises(ServiceError, match="AccessDenied"):
+        taken_out(world, hand, "a", marking="S")
+
+
+def test_what_waits_is_bounded_at_each_label(world, hand):
+    for n in range(WAITING_MAX // 10):
+        put(world, hand, *(inline(f"{n}-{m}", "Text.") for m in range(10)), marking="S")
+    with pytest.raises(ServiceError, match="ThrottlingException"):
+        put(world, hand, inline("a", "Text."), marking="S")
+    put(world, hand, inline("a", "Text."))
+
+
+def test_what_does_not_fit_is_refused(world, hand):
+    twice = [inline("a", "One."), inline("a", "Two.")]
+    reserved = {"key": "x-bastide-portion", "value": {"type": "STRING", "stringValue": "U"}}
+    said = {"type": "IN_LINE_ATTRIBUTE", "inlineAttributes": [reserved]}
+    elsewhere = {"content": {"dataSourceType": "S3", "s3": {"s3Location": {"uri": "s3://x/y"}}}}
+    for documents in (twice, [inline("a", "x", **said)], [elsewhere]):
+        with pytest.raises(ServiceError, match="ValidationException"):
+            put(world, hand, *documents)
