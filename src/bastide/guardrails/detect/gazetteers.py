@@ -21,6 +21,11 @@ def words_of(name: str) -> frozenset[str]:
     return frozenset(word.replace("_", " ") for word in words)
 
 
+@cache
+def words_of_all(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset[str]().union(*map(words_of, names))
+
+
 def classes_of(lower: str) -> int:
     """A bit for each list that has this word, and one for a word that prose writes small."""
     bits = 0

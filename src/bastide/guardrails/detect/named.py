@@ -60,7 +60,7 @@ def _again(tokens: Sequence[Token], parts: Collection[str]) -> Iterator[Finding]
 
 def _known(text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
     """Names and places of our lists, where they are written with a capital."""
-    places = frozenset[str]().union(*map(gazetteers.words_of, _PLACES))
+    places = gazetteers.words_of_all(_PLACES)
     given = gazetteers.words_of("given")
     for at, token in enumerate(tokens):
         if not token.text[0].isupper():

@@ -8,6 +8,7 @@ for each hash, so they hold no word of any text. The best sequence of tags is Vi
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,49 +44,57 @@ class Tagged:
     confidence: float
 
 
+def _rounds() -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+    """For the first, second and third part of features: which have one, how far away, and what."""
+    for part in range(max(map(len, FEATURES))):
+        having = [at for at, parts in enumerate(FEATURES) if len(parts) > part]
+        attribute, distance = zip(*(FEATURES[at][part] for at in having), strict=True)
+        yield np.array(having), np.array(distance) + EDGE, np.array(attribute)
+
+
+_ROUNDS = tuple(_rounds())
+_SEEDS = (np.arange(1, len(FEATURES) + 1, dtype=np.uint64) * 0x9E3779B1).astype(np.uint32)
+
+
 def features_of(attributes: Ids) -> NDArray[np.intp]:
     """For each token the rows of its features."""
-    count = len(attributes)
     padded = np.pad(attributes, ((EDGE, EDGE), (0, 0)), constant_values=1)
-    mixed = np.empty((count, len(FEATURES)), dtype=np.uint32)
-    for column, parts in enumerate(FEATURES):
-        total = np.full(count, (column + 1) * 0x9E3779B1 & 0xFFFFFFFF, dtype=np.uint32)
-        for attribute, distance in parts:
-            total = (
-                total ^ padded[EDGE + distance : EDGE + distance + count, attribute]
-            ) * np.uint32(0x85EBCA6B)
-            total ^= total >> np.uint32(15)
-        mixed[:, column] = total % ROWS
-    return mixed.astype(np.intp)
+    mixed = np.tile(_SEEDS, (len(attributes), 1))
+    tokens = np.arange(len(attributes))[:, None]
+    for having, distance, attribute in _ROUNDS:
+        total = (mixed[:, having] ^ padded[tokens + distance, attribute]) * np.uint32(0x85EBCA6B)
+        mixed[:, having] = total ^ (total >> np.uint32(15))
+    return (mixed % np.uint32(ROWS)).astype(np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """For each hash what it says for each tag; and for each tag what may follow it."""
+    """For each hash what it says for each tag, as shipped in bytes and a scale; and for each tag
+    what may follow it."""
 
-    emission: NDArray[np.float32]
+    emission: NDArray[Any]
     transition: NDArray[np.float32]
+    scale: float = 1.0
 
 
 @cache
 def shipped() -> Tables:
-    emission = np.asarray(weights.array("tagger"), dtype=np.float32)
-    emission *= np.float32(weights.manifest()["scale"])
-    return Tables(emission, np.asarray(weights.array("transitions"), dtype=np.float32))
+    transition = np.asarray(weights.array("transitions"), dtype=np.float32)
+    return Tables(weights.array("tagger"), transition, weights.manifest()["scale"])
 
 
 def tag(tokens: Sequence[Token], tables: Tables) -> list[Tagged]:
     if not tokens:
         return []
-    scores = _scores(features_of(attributes_of(tokens)), tables.emission)
+    scores = _scores(features_of(attributes_of(tokens)), tables)
     return list(_spans(tokens, _best_path(scores, tables.transition), scores))
 
 
-def _scores(rows: NDArray[np.intp], emission: NDArray[np.float32]) -> NDArray[np.float32]:
-    total = emission[rows[:, 0]]
-    for column in range(1, rows.shape[1]):
-        total += emission[rows[:, column]]
-    return total
+def _scores(rows: NDArray[np.intp], tables: Tables) -> NDArray[np.float32]:
+    total = np.zeros((len(rows), len(TAGS)), dtype=np.float32)
+    for column in rows.T:
+        total += tables.emission[column]
+    return total * np.float32(tables.scale)
 
 
 def _best_path(scores: NDArray[np.float32], transitions: NDArray[np.float32]) -> list[int]:
@@ -115,8 +124,6 @@ def _viterbi(scores: NDArray[np.float32], transitions: NDArray[np.float32]) -> l
 def _spans(
     tokens: Sequence[Token], path: Sequence[int], scores: NDArray[np.float32]
 ) -> Iterator[Tagged]:
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    odds = shifted / shifted.sum(axis=1, keepdims=True)
     at = 0
     while at < len(path):
         kind = TAGS[path[at]][2:]
@@ -128,5 +135,11 @@ def _spans(
         while last > first and not tokens[last].text[0].isalnum():
             last -= 1  # the full stop after a name is no part of it
         if kind:
-            sure = float(odds[range(first, at), path[first:at]].mean())
+            sure = _odds(scores[first:at], path[first:at])
             yield Tagged(tokens[first].start, tokens[last].end, kind, sure)
+
+
+def _odds(scores: NDArray[np.float32], tags: Sequence[int]) -> float:
+    """How probable these tags are, on average."""
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return float((raised[range(len(tags)), tags] / raised.sum(axis=1)).mean())
