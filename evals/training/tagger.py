@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bastide.guardrails.detect.tagger import FEATURES, ROWS, TAGS, Tables, features_of
 from bastide.guardrails.detect.tokens import attributes_of, tokens_of
+from bastide.kernel.file_digest import sha256_of
 from evals.training.sentences import Filler, Sentence, made_up, refilled
 from evals.training.writing import write
 
@@ -283,7 +284,9 @@ def main() -> None:
     made = trained(chosen.data, chosen.seed)
     scale = float(np.abs(made.emission).max()) / 127
     rows = np.round(made.emission / scale).astype(np.int8)
-    write({"tagger": rows, "transitions": made.transition}, scale=scale)
+    learned_from = sha256_of(chosen.data / "missions" / SYNTHETIC)
+    arrays = {"tagger": rows, "transitions": made.transition}
+    write(arrays, scale=scale, tagger_learned_from=learned_from)
 
 
 if __name__ == "__main__":
