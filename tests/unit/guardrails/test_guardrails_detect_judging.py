@@ -110,6 +110,19 @@ def test_harm_by_kind(name, bad, fine):
     assert content_scores(fine)[name] < SEEN
 
 
+def test_harm_is_not_hidden_behind_words_of_another_trade():
+    text = "process service file code. " * 40 + "I will kill you. " + "patients study " * 40
+    assert content_scores(text)["VIOLENCE"] >= SEEN
+
+
+@pytest.mark.parametrize(
+    "text", ["shoot me an email", "hang the picture for them", "Dick Smith wrote to us"]
+)
+def test_words_that_are_said_of_other_things_are_no_harm(text):
+    scores = content_scores(text)
+    assert scores["VIOLENCE"] == scores["SEXUAL"] == 0.0
+
+
 def test_scores_are_from_0_to_1():
     for text in ("", "kill murder stab shoot blood gore " * 50, "porn sex naked " * 50):
         assert all(0 <= score <= 1 for score in content_scores(text).values())
