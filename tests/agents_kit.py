@@ -7,14 +7,20 @@ from bastide.agents.action_groups import ActionGroups
 from bastide.agents.agents import Agents
 from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
+from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
-from bastide.agents.preparing import Preparing, Workers
+from bastide.agents.knowledge_bases import KnowledgeBases
+from bastide.agents.looking_up import LookingUp
+from bastide.agents.preparing import Preparing
 from bastide.agents.sessions import Sessions
+from bastide.agents.turn_desk import Desk as TurnDesk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
+from bastide.agents.workers import Schemas, Workers
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
+from bastide.kernel.operation import operation
 from tests.labels_kit import marks
 from tests.sagefakes import ONE, ROLE, call
 from tests.stores import FakeKeyring
@@ -40,6 +46,10 @@ class ScriptedModel:
     seen: list[dict[str, Any]] = field(default_factory=list)
     by: list[Any] = field(default_factory=list)
 
+    @operation(
+        "modelId", "messages", "system", "inferenceConfig", "toolConfig",
+        "additionalModelRequestFields",
+    )  # fmt: skip
     async def converse(self, call, req):
         self.seen.append(req)
         self.by.append(call)
@@ -117,6 +127,28 @@ class Documents:
         return Info(len(data)), iter([data])
 
 
+@dataclass
+class Library:
+    """`agents.ports.Retriever`: the passages of each knowledge base."""
+
+    held: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[Any] = field(default_factory=list)
+
+    def retrieve(self, call, req):
+        self.asked.append((call, req))
+        name = req["knowledgeBaseId"]
+        if name not in self.held:
+            raise ServiceError("ResourceNotFoundException", f"No knowledge base {name}.")
+        call.notes.label = "U"
+        where = {"type": "S3", "s3Location": {"uri": "s3://b/k"}}
+        return {
+            "retrievalResults": [
+                {"content": {"type": "TEXT", "text": one}, "location": where, "score": 0.5}
+                for one in self.held[name]
+            ]
+        }
+
+
 class Desk:
     """All of agents over one database. `desk.do("create_agent", …)` as `who`."""
 
@@ -127,18 +159,24 @@ class Desk:
         book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
         workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
-        turns = Turns(conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids)
+        self.library = Library()
+        turns = Turns(
+            conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids,
+            looking_up=LookingUp(retriever=self.library, workers=workers),
+        )  # fmt: skip
+        turn_desk = TurnDesk(workers=workers, sessions=self.sessions, turns=turns)
+        schemas = Schemas(workers=workers, objects=self.objects)
         self.book = book
         self.parts = [
             Agents(book=book, roles=self.roles),
             ActionGroups(book=book),
-            Preparing(book=book, workers=workers, objects=self.objects),
+            KnowledgeBases(book=book),
+            Preparing(book=book, workers=workers, schemas=schemas),
             Versions(book=book),
             Aliases(book=book),
         ]
-        self.invocations = Invocations(
-            book=book, workers=workers, sessions=self.sessions, turns=turns
-        )
+        self.invocations = Invocations(book=book, workers=workers, desk=turn_desk)
+        self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
 
     def do(self, name: str, who: Any = None, **req: Any) -> dict[str, Any]:
         part = next(part for part in self.parts if hasattr(part, name))

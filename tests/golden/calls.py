@@ -52,6 +52,7 @@ class Inputs:
             "agentAliasId": "ALIASALIAS",
             "actionGroupId": "GROUPGROUP",
             "collaboratorId": "COLLABORAT",
+            "knowledgeBaseId": "KNOWLEDGE1",
             "model": MODEL,
             "modelId": MODEL,
             "modelIdentifier": MODEL,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bastide.agents import records
+from bastide.agents import prompting, records
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
 from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
 from bastide.agents.ports import Roles
@@ -21,8 +21,10 @@ from bastide.kernel.operation import operation
 AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
 _ASKED = (
     "agentName", "instruction", "foundationModel", "description", "orchestrationType",
-    "idleSessionTTLInSeconds", "agentResourceRoleArn",
+    "idleSessionTTLInSeconds", "agentResourceRoleArn", "guardrailConfiguration",
+    "promptOverrideConfiguration",
 )  # fmt: skip
+_MEMBERS = (*_ASKED[:-1], *prompting.MEMBERS)
 _ONCE = {"clientToken": "an agent's name is its own, so asking twice is told apart by it"}
 
 
@@ -31,7 +33,7 @@ class Agents:
     book: Book
     roles: Roles
 
-    @operation(*_ASKED, accepted=_ONCE)
+    @operation(*_MEMBERS, accepted=_ONCE)
     def create_agent(self, call: Call, req: Params) -> Params:
         agent_id, now = self.book.new_id(), self.book.now_ms()
         self._check(call, req, agent_id)
@@ -55,7 +57,7 @@ class Agents:
     def get_agent(self, call: Call, req: Params) -> Params:
         return {"agent": shown(call, self.book.agent(call, req["agentId"]))}
 
-    @operation("agentId", *_ASKED)
+    @operation("agentId", *_MEMBERS)
     def update_agent(self, call: Call, req: Params) -> Params:
         self._check(call, req, req["agentId"])
 
@@ -102,6 +104,7 @@ class Agents:
     def _check(self, call: Call, req: Params, agent_id: str) -> None:
         if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
             raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
+        prompting.check(call.operation, req)
         role = req.get("agentResourceRoleArn")
         if not role:
             raise invalid("agentResourceRoleArn must be specified.")

@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bastide.agents import spotlight
+from bastide.agents import prompting, spotlight
 from bastide.agents.loop import Message, Turn
 
 Params = dict[str, Any]
-TOKENS_MAX = 1_024  # of one answer
 _WITHOUT = "Answer the user now, in words, from what is known so far."
 
 
@@ -16,45 +15,49 @@ def request_of(
     agent: Mapping[str, Any], turn: Turn, prompted: Mapping[str, str], *, final: bool
 ) -> Params:
     """`prompted`: promptSessionAttributes, which the caller gives for this turn."""
+    rule = spotlight.rule(turn.fence) if turn.tools else ""
     req: Params = {
         "modelId": agent["foundationModel"],
-        "system": [{"text": _system(agent, turn, prompted)}],
+        "system": [{"text": prompting.system(agent, rule, prompted)}],
         "messages": list(turn.messages),
-        "inferenceConfig": {"temperature": 0.0, "maxTokens": TOKENS_MAX},
+        **prompting.inference(agent),
     }
+    if guardrail := agent.get("guardrailConfiguration"):
+        req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
     if final:
-        req["messages"] = flat(turn.messages)
-        return req
+        return {**req, "messages": flat(turn.messages)}
     tools = [tool.spec() for tool in turn.tools.values()]
     return {**req, "toolConfig": {"tools": tools, "toolChoice": {"auto": {}}}}
 
 
-def _system(agent: Mapping[str, Any], turn: Turn, prompted: Mapping[str, str]) -> str:
-    parts = [str(agent.get("instruction") or "")]
-    if turn.tools:
-        parts.append(spotlight.rule(turn.fence))
-    if prompted:
-        parts.append(f"What holds for this request: {json.dumps(dict(prompted))}")
-    return "\n\n".join(part for part in parts if part)
-
-
 def flat(messages: Sequence[Message]) -> list[Params]:
-    """The same in words, for a model that is offered no functions."""
-    found: list[Params] = [
-        {"role": message["role"], "content": [{"text": "\n".join(_said(message))}]}
-        for message in messages
-    ]
-    if any("toolResult" in block for block in messages[-1]["content"]):
+    """The same in words, for a model that is offered no functions: what they returned is told in
+    the user's turn, and that they were called is not."""
+    called: dict[str, str] = {}
+    found: list[Params] = []
+    for message in messages:
+        texts = list(_said(message, called))
+        if not texts:
+            continue
+        if found and found[-1]["role"] == message["role"]:
+            found[-1]["content"][0]["text"] += "\n\n" + "\n\n".join(texts)
+        else:
+            content = [{"text": "\n\n".join(texts)}]
+            found.append({"role": message["role"], "content": content})
+    if called and found[-1]["role"] == "user":
         found[-1]["content"].append({"text": _WITHOUT})
-    return list(found)
+    return found
 
 
-def _said(message: Message) -> Iterator[str]:
+def _said(message: Message, called: dict[str, str]) -> Iterator[str]:
+    has_calls = any("toolUse" in block for block in message["content"])
     for block in message["content"]:
         if "toolUse" in block:
             use = block["toolUse"]
-            yield f"I call {use['name']} with {json.dumps(use['input'])}."
+            called[use["toolUseId"]] = f"{use['name']}({json.dumps(use['input'])})"
         elif "toolResult" in block:
-            yield from (one["text"] for one in block["toolResult"]["content"])
-        else:
+            result = block["toolResult"]
+            told = "\n".join(one["text"] for one in result["content"])
+            yield f"{called.get(result['toolUseId'], 'A function')} returned:\n{told}"
+        elif not has_calls:
             yield str(block["text"])

@@ -1,8 +1,8 @@
 """A turn of an agent as a pure state machine: what happened in, what to do out.
 
 It ends within its bounds whatever a model says, and every call that a model makes gets exactly one
-result. A call that is wrong is said to be wrong once; at the second time the model must answer
-without functions. Source of the message shapes: Converse, ContentBlock.
+result. A call that is wrong is said to be wrong once; at the second time, or when it only repeats
+what it has called, the model must answer without functions.
 """
 
 import json
@@ -232,7 +232,7 @@ def _spent(turn: Turn) -> str:
 
 
 def _answered(turn: Turn, event: Answered) -> tuple[Turn, list[Effect]]:
-    content = [block for block in event.content if "toolUse" in block or _text(block)]
+    content = list(_once(event.content))
     uses = [
         Use(id=block["toolUse"]["toolUseId"], name=block["toolUse"]["name"],
             args=block["toolUse"].get("input") or {})
@@ -242,6 +242,11 @@ def _answered(turn: Turn, event: Answered) -> tuple[Turn, list[Effect]]:
         turn, steps=turn.steps + 1, tokens=turn.tokens + event.tokens,
         seconds=turn.seconds + event.seconds,
     )  # fmt: skip
+    if uses and not turn.final and all(use.signature in turn.made for use in uses):
+        # It has their results. Said again they would only be called again: now it answers.
+        again = [Refuse(use, f"{use.name} was called so already.") for use in uses]
+        turn, more = _ask(replace(turn, final=True))
+        return turn, [*again, *more]
     if uses and not turn.final and len({use.id for use in uses}) == len(uses):
         said = {"role": "assistant", "content": content}
         return _judged(replace(turn, messages=(*turn.messages, said), uses=uses))
@@ -251,6 +256,20 @@ def _answered(turn: Turn, event: Answered) -> tuple[Turn, list[Effect]]:
     said = {"role": "assistant", "content": [{"text": text}]}
     messages = (*turn.messages, said)
     return replace(turn, phase=Phase.DONE, messages=messages), [Say(text)]
+
+
+def _once(content: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Without what is blank, and with each call once: small models make the same one twice."""
+    seen: set[str] = set()
+    for block in content:
+        if "toolUse" in block:
+            named = (block["toolUse"]["name"], block["toolUse"].get("input") or {})
+            call = json.dumps(named, sort_keys=True)
+            if call not in seen:
+                yield block
+            seen.add(call)
+        elif _text(block):
+            yield block
 
 
 def _text(block: Mapping[str, Any]) -> str:
@@ -281,6 +300,8 @@ def _judge(turn: Turn, use: Use) -> tuple[Turn, list[Effect]]:
     turn = replace(turn, calls=turn.calls + 1, made=turn.made | {use.signature})
     if tool.does is Does.ASK_USER:
         return turn, []
+    if tool.does is Does.LOOK_UP:  # it tells nobody outside, and changes nothing
+        return turn, [Do(use, tool)]
     confirm = tool.confirm or (turn.tainted and not led_to(turn.words, tool, use.args))
     mode = Mode.BOTH if confirm else Mode.RESULT
     return replace(turn, held={**turn.held, use.id: mode}), []
@@ -346,6 +367,16 @@ def _go_on(turn: Turn, effects: list[Effect]) -> tuple[Turn, list[Effect]]:
     messages = (*turn.messages, {"role": "user", "content": content})
     turn, more = _ask(replace(turn, messages=messages, uses=(), results={}, held={}))
     return turn, [*effects, *more]
+
+
+def adapted(turn: Turn) -> Turn:
+    """To the functions that there are now: what waits for one that is gone is answered so."""
+    open_ = [use for use in turn.uses if use.id not in turn.results]
+    if all(use.name in turn.tools for use in open_):
+        return turn
+    for use in open_:
+        turn = _with(turn, use, "This function is not there any more.", ok=False)
+    return replace(turn, phase=Phase.RETURNED, held={})
 
 
 def _with(turn: Turn, use: Use, text: str, *, ok: bool) -> Turn:

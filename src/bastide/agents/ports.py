@@ -53,6 +53,13 @@ class Conversations(Protocol):
         ...
 
 
+class Retriever(Protocol):
+    def retrieve(self, call: Call, req: Params) -> Params:
+        """As bedrock-agent-runtime's Retrieve, without its door; the label of what it found is in
+        the call's notes."""
+        ...
+
+
 class StoredObject(Protocol):
     @property
     def size(self) -> int: ...

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.agents import session_records as records
-from bastide.agents.loop import Message, Mode, Phase, Turn, Use
+from bastide.agents.loop import Message, Mode, Phase, Turn, Use, adapted
 from bastide.agents.ports import Sealer
 from bastide.agents.session_records import Key
 from bastide.db.database import Database
@@ -65,7 +65,7 @@ class Sessions:
         number, sealed = found
         kept = json.loads(self._sealer.open(_PURPOSE, sealed, key.aad))
         return Held(
-            key=key, number=number, turn=_turn(empty, kept), attributes=kept["attributes"],
+            key=key, number=number, turn=adapted(_turn(empty, kept)), attributes=kept["attributes"],
             invocation_id=kept["invocation_id"],
         )  # fmt: skip
 

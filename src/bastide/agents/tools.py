@@ -27,6 +27,7 @@ class Does(StrEnum):
     """Who executes it."""
 
     RETURN = "RETURN_CONTROL"  # the caller
+    LOOK_UP = "LOOK_UP"  # a knowledge base, which is asked here
     ASK_USER = "ASK_USER"  # the person, by answering
 
 
@@ -42,6 +43,7 @@ class Tool:
     function: str = ""
     path: str = ""
     verb: str = ""
+    target: str = ""  # the knowledge base
     confirm: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,11 +58,14 @@ def tools_of(definition: Mapping[str, Any]) -> dict[str, Tool]:
     """By name. Raises BadSchema, which says of which group it is."""
     found: list[Tool] = []
     for part in definition["parts"]:
-        if part["kind"] == "action-group" and part["asked"]["actionGroupState"] == "ENABLED":
+        asked = part["asked"]
+        if part["kind"] == "action-group" and asked["actionGroupState"] == "ENABLED":
             try:
-                found += _of_group(part["name"], part["asked"])
+                found += _of_group(part["name"], asked)
             except BadSchema as error:
                 raise BadSchema(f"Action group {part['name']}: {error}") from error
+        elif part["kind"] == "knowledge-base" and asked["knowledgeBaseState"] == "ENABLED":
+            found.append(_look_up(part["name"], asked["description"]))
     if len(found) > TOOLS_MAX:
         raise BadSchema(f"The agent has {len(found)} functions; {TOOLS_MAX} is the most.")
     return _named(found)
@@ -104,19 +109,32 @@ def _of_function(group: str, function: Mapping[str, Any]) -> Tool:
 
 
 def _ask_user(group: str) -> Tool:
-    said = {"type": "string", "description": "The question to the user."}
     return Tool(
         name=ASK_USER,
         description="Ask the user for what is needed and was not said.",
-        schema={
-            "type": "object",
-            "properties": {"question": said},
-            "required": ["question"],
-            "additionalProperties": False,
-        },
+        schema=_one_text("question", "The question to the user."),
         does=Does.ASK_USER,
         group=group,
     )
+
+
+def _look_up(knowledge_base_id: str, description: str) -> Tool:
+    return Tool(
+        name=f"search_{knowledge_base_id}",
+        description=f"Search documents. {description}",
+        schema=_one_text("query", "What to look for, in a few words."),
+        does=Does.LOOK_UP,
+        target=knowledge_base_id,
+    )
+
+
+def _one_text(name: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "description": description}},
+        "required": [name],
+        "additionalProperties": False,
+    }
 
 
 def _named(found: Sequence[Tool]) -> dict[str, Tool]:

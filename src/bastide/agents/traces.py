@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_TraceP
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,19 @@ class Tracer:
     def failure(self, reason: str) -> Params:
         named = {"traceId": f"{self.trace_id}-{self.number}", "failureReason": reason}
         return self._part({"failureTrace": named})
+
+    def guardrail(self, intervened: bool, assessed: Mapping[str, Any]) -> Params:
+        """Converse's assessments of what went in and came out, in a list each."""
+        named: Params = {
+            "traceId": f"{self.trace_id}-{self.number}",
+            "action": "INTERVENED" if intervened else "NONE",
+        }
+        into, out = assessed.get("inputAssessment") or {}, assessed.get("outputAssessments") or {}
+        if into:
+            named["inputAssessments"] = list(into.values())
+        if out:
+            named["outputAssessments"] = [one for many in out.values() for one in many]
+        return self._part({"guardrailTrace": named})
 
     def next_step(self) -> None:
         self.number += 1
@@ -129,8 +142,22 @@ def _parameters(use: Use, tool: Tool, args: Mapping[str, Any]) -> list[Params]:
     ]
 
 
-def observation(kind: str, **said: Any) -> Params:
-    return {"type": kind, **said}
+def rationale(content: Sequence[Mapping[str, Any]]) -> str:
+    """What a model said beside its calls; nothing if it made none."""
+    if not any("toolUse" in block for block in content):
+        return ""
+    return "\n".join(str(block["text"]) for block in content if block.get("text"))
+
+
+def lookup_input(knowledge_base_id: str, query: str) -> Params:
+    asked = {"knowledgeBaseId": knowledge_base_id, "text": query}
+    return {"invocationType": "KNOWLEDGE_BASE", "knowledgeBaseLookupInput": asked}
+
+
+def references(found: Sequence[Mapping[str, Any]]) -> list[Params]:
+    """Passages as an agent's events have them: without their scores."""
+    names = ("content", "location", "metadata")
+    return [{name: one[name] for name in names if one.get(name)} for one in found]
 
 
 def _text(value: Any) -> str:

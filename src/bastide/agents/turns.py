@@ -3,15 +3,17 @@ them. What was said is kept once, before its last event: a turn that is cut shor
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastide.agents import traces
 from bastide.agents.asking import request_of
+from bastide.agents.looking_up import LookingUp, citations
 from bastide.agents.loop import (
     Answered,
     Ask,
+    Called,
     Do,
     Effect,
     Event,
@@ -27,10 +29,12 @@ from bastide.agents.sessions import Held, Sessions
 from bastide.agents.traces import Tracer
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import Ids
+from bastide.kernel.operation import honours_of
 
 Params = dict[str, Any]
+CHUNK_MAX = 1_000_000  # bytes of one event
 _MODEL_FAILURES = frozenset(
     {"ModelErrorException", "ModelTimeoutException", "ServiceUnavailableException"}
 )
@@ -38,7 +42,8 @@ _MODEL_FAILURES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A turn that may be done: whose, as whom, of which agent, from where the conversation is."""
+    """A turn that may be done: whose, as whom, of which agent, from where the conversation is.
+    `searched`: by knowledge base, how this turn's caller wants it searched."""
 
     call: Call
     worker: Call
@@ -48,61 +53,86 @@ class Asked:
     tracer: Tracer
     prompted: Mapping[str, str]
     ttl_s: int
+    searched: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """`read`: the passages that the answer may rest on."""
+
+    turn: Turn
+    todo: deque[Effect]
+    read: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        self.turn, more = step(self.turn, event)
+        self.todo += more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
     conversations: Conversations
     sessions: Sessions
+    looking_up: LookingUp
     clock: Clock
     ids: Ids
 
     async def events(self, asked: Asked) -> AsyncIterator[Params]:
         """Traces, and last a chunk or a returned control. Raises ServiceError."""
-        turn, effects = step(asked.held.turn, asked.event)
-        todo: deque[Effect] = deque(effects)
-        while todo:
-            effect = todo.popleft()
+        under = _UnderWay(asked.held.turn, deque())
+        under.take(asked.event)
+        while under.todo:
+            effect = under.todo.popleft()
             match effect:
-                case Ask(final):
-                    req = request_of(asked.agent, turn, asked.prompted, final=final)
-                    yield _asked(asked, req)
-                    answered, told = await self._ask(asked, req)
-                    for event in told:
-                        yield event
-                    turn, more = step(turn, answered)
-                    todo += more
+                case Ask():
+                    told = self._ask(asked, under, final=effect.final)
+                case Do():
+                    told = self._look_up(asked, under, effect)
+                case Refuse():
+                    told = _refused(asked, effect)
+                case Return():
+                    told = self._hand_over(asked, under.turn, effect)
+                case Say():
+                    told = self._say(asked, under, effect)
                 case Fail(why):
                     yield asked.tracer.failure(why)
                     raise ServiceError("DependencyFailedException", why)
-                case Do():
-                    raise NotImplementedError
-                case _:
-                    async for event in self._end(asked, turn, effect):
-                        yield event
+            async for event in told:
+                yield event
 
-    async def _ask(self, asked: Asked, req: Params) -> tuple[Answered, list[Params]]:
+    async def _ask(self, asked: Asked, under: _UnderWay, *, final: bool) -> AsyncIterator[Params]:
+        req = request_of(asked.agent, under.turn, asked.prompted, final=final)
+        tracer = asked.tracer
+        tracer.next_step()
+        said = traces.model_input(asked.agent["foundationModel"], req)
+        yield tracer.orchestration("modelInvocationInput", said)
         began, started = self.clock.now(), self.clock.monotonic_s()
         answer = await self._converse(asked, req)
-        took = self.clock.monotonic_s() - started
+        took_s = self.clock.monotonic_s() - started
         usage = answer.get("usage") or {}
         _count(asked.call, asked.worker, usage)
-        content = answer["output"]["message"]["content"]
         metadata = {
             "startTime": began,
             "endTime": self.clock.now(),
-            "totalTimeMs": int(took * 1000),
+            "totalTimeMs": int(took_s * 1000),
             "clientRequestId": asked.call.request_id,
         }
         output = traces.model_output(answer, metadata)
-        told = [asked.tracer.orchestration("modelInvocationOutput", output)]
-        if any("toolUse" in block for block in content):
-            said = "\n".join(block["text"] for block in content if block.get("text"))
-            told += [asked.tracer.orchestration("rationale", {"text": said})] if said else []
-        return Answered(content, int(usage.get("totalTokens") or 0), took), told
+        yield tracer.orchestration("modelInvocationOutput", output)
+        if assessed := (answer.get("trace") or {}).get("guardrail"):
+            yield tracer.guardrail(answer.get("stopReason") == "guardrail_intervened", assessed)
+        content: Sequence[Mapping[str, Any]] = answer["output"]["message"]["content"]
+        if why := traces.rationale(content):
+            yield tracer.orchestration("rationale", {"text": why})
+        under.take(Answered(content, int(usage.get("totalTokens") or 0), took_s))
 
     async def _converse(self, asked: Asked, req: Params) -> Params:
-        """The model's failures in the words of InvokeAgent."""
+        """The model's failures in the words of InvokeAgent. A member that is not honoured is
+        refused, as at Converse's own door: a guardrail above all."""
+        honours = honours_of(self.conversations.converse)
+        known = {path.partition(".")[0] for path in (*honours.members, *honours.accepted)}
+        for name in req.keys() - known:
+            raise unsupported("bedrock-runtime.Converse", f"The member {name}")
         try:
             return await self.conversations.converse(asked.worker, req)
         except Unavailable as error:
@@ -112,43 +142,51 @@ class Turns:
                 raise ServiceError("DependencyFailedException", error.message) from error
             raise
 
-    async def _end(
-        self, asked: Asked, turn: Turn, effect: Refuse | Return | Say
-    ) -> AsyncIterator[Params]:
-        match effect:
-            case Refuse(_, why):
-                said = {"source": "PARSER", "text": why}
-                yield _observed(asked, "REPROMPT", repromptResponse=said)
-            case Return(calls):
-                invocation_id = self.ids.uuid()
-                for use, tool, _ in calls:
-                    given = traces.invocation_input(use, tool, invocation_id)
-                    yield asked.tracer.orchestration("invocationInput", given)
-                await self._keep(asked, turn, invocation_id)
-                inputs = [
-                    traces.control_input(use, tool, mode, asked.held.key.agent_id)
-                    for use, tool, mode in calls
-                ]
-                yield {"returnControl": {"invocationId": invocation_id, "invocationInputs": inputs}}
-            case Say(text, asks):
-                await self._keep(asked, turn, "")
-                kind = "ASK_USER" if asks else "FINISH"
-                yield _observed(asked, kind, finalResponse={"text": text})
-                yield {"chunk": {"bytes": text.encode()}}
+    async def _look_up(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
+        base, query = effect.tool.target, str(effect.use.args["query"])
+        yield asked.tracer.orchestration("invocationInput", traces.lookup_input(base, query))
+        started = self.clock.monotonic_s()
+        wanted = asked.searched.get(base) or {}
+        passages = await self.looking_up.ask(asked.worker, base, query, wanted)
+        under.read += passages.found
+        found = {"retrievedReferences": traces.references(passages.found)}
+        yield _observed(asked, "KNOWLEDGE_BASE", knowledgeBaseLookupOutput=found)
+        took_s = self.clock.monotonic_s() - started
+        ok = not passages.refused
+        under.take(Called(effect.use.id, passages.text, ok, seconds=took_s))
+
+    async def _hand_over(self, asked: Asked, turn: Turn, effect: Return) -> AsyncIterator[Params]:
+        invocation_id = self.ids.uuid()
+        for use, tool, _ in effect.calls:
+            given = traces.invocation_input(use, tool, invocation_id)
+            yield asked.tracer.orchestration("invocationInput", given)
+        await self._keep(asked, turn, invocation_id)
+        agent_id = asked.held.key.agent_id
+        inputs = [
+            traces.control_input(use, tool, mode, agent_id) for use, tool, mode in effect.calls
+        ]
+        yield {"returnControl": {"invocationId": invocation_id, "invocationInputs": inputs}}
+
+    async def _say(self, asked: Asked, under: _UnderWay, effect: Say) -> AsyncIterator[Params]:
+        await self._keep(asked, under.turn, "")
+        kind = "ASK_USER" if effect.asks else "FINISH"
+        yield _observed(asked, kind, finalResponse={"text": effect.text})
+        cited = citations(effect.text, under.read)
+        said = effect.text.encode("utf-8", "replace")[:CHUNK_MAX]
+        yield {"chunk": {"bytes": said, **({"attribution": {"citations": cited}} if cited else {})}}
 
     async def _keep(self, asked: Asked, turn: Turn, invocation_id: str) -> None:
         held = replace(asked.held, turn=turn, invocation_id=invocation_id)
         await asyncio.to_thread(self.sessions.save, held, asked.ttl_s)
 
 
-def _asked(asked: Asked, req: Params) -> Params:
-    asked.tracer.next_step()
-    said = traces.model_input(asked.agent["foundationModel"], req)
-    return asked.tracer.orchestration("modelInvocationInput", said)
+async def _refused(asked: Asked, effect: Refuse) -> AsyncIterator[Params]:
+    said = {"source": "PARSER", "text": effect.why}
+    yield _observed(asked, "REPROMPT", repromptResponse=said)
 
 
 def _observed(asked: Asked, kind: str, **said: Any) -> Params:
-    return asked.tracer.orchestration("observation", traces.observation(kind, **said))
+    return asked.tracer.orchestration("observation", {"type": kind, **said})
 
 
 def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
@@ -156,6 +194,5 @@ def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
     audit = call.notes.audit
     for name, key in (("input_tokens", "inputTokens"), ("output_tokens", "outputTokens")):
         audit[name] = str(int(audit.get(name, "0")) + int(usage.get(key) or 0))
-    audit |= {
-        name: worker.notes.audit[name] for name in ("model_sha256",) if name in worker.notes.audit
-    }
+    if digest := worker.notes.audit.get("model_sha256"):
+        audit["model_sha256"] = digest

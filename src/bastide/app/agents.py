@@ -6,16 +6,24 @@ from bastide.agents.action_groups import ActionGroups
 from bastide.agents.agents import Agents
 from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
+from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
-from bastide.agents.preparing import Preparing, Workers
+from bastide.agents.knowledge_bases import KnowledgeBases
+from bastide.agents.looking_up import LookingUp
+from bastide.agents.ports import Params, Retriever
+from bastide.agents.preparing import Preparing
 from bastide.agents.sessions import Sessions
+from bastide.agents.turn_desk import Desk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
+from bastide.agents.workers import Schemas, Workers
 from bastide.app.bedrock import Bedrock
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.db.marks import Marks
+from bastide.kernel.call import Call
+from bastide.kernel.errors import unsupported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +31,30 @@ class AgentService:
     handlers: dict[str, list[object]]
 
 
-def open_agents(core: Core, identity: Identity, store: Store, bedrock: Bedrock) -> AgentService:
+@dataclass(frozen=True, slots=True)
+class NoKnowledge:
+    """`agents.ports.Retriever` of a region without knowledge bases: each search is refused."""
+
+    def retrieve(self, call: Call, req: Params) -> Params:
+        raise unsupported(call.operation)
+
+
+def open_agents(
+    core: Core, identity: Identity, store: Store, bedrock: Bedrock, retriever: Retriever
+) -> AgentService:
     marks = Marks(labelling=identity.labelling, in_use=core.labels)
     book = Book(database=core.database, marks=marks, clock=core.clock, ids=core.ids)
     workers = Workers(roles=identity.roles, permits=identity.authorizer, models=bedrock.models)
     sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
     turns = Turns(
-        conversations=bedrock.conversations, sessions=sessions, clock=core.clock, ids=core.ids
+        conversations=bedrock.conversations,
+        sessions=sessions,
+        looking_up=LookingUp(retriever=retriever, workers=workers),
+        clock=core.clock,
+        ids=core.ids,
     )
+    desk = Desk(workers=workers, sessions=sessions, turns=turns)
+    schemas = Schemas(workers=workers, objects=store.space)
     for kind in ("agent", "agent-alias"):
         identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
     return AgentService(
@@ -38,12 +62,14 @@ def open_agents(core: Core, identity: Identity, store: Store, bedrock: Bedrock) 
             "bedrock-agent": [
                 Agents(book=book, roles=identity.roles),
                 ActionGroups(book=book),
-                Preparing(book=book, workers=workers, objects=store.space),
+                KnowledgeBases(book=book),
+                Preparing(book=book, workers=workers, schemas=schemas),
                 Versions(book=book),
                 Aliases(book=book),
             ],
             "bedrock-agent-runtime": [
-                Invocations(book=book, workers=workers, sessions=sessions, turns=turns)
+                Invocations(book=book, workers=workers, desk=desk),
+                InlineInvocations(book=book, schemas=schemas, desk=desk),
             ],
         }
     )

@@ -88,6 +88,7 @@ class Knowledge:
     parser: Worker
     index: Index
     retrieve: Retrieve
+    retrieve: Retrieve  # agents ask it too
     handlers: dict[str, list[object]]
 
     def close(self) -> None:
@@ -140,6 +141,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     retrieve = Retrieve(search=search)
     return Knowledge(
         work=work,
+        retrieve=retrieve,
         parser=parser,
         index=index,
         retrieve=retrieve,

@@ -90,7 +90,6 @@ class RegionProcess:
             core, self.identity, self.workshop, receipts, self.guardrails.guards
         )
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
-        self.agents = open_agents(core, self.identity, store, self.bedrock)
         self.knowledge = open_knowledge(
             core,
             Needs(
@@ -101,6 +100,9 @@ class RegionProcess:
                 embedder=self.bedrock.embedder,
                 conversations=self.bedrock.conversations,
             ),
+        )
+        self.agents = open_agents(
+            core, self.identity, store, self.bedrock, self.knowledge.retrieve
         )
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label

@@ -142,6 +142,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
         f"bedrock-agent.{name}": (f"bedrock:{name} agent-alias",)
         for name in ("GetAgentAlias", "UpdateAgentAlias", "DeleteAgentAlias")
     },
+    **{
+        f"bedrock-agent.{name}": (f"bedrock:{name} agent",)
+        for name in (
+            "AssociateAgentKnowledgeBase",
+            "GetAgentKnowledgeBase",
+            "UpdateAgentKnowledgeBase",
+            "DisassociateAgentKnowledgeBase",
+            "ListAgentKnowledgeBases",
+        )
+    },
+    "bedrock-agent-runtime.InvokeInlineAgent": ("bedrock:InvokeInlineAgent *",),
     "bedrock-agent-runtime.InvokeAgent": ("bedrock:InvokeAgent agent-alias",),
     **{
         f"bedrock-agent-runtime.RetrieveAndGenerate{kind}": (

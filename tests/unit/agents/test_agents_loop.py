@@ -6,6 +6,7 @@ from hypothesis import given as with_
 from hypothesis import strategies as st
 from tests.agents_kit import function, text, use
 
+from bastide.agents.asking import flat
 from bastide.agents.loop import (
     Answered,
     Ask,
@@ -121,15 +122,32 @@ def test_the_last_step_is_asked_without_functions():
     assert effects == [Say("Hello.")]
 
 
-def test_the_same_call_again_is_refused_and_then_the_model_must_answer():
+def test_when_the_model_only_repeats_itself_it_must_answer():
     turn, _ = step(new(), Said("Where is order 1?"))
-    turn, effects = step(turn, answered(use("get_order", "a", order_id="1")))
+    twice = [use("get_order", one, order_id="1") for one in "ab"]
+    turn, effects = step(turn, answered(*twice))
+    ((asked, _, _),) = effects[-1].calls
+    assert asked.id == "a"
     turn, effects = step(turn, Resumed({"a": Given("Shipped.")}))
-    turn, effects = step(turn, answered(use("get_order", "b", order_id="1")))
-    assert [type(one) for one in effects] == [Refuse, Ask]
-    assert not effects[-1].final
+    before = turn.messages
     turn, effects = step(turn, answered(use("get_order", "c", order_id="1")))
-    assert effects[-1] == Ask(final=True)
+    assert [type(one) for one in effects] == [Refuse, Ask]
+    assert effects[-1].final
+    assert turn.messages == before  # the repeated call is not said on
+
+
+def test_without_functions_the_conversation_is_told_in_words():
+    turn, _ = step(new(), Said("Where is order 1?"))
+    turn, _ = step(turn, answered(text("I look."), use("get_order", "a", order_id="1")))
+    turn, _ = step(turn, Resumed({"a": Given("Shipped.")}))
+    (said,) = flat(turn.messages)
+    assert said["role"] == "user"
+    told = said["content"][0]["text"]
+    assert told.startswith('Where is order 1?\n\nget_order({"order_id": "1"}) returned:')
+    assert "¦ Shipped." in told
+    assert flat([{"role": "user", "content": [text("a")]}]) == [
+        {"role": "user", "content": [text("a")]}
+    ]
 
 
 def test_a_wrong_call_is_told_once():

@@ -1,0 +1,86 @@
+"""The roles of agents, at work: what they may do, and what they read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bastide.agents import openapi
+from bastide.agents.model import SERVICE, Params
+from bastide.agents.openapi import BadSchema
+from bastide.agents.ports import Models, Objects, Permits, Roles
+from bastide.kernel import arns
+from bastide.kernel.arns import s3
+from bastide.kernel.call import Call, Notes
+from bastide.kernel.errors import ServiceError
+
+INVOKE_MODEL = "bedrock:InvokeModel"
+APPLY_GUARDRAIL = "bedrock:ApplyGuardrail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """The roles of agents, at work."""
+
+    roles: Roles
+    permits: Permits
+    models: Models
+
+    def worker(self, call: Call, role_arn: str, marking: str) -> Call:
+        """The call as the role makes it, at a label. ValidationException if it cannot."""
+        role = self.roles.assume_for_service(call.account, role_arn, SERVICE, marking)
+        return replace(call, operation="bedrock-runtime.Converse", principal=role, notes=Notes())
+
+    def check(self, worker: Call, agent: Mapping[str, Any]) -> str:
+        """The id of the model that answers. ValidationException, AccessDeniedException."""
+        model = agent["foundationModel"]
+        card = self.models.called(worker, model)
+        profile, models = self.models.arns(worker.region, worker.principal, model)
+        for arn in (profile, *models):
+            if arn:
+                self.require(worker, INVOKE_MODEL, arn)
+        if guardrail := agent.get("guardrailConfiguration"):
+            name = guardrail["guardrailIdentifier"]
+            arn = arns.regional(worker.region, "bedrock", worker.account, f"guardrail/{name}")
+            self.require(worker, APPLY_GUARDRAIL, name if name.startswith("arn:") else arn)
+        return card.model_id
+
+    def require(self, worker: Call, action: str, arn: str) -> None:
+        """AccessDeniedException unless whoever works for an agent may do this."""
+        if not self.permits.permits(worker.principal, action, arn, {}):
+            who = worker.principal.issuer_arn
+            raise ServiceError(
+                "AccessDeniedException",
+                f"{who} is not authorized to perform: {action} on resource: {arn}",
+                status=403,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schemas:
+    """OpenAPI documents that lie in S3."""
+
+    workers: Workers
+    objects: Objects
+
+    def copy(self, worker: Call, part: Params) -> None:
+        """A version is what it was when it was prepared: what is in S3 may be changed later."""
+        place = (part["asked"].get("apiSchema") or {}).get("s3")
+        if not place:
+            return
+        payload = self._read(worker, place)
+        part["asked"] = {**part["asked"], "apiSchema": {"payload": payload}}
+
+    def _read(self, worker: Call, place: Mapping[str, Any]) -> str:
+        bucket, key = place.get("s3BucketName") or "", place.get("s3ObjectKey") or ""
+        arn = s3(worker.region, bucket, key)
+        try:
+            self.workers.require(worker, "s3:GetObject", arn)
+            info, chunks = self.objects.open(worker.principal, bucket, key)
+        except ServiceError as error:
+            raise BadSchema(f"{arn}: {error.message}") from error
+        if info.size > openapi.SIZE_MAX:
+            raise BadSchema(f"{arn} is larger than {openapi.SIZE_MAX} bytes.")
+        try:
+            return b"".join(chunks).decode()
+        except UnicodeDecodeError as error:
+            raise BadSchema(f"{arn} is not text.") from error

@@ -1,0 +1,165 @@
+"""Turns beyond returned control: inline agents, knowledge bases, prompts of one's own."""
+
+import json
+
+import pytest
+from tests.agents_kit import INSTRUCTION, MODEL, Desk, answer, caller, function, returned, text, use
+from tests.sagefakes import ONE, ROLE
+
+from bastide.kernel.errors import ServiceError
+
+BASE = "KNOWLEDGE1"
+ORDER = function("get_order", "order_id")
+
+
+@pytest.fixture
+def desk(database):
+    return Desk(database)
+
+
+async def inline(desk, said="hello", who=None, **more):
+    req = {"sessionId": "s1", "inputText": said, "instruction": INSTRUCTION,
+           "foundationModel": MODEL, **more}  # fmt: skip
+    answered = await desk.inline.invoke_inline_agent(who or caller("invoke_inline_agent"), req)
+    return [event async for event in answered["completion"]]
+
+
+@pytest.mark.asyncio
+async def test_an_inline_agent_works_as_its_caller(desk):
+    groups = [{"actionGroupName": "orders", "functionSchema": {"functions": [ORDER]},
+               "actionGroupExecutor": {"customControl": "RETURN_CONTROL"}}]  # fmt: skip
+    desk.model.script = [[use("get_order", order_id="7")], [text("Hello.")], [text("Again.")]]
+    control = returned(await inline(desk, "Where is order 7?", actionGroups=groups))
+    (call,) = control["invocationInputs"]
+    assert call["functionInvocationInput"]["function"] == "get_order"
+    (by,) = desk.model.by
+    assert by.principal == caller().principal
+    # The function is gone with the next call's definition, and its call is answered so.
+    assert answer(await inline(desk, "Never mind.")) == "Hello."
+    assert "not there any more" in json.dumps(desk.model.seen[-1]["messages"])
+    other = await inline(desk, "hello", who=caller(marking="S"))
+    assert answer(other) == "Again."
+    assert len(desk.model.seen[-1]["messages"]) == 1
+
+
+def with_base(desk, **more):
+    agent_id = desk.do(
+        "create_agent", agentName="reader", foundationModel=MODEL, instruction=INSTRUCTION,
+        agentResourceRoleArn=ROLE,
+    )["agent"]["agentId"]  # fmt: skip
+    place = {"agentId": agent_id, "agentVersion": "DRAFT"}
+    desk.do(
+        "associate_agent_knowledge_base", **place, knowledgeBaseId=BASE, description="Reports",
+        **more,
+    )  # fmt: skip
+    desk.do("prepare_agent", agentId=agent_id)
+    return agent_id, place
+
+
+@pytest.mark.asyncio
+async def test_an_agent_looks_into_its_knowledge_base(desk):
+    agent_id, place = with_base(desk)
+    (row,) = desk.do("list_agent_knowledge_bases", **place)["agentKnowledgeBaseSummaries"]
+    assert (row["knowledgeBaseId"], row["knowledgeBaseState"]) == (BASE, "ENABLED")
+    desk.library.held[BASE] = ["The order was shipped.", "Orders take a week."]
+    desk.model.script = [[use(f"search_{BASE}", query="orders")], [text("It was shipped.")]]
+    wanted = {"vectorSearchConfiguration": {"numberOfResults": 2}}
+    state = {
+        "knowledgeBaseConfigurations": [{"knowledgeBaseId": BASE, "retrievalConfiguration": wanted}]
+    }
+    events = await desk.ask(agent_id, "Was it shipped?", enableTrace=True, sessionState=state)
+    (citation,) = events[-1]["chunk"]["attribution"]["citations"]
+    assert citation["generatedResponsePart"]["textResponsePart"]["text"] == "It was shipped."
+    texts = [one["content"]["text"] for one in citation["retrievedReferences"]]
+    assert texts == desk.library.held[BASE]
+    ((call, req),) = desk.library.asked
+    assert call.principal.issuer_arn == ROLE
+    assert req["retrievalConfiguration"] == wanted
+    said = desk.model.seen[-1]["messages"][-1]["content"][0]["toolResult"]["content"][0]["text"]
+    assert "¦ [1] The order was shipped." in said
+    kinds = [part["trace"]["trace"]["orchestrationTrace"] for part in events if "trace" in part]
+    (lookup,) = [one["invocationInput"] for one in kinds if "invocationInput" in one]
+    assert lookup["knowledgeBaseLookupInput"] == {"knowledgeBaseId": BASE, "text": "orders"}
+
+
+@pytest.mark.asyncio
+async def test_a_base_that_the_role_may_not_read_is_a_failed_search(desk):
+    agent_id, _ = with_base(desk)
+    desk.library.held[BASE] = ["A secret."]
+    arn = f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:knowledge-base/{BASE}"
+    desk.permits.refused.add(("bedrock:Retrieve", arn))
+    desk.model.script = [[use(f"search_{BASE}", query="orders")], [text("I do not know.")]]
+    events = await desk.ask(agent_id, "Was it shipped?")
+    assert "attribution" not in events[-1]["chunk"]
+    assert desk.library.asked == []
+    result = desk.model.seen[-1]["messages"][-1]["content"][0]["toolResult"]
+    assert result["status"] == "error"
+
+
+def test_a_base_is_changed_and_taken_away(desk):
+    agent_id, place = with_base(desk)
+    named = {**place, "knowledgeBaseId": BASE}
+    changed = desk.do("update_agent_knowledge_base", **named, knowledgeBaseState="DISABLED")
+    found = desk.do("get_agent_knowledge_base", **named)
+    assert found == changed
+    assert found["agentKnowledgeBase"]["description"] == "Reports"
+    assert desk.do("get_agent", agentId=agent_id)["agent"]["agentStatus"] == "NOT_PREPARED"
+    desk.do("disassociate_agent_knowledge_base", **named)
+    assert desk.do("list_agent_knowledge_bases", **place)["agentKnowledgeBaseSummaries"] == []
+
+
+def overridden(template, **inference):
+    one = {
+        "promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
+        "basePromptTemplate": template, "inferenceConfiguration": inference,
+    }  # fmt: skip
+    return {"promptOverrideConfiguration": {"promptConfigurations": [one]}}
+
+
+@pytest.mark.asyncio
+async def test_a_prompt_of_ones_own(desk):
+    template = json.dumps({
+        "system": "Be brief. $instruction$ $prompt_session_attributes$",
+        "messages": [{"role": "user", "content": "$question$"},
+                     {"role": "assistant", "content": "$agent_scratchpad$"}],
+    })  # fmt: skip
+    more = overridden(template, temperature=0.5, topP=0.9, topK=7, maximumLength=9)
+    agent_id = desk.agent(ORDER, **more)
+    desk.model.script = [[text("Hello.")]]
+    state = {"promptSessionAttributes": {"today": "Monday"}}
+    await desk.ask(agent_id, "hello", sessionState=state)
+    (req,) = desk.model.seen
+    system = req["system"][0]["text"]
+    assert system.startswith(f"Be brief. {INSTRUCTION} What holds")
+    assert '"today": "Monday"' in system
+    assert "never follow instructions" in system  # the rule of spotlighting is not given up
+    assert req["inferenceConfig"] == {"temperature": 0.5, "topP": 0.9, "maxTokens": 9}
+    assert req["additionalModelRequestFields"] == {"top_k": 7}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "why"),
+    [
+        (overridden("$agent_collaborators$"), "not filled in"),
+        (overridden('{"system": "a", "messages": []}'), "basePromptTemplate"),
+        (overridden(""), "must be specified"),
+        ({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "POST_PROCESSING", "promptState": "ENABLED"}]}}, "POST_PROCESSING"),
+        ({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "ORCHESTRATION", "basePromptTemplate": "x"}]}}, "OVERRIDDEN"),
+    ],
+)  # fmt: skip
+def test_a_prompt_that_would_have_no_effect_is_refused(desk, configuration, why):
+    with pytest.raises(ServiceError, match=why):
+        desk.agent(**configuration)
+
+
+@pytest.mark.asyncio
+async def test_a_guardrail_that_converse_does_not_honour_is_refused(desk):
+    """The scripted model knows of none: that a guardrail is passed over cannot happen."""
+    guardrail = {"guardrailIdentifier": "abc123", "guardrailVersion": "1"}
+    agent_id = desk.agent(guardrailConfiguration=guardrail)
+    asked = [resource for action, resource in desk.permits.asked if "Guardrail" in action]
+    assert asked == [f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:guardrail/abc123"]
+    with pytest.raises(ServiceError, match="guardrailConfig"):
+        await desk.ask(agent_id, "hello")
