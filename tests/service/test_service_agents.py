@@ -1,0 +1,150 @@
+"""Agents by boto3 on a live region, with a real model: a turn whose control returns, a region that
+is killed between and within turns."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.live import NAME
+from urllib3.exceptions import HTTPError
+
+MODEL = "bastide.qwen2-5-coder-0-5b-instruct-v1:0"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "bedrock.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }],
+}  # fmt: skip
+INSTRUCTION = "You are a clerk. You answer questions about orders with your functions, shortly."
+ORDER = {
+    "name": "get_order_status", "description": "The status of an order",
+    "parameters": {
+        "order_id": {"type": "string", "description": "The order's id", "required": True}
+    },
+}  # fmt: skip
+
+
+def prompts(tokens):
+    return {
+        "promptConfigurations": [{
+            "promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
+            "basePromptTemplate": "$instruction$\n$prompt_session_attributes$",
+            "inferenceConfiguration": {"temperature": 0.0, "maximumLength": tokens},
+        }],
+    }  # fmt: skip
+
+
+SHORT, LONG = prompts(24), prompts(800)
+
+
+def role_of(live, *actions):
+    """A role that agents may work as, allowed these actions."""
+    iam, account = live.client("iam"), live.account("demo")["account_id"]
+    name = "clerks-" + "-".join(actions).replace(":", "-").replace("*", "all")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+    return f"arn:aws-us-gov:iam::{account}:role/{name}"
+
+
+def asked_for(role, name, prompts=SHORT):
+    return {
+        "agentName": name, "foundationModel": MODEL, "instruction": INSTRUCTION,
+        "agentResourceRoleArn": role, "promptOverrideConfiguration": prompts,
+    }  # fmt: skip
+
+
+def made(live, role, name):
+    agents = live.client("bedrock-agent")
+    return agents.create_agent(**asked_for(role, name))["agent"]["agentId"]
+
+
+def ask(live, agent_id, alias, **more):
+    run = live.client("bedrock-agent-runtime", read_timeout=600)
+    answer = run.invoke_agent(
+        agentId=agent_id, agentAliasId=alias, sessionId="s-1", enableTrace=True, **more
+    )
+    assert answer["sessionId"] == "s-1"
+    return list(answer["completion"])
+
+
+@pytest.fixture(scope="module")
+def site(region):
+    region.cli("models", "pull", "qwen2.5-coder-0.5b")
+    return region
+
+
+def test_an_agent_from_its_making_to_its_answer(site):
+    agents = site.client("bedrock-agent")
+    powerless = made(site, role_of(site, "s3:GetObject"), "powerless")
+    assert agents.prepare_agent(agentId=powerless)["agentStatus"] == "FAILED"
+    (reason,) = agents.get_agent(agentId=powerless)["agent"]["failureReasons"]
+    assert "bedrock:InvokeModel" in reason
+    agent_id = made(site, role_of(site, "bedrock:InvokeModel"), "clerk")
+    agents.create_agent_action_group(
+        agentId=agent_id, agentVersion="DRAFT", actionGroupName="orders",
+        actionGroupExecutor={"customControl": "RETURN_CONTROL"},
+        functionSchema={"functions": [ORDER]},
+    )  # fmt: skip
+    assert agents.prepare_agent(agentId=agent_id)["agentStatus"] == "PREPARED"
+    alias = agents.create_agent_alias(agentId=agent_id, agentAliasName="live")["agentAlias"]
+    alias_id = alias["agentAliasId"]
+    *traces, last = ask(site, agent_id, alias_id, inputText="What is the status of order A-17?")
+    control = last["returnControl"]
+    (call,) = control["invocationInputs"]
+    asked = call["functionInvocationInput"]
+    assert asked["parameters"] == [{"name": "order_id", "type": "string", "value": "A-17"}]
+    assert all("trace" in one for one in traces)
+    result = {"actionGroup": "orders", "function": asked["function"],
+              "responseBody": {"TEXT": {"body": "Shipped on Monday."}}}  # fmt: skip
+    state = {"invocationId": control["invocationId"],
+             "returnControlInvocationResults": [{"functionResult": result}]}  # fmt: skip
+    last = ask(site, agent_id, alias_id, sessionState=state)[-1]
+    assert last["chunk"]["bytes"]
+    with pytest.raises(ClientError, match="invocationId"):
+        ask(site, agent_id, alias_id, sessionState=state)
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        site.client("bedrock-agent", "other").get_agent(agentId=agent_id)
+    arn = f"arn:aws-us-gov:bedrock:{NAME}:{site.account('demo')['account_id']}:agent/{agent_id}"
+    assert agents.get_agent(agentId=agent_id)["agent"]["agentArn"] == arn
+
+
+def test_an_inline_agent_is_kept_nowhere(site):
+    run = site.client("bedrock-agent-runtime", read_timeout=600)
+    events = run.invoke_inline_agent(
+        sessionId="s-2", inputText="Say hello.", instruction=INSTRUCTION, foundationModel=MODEL,
+        promptOverrideConfiguration=SHORT,
+    )["completion"]  # fmt: skip
+    assert next(iter(events))["chunk"]["bytes"]
+
+
+def test_a_turn_that_the_region_dies_in_never_was(own_region):
+    live = own_region
+    live.cli("models", "pull", "qwen2.5-coder-0.5b")
+    agents = live.client("bedrock-agent")
+    role = role_of(live, "bedrock:InvokeModel")
+    agent_id = made(live, role, "clerk")
+    agents.prepare_agent(agentId=agent_id)
+    kept = ask(live, agent_id, "TSTALIASID", inputText="My name is Ada.")[-1]
+    agents.update_agent(agentId=agent_id, **asked_for(role, "clerk", LONG))
+    agents.prepare_agent(agentId=agent_id)
+    run = live.client("bedrock-agent-runtime", read_timeout=600)
+    stream = run.invoke_agent(
+        agentId=agent_id, agentAliasId="TSTALIASID", sessionId="s-1", enableTrace=True,
+        inputText="Count from 1 to 1000, with commas.",
+    )["completion"]  # fmt: skip
+    events = iter(stream)
+    assert "trace" in next(events)  # the model has the word
+    live.kill()
+    with pytest.raises(HTTPError):
+        list(events)
+    live.start()
+    agents = live.client("bedrock-agent")
+    agents.update_agent(agentId=agent_id, **asked_for(role, "clerk"))
+    agents.prepare_agent(agentId=agent_id)
+    first = ask(live, agent_id, "TSTALIASID", inputText="Hello again.")[0]
+    said = first["trace"]["trace"]["orchestrationTrace"]["modelInvocationInput"]["text"]
+    words = [one["content"][0]["text"] for one in json.loads(said)["messages"]]
+    assert words == ["My name is Ada.", kept["chunk"]["bytes"].decode(), "Hello again."]
