@@ -7,11 +7,14 @@ from bastide.agents.action_groups import ActionGroups
 from bastide.agents.agents import Agents
 from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
+from bastide.agents.collaborating import Collaborating
+from bastide.agents.collaborators import Collaborators
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
 from bastide.agents.preparing import Preparing
+from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.turn_desk import Desk as TurnDesk
 from bastide.agents.turns import Turns
@@ -160,9 +163,14 @@ class Desk:
         workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
         self.library = Library()
+        routing = Routing(book=book)
+        collaborating = Collaborating(
+            routing=routing, workers=workers, sessions=self.sessions, ids=ids
+        )
         turns = Turns(
             conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids,
             looking_up=LookingUp(retriever=self.library, workers=workers),
+            collaborating=collaborating,
         )  # fmt: skip
         turn_desk = TurnDesk(workers=workers, sessions=self.sessions, turns=turns)
         schemas = Schemas(workers=workers, objects=self.objects)
@@ -171,11 +179,12 @@ class Desk:
             Agents(book=book, roles=self.roles),
             ActionGroups(book=book),
             KnowledgeBases(book=book),
-            Preparing(book=book, workers=workers, schemas=schemas),
+            Collaborators(book=book),
+            Preparing(book=book, workers=workers, schemas=schemas, collaborating=collaborating),
             Versions(book=book),
             Aliases(book=book),
         ]
-        self.invocations = Invocations(book=book, workers=workers, desk=turn_desk)
+        self.invocations = Invocations(book=book, routing=routing, workers=workers, desk=turn_desk)
         self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
 
     def do(self, name: str, who: Any = None, **req: Any) -> dict[str, Any]:

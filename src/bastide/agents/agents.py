@@ -22,7 +22,7 @@ AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
 _ASKED = (
     "agentName", "instruction", "foundationModel", "description", "orchestrationType",
     "idleSessionTTLInSeconds", "agentResourceRoleArn", "guardrailConfiguration",
-    "promptOverrideConfiguration",
+    "agentCollaboration", "promptOverrideConfiguration",
 )  # fmt: skip
 _MEMBERS = (*_ASKED[:-1], *prompting.MEMBERS)
 _ONCE = {"clientToken": "an agent's name is its own, so asking twice is told apart by it"}
@@ -104,6 +104,8 @@ class Agents:
     def _check(self, call: Call, req: Params, agent_id: str) -> None:
         if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
             raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
+        if req.get("agentCollaboration") == "SUPERVISOR_ROUTER":
+            raise unsupported(call.operation, "agentCollaboration=SUPERVISOR_ROUTER")
         prompting.check(call.operation, req)
         role = req.get("agentResourceRoleArn")
         if not role:

@@ -31,8 +31,15 @@ def request_of(
 
 
 def flat(messages: Sequence[Message]) -> list[Params]:
-    """The same in words, for a model that is offered no functions: what they returned is told in
-    the user's turn, and that they were called is not."""
+    """The same for a model that is offered no functions, and asked to answer if it was."""
+    found = in_words(messages)
+    if any("toolResult" in block for block in messages[-1]["content"]):
+        found[-1]["content"].append({"text": _WITHOUT})
+    return found
+
+
+def in_words(messages: Sequence[Message]) -> list[Params]:
+    """What functions returned is told in the user's turn, and that they were called is not."""
     called: dict[str, str] = {}
     found: list[Params] = []
     for message in messages:
@@ -44,8 +51,6 @@ def flat(messages: Sequence[Message]) -> list[Params]:
         else:
             content = [{"text": "\n\n".join(texts)}]
             found.append({"role": message["role"], "content": content})
-    if called and found[-1]["role"] == "user":
-        found[-1]["content"].append({"text": _WITHOUT})
     return found
 
 

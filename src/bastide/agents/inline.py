@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bastide.agents import action_groups, prompting
+from bastide.agents.asked import Asked
 from bastide.agents.book import Book
 from bastide.agents.invocations import SESSION_MEMBERS, UNHEARD
 from bastide.agents.model import Params
 from bastide.agents.openapi import BadSchema
 from bastide.agents.session_records import Key
 from bastide.agents.turn_desk import Desk, check
-from bastide.agents.turns import Asked
 from bastide.agents.workers import Schemas
 from bastide.kernel.call import Call, Notes
 from bastide.kernel.errors import invalid, unsupported

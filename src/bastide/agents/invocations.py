@@ -4,21 +4,16 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Invoke
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection
-
-from bastide.agents.aliases import ACCEPTS, found_alias
+from bastide.agents.asked import Asked
 from bastide.agents.book import Book
-from bastide.agents.model import DRAFT, Params
+from bastide.agents.model import Params
+from bastide.agents.routing import Found, Routing
 from bastide.agents.session_records import Key
 from bastide.agents.turn_desk import Desk, check
-from bastide.agents.turns import Asked
 from bastide.agents.workers import Workers
 from bastide.kernel.call import Call
-from bastide.kernel.errors import invalid
 from bastide.kernel.operation import operation
 
 _RESULTS = "returnControlInvocationResults"
@@ -41,18 +36,9 @@ _SEARCHED = "sessionState.knowledgeBaseConfigurations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An agent as an alias routes to it. `version`: a number, or DRAFT."""
-
-    agent_id: str
-    alias_id: str
-    version: str
-    definition: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Invocations:
     book: Book
+    routing: Routing
     workers: Workers
     desk: Desk
 
@@ -65,7 +51,9 @@ class Invocations:
     )  # fmt: skip
     async def invoke_agent(self, call: Call, req: Params) -> Params:
         check(call, req)
-        found = await asyncio.to_thread(self._found, call, req)
+        found = await asyncio.to_thread(
+            self.routing.found, call, req["agentId"], req["agentAliasId"]
+        )
         label = self.book.marks.own(call.principal)
         key = Key(
             account=call.account, label=label, agent_id=found.agent_id,
@@ -73,24 +61,6 @@ class Invocations:
         )  # fmt: skip
         call.notes.label = label  # it carries what was said in this session, and by whom it is
         return await self.desk.turn(req, key, lambda: self._asked(call, req, found, key))
-
-    def _found(self, call: Call, req: Params) -> Found:
-        def read(c: Connection) -> Found:
-            agent = self.book.agent_in(c, call, req["agentId"])
-            alias = found_alias(c, agent, req["agentAliasId"])
-            if alias.asked.get("aliasInvocationState", ACCEPTS) != ACCEPTS:
-                raise invalid(f"The alias {alias.id} rejects invocations.")
-            if alias.version == DRAFT:
-                definition = agent.prepared
-            else:
-                definition = self.book.version(c, call, agent, alias.version).definition
-            if definition is None:
-                raise invalid(f"Agent {agent.id} is not prepared. Prepare it first.")
-            return Found(
-                agent_id=agent.id, alias_id=alias.id, version=alias.version, definition=definition
-            )
-
-        return self.book.database.read(read)
 
     def _asked(self, call: Call, req: Params, found: Found, key: Key) -> Asked:
         """All that can be refused before the first event."""

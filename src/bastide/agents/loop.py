@@ -86,9 +86,10 @@ class Turn:
 # What happened.
 @dataclass(frozen=True, slots=True)
 class Said:
-    """By the user."""
+    """By the user, or by a supervisor: `words` are then the user's, behind it."""
 
     text: str
+    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +179,8 @@ class IllegalEvent(Exception):
 
 def step(turn: Turn, event: Event) -> tuple[Turn, list[Effect]]:
     match turn.phase, event:
-        case ((Phase.DONE | Phase.RETURNED | Phase.ASKED), Said(text)):
-            return _begun(turn, text)
+        case ((Phase.DONE | Phase.RETURNED | Phase.ASKED), Said(text, words)):
+            return _begun(turn, text, text if words is None else words)
         case Phase.RETURNED, Resumed(given):
             return _resumed(turn, given)
         case Phase.ASKING, Answered():
@@ -189,13 +190,12 @@ def step(turn: Turn, event: Event) -> tuple[Turn, list[Effect]]:
     raise IllegalEvent(f"{turn.phase} cannot take {type(event).__name__}")
 
 
-def _begun(turn: Turn, text: str) -> tuple[Turn, list[Effect]]:
+def _begun(turn: Turn, text: str, words: str) -> tuple[Turn, list[Effect]]:
     """A new request has its own bounds. What still waited gets its result: the user's answer, if a
     question waited for it."""
     said: list[Mapping[str, Any]] = [{"text": text}]
-    words = text
     if turn.phase is Phase.ASKED:
-        words = f"{turn.words}\n{text}"
+        words = f"{turn.words}\n{words}"
         said = []
         turn = _with(turn, turn.uses[0], text, ok=True)
     elif turn.phase is Phase.RETURNED:
@@ -300,7 +300,8 @@ def _judge(turn: Turn, use: Use) -> tuple[Turn, list[Effect]]:
     turn = replace(turn, calls=turn.calls + 1, made=turn.made | {use.signature})
     if tool.does is Does.ASK_USER:
         return turn, []
-    if tool.does is Does.LOOK_UP:  # it tells nobody outside, and changes nothing
+    if tool.does in (Does.LOOK_UP, Does.COLLABORATE):
+        # It tells nobody outside and changes nothing; a collaborator is as wary as this one.
         return turn, [Do(use, tool)]
     confirm = tool.confirm or (turn.tainted and not led_to(turn.words, tool, use.args))
     mode = Mode.BOTH if confirm else Mode.RESULT

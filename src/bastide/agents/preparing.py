@@ -3,16 +3,17 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_PrepareAgent.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from bastide.agents import records
 from bastide.agents.book import Book
+from bastide.agents.collaborating import Collaborating
 from bastide.agents.model import DRAFT, Agent, Params, PartRow, Status, definition_of
 from bastide.agents.openapi import BadSchema
-from bastide.agents.tools import tools_of
+from bastide.agents.tools import Does, Tool, is_supervisor, tools_of
 from bastide.agents.workers import Schemas, Workers
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
@@ -25,6 +26,7 @@ class Preparing:
     book: Book
     workers: Workers
     schemas: Schemas
+    collaborating: Collaborating
 
     @operation("agentId")
     def prepare_agent(self, call: Call, req: Params) -> Params:
@@ -67,6 +69,28 @@ class Preparing:
         try:
             for part in definition["parts"]:
                 self.schemas.copy(worker, part)
-            tools_of(definition)
+            tools = tools_of(definition)
         except BadSchema as error:
             yield str(error)
+            return
+        yield from self._collaborators(worker, agent, tools)
+
+    def _collaborators(
+        self, worker: Call, agent: Agent, tools: Mapping[str, Tool]
+    ) -> Iterator[str]:
+        others = [tool for tool in tools.values() if tool.does is Does.COLLABORATE]
+        if is_supervisor(agent.asked) and not others:
+            yield "A supervisor needs a collaborator."
+        for tool in others:
+            try:
+                found = self.collaborating.found(worker, tool.target)
+            except ServiceError as error:
+                yield f"Collaborator {tool.group}: {error.message}"
+                continue
+            if found.agent_id == agent.id:
+                yield f"Collaborator {tool.group} is the agent itself."
+            if any(one.does is Does.RETURN for one in tools_of(found.definition).values()):
+                yield (
+                    f"Collaborator {tool.group} has functions whose control returns to its caller, "
+                    "which is not supported here."
+                )

@@ -27,6 +27,7 @@ class Does(StrEnum):
     """Who executes it."""
 
     RETURN = "RETURN_CONTROL"  # the caller
+    COLLABORATE = "COLLABORATE"  # another agent
     LOOK_UP = "LOOK_UP"  # a knowledge base, which is asked here
     ASK_USER = "ASK_USER"  # the person, by answering
 
@@ -43,7 +44,8 @@ class Tool:
     function: str = ""
     path: str = ""
     verb: str = ""
-    target: str = ""  # the knowledge base
+    target: str = ""  # the knowledge base, or the other agent's alias
+    relayed: bool = False  # the other agent is told what was said so far
     confirm: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,6 +68,8 @@ def tools_of(definition: Mapping[str, Any]) -> dict[str, Tool]:
                 raise BadSchema(f"Action group {part['name']}: {error}") from error
         elif part["kind"] == "knowledge-base" and asked["knowledgeBaseState"] == "ENABLED":
             found.append(_look_up(part["name"], asked["description"]))
+        elif part["kind"] == "collaborator" and is_supervisor(definition["agent"]):
+            found.append(_collaborator(part["name"], asked))
     if len(found) > TOOLS_MAX:
         raise BadSchema(f"The agent has {len(found)} functions; {TOOLS_MAX} is the most.")
     return _named(found)
@@ -125,6 +129,22 @@ def _look_up(knowledge_base_id: str, description: str) -> Tool:
         schema=_one_text("query", "What to look for, in a few words."),
         does=Does.LOOK_UP,
         target=knowledge_base_id,
+    )
+
+
+def is_supervisor(agent: Mapping[str, Any]) -> bool:
+    return agent.get("agentCollaboration") == "SUPERVISOR"
+
+
+def _collaborator(name: str, asked: Mapping[str, Any]) -> Tool:
+    return Tool(
+        name=f"ask_{name}",
+        description=f"Ask the agent {name}. {asked['collaborationInstruction']}",
+        schema=_one_text("message", "What to ask, with all that must be known for it."),
+        does=Does.COLLABORATE,
+        group=name,
+        target=asked["agentDescriptor"].get("aliasArn") or "",
+        relayed=asked["relayConversationHistory"] == "TO_COLLABORATOR",
     )
 
 

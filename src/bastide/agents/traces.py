@@ -154,6 +154,26 @@ def lookup_input(knowledge_base_id: str, query: str) -> Params:
     return {"invocationType": "KNOWLEDGE_BASE", "knowledgeBaseLookupInput": asked}
 
 
+def asks(tool: Tool, message: str) -> Params:
+    """A collaborator."""
+    return {
+        "invocationType": "AGENT_COLLABORATOR",
+        "agentCollaboratorInvocationInput": {
+            "agentCollaboratorName": tool.group,
+            "agentCollaboratorAliasArn": tool.target,
+            "input": {"type": "TEXT", "text": message},
+        },
+    }
+
+
+def said_by(tool: Tool, text: str) -> Params:
+    return {
+        "agentCollaboratorName": tool.group,
+        "agentCollaboratorAliasArn": tool.target,
+        "output": {"type": "TEXT", "text": text},
+    }
+
+
 def references(found: Sequence[Mapping[str, Any]]) -> list[Params]:
     """Passages as an agent's events have them: without their scores."""
     names = ("content", "location", "metadata")

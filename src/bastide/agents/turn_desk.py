@@ -6,6 +6,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bastide.agents.asked import Asked
 from bastide.agents.loop import Event, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S, Params
 from bastide.agents.resuming import resumed
@@ -13,7 +14,7 @@ from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
 from bastide.agents.tools import tools_of
 from bastide.agents.traces import Tracer
-from bastide.agents.turns import Asked, Turns
+from bastide.agents.turns import Turns
 from bastide.agents.workers import Workers
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported

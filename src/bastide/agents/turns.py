@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastide.agents import traces
+from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
+from bastide.agents.collaborating import Collaborating
 from bastide.agents.looking_up import LookingUp, citations
 from bastide.agents.loop import (
     Answered,
@@ -25,8 +27,8 @@ from bastide.agents.loop import (
     step,
 )
 from bastide.agents.ports import Conversations
-from bastide.agents.sessions import Held, Sessions
-from bastide.agents.traces import Tracer
+from bastide.agents.sessions import Sessions
+from bastide.agents.tools import Does, Tool
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable, unsupported
@@ -38,22 +40,6 @@ CHUNK_MAX = 1_000_000  # bytes of one event
 _MODEL_FAILURES = frozenset(
     {"ModelErrorException", "ModelTimeoutException", "ServiceUnavailableException"}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A turn that may be done: whose, as whom, of which agent, from where the conversation is.
-    `searched`: by knowledge base, how this turn's caller wants it searched."""
-
-    call: Call
-    worker: Call
-    agent: Mapping[str, Any]
-    held: Held
-    event: Event
-    tracer: Tracer
-    prompted: Mapping[str, str]
-    ttl_s: int
-    searched: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,20 +60,26 @@ class Turns:
     conversations: Conversations
     sessions: Sessions
     looking_up: LookingUp
+    collaborating: Collaborating
     clock: Clock
     ids: Ids
 
     async def events(self, asked: Asked) -> AsyncIterator[Params]:
         """Traces, and last a chunk or a returned control. Raises ServiceError."""
-        under = _UnderWay(asked.held.turn, deque())
+        async for event in self._run(asked, _UnderWay(asked.held.turn, deque())):
+            yield event
+
+    async def _run(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
         under.take(asked.event)
         while under.todo:
             effect = under.todo.popleft()
             match effect:
                 case Ask():
                     told = self._ask(asked, under, final=effect.final)
-                case Do():
+                case Do(tool=Tool(does=Does.LOOK_UP)):
                     told = self._look_up(asked, under, effect)
+                case Do():
+                    told = self._collaborate(asked, under, effect)
                 case Refuse():
                     told = _refused(asked, effect)
                 case Return():
@@ -154,6 +146,35 @@ class Turns:
         took_s = self.clock.monotonic_s() - started
         ok = not passages.refused
         under.take(Called(effect.use.id, passages.text, ok, seconds=took_s))
+
+    async def _collaborate(
+        self, asked: Asked, under: _UnderWay, effect: Do
+    ) -> AsyncIterator[Params]:
+        """Another agent's turn within this one; what it says is data, as all that functions say.
+        Whatever refuses it, its label too, is told to the model and in the trace."""
+        tool, message = effect.tool, str(effect.use.args["message"])
+        yield asked.tracer.orchestration("invocationInput", traces.asks(tool, message))
+        inner = _UnderWay(under.turn, deque())
+        said, ok = "It has no answer.", False
+        try:
+            child = await asyncio.to_thread(self.collaborating.begun, asked, under.turn, effect)
+            inner.turn = child.held.turn
+            with self.sessions.one_turn(child.held.key):
+                async for event in self._run(child, inner):
+                    if "trace" in event:
+                        yield event
+                    elif "chunk" in event:
+                        said, ok = event["chunk"]["bytes"].decode(), True
+                    else:
+                        said = "It needs the control of its caller, which it cannot have here."
+        except ServiceError as error:
+            said = f"It was not asked: {error.message}"
+        yield _observed(
+            asked, "AGENT_COLLABORATOR",
+            agentCollaboratorInvocationOutput=traces.said_by(tool, said),
+        )  # fmt: skip
+        took = inner.turn
+        under.take(Called(effect.use.id, said, ok, took.tokens, took.steps, took.seconds))
 
     async def _hand_over(self, asked: Asked, turn: Turn, effect: Return) -> AsyncIterator[Params]:
         invocation_id = self.ids.uuid()

@@ -6,12 +6,15 @@ from bastide.agents.action_groups import ActionGroups
 from bastide.agents.agents import Agents
 from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
+from bastide.agents.collaborating import Collaborating
+from bastide.agents.collaborators import Collaborators
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
 from bastide.agents.ports import Params, Retriever
 from bastide.agents.preparing import Preparing
+from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.turn_desk import Desk
 from bastide.agents.turns import Turns
@@ -46,10 +49,13 @@ def open_agents(
     book = Book(database=core.database, marks=marks, clock=core.clock, ids=core.ids)
     workers = Workers(roles=identity.roles, permits=identity.authorizer, models=bedrock.models)
     sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
+    routing = Routing(book=book)
+    collaborating = Collaborating(routing=routing, workers=workers, sessions=sessions, ids=core.ids)
     turns = Turns(
         conversations=bedrock.conversations,
         sessions=sessions,
         looking_up=LookingUp(retriever=retriever, workers=workers),
+        collaborating=collaborating,
         clock=core.clock,
         ids=core.ids,
     )
@@ -63,12 +69,13 @@ def open_agents(
                 Agents(book=book, roles=identity.roles),
                 ActionGroups(book=book),
                 KnowledgeBases(book=book),
-                Preparing(book=book, workers=workers, schemas=schemas),
+                Collaborators(book=book),
+                Preparing(book=book, workers=workers, schemas=schemas, collaborating=collaborating),
                 Versions(book=book),
                 Aliases(book=book),
             ],
             "bedrock-agent-runtime": [
-                Invocations(book=book, workers=workers, desk=desk),
+                Invocations(book=book, routing=routing, workers=workers, desk=desk),
                 InlineInvocations(book=book, schemas=schemas, desk=desk),
             ],
         }

@@ -150,6 +150,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
             "UpdateAgentKnowledgeBase",
             "DisassociateAgentKnowledgeBase",
             "ListAgentKnowledgeBases",
+            "AssociateAgentCollaborator",
+            "GetAgentCollaborator",
+            "UpdateAgentCollaborator",
+            "DisassociateAgentCollaborator",
+            "ListAgentCollaborators",
         )
     },
     "bedrock-agent-runtime.InvokeInlineAgent": ("bedrock:InvokeInlineAgent *",),

@@ -40,7 +40,14 @@ _AMBIGUOUS = {
     "[A-Za-z0-9-_=]+.[A-Za-z0-9-_=]+.[A-Za-z0-9-_=]+": "[\\w=-]++([^\\w=-][\\w=-]++){0,2}",
 }
 # What Python reads in another way, or not at all.
-_FOREIGN = {"\\z": "\\Z", "[\\w-_]": "[\\w_-]", "${1,128}": "", "${1,256}": ""}
+_FOREIGN = {
+    # bedrock-agent's model knows one partition alone; ARNs here have the region's.
+    "arn:aws:bedrock:": "arn:aws(-[^:]+)?:bedrock:",
+    "\\z": "\\Z",
+    "[\\w-_]": "[\\w_-]",
+    "${1,128}": "",
+    "${1,256}": "",
+}
 _REPLACED = tuple((_UTF_16 | _AMBIGUOUS | _FOREIGN).items())
 _CATEGORY = re.compile(r"\\([pP])\{(\w+)\}")
 

@@ -163,3 +163,111 @@ async def test_a_guardrail_that_converse_does_not_honour_is_refused(desk):
     assert asked == [f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:guardrail/abc123"]
     with pytest.raises(ServiceError, match="guardrailConfig"):
         await desk.ask(agent_id, "hello")
+
+
+def supervised(desk, *, relay="DISABLED", **more):
+    """A supervisor with one collaborator, `expert`, whose alias's ARN is answered too."""
+    expert = desk.agent(agentName="expert", **more)
+    made = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
+    supervisor = desk.do(
+        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
+        agentResourceRoleArn=ROLE, agentCollaboration="SUPERVISOR",
+    )["agent"]["agentId"]  # fmt: skip
+    place = {"agentId": supervisor, "agentVersion": "DRAFT"}
+    desk.do(
+        "associate_agent_collaborator", **place, collaboratorName="expert",
+        agentDescriptor={"aliasArn": made["agentAliasArn"]},
+        collaborationInstruction="For orders.", relayConversationHistory=relay,
+    )  # fmt: skip
+    return supervisor, place, made["agentAliasArn"]
+
+
+def prepared(desk, agent_id):
+    desk.do("prepare_agent", agentId=agent_id)
+    return desk.do("get_agent", agentId=agent_id)["agent"]
+
+
+@pytest.mark.asyncio
+async def test_a_supervisor_asks_its_collaborator(desk):
+    supervisor, _, arn = supervised(desk, relay="TO_COLLABORATOR")
+    assert prepared(desk, supervisor)["agentStatus"] == "PREPARED"
+    desk.model.script = [
+        [use("ask_expert", message="Where is order 7?")], [text("On its way.")],
+        [text("It is on its way.")],
+    ]  # fmt: skip
+    events = await desk.ask(supervisor, "Find order 7", enableTrace=True)
+    assert answer(events) == "It is on its way."
+    told = desk.model.seen[1]["messages"][0]["content"][0]["text"]
+    assert told == "What was said so far:\nuser: Find order 7\n\nWhere is order 7?"
+    result = desk.model.seen[2]["messages"][-1]["content"][0]["toolResult"]["content"][0]["text"]
+    assert "¦ On its way." in result
+    inner = [one["trace"] for one in events if "collaboratorName" in one.get("trace", {})]
+    assert {one["collaboratorName"] for one in inner} == {"expert"}
+    assert inner[0]["callerChain"] == [{"agentAliasArn": arn}]
+    kinds = [one["trace"]["trace"]["orchestrationTrace"] for one in events if "trace" in one]
+    (observed,) = [
+        one["observation"] for one in kinds
+        if one.get("observation", {}).get("type") == "AGENT_COLLABORATOR"
+    ]  # fmt: skip
+    assert observed["agentCollaboratorInvocationOutput"]["output"]["text"] == "On its way."
+
+
+@pytest.mark.asyncio
+async def test_a_collaborator_that_may_not_know_is_refused_at_the_call(desk):
+    """Its role is not cleared for the label of the supervisor's context."""
+    low = ROLE.replace("role/R", "role/Low")
+    desk.roles.low.add(low)
+    supervisor, _, arn = supervised(desk, agentResourceRoleArn=low)
+    assert prepared(desk, supervisor)["agentStatus"] == "PREPARED"
+    for marking, asked in (("U", 3), ("S", 2)):
+        desk.model.seen.clear()
+        desk.model.script = [[use("ask_expert", message="Where?")], [text("One.")], [text("Two.")]]
+        events = await desk.ask(
+            supervisor, "Find it", who=caller(marking=marking), enableTrace=True
+        )
+        assert len(desk.model.seen) == asked
+    assert "not cleared for S" in json.dumps(events, default=str)
+    desk.permits.refused.add(("bedrock:InvokeAgent", arn))
+    desk.model.script = [[use("ask_expert", message="Where?")], [text("No.")]]
+    assert answer(await desk.ask(supervisor, "Find it", sessionId="s2")) == "No."
+    assert "InvokeAgent" in prepared(desk, supervisor)["failureReasons"][0]
+
+
+@pytest.mark.asyncio
+async def test_collaborators_take_from_one_budget(desk):
+    supervisor, _, _ = supervised(desk)
+    prepared(desk, supervisor)
+    desk.model.script = [
+        call
+        for n in range(20)
+        for call in ([use("ask_expert", message=f"Again {n}")], [text("Not yet.")])
+    ]
+    events = await desk.ask(supervisor, "Find it", enableTrace=True)
+    assert len(desk.model.seen) == 10  # the bound of a turn, all together
+    assert answer(events) == "Not yet."
+    assert "It was not asked" in json.dumps(events, default=str)
+
+
+def test_a_collaborator_is_changed_and_taken_away(desk):
+    supervisor, place, arn = supervised(desk)
+    (row,) = desk.do("list_agent_collaborators", **place)["agentCollaboratorSummaries"]
+    named = {**place, "collaboratorId": row["collaboratorId"]}
+    changed = desk.do(
+        "update_agent_collaborator", **named, collaboratorName="expert",
+        agentDescriptor={"aliasArn": arn}, collaborationInstruction="For all.",
+    )  # fmt: skip
+    assert desk.do("get_agent_collaborator", **named) == changed
+    assert changed["agentCollaborator"]["collaborationInstruction"] == "For all."
+    desk.do("disassociate_agent_collaborator", **named)
+    assert prepared(desk, supervisor)["failureReasons"] == ["A supervisor needs a collaborator."]
+
+
+def test_a_collaborator_whose_control_would_return_is_not_prepared(desk):
+    supervisor, _, arn = supervised(desk)
+    expert = arn.split("/")[1]
+    desk.group(expert, ORDER)
+    desk.do("prepare_agent", agentId=expert)
+    desk.do("update_agent_alias", agentId=expert, agentAliasId=arn.split("/")[2],
+            agentAliasName="live")  # fmt: skip
+    (reason,) = prepared(desk, supervisor)["failureReasons"]
+    assert "control returns" in reason

@@ -1,0 +1,28 @@
+"""A turn that may be done: all of it that was found out before its first event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastide.agents.loop import Event
+from bastide.agents.sessions import Held
+from bastide.agents.traces import Tracer
+from bastide.kernel.call import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Whose, as whom, of which agent, from where the conversation is. `searched`: by knowledge
+    base, how this turn's caller wants it searched. `depth`: of how many supervisors' turns it is
+    part."""
+
+    call: Call
+    worker: Call
+    agent: Mapping[str, Any]
+    held: Held
+    event: Event
+    tracer: Tracer
+    prompted: Mapping[str, str]
+    ttl_s: int
+    searched: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    depth: int = 0

@@ -1,0 +1,92 @@
+"""The agents that a supervisor may ask.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_AssociateAgentCollaborator.html
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from bastide.agents.action_groups import drop_part, part_of, parts_at, put_part
+from bastide.agents.book import Book, paged
+from bastide.agents.model import DRAFT, Params, Part, PartRow
+from bastide.kernel.call import Call
+from bastide.kernel.clock import moment
+from bastide.kernel.operation import operation
+
+COLLABORATORS_MAX = 10  # of an agent, as AWS's own quota
+_PLACE = ("agentId", "agentVersion")
+_ASKED = ("agentDescriptor", "collaboratorName", "collaborationInstruction",
+          "relayConversationHistory")  # fmt: skip
+_ONCE = {"clientToken": "a collaborator's name is its own, so asking twice is told apart by it"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collaborators:
+    """Whether one is there, and may be asked, PrepareAgent finds out, and each turn again."""
+
+    book: Book
+
+    @operation(*_PLACE, *_ASKED, accepted=_ONCE)
+    def associate_agent_collaborator(self, call: Call, req: Params) -> Params:
+        def write(c: Connection) -> PartRow:
+            agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
+            new = PartRow(
+                account=agent.account, agent_id=agent.id, kind=Part.COLLABORATOR,
+                id=self.book.new_id(), label=agent.label, name=req["collaboratorName"],
+                created_ms=now, updated_ms=now, asked=_kept(req),
+            )  # fmt: skip
+            put_part(c, agent, new, COLLABORATORS_MAX, now)
+            return new
+
+        return {"agentCollaborator": _shown(self.book.database.write(write), DRAFT)}
+
+    @operation(*_PLACE, "collaboratorId")
+    def get_agent_collaborator(self, call: Call, req: Params) -> Params:
+        found = part_of(self.book, call, req, Part.COLLABORATOR, req["collaboratorId"])
+        return {"agentCollaborator": _shown(found, req["agentVersion"])}
+
+    @operation(*_PLACE, "maxResults", "nextToken")
+    def list_agent_collaborators(self, call: Call, req: Params) -> Params:
+        rows = parts_at(self.book, call, req, Part.COLLABORATOR)
+        shown = lambda row: _shown(row, req["agentVersion"])  # noqa: E731
+        return paged(req, "agentCollaboratorSummaries", rows, lambda row: row.id, shown)
+
+    @operation(*_PLACE, "collaboratorId", *_ASKED)
+    def update_agent_collaborator(self, call: Call, req: Params) -> Params:
+        def write(c: Connection) -> PartRow:
+            agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
+            had = self.book.part(c, agent, Part.COLLABORATOR, req["collaboratorId"])
+            new = replace(had, name=req["collaboratorName"], updated_ms=now, asked=_kept(req))
+            put_part(c, agent, new, COLLABORATORS_MAX, now)
+            return new
+
+        return {"agentCollaborator": _shown(self.book.database.write(write), DRAFT)}
+
+    @operation(*_PLACE, "collaboratorId")
+    def disassociate_agent_collaborator(self, call: Call, req: Params) -> Params:
+        def write(c: Connection) -> None:
+            agent = self.book.own(c, call, req["agentId"])
+            gone = self.book.part(c, agent, Part.COLLABORATOR, req["collaboratorId"])
+            drop_part(c, agent, gone, self.book.now_ms())
+
+        self.book.database.write(write)
+        return {}
+
+
+def _kept(req: Params) -> Params:
+    return {
+        "relayConversationHistory": "DISABLED",
+        **{name: req[name] for name in _ASKED if req.get(name)},
+    }
+
+
+def _shown(row: PartRow, version: str) -> Params:
+    return {
+        **row.asked,
+        "agentId": row.agent_id,
+        "agentVersion": version,
+        "collaboratorId": row.id,
+        "createdAt": moment(row.created_ms),
+        "lastUpdatedAt": moment(row.updated_ms),
+    }
