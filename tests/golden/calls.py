@@ -52,7 +52,6 @@ class Inputs:
             "agentAliasId": "ALIASALIAS",
             "actionGroupId": "GROUPGROUP",
             "collaboratorId": "COLLABORAT",
-            "knowledgeBaseId": "KNOWLEDGE1",
             "model": MODEL,
             "modelId": MODEL,
             "modelIdentifier": MODEL,

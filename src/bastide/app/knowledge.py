@@ -87,7 +87,6 @@ class Knowledge:
     work: Work
     parser: Worker
     index: Index
-    retrieve: Retrieve
     retrieve: Retrieve  # agents ask it too
     handlers: dict[str, list[object]]
 
@@ -141,7 +140,6 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     retrieve = Retrieve(search=search)
     return Knowledge(
         work=work,
-        retrieve=retrieve,
         parser=parser,
         index=index,
         retrieve=retrieve,

@@ -101,9 +101,7 @@ class RegionProcess:
                 conversations=self.bedrock.conversations,
             ),
         )
-        self.agents = open_agents(
-            core, self.identity, store, self.bedrock, self.knowledge.retrieve
-        )
+        self.agents = open_agents(core, self.identity, store, self.bedrock, self.knowledge.retrieve)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
