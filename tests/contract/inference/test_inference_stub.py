@@ -316,3 +316,49 @@ async def test_unknown_model(tmp_path):
         with pytest.raises(ServiceError, match="The provided model identifier is invalid"):
             await talk.converse(call(), {**REQ, "modelId": "no.such-v1:0"})
         assert not stub.seen
+
+
+TIMED = {"timings": {"cache_n": 2, "prompt_n": 7, "predicted_n": 4}}
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        (GOOD_STREAM[0], ("0", "1")),  # an engine that counts at its end: a piece is a token
+        (chunk("four", **TIMED), ("9", "4")),  # one that counts as it goes
+    ],
+)
+async def test_what_was_produced_is_billed_when_the_engine_dies(tmp_path, part, tokens):
+    async with StubEngine([part], cut=True) as stub, stub_room(tmp_path, stub) as talk:
+        asked = call("bedrock-runtime.ConverseStream")
+        answer = await talk.converse_stream(asked, REQ)
+        with pytest.raises(ServiceError, match="ModelStreamErrorException"):
+            [event async for event in answer["stream"]]
+    billed = (asked.notes.audit["input_tokens"], asked.notes.audit["output_tokens"])
+    assert billed == tokens
+    said = asked.notes.inference
+    assert (said.input_tokens, said.output_tokens) == tuple(map(int, tokens))
+    salt = base64.b64decode(asked.notes.headers["x-bastide-receipt-salt"])
+    assert said.answer == commitment(salt, b"four" if tokens[0] == "9" else b"one ")
+
+
+async def test_what_was_produced_is_billed_when_the_caller_leaves(tmp_path):
+    async with StubEngine(GOOD_STREAM, held=True) as stub, stub_room(tmp_path, stub) as talk:
+        asked = call("bedrock-runtime.ConverseStream")
+        answer = (await talk.converse_stream(asked, REQ))["stream"]
+        for _ in range(2):
+            await anext(answer)
+        await answer.aclose()
+        await answer.aclose()
+        await asyncio.wait_for(stub.gone.wait(), 5)
+    assert asked.notes.audit["output_tokens"] == "1"
+    assert asked.notes.inference.output_tokens == 1
+
+
+async def test_an_engine_that_did_nothing_is_not_billed(tmp_path):
+    async with StubEngine([b""], 500) as stub, stub_room(tmp_path, stub) as talk:
+        asked = call()
+        with pytest.raises(ServiceError):
+            await talk.converse(asked, REQ)
+    assert asked.notes.inference is None
+    assert "output_tokens" not in asked.notes.audit
