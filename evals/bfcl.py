@@ -119,19 +119,38 @@ class Judge:
             }
             for name, function in row.tools.items()
         ]
-        answer = self.runtime.converse(
+        stream = self.runtime.converse_stream(
             modelId=self.model_id,
             messages=row.messages,
             system=row.system,
             toolConfig={"tools": tools, **more},
             inferenceConfig={"temperature": 0.0, "maxTokens": TOKENS_MAX},
-        )
-        uses = [
-            block["toolUse"]
-            for block in answer["output"]["message"]["content"]
-            if "toolUse" in block
-        ]
-        return [(row.tools[use["name"]]["name"], use["input"]) for use in uses]
+        )["stream"]
+        return [(row.tools[name]["name"], arguments) for name, arguments in _called(stream)]
+
+
+def _called(stream: Any) -> list[tuple[str, Any]]:
+    """The calls of an answer. One in words is not read to its end: it makes none."""
+    found: list[tuple[str, str]] = []
+    for event in stream:
+        if "contentBlockStart" in event:
+            found.append((event["contentBlockStart"]["start"]["toolUse"]["name"], ""))
+        delta = event.get("contentBlockDelta", {}).get("delta", {})
+        if "text" in delta:
+            stream.close()
+            break
+        if "toolUse" in delta:
+            name, text = found.pop()
+            found.append((name, text + delta["toolUse"]["input"]))
+    return [(name, _json(text)) for name, text in found]
+
+
+def _json(text: str) -> Any:
+    """{} for a call that broke off: it is none of the right ones."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
 
 
 def files_of(data: Path) -> dict[str, Path]:
