@@ -296,15 +296,10 @@ def test_contents_attacks_topics_and_grounds(bedrock, talk):
     assert told["contentPolicy"]["filters"][0]["type"] == "PROMPT_ATTACK"
     (told,) = apply(talk, made, "Which stocks should I buy?")["assessments"]
     assert told["topicPolicy"]["topics"][0]["name"] == "Investment"
-    said = {}
-    for text in ("The bridge was opened in 1932.", "Bananas are rich in potassium."):
+    source, said = "The bridge was opened in 1932.", {}
+    for text in (source, "Bananas are rich in potassium."):
         content = [
-            {
-                "text": {
-                    "text": "The bridge was opened in 1932.",
-                    "qualifiers": ["grounding_source"],
-                }
-            },
+            {"text": {"text": source, "qualifiers": ["grounding_source"]}},
             {"text": {"text": "When was the bridge opened?", "qualifiers": ["query"]}},
             {"text": {"text": text, "qualifiers": ["guard_content"]}},
         ]

@@ -126,7 +126,7 @@ class Judge:
             for score in self._scored(paired(window.text)):
                 held = self.scores.get(score.rule)
                 self._score(score if held is None else _worse(held, score))
-        return self._let_go(window.settled)
+        return "" if self.is_blocked else self._let_go(window.settled)
 
     def _keep(self, span: Span, window: Window, before: list[Span]) -> None:
         """What touches an end of a window is the other window's to say, but where it is longer

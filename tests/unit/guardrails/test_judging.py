@@ -75,11 +75,12 @@ def test_across_the_end_of_a_window(at, space):
     text = f"{fill[:at]} Ada Lovelace, 555-1234 secret {fill}"
     for size in (1, 3, 4_096):
         parts = [text[i : i + size] for i in range(0, len(text), size)]
-        judge, out = in_parts(EVERYTHING, parts)
+        judge, _ = in_parts(EVERYTHING, parts)
         found = {span.match for span in judge.spans}
         assert found == {"Ada Lovelace", "555-1234", "secret"}
         assert len(judge.spans) == 3
-        assert out == text.replace("Ada Lovelace", "{NAME}").replace("555-1234", "{r0}")
+        hidden = text.replace("Ada Lovelace", "{NAME}").replace("555-1234", "{r0}")
+        assert in_parts(HIDING, parts)[1] == hidden
 
 
 def test_what_was_settled_goes_before_the_end():
@@ -95,6 +96,12 @@ def test_what_is_invisible_does_not_break_a_word_apart():
         rules(words=["secret"]), [text[i : i + 50] for i in range(0, len(text), 50)]
     )
     assert judge.is_blocked
+
+
+def test_of_a_window_with_something_to_stop_nothing_goes():
+    judge, out = in_parts(rules(words=["secret"]), ["secret " + "more " * 200, "and more"])
+    assert judge.is_blocked
+    assert out == ""
 
 
 def test_blocking_says_the_message_and_no_text():
