@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 ROWS = 1 << 15
 LETTERS = (3, 5)
-WINDOW, STEP, WINDOWS_MAX = 2000, 1600, 32  # characters: a long text is as bad as its worst part
+WINDOW, STEP = 2000, 1600  # characters: a long text is as bad as its worst part
 _MARKS = re.compile(r"https?://\S{1,500}|@\w{1,50}|&#?\w{1,8};|\bRT\b")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?|[!?]")
 
@@ -39,11 +39,9 @@ class Linear:
 
 
 def windows_of(text: str) -> list[str]:
-    """The text in parts that overlap; of a longer one than any prompt the parts stand further
-    apart."""
+    """The text in parts that overlap: no part of it is left out, however long it is."""
     last = max(1, len(text) - WINDOW + STEP)
-    step = max(STEP, -(-last // WINDOWS_MAX))
-    return [text[at : at + WINDOW] for at in range(0, last, step)] or [text]
+    return [text[at : at + WINDOW] for at in range(0, last, STEP)]
 
 
 def features_of(text: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
