@@ -11,7 +11,17 @@ from tests.live import ROOT, LiveRegion, cache_home
 LOCKS = {
     **{
         name: ROOT / "requirements" / f"{name}.txt"
-        for name in ("anthropic", "awscli", "langchain", "openai")
+        for name in (
+            "anthropic",
+            "awscli",
+            "inspect-ai",
+            "langchain",
+            "litellm",
+            "llama-index",
+            "openai",
+            "pydantic-ai",
+            "strands-agents",
+        )
     },
     "sagemaker-v2": ROOT / "src" / "bastide" / "cli" / "tour" / "requirements.txt",
 }

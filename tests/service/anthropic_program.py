@@ -13,7 +13,8 @@ from anthropic import Anthropic, AnthropicBedrockMantle
 ENDPOINT, MODEL = sys.argv[1:]
 KEY = os.environ.pop("AWS_BEARER_TOKEN_BEDROCK")
 SAID = [{"role": "user", "content": "Count from 1 to 10."}]
-ASKED = {"model": MODEL, "messages": SAID, "max_tokens": 8, "temperature": 0}
+# Its client no longer has a word for the temperature; the API has.
+ASKED = {"model": MODEL, "messages": SAID, "max_tokens": 8, "extra_body": {"temperature": 0}}
 
 
 def shown(message):

@@ -29,7 +29,7 @@ def test_every_inference_has_a_receipt_when_its_end_is_lost(tmp_path):
 
     def drafting(region):
         methods = {name: each.method for name, each in region.gateway.handlers.items()}
-        drafts = ("receipts", "talk")  # of its own, or those of the conversations that it is for
+        drafts = ("receipts", "talk", "vectors")  # of its own, or of what it asks
         return {
             name
             for name, each in methods.items()

@@ -5,7 +5,16 @@ import json
 
 import msgspec
 import pytest
-from tests.inference_kit import GOOD_STREAM, STUB, StubEngine, call, chunk, stub_room
+from tests.inference_kit import (
+    ACCOUNT,
+    GOOD_STREAM,
+    OTHER,
+    STUB,
+    StubEngine,
+    call,
+    chunk,
+    stub_room,
+)  # fmt: skip
 from tests.waiting import until
 
 from bastide.inference.chat_completions import ChatCompletions
@@ -110,6 +119,17 @@ async def test_a_model_above_the_session_is_like_one_that_is_not_there(tmp_path,
         with pytest.raises(ServiceError, match="ResourceNotFoundException"):
             lists.retrieve_model(who, {"model": STUB})
         assert stub.seen == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_what_is_another_agencys_is_like_what_is_not_there(tmp_path, operation):
+    of_other = f"arn:aws-us-gov:bedrock:us-gov-west-1:{OTHER}:inference-profile/us-gov.{STUB}"
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
+        with pytest.raises(ServiceError) as caught:
+            await answered(talk, operation, model=of_other)
+        assert caught.value.code == "ResourceNotFoundException"
+        own = of_other.replace(OTHER, ACCOUNT)
+        assert (await answered(talk, operation, model=own))["body"]
 
 
 async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):

@@ -114,6 +114,42 @@ def test_a_profile_is_its_models_too(operation, denied):
         assert not desk.allows(f"bedrock-runtime.{operation}", {"modelId": "us-gov.a.b"})
 
 
+MANTLE = ["CreateChatCompletion", "CreateResponse", "CreateMessage"]
+
+
+@pytest.mark.parametrize("operation", MANTLE)
+@pytest.mark.parametrize("denied", [PROFILE, *BEHIND])
+def test_a_model_that_is_denied_is_so_in_others_words_too(operation, denied):
+    desk = Desk(statement(), statement("bedrock:*", denied, "Deny"), profiles=MODELS)
+    for more in ({}, {"stream": True}):
+        named = {"model": "us-gov.a.b", **more}
+        assert not desk.allows(f"bedrock-mantle.{operation}", named)
+
+
+@pytest.mark.parametrize("operation", MANTLE)
+def test_a_stream_is_another_action_than_an_answer(operation):
+    """As Converse and ConverseStream are, though it is a member that tells them apart here."""
+    name = f"bedrock-mantle.{operation}"
+    whole = Desk(statement("bedrock:InvokeModel"), profiles=MODELS)
+    streams = Desk(statement("bedrock:InvokeModelWithResponseStream"), profiles=MODELS)
+    for not_set in ({}, {"stream": False}):
+        assert whole.allows(name, {"model": "a.b", **not_set})
+        assert not streams.allows(name, {"model": "a.b", **not_set})
+    assert streams.allows(name, {"model": "a.b", "stream": True})
+    assert not whole.allows(name, {"model": "a.b", "stream": True})
+
+
+def test_a_model_may_be_open_through_a_profile_alone_in_others_words_too():
+    through = {"StringLike": {"bedrock:InferenceProfileArn": PROFILE}}
+    desk = Desk(
+        statement("bedrock:InvokeModel", PROFILE),
+        statement("bedrock:InvokeModel", list(BEHIND), Condition=through),
+        profiles=MODELS,
+    )
+    assert desk.allows("bedrock-mantle.CreateResponse", {"model": "us-gov.a.b"})
+    assert not desk.allows("bedrock-mantle.CreateResponse", {"model": "a.b"})
+
+
 def test_a_model_may_be_open_through_a_profile_alone():
     """AWS's own example: the models only with `bedrock:InferenceProfileArn`."""
     through = {"StringLike": {"bedrock:InferenceProfileArn": PROFILE}}
