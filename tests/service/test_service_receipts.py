@@ -20,10 +20,10 @@ def headers_of(answer):
     return answer["ResponseMetadata"]["HTTPHeaders"]
 
 
-def verdict(region, tmp_path, answer, text, check=True):
+def verdict(region, tmp_path, answer, text, check=True, asked=ASKED):
     """What `bastide receipt verify` says, with the public key alone."""
     headers, receipt = headers_of(answer), tmp_path / "receipt.json"
-    (tmp_path / "asked.json").write_text(json.dumps(ASKED))
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
     (tmp_path / "answer.txt").write_text(text)
     region.cli("receipt", "get", headers["x-bastide-receipt"], "--out", str(receipt))
     done = region.cli(
@@ -57,6 +57,22 @@ def test_a_receipt_of_a_stream(trained_region, runtime, tmp_path):
     text = "".join(each["delta"]["text"] for each in deltas)
     found = verdict(trained_region, tmp_path, answer, text)
     assert (found["ok"], found["opened"]) == (True, ["prompt", "answer"])
+
+
+def test_a_receipt_of_a_body_opens_on_both_bodies(trained_region, runtime, tmp_path):
+    """What the caller kept is what went over the wire, in whichever family's words."""
+    asked = {"inputText": "Say yes.", "textGenerationConfig": {"maxTokenCount": 4}}
+    body = {"modelId": SMOL, "body": json.dumps(asked)}
+    whole = runtime.invoke_model(**body)
+    text = whole["body"].read().decode()
+    streamed = runtime.invoke_model_with_response_stream(**body)
+    parts = [event["chunk"]["bytes"].decode() for event in streamed["body"]]
+    for answer, kept in ((whole, text), (streamed, "".join(parts))):
+        found = verdict(trained_region, tmp_path, answer, kept, asked=asked)
+        assert (found["ok"], found["opened"]) == (True, ["prompt", "answer"])
+        assert found["receipt"]["output_tokens"] == 4
+        other = asked | {"inputText": "Say no."}
+        assert not verdict(trained_region, tmp_path, answer, kept, False, other)["ok"]
 
 
 def test_its_owner_and_nobody_else_looks_it_up(trained_region, runtime, tmp_path):
