@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bastide.agents import prompting, records
+from bastide.agents import prompting, records, session_records
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
 from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
 from bastide.agents.ports import Roles
@@ -96,6 +96,7 @@ class Agents:
                     "ConflictException", f"Agent {agent.id} is in use by its aliases {names}."
                 )
             records.drop(c, agent)
+            session_records.drop_of_agent(c, agent.account, agent.id)
             return agent
 
         gone = self.book.database.write(write)

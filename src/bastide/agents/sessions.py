@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -32,7 +32,6 @@ class Held:
     key: Key
     number: int
     turn: Turn
-    attributes: Mapping[str, str] = field(default_factory=dict)
     invocation_id: str = ""
 
 
@@ -65,7 +64,7 @@ class Sessions:
         number, sealed = found
         kept = json.loads(self._sealer.open(_PURPOSE, sealed, key.aad))
         return Held(
-            key=key, number=number, turn=adapted(_turn(empty, kept)), attributes=kept["attributes"],
+            key=key, number=number, turn=adapted(_turn(empty, kept)),
             invocation_id=kept["invocation_id"],
         )  # fmt: skip
 
@@ -110,7 +109,6 @@ def _kept(held: Held) -> str:
             "uses": [{"id": use.id, "name": use.name, "args": use.args} for use in turn.uses],
             "results": turn.results,
             "held": turn.held,
-            "attributes": held.attributes,
             "invocation_id": held.invocation_id,
         })  # fmt: skip
         shorter = without_oldest(messages)

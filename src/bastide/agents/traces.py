@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_TraceP
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bastide.agents.loop import Mode, Use
@@ -24,7 +24,6 @@ class Tracer:
     trace_id: str
     about: Mapping[str, Any]
     number: int = 0
-    parts: list[Params] = field(default_factory=list)
 
     def orchestration(self, kind: str, said: Mapping[str, Any]) -> Params:
         """One member of the union, with its trace id."""
@@ -53,7 +52,6 @@ class Tracer:
 
     def _part(self, trace: Mapping[str, Any]) -> Params:
         part = {**self.about, "eventTime": self.clock.now(), "trace": dict(trace)}
-        self.parts.append(part)
         return {"trace": part}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bastide.agents.asked import Asked
@@ -50,8 +50,6 @@ class Desk:
         model = self.workers.check(worker, agent)
         call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = model
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
-        if "sessionAttributes" in state:
-            held = replace(held, attributes=state["sessionAttributes"])
         trace_id = self.turns.ids.word(10).lower()
         searched = {
             one["knowledgeBaseId"]: one["retrievalConfiguration"]

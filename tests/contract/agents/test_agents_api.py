@@ -309,3 +309,14 @@ async def test_a_session_cannot_be_opened_by_another_key(desk):
         connection.exec_driver_sql("UPDATE bedrock_agent_sessions SET id = 's2'")
     with pytest.raises(ValueError, match="tampered"):
         await desk.ask(agent_id, "b", sessionId="s2")
+
+
+@pytest.mark.asyncio
+async def test_an_agents_conversations_go_with_it(desk):
+    agent_id = desk.agent()
+    desk.model.script = [[text("One.")]]
+    await desk.ask(agent_id, "hello")
+    desk.do("delete_agent", agentId=agent_id)
+    with desk.database.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT id FROM bedrock_agent_sessions").all()
+    assert rows == []
