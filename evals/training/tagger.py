@@ -41,7 +41,7 @@ REPORTS = {
 SYNTHETIC = "sensitive/pii/synth_dataset_v2.json"
 MADE_UP, PROSE_MAX, SPOKEN_MAX = 8, 2500, 3000
 TOWARDS_FINDING = (
-    1.5  # a miss costs more than a false finding: chosen on the templates of even number
+    1.5  # a miss costs more than a false finding; chosen by halves of the given templates
 )
 BLIND = -1
 UNKNOWN_SHARE = 0.35  # of the names: seen as words that nobody knows, since most will be
