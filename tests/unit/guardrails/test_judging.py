@@ -83,6 +83,12 @@ def test_across_the_end_of_a_window(at, space):
         assert in_parts(HIDING, parts)[1] == hidden
 
 
+@pytest.mark.parametrize("size", range(1, 24))
+def test_a_window_that_begins_within_a_word_finds_no_other(size):
+    text = f"{'x' * size}hell " * 300
+    assert not judged(rules(words=["hell"]), text).blocked
+
+
 def test_what_was_settled_goes_before_the_end():
     """A stream is not held back longer than a window, and what it overlaps."""
     judge, _ = in_parts(HIDING, [])
