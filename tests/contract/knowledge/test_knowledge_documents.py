@@ -134,3 +134,18 @@ def test_what_does_not_fit_is_refused(world, hand):
     for documents in (twice, [inline("a", "x", **said)], [elsewhere]):
         with pytest.raises(ServiceError, match="ValidationException"):
             put(world, hand, *documents)
+
+
+def test_one_that_is_handed_in_again_while_it_is_read_is_read_again(world, hand):
+    put(world, hand, inline("a", "About comets."))
+    (task,) = world.tasks.wanted()
+    going = task.begin()
+    next(going)
+    next(going)  # it is being embedded
+    world.clock.advance(1)
+    put(world, hand, inline("a", "About moons."))
+    list(going)
+    assert status(world, hand, "a")[0] == "PENDING"
+    world.work.settle()
+    assert status(world, hand, "a")[0] == "INDEXED"
+    assert world.texts("about") == ["About moons."]
