@@ -62,7 +62,7 @@ def test_answers_cite_what_they_rest_on(region, base):
     model = (
         "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/bastide.smollm2-135m-instruct-v1:0"
     )
-    generation = {"inferenceConfig": {"textInferenceConfig": {"maxTokens": 200, "temperature": 0}}}
+    generation = {"inferenceConfig": {"textInferenceConfig": {"maxTokens": 400, "temperature": 0}}}
     wanted = {
         "knowledgeBaseId": base.base,
         "modelArn": model,

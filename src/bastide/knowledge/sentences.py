@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SENTENCES_MAX = 40
+LETTERS_MAX = 600  # of a sentence: a small model finds no end by itself
 _OPENING = '"sentences"'
 
 
@@ -27,7 +28,7 @@ def schema(passages: int) -> dict[str, Any]:
     sentence = {
         "type": "object",
         "properties": {
-            "text": {"type": "string"},
+            "text": {"type": "string", "maxLength": LETTERS_MAX},
             "sources": {"type": "array", "items": numbers, "maxItems": passages},
         },
         "required": ["text", "sources"],
