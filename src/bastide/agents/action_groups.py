@@ -122,7 +122,12 @@ def put_part(c: Connection, agent: Agent, new: PartRow, most: int, now_ms: int) 
         raise ServiceError("ConflictException", f"The name {new.name} already exists.")
     if len(others) >= most:
         raise ServiceError("ServiceQuotaExceededException", f"An agent has {most} of them at most.")
-    records.put_part(c, new)
+    save_part(c, agent, new, now_ms)
+
+
+def save_part(c: Connection, agent: Agent, changed: PartRow, now_ms: int) -> None:
+    """The same for one that keeps its name."""
+    records.put_part(c, changed)
     _unprepared(c, agent, now_ms)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from bastide.agents.action_groups import drop_part, part_of, parts_at, put_part
+from bastide.agents.action_groups import drop_part, part_of, parts_at, put_part, save_part
 from bastide.agents.book import Book, paged
 from bastide.agents.model import DRAFT, Params, Part, PartRow
 from bastide.kernel.call import Call
@@ -55,7 +55,7 @@ class KnowledgeBases:
             agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
             had = self.book.part(c, agent, Part.KNOWLEDGE_BASE, req["knowledgeBaseId"])
             new = replace(had, updated_ms=now, asked=_kept(req, dict(had.asked)))
-            put_part(c, agent, new, BASES_MAX, now)
+            save_part(c, agent, new, now)
             return new
 
         return {"agentKnowledgeBase": _shown(self.book.database.write(write), DRAFT)}
