@@ -15,6 +15,7 @@ from tests.inference_kit import (
     turn,
 )
 
+from bastide.inference.turn import one_of
 from bastide.kernel.errors import ServiceError
 
 pytestmark = pytest.mark.asyncio
@@ -275,3 +276,10 @@ async def test_the_tokens_of_tools_are_counted(tmp_path):
         await talk.count_tokens(call(), {"modelId": STUB, "input": {"converse": asked}})
         await talk.converse(call(), asked)
     assert stub.seen[0]["messages"] == stub.seen[1]["messages"]
+
+
+async def test_a_choice_is_a_bare_word_where_the_engine_is_ours():
+    assert one_of(("no", "yes"), local=True) == {"grammar": 'root ::= "no" | "yes"'}
+    assert one_of([1, 2], local=True) == {"grammar": 'root ::= "1" | "2"'}
+    asked = one_of([1, 2], local=False)["response_format"]["json_schema"]
+    assert asked["schema"] == {"enum": [1, 2]}
