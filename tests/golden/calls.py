@@ -61,11 +61,21 @@ class Inputs:
         asked = {"knowledgeBaseId": KNOWLEDGE, "modelArn": model}
         about = {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": asked}
         answered = {"input": {"text": "x"}, "retrieveAndGenerateConfiguration": about}
+        inline = {"type": "TEXT", "textDocument": {"text": "x"}}
+        reranked = {
+            "queries": [{"type": "TEXT", "textQuery": {"text": "x"}}],
+            "sources": [{"type": "INLINE", "inlineDocumentSource": inline}],
+            "rerankingConfiguration": {
+                "type": "BEDROCK_RERANKING_MODEL",
+                "bedrockRerankingConfiguration": {"modelConfiguration": {"modelArn": model}},
+            },
+        }
         self._of = {  # what one operation alone calls so
             f"bedrock-agent-runtime.RetrieveAndGenerate{kind}": answered for kind in ("", "Stream")
         }
         handed = {"documents": [{"content": {"dataSourceType": "CUSTOM"}}]}
         self._of["bedrock-agent.IngestKnowledgeBaseDocuments"] = handed
+        self._of["bedrock-agent-runtime.Rerank"] = reranked
         self._roles = {"sts": f"{iam}:role/{TARGET}", "sagemaker": f"{iam}:role/{ROLE}"}
 
     def least(self, operation: Any, *more: str) -> dict[str, Any]:

@@ -13,13 +13,14 @@ MINILM = "bastide.minilm-l6-v2-v1:0"
 TITAN = "amazon.titan-embed-text-v2:0"
 COHERE = "cohere.embed-english-v3"
 NOVA = "amazon.nova-2-multimodal-embeddings-v1:0"
+RERANK = "amazon.rerank-v1:0"
 DIMENSIONS = 384
 
 
 @pytest.fixture(scope="module")
 def embedding_region(region):
     region.cli("models", "pull", "minilm-l6-v2")
-    for alias in (TITAN, COHERE, NOVA):
+    for alias in (TITAN, COHERE, NOVA, RERANK):
         region.cli("models", "alias", alias, "minilm-l6-v2")
     return region
 
@@ -144,7 +145,47 @@ def test_it_is_not_talked_to_and_what_talks_makes_no_vectors(embedding_region, r
     listed = embedding_region.client("bedrock").list_foundation_models(
         byOutputModality="EMBEDDING"
     )["modelSummaries"]
-    assert {row["modelId"] for row in listed} == {MINILM, TITAN, COHERE, NOVA}
+    assert {row["modelId"] for row in listed} == {MINILM, TITAN, COHERE, NOVA, RERANK}
+
+
+def reranked(region, texts, model=RERANK, **more):
+    client = region.client("bedrock-agent-runtime", read_timeout=120)
+    inline = [{"type": "TEXT", "textDocument": {"text": text}} for text in texts]
+    inline.append({"type": "JSON", "jsonDocument": {"title": "Passports", "fee": 12}})
+    arn = f"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/{model}"
+    configuration = {"modelConfiguration": {"modelArn": arn}, **more}
+    return client.rerank(
+        queries=[{"type": "TEXT", "textQuery": {"text": "How do I renew my passport?"}}],
+        sources=[{"type": "INLINE", "inlineDocumentSource": each} for each in inline],
+        rerankingConfiguration={
+            "type": "BEDROCK_RERANKING_MODEL", "bedrockRerankingConfiguration": configuration,
+        },
+    )["results"]  # fmt: skip
+
+
+def test_rerank(embedding_region):
+    texts = [
+        "The reactor's coolant pump was replaced in March.",
+        "To renew a passport, bring two photographs and your old passport to the consulate.",
+        "Travel documents of citizens abroad.",
+    ]
+    found = reranked(embedding_region, texts)
+    assert found[0]["index"] == 1
+    assert found[-1]["index"] == 0
+    assert {row["index"] for row in found} == {0, 1, 2, 3}
+    scores = [row["relevanceScore"] for row in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score < 1 for score in scores)
+    assert scores[0] > 0.5 > scores[-1]
+    (best,) = reranked(embedding_region, texts[:2], numberOfResults=1)
+    assert best == found[0], "what else is ranked changes no score"
+    with pytest.raises(ClientError, match="identifier is invalid"):
+        reranked(embedding_region, texts, model="cohere.rerank-v3-5:0")
+    with pytest.raises(ClientError, match="additionalModelRequestFields"):
+        reranked(
+            embedding_region, texts,
+            modelConfiguration={"modelArn": MINILM, "additionalModelRequestFields": {"a": 1}},
+        )  # fmt: skip
 
 
 SUITE = """

@@ -26,6 +26,7 @@ from bastide.knowledge.ingestion_jobs import IngestionJobs
 from bastide.knowledge.knowledge_bases import KnowledgeBases
 from bastide.knowledge.ports import Conversations
 from bastide.knowledge.preparing import Preparer
+from bastide.knowledge.reranking import Rerank
 from bastide.knowledge.retrieve import Retrieve
 from bastide.knowledge.retrieve_and_generate import RetrieveAndGenerate
 from bastide.knowledge.search import Search
@@ -154,6 +155,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
             ],
             "bedrock-agent-runtime": [
                 retrieve,
+                Rerank(embedder=embedder),
                 RetrieveAndGenerate(
                     search=search,
                     sessions=Sessions(shelf=shelf, sealer=core.keyring),

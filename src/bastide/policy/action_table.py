@@ -167,6 +167,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         )
         for kind in ("", "Stream")
     },
+    "bedrock-agent-runtime.Rerank": ("bedrock:Rerank *", "bedrock:InvokeModel reranking-model"),
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",

@@ -160,6 +160,13 @@ def _asked_model(call: Call, params: Params, stored: Stored) -> Found:
     return _model(call, {"modelId": _text(_asked(params), "modelArn")}, stored)
 
 
+def _reranking_model(call: Call, params: Params, stored: Stored) -> Found:
+    configuration = params.get("rerankingConfiguration") or {}
+    inside = configuration.get("bedrockRerankingConfiguration") or {}
+    model = _text(inside.get("modelConfiguration") or {}, "modelArn")
+    return _model(call, {"modelId": model}, stored)
+
+
 def _asked(params: Params) -> Params:
     """Whose words answer a question: the knowledge base's and the model's."""
     configuration = params.get("retrieveAndGenerateConfiguration") or {}
@@ -317,6 +324,7 @@ _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "alias-key": _alias_key,
     "model": _model,
     "asked-model": _asked_model,
+    "reranking-model": _reranking_model,
     "inference-profile": _inference_profile,
     "copied": _copied,
 }

@@ -32,7 +32,7 @@ class Mode(StrEnum):
 # By the first word of an action. An action with none of them is a mistake at start-up.
 VERBS = {
     **dict.fromkeys(
-        ("Get", "List", "Count", "Describe", "Apply", "Retrieve",
+        ("Get", "List", "Count", "Describe", "Apply", "Retrieve", "Rerank",
          "Head", "Filter", "Lookup", "Simulate", "Invoke", "Call",
          "Encrypt", "Decrypt", "ReEncrypt", "Generate", "Sign", "Verify"),
         Mode.READ,
