@@ -16,6 +16,10 @@ BROAD = {
     "wire/gateway.py": (3, "the edge: whatever a request ends with is recorded and answered"),
     "jobs/runner.py": (2, "the edge: the loop, and each effect that it tries again"),
     "jobs/workers.py": (1, "the runner's threads outlive a bad task"),
+    "jobs/worker_main.py": (
+        2,
+        "whatever a question ends with is told by its kind, and quotes nothing",
+    ),
     "jobs/watching.py": (3, "the runner asks a kind: its mistake must not keep a job from ending"),
     "jobs/shim.py": (1, "a forked child must never return into the shim's code"),
     "training/checkpoints.py": (1, "a round over all jobs: the next one comes"),

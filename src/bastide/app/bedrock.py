@@ -61,36 +61,10 @@ class Bedrock:
 def open_bedrock(
     core: Core, identity: Identity, workshop: Workshop, receipts: Receipts, guards: Guards
 ) -> Bedrock:
-    wanted = core.settings.engines
-    folder = (core.home / "models").resolve()
-    durable.folder(folder)
     own = _own_profiles(core, identity)
     keepers: dict[str, Keeper] = {naming.APPLICATION: own}
-    aliases = Aliases(core.home / "aliases.json", core.settings.aliases)
-    models = Models(
-        shelf=ModelShelf(folder=folder, clock=core.clock),
-        entries=packaged(),
-        aliases=aliases,
-        labelling=core.labelling,
-        remote_ids=tuple(wanted.urls),
-        own=own,
-    )
-    task = EngineTask(
-        memory_budget_mib=wanted.memory_budget_mib,
-        threads=wanted.threads,
-        slots=wanted.slots,
-        context_tokens=wanted.context_tokens,
-        load_timeout_s=wanted.load_timeout_s,
-    )
-    remote = {model_id: _remote(one) for model_id, one in wanted.urls.items()}
-    engines = Engines(
-        task=task,
-        folder=_emptied(core.home / "engines"),
-        walls=_walls(workshop),
-        clock=core.clock,
-        ids=core.ids,
-        remote=remote,
-    )
+    models = _models(core, own)
+    engines = _engines(core, workshop)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
     client = EngineClient()
@@ -135,6 +109,38 @@ def open_bedrock(
                 ModelLists(models=models),
             ],
         },
+    )
+
+
+def _models(core: Core, own: ApplicationProfiles) -> Models:
+    folder = (core.home / "models").resolve()
+    durable.folder(folder)
+    return Models(
+        shelf=ModelShelf(folder=folder, clock=core.clock),
+        entries=packaged(),
+        aliases=Aliases(core.home / "aliases.json", core.settings.aliases),
+        labelling=core.labelling,
+        remote_ids=tuple(core.settings.engines.urls),
+        own=own,
+    )
+
+
+def _engines(core: Core, workshop: Workshop) -> Engines:
+    wanted = core.settings.engines
+    task = EngineTask(
+        memory_budget_mib=wanted.memory_budget_mib,
+        threads=wanted.threads,
+        slots=wanted.slots,
+        context_tokens=wanted.context_tokens,
+        load_timeout_s=wanted.load_timeout_s,
+    )
+    return Engines(
+        task=task,
+        folder=_emptied(core.home / "engines"),
+        walls=_walls(workshop),
+        clock=core.clock,
+        ids=core.ids,
+        remote={model_id: _remote(one) for model_id, one in wanted.urls.items()},
     )
 
 
