@@ -59,6 +59,9 @@ def test_it_finds_what_a_plain_reading_finds(rows, wanted):
         ({"notIn": {"key": "year", "value": [1989, 2024]}}, ["none"]),
         ({"listContains": {"key": "tags", "value": "sea"}}, ["old"]),
         ({"stringContains": {"key": "tags", "value": "ea"}}, ["old"]),
+        ({"equals": {"key": "tags", "value": "sea"}}, []),
+        ({"in": {"key": "tags", "value": ["sea"]}}, []),
+        ({"startsWith": {"key": "tags", "value": "sea"}}, []),
         ({"startsWith": {"key": "name", "value": "har"}}, ["new", "old"]),
         (
             {
