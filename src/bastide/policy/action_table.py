@@ -164,6 +164,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
             "bedrock:RetrieveAndGenerate *",
             "bedrock:Retrieve asked-base",
             "bedrock:InvokeModel asked-model",
+            "bedrock:ApplyGuardrail asked-guardrail",
         )
         for kind in ("", "Stream")
     },

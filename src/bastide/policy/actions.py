@@ -219,8 +219,7 @@ def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored
     if profile:
         context["bedrock:inferenceprofilearn"] = profile
     if guardrail := resources.guardrail_arn(call, params):
-        config = params.get("guardrailConfig") or params
-        version = config.get("guardrailVersion") or ""
+        _, version = resources.guardrail_of(params)
         numbered = f":{version}" if version not in ("", "DRAFT") else ""
         context["bedrock:guardrailidentifier"] = guardrail + numbered
 
@@ -292,6 +291,7 @@ _ADD = {
     "sts": _add_sts,
     "bedrock-runtime": _add_bedrock,
     "bedrock-mantle": _add_bedrock,
+    "bedrock-agent-runtime": _add_bedrock,
 }
 
 

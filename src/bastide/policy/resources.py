@@ -104,9 +104,11 @@ def _model(call: Call, params: Params, stored: Stored) -> Found:
 
 
 def model_of(params: Params) -> str:
-    """The model that a call names; bedrock-mantle's calls have a word of their own for it."""
+    """The model that a call names, also for an answer from documents; bedrock-mantle's calls have
+    a word of their own for it."""
     names = ("modelId", "modelIdentifier", "model")
-    return next((found for name in names if (found := _text(params, name))), "")
+    named = next((found for name in names if (found := _text(params, name))), "")
+    return named or _text(_asked(params), "modelArn")
 
 
 def _inference_profile(call: Call, params: Params, stored: Stored) -> Found:
@@ -139,9 +141,24 @@ def _guardrail(call: Call, params: Params) -> Found:
     return [guardrail_arn(call, params) or "*"]
 
 
+def _asked_guardrail(call: Call, params: Params) -> Found:
+    """That which an answer from documents is held against, if there is one."""
+    named = guardrail_arn(call, params)
+    return [named] if named else []
+
+
+def guardrail_of(params: Params) -> tuple[str, str]:
+    """The guardrail that is named, also for a conversation or an answer from documents, and its
+    version; "" if none is."""
+    generation = _asked(params).get("generationConfiguration") or {}
+    if inside := generation.get("guardrailConfiguration"):
+        return _text(inside, "guardrailId"), _text(inside, "guardrailVersion")
+    config = params.get("guardrailConfig") or params
+    return _text(config, "guardrailIdentifier"), _text(config, "guardrailVersion")
+
+
 def guardrail_arn(call: Call, params: Params) -> str:
-    """Of the guardrail that is named, also for a conversation; "" if none is."""
-    name = _text(params.get("guardrailConfig") or params, "guardrailIdentifier")
+    name, _ = guardrail_of(params)
     if not name or name.startswith("arn:"):
         return name
     return arns.regional(call.region, "bedrock", call.account, f"guardrail/{name}")
@@ -304,6 +321,7 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "guardrail": _guardrail,
     "knowledge-base": _knowledge_base,
     "asked-base": _asked_base,
+    "asked-guardrail": _asked_guardrail,
     "sagemaker": _sagemaker,
     "agent": _agent,
     "agent-alias": _agent_alias,

@@ -178,3 +178,48 @@ def test_deleting_many_is_asked_for_key_by_key():
         for key in ("open/1", "shut/1")
     ]
     assert answers == [True, False]
+
+
+GUARDRAIL = f"{BEDROCK}:{ME}:guardrail/g1"
+ASKED = {"guardrailIdentifier": "g1", "guardrailVersion": "2"}
+MODEL = f"{BEDROCK}::foundation-model/maker.one-v1:0"
+
+
+def from_documents(**generation):
+    asked = {
+        "knowledgeBaseId": "KB",
+        "modelArn": MODEL,
+        "generationConfiguration": generation,
+    }
+    about = {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": asked}
+    return {"input": {"text": "x"}, "retrieveAndGenerateConfiguration": about}
+
+
+HELD = {
+    "bedrock-runtime.Converse": ({"modelId": MODEL, "guardrailConfig": ASKED}, {"modelId": MODEL}),
+    "bedrock-runtime.InvokeModel": ({"modelId": MODEL, **ASKED}, {"modelId": MODEL}),
+    "bedrock-agent-runtime.RetrieveAndGenerate": (
+        from_documents(guardrailConfiguration={"guardrailId": "g1", "guardrailVersion": "2"}),
+        from_documents(),
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", HELD)
+@pytest.mark.parametrize(
+    ("wanted", "holds"), [(f"{GUARDRAIL}:2", True), (f"{GUARDRAIL}:1", False), (GUARDRAIL, False)]
+)
+def test_a_policy_may_ask_for_a_guardrail_wherever_a_model_answers(operation, wanted, holds):
+    unless = {"StringNotEquals": {"bedrock:GuardrailIdentifier": wanted}}
+    desk = Desk(statement(), statement("bedrock:InvokeModel", "*", "Deny", Condition=unless))
+    guarded, bare = HELD[operation]
+    assert desk.allows(operation, guarded) is holds
+    assert not desk.allows(operation, bare)
+
+
+@pytest.mark.parametrize("operation", HELD)
+def test_who_names_a_guardrail_must_be_allowed_to_apply_it(operation):
+    desk = Desk(statement(), statement("bedrock:ApplyGuardrail", GUARDRAIL, "Deny"))
+    guarded, bare = HELD[operation]
+    assert "bedrock:ApplyGuardrail" in desk.refusal(operation, guarded).message
+    assert desk.allows(operation, bare)
