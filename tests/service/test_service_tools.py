@@ -1,9 +1,12 @@
 """Tools, forms, documents and cache points by boto3, on real models: whatever the model is, what it
 is made to call fits its schema."""
 
+import io
 import json
 
+import openpyxl
 import pytest
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 SMOL = "bastide.smollm2-135m-instruct-v1:0"
@@ -132,3 +135,28 @@ def test_a_pointer_to_nothing_is_ignored(runtime):
     assert "additionalModelResponseFields" not in answer
     with pytest.raises(runtime.exceptions.ValidationException, match="JSON Pointer"):
         ask(runtime, additionalModelResponseFieldPaths=["none"])
+
+
+def workbook(text):
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    book.active["A1"] = text
+    book.save(file)
+    return file.getvalue()
+
+
+def test_a_document_is_read_in_a_cage_and_one_that_cannot_be_read_is_refused(runtime):
+    def told(kind, data):
+        document = {"name": "report", "format": kind, "source": {"bytes": data}}
+        content = [{"document": document}, {"text": "What does it say?"}]
+        asked = {"converse": {"messages": [{"role": "user", "content": content}]}}
+        return runtime.count_tokens(modelId=SMOL, input=asked)["inputTokens"]
+
+    words = "The harbour is closed from Monday on. " * 20
+    little = told("xlsx", workbook("no"))
+    assert told("xlsx", workbook(words)) > little + 100
+    assert told("html", f"<p>{words}</p><script>{words}</script>".encode()) < little + 300
+    for kind, data in (("pdf", b"%PDF-1.7 broken"), ("docx", b"PK\x03\x04"), ("xlsx", b"")):
+        with pytest.raises(runtime.exceptions.ValidationException):
+            told(kind, data)
+    with pytest.raises(ClientError, match="format=xls"):
+        told("xls", b"x")

@@ -14,6 +14,7 @@ from bastide.db import durable
 from bastide.db.marks import Marks
 from bastide.inference.chat_completions import ChatCompletions
 from bastide.inference.converse import Conversations
+from bastide.inference.documents import Documents
 from bastide.inference.embedder import Embedder
 from bastide.inference.embedding_lists import EmbeddingLists
 from bastide.inference.embeddings import Embeddings
@@ -23,7 +24,7 @@ from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.messages import Messages
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.model_lists import ModelLists
-from bastide.inference.ports import Guards
+from bastide.inference.ports import DocumentReader, Guards
 from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
 from bastide.inference.vectors import Vectors
@@ -46,6 +47,17 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What Bedrock's models stand on beside the core."""
+
+    identity: Identity
+    workshop: Workshop
+    receipts: Receipts
+    guards: Guards
+    documents: DocumentReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bedrock:
     """`keepers`: of the tags of each kind of resource that has them."""
 
@@ -58,13 +70,12 @@ class Bedrock:
     handlers: dict[str, list[object]]
 
 
-def open_bedrock(
-    core: Core, identity: Identity, workshop: Workshop, receipts: Receipts, guards: Guards
-) -> Bedrock:
-    own = _own_profiles(core, identity)
+def open_bedrock(core: Core, needs: Needs) -> Bedrock:
+    receipts = needs.receipts
+    own = _own_profiles(core, needs.identity)
     keepers: dict[str, Keeper] = {naming.APPLICATION: own}
     models = _models(core, own)
-    engines = _engines(core, workshop)
+    engines = _engines(core, needs.workshop)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
     client = EngineClient()
@@ -76,9 +87,10 @@ def open_bedrock(
         ids=core.ids,
         receipts=receipts,
         quotas=quotas,
-        guards=guards,
+        guards=needs.guards,
+        documents=Documents(needs.documents),
     )
-    embedder = Embedder(launch=lambda card: _embedding_process(workshop, card))
+    embedder = Embedder(launch=lambda card: _embedding_process(needs.workshop, card))
     vectors = Vectors(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)
     invocations = ModelInvocations(
         talk=talk,

@@ -14,16 +14,18 @@ from typing import Any
 from aiohttp import web
 
 from bastide import __version__
+from bastide.app import bedrock, knowledge
 from bastide.app.agents import open_agents
 from bastide.app.apart import own_uid
 from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
+from bastide.app.documents import open_documents
 from bastide.app.evidence import open_evidence
 from bastide.app.guardrails import open_guardrails
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
-from bastide.app.knowledge import Needs, open_knowledge
+from bastide.app.knowledge import open_knowledge
 from bastide.app.learning import open_machine_learning, tell_authorizer
 from bastide.app.operators import Manageable, open_operators
 from bastide.app.store import Store, open_store
@@ -86,13 +88,21 @@ class RegionProcess:
         )
         self.learning = open_machine_learning(core, self.identity, store, self.workshop, receipts)
         self.guardrails = open_guardrails(core, self.identity, self.workshop, self.approvals.book)
+        self.documents = open_documents(self.workshop)
         self.bedrock = open_bedrock(
-            core, self.identity, self.workshop, receipts, self.guardrails.guards
+            core,
+            bedrock.Needs(
+                identity=self.identity,
+                workshop=self.workshop,
+                receipts=receipts,
+                guards=self.guardrails.guards,
+                documents=self.documents,
+            ),
         )
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
         self.knowledge = open_knowledge(
             core,
-            Needs(
+            knowledge.Needs(
                 identity=self.identity,
                 store=store,
                 workshop=self.workshop,
@@ -271,6 +281,7 @@ class RegionProcess:
 
     def _close_threads(self) -> None:
         self.knowledge.close()
+        self.documents.close()
         self.bedrock.embedder.close()
         if self.datagrams is not None:
             self.datagrams.close()

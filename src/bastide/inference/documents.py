@@ -8,7 +8,6 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Docu
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any
 
 from bastide.inference.ports import DocumentReader
@@ -19,12 +18,10 @@ DOCUMENTS_MAX = 5
 DOCUMENT_BYTES_MAX = 4_500_000
 _TEXTS = ("txt", "md", "csv")
 _NAME = re.compile(r"[A-Za-z0-9\-()\[\]]+(?:\s[A-Za-z0-9\-()\[\]]+)*")
-_BLOCKS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section"})
-_UNSEEN = frozenset({"script", "style", "template", "noscript"})
 
 
 class NoReader:
-    """A region without walls for hostile files."""
+    """Who has nobody to read them."""
 
     async def text(self, operation: str, kind: str, data: bytes) -> str:
         raise unsupported(operation, f"document.format={kind}")
@@ -75,9 +72,8 @@ class Documents:
             raise unsupported(operation, f"document.source.{next(iter(source), '')}")
         if len(data) > DOCUMENT_BYTES_MAX:
             raise invalid(f"A document has more than {DOCUMENT_BYTES_MAX} bytes.")
-        if kind in _TEXTS or kind == "html":
-            text = _decoded(data, document["name"])
-            return _seen(text) if kind == "html" else text
+        if kind in _TEXTS:
+            return _decoded(data, document["name"])
         return await self.reader.text(operation, kind, data)
 
 
@@ -116,34 +112,3 @@ def _decoded(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise invalid(f"The document {name} is not text in UTF-8.") from None
-
-
-def _seen(html: str) -> str:
-    reader = _Seen()
-    reader.feed(html)
-    reader.close()
-    lines = (" ".join(line.split()) for line in "".join(reader.found).splitlines())
-    return "\n".join(line for line in lines if line)
-
-
-class _Seen(HTMLParser):
-    """What a page shows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _UNSEEN
-        if tag in _BLOCKS:
-            self.found.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _UNSEEN))
-        if tag in _BLOCKS:
-            self.found.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.found.append(data)

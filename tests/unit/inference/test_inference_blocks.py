@@ -108,16 +108,12 @@ def opened(*blocks, role="user", reader=None):
     return asyncio.run(Documents(reader or NoReader()).opened(OP, req))["messages"][0]["content"]
 
 
-HTML = b"<head><style>p{}</style></head><p>It <b>rains</b>.</p><script>x</script><ul><li>a<li>b"
-
-
 @pytest.mark.parametrize(
     ("block", "text"),
     [
         (document(), "It rains."),
         (document(kind="md", data=b"\xef\xbb\xbf# Rain"), "# Rain"),
         (document(kind="csv", data=b"a,b\n1,2\n"), "a,b\n1,2\n"),
-        (document(kind="html", data=HTML), "It rains.\na\nb"),
         (document(source={"text": "plain"}), "plain"),
         (document(source={"content": [{"text": "a"}, {"text": "b"}]}), "a\nb"),
         (document(context="Of May."), "Of May.\nIt rains."),
