@@ -8,8 +8,6 @@ from sqlalchemy import Connection
 from bastide.guardrails import records
 from bastide.guardrails.shelf import Shelf, absent
 from bastide.kernel.call import Call
-from bastide.kernel.errors import invalid
-from bastide.kernel.labels.labelling import TAG
 from bastide.models.tags import with_room
 
 
@@ -24,9 +22,6 @@ class TagKeeper:
         return found.tags
 
     def retag(self, call: Call, arn: str, put: Mapping[str, str], dropped: frozenset[str]) -> None:
-        if TAG in dropped:
-            raise invalid("A guardrail keeps the label that it was made with.")
-
         def work(c: Connection) -> None:
             one = self.shelf.mine(c, call, arn)
             self.shelf.marks.check_tags(call, put, one.label)

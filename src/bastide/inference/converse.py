@@ -83,7 +83,7 @@ HONOURED = (
 _TTL = "a place remembers a prompt until another agency or label needs it"
 TTLS = {f"{at}.cachePoint.ttl": _TTL for at in ("messages.content", "system", "toolConfig.tools")}
 ACCEPTED = {
-    "requestMetadata": "it only filters invocation logs, which hold no prompts here",
+    "requestMetadata": "it only filters invocation logs, and there are none here",
     **TTLS,
 }
 COUNTED = ("modelId", "input.invokeModel.body", *(f"input.converse.{name}" for name in SAID))

@@ -80,7 +80,11 @@ class Worker:
             raise WorkerFailed("it has ended") from None
         asked.add_done_callback(lambda _: self._waiting.release())
         try:
-            return asked.result()
+            return asked.result(timeout_s)
+        except TimeoutError:
+            if asked.cancel():  # others' questions took all of its time
+                raise WorkerFailed("it is busy") from None
+            return asked.result()  # it is asked, and ends in time of its own
         except CancelledError:
             raise WorkerFailed("it has ended") from None
 

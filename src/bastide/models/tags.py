@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, invalid
+from bastide.kernel.labels.labelling import TAG
 from bastide.kernel.operation import operation
 
 Params = dict[str, Any]
@@ -41,6 +42,8 @@ class Tags:
     @operation("resourceARN", "tagKeys")
     def untag_resource(self, call: Call, req: Params) -> Params:
         dropped = frozenset(req["tagKeys"])
+        if TAG in dropped:  # its row would keep the label, and nothing would say so
+            raise invalid("A thing keeps the label that it was made with.")
         self._keeper(call, req).retag(call, req["resourceARN"], {}, dropped)
         return {}
 

@@ -173,6 +173,8 @@ def test_tags_are_kept_with_it(api):
     tags.untag_resource(call(), {"resourceARN": arn, "tagKeys": ["cost-centre"]})
     found = tags.list_tags_for_resource(call(), {"resourceARN": arn})
     assert found == {"tags": [{"key": "team", "value": "a"}]}
+    label = {"resourceARN": arn, "tagKeys": ["bastide:label"]}
+    assert refused(lambda: tags.untag_resource(call(), label)) == "ValidationException"
     others = call(account=OTHER)
     assert (
         refused(lambda: tags.list_tags_for_resource(others, {"resourceARN": arn}))

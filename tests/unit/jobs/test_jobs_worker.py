@@ -1,14 +1,16 @@
 """A worker is a real process in a real cage; what it is asked here is a script of the test's."""
 
+import socket
 import sys
 import threading
 from dataclasses import dataclass
 
 import pytest
+from tests.waiting import eventually
 
 from bastide.jobs.cage import Walls
 from bastide.jobs.host import find_bwrap
-from bastide.jobs.worker import Worker, WorkerFailed
+from bastide.jobs.worker import WAITING_MAX, Worker, WorkerFailed
 
 SCRIPT = """
 import sys, types
@@ -27,9 +29,10 @@ def answer(question):
     if word == b"call":
         import socket
         try:
-            socket.create_connection(("127.0.0.1", 9), 1)
+            socket.create_connection(("127.0.0.1", int(rest)), 10)
         except OSError as error:
             return type(error).__name__.encode()
+        return b"connected"
     if word == b"open":
         try:
             open(rest)
@@ -112,7 +115,9 @@ def test_one_that_takes_too_long_is_ended_in_the_middle_of_it(worker: Worker) ->
 def test_inside_is_no_network_and_no_file_of_the_machine(worker: Worker, tmp_path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s")
-    assert worker.ask(b"call", 60) in (b"ConnectionRefusedError", b"OSError")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert worker.ask(b"call %d" % port, 60) in (b"ConnectionRefusedError", b"OSError")
     for path in (str(secret), "/etc/passwd", "/root/.bashrc"):
         assert worker.ask(b"open " + path.encode(), 60) == b"FileNotFoundError"
 
@@ -164,17 +169,34 @@ def test_who_waits_hears_that_it_has_ended() -> None:
         worker.ask(b"one", 60)
 
 
+def spinning(worker: Worker) -> threading.Thread:
+    def ask() -> None:
+        with pytest.raises(WorkerFailed):
+            worker.ask(b"spin", 600)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    return asking
+
+
 def test_two_processes_answer_two_at_once() -> None:
-    worker, answers = scripted(count=2), []
+    worker = scripted(count=2)
+    asking = spinning(worker)
     try:
-        asking = [
-            threading.Thread(target=lambda n=n: answers.append(worker.ask(b"%d" % n, 60)))
-            for n in range(8)
-        ]
-        for one in asking:
-            one.start()
-        for one in asking:
-            one.join(60)
-        assert sorted(answers) == [b"%d" % n for n in range(8)]
+        assert worker.ask(b"one", 60) == b"ONE"
     finally:
         worker.close()
+        asking.join(60)
+
+
+def test_who_waits_for_others_waits_no_longer_than_it_said() -> None:
+    worker = scripted()
+    worker.ask(b"one", 60)
+    asking = spinning(worker)
+    eventually(lambda: len(worker._running) == 1 and worker._waiting._value < 1 + WAITING_MAX)
+    try:
+        with pytest.raises(WorkerFailed, match="busy"):
+            worker.ask(b"one", 0.5)
+    finally:
+        worker.close()
+        asking.join(60)

@@ -1,8 +1,8 @@
 """How much a text looks like an attack on a prompt: rules for what attacks say, and a linear model
 for how they say it.
 
-Each reading of the text (`views.py`) is asked; the worst counts. The grey zone is for a judge,
-which guardrails ask.
+Each reading of the text (`views.py`) is asked; the worst counts. There is no judge in the
+grey zone yet.
 """
 
 import re

@@ -1,5 +1,5 @@
 """How much a text is about a topic that a guardrail denies, by the words of its definition and
-its examples: from 0 to 1. What is meant without these words, embeddings or a judge must see."""
+its examples: from 0 to 1. What is meant without these words is not seen."""
 
 from collections.abc import Sequence
 
