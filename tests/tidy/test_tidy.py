@@ -131,3 +131,12 @@ def test_no_path_or_host_of_a_workplace():
             continue
         found = forbidden.search(path.read_text(errors="ignore"))
         assert not found, f"{path.relative_to(ROOT)} names {found.group()!r}" if found else ""
+
+
+def test_programs_in_the_readme_are_whole():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n```") % 2 == 0, "a fence is not closed"
+    programs = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(programs) >= 4
+    for program in programs:
+        ast.parse(program)
