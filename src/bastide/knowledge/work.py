@@ -85,6 +85,9 @@ class Work:
         except Unavailable as error:
             logger.info("knowledge bases wait: %s", error)
             self._later()
+        except Exception:  # the edge: the region has one thread for it, which must not end
+            logger.exception("knowledge bases: a round failed")
+            self._later()
 
     def _later(self) -> None:
         timer = threading.Timer(RETRY_S, self.poke)
@@ -101,13 +104,16 @@ class Work:
     def _turn(self) -> None:
         """One step of one task, of the agency that waited longest."""
         account, tasks = self._line.popitem(last=False)
-        going = tasks.popleft()
-        if self._step(going):
-            tasks.append(going)
-        else:
-            self._known.discard(going.task.key)
-        if tasks:
-            self._line[account] = tasks
+        going, goes_on = tasks.popleft(), False
+        try:
+            goes_on = self._step(going)
+        finally:  # whatever became of one, the others of its agency keep their turns
+            if goes_on:
+                tasks.append(going)
+            else:
+                self._known.discard(going.task.key)
+            if tasks:
+                self._line[account] = tasks
 
     def _step(self, going: _Going) -> bool:
         """Whether it goes on. What ended well may have more of its kind behind it."""
