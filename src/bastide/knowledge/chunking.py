@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from bastide.kernel.errors import invalid
@@ -24,7 +24,7 @@ DEFAULT_TOKENS = 300
 DEFAULT_OVERLAP = 20  # per cent
 SENTENCES_MAX = 5_000  # of a text that is split where its meaning turns
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
-_SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+(?=\s|$)|\n+|$|[.!?])")
+_SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+|\n+|$)")  # no letter is looked at twice
 Span = tuple[int, int]
 Embed = Callable[[Sequence[str]], "Vectors"]
 
@@ -128,8 +128,9 @@ def _families(text: str, span: Span, wanted: Mapping[str, Any]) -> Iterator[Piec
 
 def _turns(text: str, span: Span, wanted: Mapping[str, Any], embed: Embed) -> Iterator[Piece]:
     """Split where one sentence is further from the next than the given share of all is."""
-    sentences = [_stripped(text, m.span()) for m in _SENTENCE.finditer(text, *span)]
-    sentences = [(start, end) for start, end in sentences if start < end]
+    stripped = (_stripped(text, m.span()) for m in _SENTENCE.finditer(text, *span))
+    told = ((start, end) for start, end in stripped if start < end)
+    sentences = list(islice(told, SENTENCES_MAX + 1))
     if len(sentences) > SENTENCES_MAX:
         raise Unreadable(f"It has more than {SENTENCES_MAX} sentences: too many for SEMANTIC.")
     if not sentences:

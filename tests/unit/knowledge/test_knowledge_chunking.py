@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bastide.kernel.errors import ServiceError
 from bastide.knowledge.chunking import check_chunking, pieces, windows
+from bastide.knowledge.reading import Unreadable
 
 TEXT = " ".join(f"Sentence number {n} ends here." for n in range(60))
 
@@ -86,6 +87,17 @@ def test_semantic_pieces_break_where_the_meaning_turns():
     assert found == ["A one. A two. A three.", "B one. B two.", "C one. C two."]
     alike = "A one. A two. A three."
     assert [alike[p.start : p.end] for p in cut(alike, wanted, words)] == [alike]
+
+
+def test_a_hostile_run_of_signs_is_read_once():
+    """Not once for each of them: it is read in the region's own process, where all wait."""
+    text = "." * 500_000 + "x"
+    semantic = {"maxTokens": 8192, "bufferSize": 0, "breakpointPercentileThreshold": 70}
+    wanted = {"chunkingStrategy": "SEMANTIC", "semanticChunkingConfiguration": semantic}
+    found = cut(text, wanted, words)
+    assert (found[0].start, found[-1].end) == (0, len(text))
+    with pytest.raises(Unreadable, match="sentences"):
+        cut("!x" * 500_000, wanted, words)
 
 
 def test_a_strategy_without_its_configuration_is_refused():
