@@ -13,7 +13,8 @@ from typing import Any
 
 from bastide.agents.holding import led_to
 from bastide.agents.spotlight import spotlit
-from bastide.agents.tools import Does, Tool, fault_of
+from bastide.agents.tools import Does, Tool
+from bastide.inference.schemas import fault_of
 
 Message = Mapping[str, Any]
 RETURNED_MAX = 5  # calls that one answer hands to the caller: the most of the event's shape
@@ -313,7 +314,7 @@ def _fault(turn: Turn, use: Use) -> tuple[str, str]:
     tool = turn.tools.get(use.name)
     if tool is None:
         return "unknown", f"There is no function {use.name[:64]}."
-    if wrong := fault_of(tool, use.args):
+    if wrong := fault_of(tool.schema, use.args):
         return "arguments", f"The arguments of {use.name} are wrong: {wrong}"
     if use.signature in turn.made:
         return "repeated", f"{use.name} was called with these arguments already: use its result."

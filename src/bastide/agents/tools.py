@@ -173,13 +173,3 @@ def _named(found: Sequence[Tool]) -> dict[str, Tool]:
 
 def _clean(name: str) -> str:
     return _WORDLESS.sub("_", name)[:NAME_MAX]
-
-
-def fault_of(tool: Tool, args: Any) -> str:
-    """What is wrong with the arguments; "" if nothing is."""
-    from jsonschema import Draft202012Validator  # a tenth of a second that no start needs
-
-    for error in Draft202012Validator(dict(tool.schema)).iter_errors(args):
-        where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
-        return f"{where}: {error.message[:200]}"
-    return ""

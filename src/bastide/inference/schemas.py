@@ -328,6 +328,14 @@ def _whole(found: Mapping[str, float | None]) -> dict[str, int]:
     return held
 
 
+def fault_of(schema: Json, value: Any) -> str:
+    """What is wrong with a value, as told to whoever made it; "" if nothing is."""
+    for error in _validator()(dict(schema)).iter_errors(value):
+        where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
+        return f"{where}: {error.message[:200]}"
+    return ""
+
+
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 

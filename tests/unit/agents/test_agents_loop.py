@@ -1,6 +1,7 @@
 """The loop whatever a model says: it ends within its bounds, and each call gets one result."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given as with_
 from hypothesis import strategies as st
@@ -180,3 +181,18 @@ def test_tokens_and_time_are_bounded():
 def test_functions_without_a_group_of_their_name_keep_their_own():
     assert tools(*FUNCTIONS).keys() == {"get_order", "send_money", "cancel_order"}
     assert tools(user_input=True)["ask_user"].does is Does.ASK_USER
+
+
+def test_a_pattern_of_the_makers_is_matched_in_linear_time():
+    """By backtracking this one takes longer than a life, and nobody else is served meanwhile."""
+    slow = {"type": "string", "pattern": "^(?:(?:a|a)*c|a*)$"}
+    schema = {"type": "object", "properties": {"order_id": slow}}
+    tool = replace(tools(*FUNCTIONS)["get_order"], schema=schema)
+    turn = Turn(tools={"get_order": tool}, fence="FENCE")
+    turn, _ = step(turn, Said("Find it"))
+    turn, (effect,) = step(turn, answered(use("get_order", order_id="a" * 60)))
+    assert isinstance(effect, Return)
+    turn, _ = step(turn, Said("Again"))
+    _, effects = step(turn, answered(use("get_order", order_id="a" * 60 + "b")))
+    assert isinstance(effects[0], Refuse)
+    assert "order_id" in effects[0].why
