@@ -5,6 +5,8 @@ or `{"value": {"type": "STRING", "stringValue": …}, "includeForEmbedding": tru
 """
 
 import json
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,8 @@ from bastide.knowledge.reading import Unreadable
 SUFFIX = ".metadata.json"
 SIZE_MAX = 10 * 1024  # AWS's own bound
 COUNT_MAX = 50
+_HALF = re.compile("[\ud800-\udfff]")
+_NUMBER_MAX = sys.float_info.max
 _RESERVED = ("x-amz-bedrock-", "x-bastide-")
 _VALUES: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     "STRING": ("stringValue", (str,)),
@@ -56,10 +60,11 @@ def of_inline(given: Sequence[Mapping[str, Any]]) -> Attributes:
 
 
 def _typed(key: str, value: Any) -> Any:
-    member, kinds = _VALUES.get(value.get("type") if isinstance(value, dict) else None, ("", ()))
+    kind = value.get("type") if isinstance(value, dict) else None
+    member, kinds = _VALUES.get(kind if isinstance(kind, str) else "", ("", ()))
     found = value.get(member) if member else None
     if not isinstance(found, kinds):
-        raise Unreadable(f"The attribute {key[:100]} has no value of its type.")
+        raise Unreadable(f"The attribute {key[:100]!r} has no value of its type.")
     return found
 
 
@@ -67,9 +72,19 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if len(values) > COUNT_MAX:
         raise Unreadable(f"It has more than {COUNT_MAX} attributes.")
     for key, value in values.items():
-        if not key or len(key) > 200 or key.startswith(_RESERVED):
+        if not _is_text(key) or not key or len(key) > 200 or key.startswith(_RESERVED):
             raise Unreadable(f"The attribute {key[:100]!r} cannot have this name.")
-        texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        if not texts and not isinstance(value, str | int | float | bool):
-            raise Unreadable(f"The attribute {key[:100]} is no text, number, truth or texts.")
+        texts = isinstance(value, list) and all(_is_text(each) for each in value)
+        if not texts and not _is_text(value) and not _is_number(value):
+            raise Unreadable(f"The attribute {key[:100]!r} is no text, number, truth or texts.")
     return values
+
+
+def _is_text(value: Any) -> bool:
+    """One that can be written: JSON has halves of letters, and UTF-8 has none."""
+    return isinstance(value, str) and not _HALF.search(value)
+
+
+def _is_number(value: Any) -> bool:
+    """One that fits a float, as truths do: JSON has longer ones, and Python's has NaN."""
+    return isinstance(value, int | float) and -_NUMBER_MAX <= value <= _NUMBER_MAX

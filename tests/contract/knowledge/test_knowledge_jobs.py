@@ -53,6 +53,28 @@ def test_a_document_that_fails_is_told_and_the_others_go_on(world):
     assert counted(world.synced()) == {"scanned": 3, "new": 1, "failed": 1}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"year": {"value": {"type": [], "stringValue": "x"}}}',
+        '{"\\ud800": {"value": {}}}',
+        '{"year": "\\udfff"}',
+        '{"year": ["\\udfff"]}',
+        '{"year": NaN}',
+        '{"year": -Infinity}',
+        '{"year": 1' + 400 * "0" + "}",
+    ],
+)
+def test_hostile_attributes_fail_their_document_and_no_other(world, said):
+    """Neither the job, nor whoever filters what is there."""
+    world.put("a.txt", "Good.")
+    world.put("a.txt.metadata.json", f'{{"metadataAttributes": {said}}}')
+    world.put("b.txt", "Fine.")
+    job = world.synced()
+    assert (job["status"], counted(job)) == ("COMPLETE", {"scanned": 2, "new": 1, "failed": 1})
+    job["failureReasons"][0].encode()
+
+
 def test_what_cannot_be_read_any_more_is_not_found_any_more(world):
     world.put("a.txt", "Good.")
     world.synced()
