@@ -1,5 +1,6 @@
 """From a document to what the index takes: its text, split by portion and by strategy, embedded."""
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +18,7 @@ from bastide.knowledge.ports import Embedder, Reader
 from bastide.knowledge.reading import Unreadable
 
 CHUNKS_MAX = 20_000  # of a document
+SIZE_MAX = 32_000_000  # characters of them: they overlap, and each may bring its parent
 BATCH = 8  # a second of one core
 URI = "x-amz-bedrock-kb-source-uri"
 CHUNK_ID = "x-amz-bedrock-kb-chunk-id"
@@ -61,7 +63,7 @@ class Preparer:
         for first in range(0, len(plain), BATCH):
             yield
             batch = plain[first : first + BATCH]
-            vectors = self._embed(given, [_embedded(given.attributes, c.text) for c in batch])
+            vectors = self._embed(given, [_embedded(given, chunk) for chunk in batch])
             found += [
                 replace(chunk, vector=vector) for chunk, vector in zip(batch, vectors, strict=True)
             ]
@@ -69,39 +71,49 @@ class Preparer:
 
     def _plain(self, given: Given, text: str) -> Iterator[Chunk]:
         """Without their vectors."""
-        own, count = self.scheme.parse(given.document.label), 0
+        own, counts, size = self.scheme.parse(given.document.label), Counter[Label](), 0
         for portion in portions(text, self.scheme, given.ceiling):
             span, chunking = (portion.start, portion.end), given.source.chunking
+            apart = portion.label if self.portions_are_apart else None
+            label = own if apart is None else apart
             for piece in pieces(text, span, chunking, lambda texts: self._embed(given, texts)):
-                count += 1
-                if count > CHUNKS_MAX:
+                counts[label] += 1
+                if counts.total() > CHUNKS_MAX:
                     raise Unreadable(f"It splits into more than {CHUNKS_MAX} pieces.")
-                yield self._chunk(given, text, (portion, piece, own), count)
+                chunk = self._chunk(given, text, (portion, piece, label), counts)
+                size += len(chunk.text) + len(chunk.metadata.get(PARENT, ""))
+                if size > SIZE_MAX:
+                    raise Unreadable(f"Its pieces have more than {SIZE_MAX} characters.")
+                yield chunk
 
     def _chunk(
-        self, given: Given, text: str, part: tuple[Portion, Piece, Label], number: int
+        self, given: Given, text: str, part: tuple[Portion, Piece, Label], counts: Counter[Label]
     ) -> Chunk:
-        portion, piece, own = part
-        document_id = id_of(given.document)
-        chunk_id = f"{document_id[:32]}-{number}"
+        portion, piece, label = part
+        document_id, said = id_of(given.document), text[piece.start : piece.end]
         metadata: dict[str, Any] = {
-            **given.attributes.values,
-            URI: given.document.uri,
-            CHUNK_ID: chunk_id,
             SOURCE_ID: given.source.id,
             PORTION: (portion.label or given.ceiling).text,
-            SPAN: f"{piece.start}-{piece.end}",
-            KIND: given.document.kind,
         }
+        if label.text == given.document.label:
+            chunk_id = f"{document_id[:32]}-{counts.total()}"
+            metadata |= {
+                **given.attributes.values,
+                **metadata,
+                URI: given.document.uri,
+                SPAN: f"{piece.start}-{piece.end}",
+                KIND: given.document.kind,
+            }
+        else:
+            # What is said of a document has the document's label, and so have its name, its
+            # place and what else it holds: below, a portion has a name that tells its own text.
+            chunk_id = f"{index_id(given.source.id, said, label.text)[:32]}-{counts[label]}"
+            metadata |= {URI: chunk_id, KIND: "CUSTOM"}
+        metadata[CHUNK_ID] = chunk_id
         if piece.parent is not None:
             metadata[PARENT] = text[slice(*piece.parent)]
-        apart = self.portions_are_apart and portion.label is not None
         return Chunk(
-            id=chunk_id,
-            document_id=document_id,
-            text=text[piece.start : piece.end],
-            metadata=metadata,
-            label=portion.label if apart and portion.label is not None else own,
+            id=chunk_id, document_id=document_id, text=said, metadata=metadata, label=label
         )
 
     def _embed(self, given: Given, texts: Sequence[str]) -> Any:
@@ -123,6 +135,7 @@ def key_of(uri: str) -> str:
     return sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _embedded(attributes: Attributes, text: str) -> str:
-    said = [f"{key}: {attributes.values[key]}" for key in attributes.embedded]
-    return "\n".join([*said, text])
+def _embedded(given: Given, chunk: Chunk) -> str:
+    """With what is said of its document, if it is found where that is."""
+    keys = given.attributes.embedded if chunk.label.text == given.document.label else ()
+    return "\n".join([*(f"{key}: {given.attributes.values[key]}" for key in keys), chunk.text])

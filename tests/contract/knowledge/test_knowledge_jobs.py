@@ -1,6 +1,7 @@
 """Ingestion jobs: what they count, what fails, who sees what; and what a kill leaves."""
 
 import pytest
+from tests.knowledge_kit import bucket_source
 from tests.sagefakes import call
 
 from bastide.kernel.errors import ServiceError, Unavailable
@@ -73,6 +74,24 @@ def test_hostile_attributes_fail_their_document_and_no_other(world, said):
     job = world.synced()
     assert (job["status"], counted(job)) == ("COMPLETE", {"scanned": 2, "new": 1, "failed": 1})
     job["failureReasons"][0].encode()
+
+
+def test_pieces_that_would_fill_the_memory_fail_their_document(world):
+    """Each child brings its parent along, with all the blanks in that: 40 GB of 5 MB."""
+    levels = [{"maxTokens": 8192}, {"maxTokens": 1}]
+    chunking = {
+        "chunkingStrategy": "HIERARCHICAL",
+        "hierarchicalChunkingConfiguration": {"levelConfigurations": levels, "overlapTokens": 0},
+    }
+    wanted = {"chunkingConfiguration": chunking}
+    source = bucket_source(
+        world.base, "papers", name="hostile", vectorIngestionConfiguration=wanted
+    )
+    made = world.sources.create_data_source(call("bedrock-agent.CreateDataSource"), source)
+    world.source = made["dataSource"]["dataSourceId"]
+    world.put("a.txt", ("a" + " " * 600) * 8_000)
+    job = world.synced()
+    assert "characters" in job["failureReasons"][0]
 
 
 def test_what_cannot_be_read_any_more_is_not_found_any_more(world):

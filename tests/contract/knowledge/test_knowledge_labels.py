@@ -1,10 +1,13 @@
 """Who finds what: sessions of several labels over one knowledge base."""
 
+import json
+
 import pytest
 from tests.knowledge_kit import base_request
-from tests.sagefakes import ROLE, call
+from tests.sagefakes import ONE, ROLE, call
 
 from bastide.kernel.errors import ServiceError
+from bastide.knowledge.index.model import Kb
 
 
 def by_label(world, marking, text="report"):
@@ -84,6 +87,28 @@ def test_where_portions_are_apart_each_is_found_at_its_own_label(world_with_port
     world.synced("S//NF")
     assert world.texts("report", "U") == ["(U) Open report."]
     assert len(world.texts("report", "S//NF")) == 3
+
+
+def test_a_portion_that_is_found_below_tells_nothing_of_its_document(world_with_portions_apart):
+    """Not its name, its attributes, its place or what was embedded with it."""
+    world = world_with_portions_apart
+    said = '{"value": {"type": "STRING", "stringValue": "Redwood"}, "includeForEmbedding": true}'
+    for name, before in (("redwood-1", "(S) Hidden."), ("redwood-2", "(S) Hidden.\n\n(S//NF) x")):
+        world.put(f"{name}.txt", f"{before}\n\n(U) Open report.\n\n(U) Another.", "S//NF")
+        world.put(
+            f"{name}.txt.metadata.json", f'{{"metadataAttributes": {{"plan": {said}}}}}', "S//NF"
+        )
+    world.synced("S//NF")
+    first, second = found = world.found("report", numberOfResults=9)
+    assert "edwood" not in json.dumps(found)
+    assert first == second  # of documents that differ in what is above only
+    kept = [
+        chunk for chunk in world.index.held[Kb(ONE, world.base)].values() if chunk.label.text == "U"
+    ]
+    assert "x-bastide-span" not in kept[0].metadata  # it could be asked for by a filter
+    assert not [text for text in world.embedder.asked if "Redwood" in text and "Open" in text]
+    (above, *_) = world.found("Hidden", "S//NF")
+    assert above["metadata"]["plan"] == "Redwood"
 
 
 def test_a_portion_above_its_document_fails_it(world):
