@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from bastide.agents.asked import Asked
 from bastide.agents.asking import in_words
+from bastide.agents.book import alias_arn as own_arn
 from bastide.agents.loop import Do, Message, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S
 from bastide.agents.routing import Found, Routing
@@ -17,7 +18,6 @@ from bastide.agents.sessions import Held, Sessions
 from bastide.agents.tools import Tool, tools_of
 from bastide.agents.traces import Tracer
 from bastide.agents.workers import Workers
-from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid
 from bastide.kernel.ids import Ids
@@ -35,13 +35,13 @@ class Collaborating:
     ids: Ids
 
     def found(self, worker: Call, alias_arn: str) -> Found:
-        """The agent, for a role that may ask it. Raises ServiceError."""
+        """The agent, for a role that may ask it. Raises ServiceError. Policies are asked of the one
+        ARN that it has: by another region's or agency's name it would be called past them."""
+        _, agent_id, alias_id = (*alias_arn.split("/"), "", "")[:3]
+        if alias_arn != own_arn(worker, agent_id, alias_id):
+            raise invalid(f"{alias_arn} is no alias of an agent here.")
         self.workers.require(worker, INVOKE_AGENT, alias_arn)
-        arn = arns.parse(alias_arn)
-        names = arn.resource.split("/") if arn else []
-        if len(names) != 3 or names[0] != "agent-alias":
-            raise invalid(f"{alias_arn} is no alias of an agent.")
-        return self.routing.found(worker, names[1], names[2])
+        return self.routing.found(worker, agent_id, alias_id)
 
     def begun(self, asked: Asked, turn: Turn, effect: Do) -> Asked:
         """The collaborator's turn. Its role must be cleared for the supervisor's label, or it is

@@ -233,6 +233,22 @@ async def test_a_collaborator_that_may_not_know_is_refused_at_the_call(desk):
     assert "InvokeAgent" in prepared(desk, supervisor)["failureReasons"][0]
 
 
+@pytest.mark.parametrize("part", ["us-gov-west-1", ONE, "aws-us-gov"])
+def test_a_collaborator_has_one_name_by_which_policies_know_it(desk, part):
+    """It is refused to the role by that name; another one is no way around."""
+    supervisor, place, arn = supervised(desk)
+    (row,) = desk.do("list_agent_collaborators", **place)["agentCollaboratorSummaries"]
+    desk.permits.refused.add(("bedrock:InvokeAgent", arn))
+    other = {"us-gov-west-1": "us-gov-east-1", ONE: "444455556666", "aws-us-gov": "aws"}[part]
+    desk.do(
+        "update_agent_collaborator", **place, collaboratorId=row["collaboratorId"],
+        collaboratorName="expert", collaborationInstruction="For orders.",
+        agentDescriptor={"aliasArn": arn.replace(part, other)},
+    )  # fmt: skip
+    (reason,) = prepared(desk, supervisor)["failureReasons"]
+    assert "no alias of an agent here" in reason
+
+
 @pytest.mark.asyncio
 async def test_collaborators_take_from_one_budget(desk):
     supervisor, _, _ = supervised(desk)
