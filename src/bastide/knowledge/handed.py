@@ -19,7 +19,7 @@ from bastide.knowledge import records
 from bastide.knowledge.attributes import Attributes, of_sidecar
 from bastide.knowledge.fetching import Bucket
 from bastide.knowledge.indexing import Indexing
-from bastide.knowledge.model import SERVICE, BaseRow, Document, DocumentStatus
+from bastide.knowledge.model import SERVICE, BaseRow, Document, DocumentStatus, Source
 from bastide.knowledge.ports import Roles, Sealer
 from bastide.knowledge.preparing import Given, key_of
 from bastide.knowledge.reading import Unreadable
@@ -61,22 +61,24 @@ class Handed:
     indexing: Indexing
 
     def waiting(self) -> list[Document]:
-        """The oldest of what there is to do, of every agency."""
+        """The oldest of what there is to do of each agency: none waits behind another's."""
         return self.database.read(lambda c: records.waiting(c, PAGE))
 
     def settle(self, document: Document) -> Steps:
         """One document, to its end."""
         yield
-        base = self.database.read(lambda c: records.base_of(c, document.account, document.base))
-        if base is None:
+        base, source = self._belongings(document)
+        key = key_of(document.uri)
+        if base is None or source is None:  # it was handed in while they went away
+            self.indexing.forget(document)
+            self.database.write(lambda c: records.drop_document(c, key, document))
             return
         if document.status is DocumentStatus.DELETING:
             self.indexing.forget(document)
-            key = key_of(document.uri)
             self.database.write(lambda c: records.drop_deleted(c, key, document))
             return
         try:
-            yield from self._index(base, document)
+            yield from self._index(base, source, document)
         except Unreadable as error:
             self.fail(document, error.reason)
         except ServiceError as error:
@@ -88,12 +90,16 @@ class Handed:
         reason = reason[:REASON_MAX]
         self._end(document, replace(document, status=DocumentStatus.FAILED, reason=reason))
 
-    def _index(self, base: BaseRow, document: Document) -> Steps:
+    def _belongings(self, document: Document) -> tuple[BaseRow | None, Source | None]:
+        base = self.database.read(lambda c: records.base_of(c, document.account, document.base))
         source = self.database.read(
             lambda c: records.source_of(c, document.account, document.base, document.source)
         )
+        return base, source
+
+    def _index(self, base: BaseRow, source: Source, document: Document) -> Steps:
         raw = self.database.read(lambda c: records.waiting_of(c, key_of(document.uri), document))
-        if raw is None or source is None:
+        if raw is None:
             return
         opened = self.sealer.open(PURPOSE, raw, _bound(document))
         handed = msgspec.msgpack.decode(opened, type=HandedIn)
@@ -103,19 +109,21 @@ class Handed:
             fetched = self.bucket.fetch(who, handed.location)
             content, ceiling = fetched.content, fetched.ceiling
         attributes, sidecar = self._attributes(who, handed)
-        yield from self.indexing.put(
-            Given(
-                base=base,
-                source=source,
-                document=document,
-                who=who,
-                content=content,
-                name=handed.location or document.uri,
-                media_type=handed.media_type,
-                ceiling=ceiling,
-                attributes=attributes,
-            )
+        given = Given(
+            base=base,
+            source=source,
+            document=document,
+            who=who,
+            content=content,
+            name=handed.location or document.uri,
+            media_type=handed.media_type,
+            ceiling=ceiling,
+            attributes=attributes,
         )
+        if not (
+            yield from self.indexing.put(given, lambda: None not in self._belongings(document))
+        ):
+            return
         done = replace(
             document,
             status=DocumentStatus.INDEXED,

@@ -1,6 +1,6 @@
 """A document into the index, in place of what it said before."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from bastide.knowledge.index.model import Kb
@@ -14,11 +14,15 @@ class Indexing:
     index: Index
     preparer: Preparer
 
-    def put(self, given: Given) -> Generator[None, None, None]:
+    def put(self, given: Given, stands: Callable[[], bool]) -> Generator[None, None, bool]:
         """Its row must be there already: what is in the index is always some row's. Raises
-        Unreadable, and nothing has changed then."""
+        Unreadable, and nothing has changed then. False where what it belongs to went away while it
+        was read (`stands`): who took that out has been here, and comes no second time."""
         chunks = yield from self.preparer.chunks(given)
+        if not stands():
+            return False
         self.index.put(Kb(given.base.account, given.base.id), chunks)
+        return True
 
     def forget(self, document: Document) -> None:
         self.index.remove(Kb(document.account, document.base), [id_of(document)])

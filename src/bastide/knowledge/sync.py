@@ -180,7 +180,10 @@ class Sync:
         )
         begun = replace(document, status=DocumentStatus.IN_PROGRESS, job="")
         self.database.write(lambda c: records.put_document(c, key_of(uri), begun))
-        yield from self.indexing.put(given)
+        if not (
+            yield from self.indexing.put(given, lambda: None not in self._belongings(place.job))
+        ):
+            return
         done = replace(
             document,
             status=DocumentStatus.INDEXED,
@@ -218,6 +221,8 @@ class Sync:
         done = replace(document, job=place.job.id, updated_ms=now_ms)
 
         def write(c: Connection) -> None:
+            if records.source_of(c, done.account, done.base, done.source) is None:
+                return  # and its documents with it
             records.put_document(c, key_of(document.uri), done)
             self._count(c, place.job, counted, failure)
 

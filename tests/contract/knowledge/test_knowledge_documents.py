@@ -1,10 +1,12 @@
 """Documents that are handed in: read, told, replaced, taken out; what is wrong is told of each."""
 
 import pytest
-from tests.sagefakes import call
+from tests.sagefakes import ONE, call
 
 from bastide.kernel.errors import ServiceError
+from bastide.knowledge import records
 from bastide.knowledge.documents import WAITING_MAX
+from bastide.knowledge.preparing import key_of
 
 
 @pytest.fixture
@@ -149,3 +151,45 @@ def test_one_that_is_handed_in_again_while_it_is_read_is_read_again(world, hand)
     world.work.settle()
     assert status(world, hand, "a")[0] == "INDEXED"
     assert world.texts("about") == ["About moons."]
+
+
+LONG = " ".join(f"Word {n} of a long report." for n in range(3_000))
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["base", "source"])
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by a job"])
+def test_what_goes_away_while_it_is_read_leaves_nothing_to_be_found(world, hand, by_hand, whole):
+    """The end of a source passes while one of its documents is embedded."""
+    if by_hand:
+        put(world, hand, inline("a", LONG))
+    else:
+        world.put("a.txt", LONG)
+        world.start()
+    world.work._look()
+    while not world.embedder.asked:
+        world.work._turn()
+    ids = hand if by_hand else {"knowledgeBaseId": world.base, "dataSourceId": world.source}
+    if whole:
+        only = {"knowledgeBaseId": world.base}
+        world.bases.delete_knowledge_base(call("bedrock-agent.DeleteKnowledgeBase"), only)
+    else:
+        world.sources.delete_data_source(call("bedrock-agent.DeleteDataSource"), ids)
+    world.work.settle()
+    assert not any(world.index.held.values())
+    count = records.count_documents
+    assert world.database.read(lambda c: count(c, ONE, world.base, "U")) == 0
+
+
+def test_what_is_handed_in_while_its_source_goes_away_does_not_wait_for_ever(world, hand):
+    """A row of no source would be looked at again, and again at once."""
+    put(world, hand, inline("a", "About comets."))
+    source = world.database.read(
+        lambda c: records.source_of(c, ONE, world.base, hand["dataSourceId"])
+    )
+    (row,) = world.database.read(lambda c: records.waiting(c, 10))
+    world.database.write(lambda c: records.drop_source(c, source))
+    world.database.write(lambda c: records.put_document(c, key_of(row.uri), row))
+    world.work._look()
+    while world.work._line:
+        world.work._turn()
+    assert world.database.read(lambda c: records.waiting(c, 10)) == []
