@@ -15,6 +15,7 @@ from bastide.kernel.errors import ServiceError, invalid
 from bastide.kernel.operation import operation
 from bastide.knowledge import records
 from bastide.knowledge.attributes import of_inline
+from bastide.knowledge.fetching import DOCUMENTS_MAX
 from bastide.knowledge.handed import HandedIn, sealed
 from bastide.knowledge.model import SERVICE, BaseRow, Document, DocumentStatus, Params, Source
 from bastide.knowledge.ports import Roles, Sealer
@@ -56,6 +57,7 @@ class KnowledgeBaseDocuments:
             raise ServiceError(
                 "ThrottlingException", f"{waiting} documents wait already to be read."
             )
+        self._check_room(call, base, label, len(req["documents"]))
         taken = [self._taken(call, source, label, each) for each in req["documents"]]
         if len({document.uri for document, _ in taken}) < len(taken):
             raise invalid("A document is named twice.")
@@ -113,6 +115,17 @@ class KnowledgeBaseDocuments:
     def _place(self, call: Call, req: Params) -> tuple[BaseRow, Source]:
         base = self.shelf.working(call, req["knowledgeBaseId"])
         return base, self.shelf.working_source(call, base, req["dataSourceId"])
+
+    def _check_room(self, call: Call, base: BaseRow, label: str, more: int) -> None:
+        """At one label: how much there is above is told to nobody below."""
+        held = self.shelf.database.read(
+            lambda c: records.count_documents(c, call.account, base.id, label)
+        )
+        if held + more > DOCUMENTS_MAX:
+            raise ServiceError(
+                "ServiceQuotaExceededException",
+                f"A knowledge base has {DOCUMENTS_MAX} documents at {label}.",
+            )
 
     def _taken(
         self, call: Call, source: Source, label: str, given: Params

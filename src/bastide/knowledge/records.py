@@ -332,11 +332,16 @@ def all_documents(
 
 
 def waiting(c: Connection, limit: int) -> list[Document]:
-    """What was handed in or is to be taken out, the oldest first."""
+    """What was handed in or is to be taken out: of each agency and label so many, the oldest
+    first. Nobody's lies behind another's, and none behind what is above it."""
     t = documents.c
     todo = t.status.in_([DocumentStatus.PENDING, DocumentStatus.DELETING])
-    asked = select(documents).where(todo).order_by(t.updated_ms, t.key, t.label).limit(limit)
-    return [_document(row) for row in c.execute(asked)]
+    found: list[Document] = []
+    for account, label in c.execute(select(t.account, t.label).where(todo).distinct()).all():
+        asked = select(documents).where(todo, t.account == account, t.label == label)
+        oldest = asked.order_by(t.updated_ms, t.key).limit(limit)
+        found += [_document(row) for row in c.execute(oldest)]
+    return found
 
 
 def count_waiting(c: Connection, account: str, label: str) -> int:

@@ -1,10 +1,12 @@
 """Documents that are handed in: read, told, replaced, taken out; what is wrong is told of each."""
 
+from dataclasses import replace
+
 import pytest
-from tests.sagefakes import ONE, call
+from tests.sagefakes import ONE, OTHER, call
 
 from bastide.kernel.errors import ServiceError
-from bastide.knowledge import records
+from bastide.knowledge import documents, records
 from bastide.knowledge.documents import WAITING_MAX
 from bastide.knowledge.preparing import key_of
 
@@ -128,14 +130,35 @@ def test_what_waits_is_bounded_at_each_label(world, hand):
     put(world, hand, inline("a", "Text."))
 
 
+def test_nobody_waits_behind_another_agencys_documents_or_what_is_above(world, hand):
+    for n in range(WAITING_MAX // 10):
+        put(world, hand, *(inline(f"{n}-{m}", "Text.") for m in range(10)), marking="S")
+    world.clock.advance(1)
+    put(world, hand, inline("a", "Text."))
+    (row,) = [one for one in world.tasks.handed.waiting() if one.label == "U"]
+    other = replace(row, account=OTHER)
+    world.database.write(lambda c: records.put_document(c, key_of(row.uri), other))
+    world.work._look()
+    assert OTHER in world.work._line
+
+
+def test_a_knowledge_base_has_so_many_documents_and_no_more(world, hand, monkeypatch):
+    monkeypatch.setattr(documents, "DOCUMENTS_MAX", 3)
+    put(world, hand, inline("a", "One."), inline("b", "Two."))
+    put(world, hand, inline("a", "One."), marking="S")
+    with pytest.raises(ServiceError, match="ServiceQuotaExceededException"):
+        put(world, hand, inline("c", "Three."), inline("d", "Four."))
+    put(world, hand, inline("c", "Three."))
+
+
 def test_what_does_not_fit_is_refused(world, hand):
     twice = [inline("a", "One."), inline("a", "Two.")]
     reserved = {"key": "x-bastide-portion", "value": {"type": "STRING", "stringValue": "U"}}
     said = {"type": "IN_LINE_ATTRIBUTE", "inlineAttributes": [reserved]}
     elsewhere = {"content": {"dataSourceType": "S3", "s3": {"s3Location": {"uri": "s3://x/y"}}}}
-    for documents in (twice, [inline("a", "x", **said)], [elsewhere]):
+    for wrong in (twice, [inline("a", "x", **said)], [elsewhere]):
         with pytest.raises(ServiceError, match="ValidationException"):
-            put(world, hand, *documents)
+            put(world, hand, *wrong)
 
 
 def test_one_that_is_handed_in_again_while_it_is_read_is_read_again(world, hand):
