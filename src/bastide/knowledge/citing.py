@@ -33,13 +33,15 @@ class Part:
 @dataclass(slots=True, kw_only=True)
 class Telling:
     """Puts sentences together. `label` is that of the answer: the join of all that the model was
-    shown. `banner` is "" where nothing is marked."""
+    shown. `banner` is "" where nothing is marked. `before`: what it was told in earlier answers."""
 
     passages: Sequence[Passage]
     label: Label
     banner: str = ""
+    before: str = ""
     text: str = ""
     parts: list[Part] = field(default_factory=list)
+    words: dict[int, set[str]] = field(default_factory=dict)  # of passages, as they are asked for
 
     def begin(self) -> str:
         """What stands before the first sentence."""
@@ -49,8 +51,8 @@ class Telling:
     def add(self, sentence: Sentence) -> tuple[str, Part]:
         """What is added to the text, and the part that it is."""
         before = " " if self.parts else ""
-        mark = f"({self._mark(sentence)}) " if self.banner else ""
         rests_on = tuple(n for n in sentence.sources if self._says(n, sentence.text))
+        mark = f"({self._mark(sentence.text, rests_on)}) " if self.banner else ""
         part = Part(len(self.text) + len(before), mark + sentence.text, rests_on)
         self.text += before + part.text
         self.parts.append(part)
@@ -58,12 +60,24 @@ class Telling:
 
     def _says(self, number: int, text: str) -> bool:
         """A passage that shares no word with a sentence is not what that rests on."""
-        return bool(_words(text) & _words(self.passages[number].text)) or not _words(text)
+        return bool(_words(text) & self._words_of(number)) or not _words(text)
 
-    def _mark(self, sentence: Sentence) -> str:
-        """Of the portions that it rests on; what names none may rest on all of them."""
-        portions = [self.passages[n].portion for n in sentence.sources]
-        return (joined(portions) or self.label).text
+    def _mark(self, text: str, rests_on: Sequence[int]) -> str:
+        """Of the portions that it rests on, and of those that a word of it is from: which a model
+        names, a document may have told it. What rests on none may rest on all of them."""
+        unsaid = _words(text).difference(*map(self._words_of, rests_on))
+        portions = [
+            passage.portion
+            for number, passage in enumerate(self.passages)
+            if number in rests_on or unsaid & self._words_of(number)
+        ]
+        told = bool(rests_on) and not unsaid & _words(self.before)
+        return ((joined(portions) if told else None) or self.label).text
+
+    def _words_of(self, number: int) -> set[str]:
+        if number not in self.words:
+            self.words[number] = _words(self.passages[number].text)
+        return self.words[number]
 
     def citation(self, part: Part) -> dict[str, Any]:
         return {

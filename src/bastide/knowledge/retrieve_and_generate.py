@@ -147,7 +147,8 @@ class RetrieveAndGenerate:
         """Marked where it is above what the agency keeps without a mark."""
         unmarked = self.search.shelf.marks.labelling.of_account(call.account)
         banner = "" if unmarked.dominates(asked.label) else asked.label.text
-        return Telling(passages=asked.passages, label=asked.label, banner=banner)
+        before = " ".join(turn["answer"] for turn in asked.turns)
+        return Telling(passages=asked.passages, label=asked.label, banner=banner, before=before)
 
     async def _nothing(self, call: Call, asked: _Asked) -> Params:
         await asyncio.to_thread(self._keep, call, asked, NOTHING)

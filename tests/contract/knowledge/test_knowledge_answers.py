@@ -144,6 +144,25 @@ def test_a_stream_that_nobody_reads_lets_go_of_the_model(world, answers, model):
     assert model.closed
 
 
+@pytest.mark.parametrize("sources", [[1], [2], [1, 2]])
+def test_no_model_lowers_the_mark_of_what_it_says(world, answers, model, sources):
+    """A poisoned passage tells it to name an open source for what it took from a closed one."""
+    world.put("closed.txt", "(S//NF) The Redwood submarine dives at dusk.", "S//NF")
+    world.synced("S//NF")
+    found = world.texts("cats dusk", "S//NF", numberOfResults=2)
+    open_one = next(n for n, text in enumerate(found, 1) if "Cats" in text)
+    named = [open_one if n == 1 else 3 - open_one for n in sources]
+    model.sentences(("Cats hunt at dusk.", [open_one]), ("Redwood dives at dusk.", named))
+    answer, label = ask(answers, world, "S//NF", text="cats dusk")
+    assert label == "S//NOFORN"
+    assert "(S//NOFORN) Redwood dives at dusk." in answer["output"]["text"]
+    world.gone("closed.txt")
+    world.synced("S//NF")
+    model.sentences(("Redwood dives at dusk.", [1]))  # it is in the conversation still
+    answer, _ = ask(answers, world, "S//NF", text="cats dusk", session=answer["sessionId"])
+    assert "(S//NOFORN) Redwood dives at dusk." in answer["output"]["text"]
+
+
 def test_an_answer_above_what_is_unmarked_is_marked(world, answers, model):
     text = "(S//NF) Cats sleep by day.\n\n(U) Cats hunt at dusk."
     world.put("closed.txt", text, "S//NF")
