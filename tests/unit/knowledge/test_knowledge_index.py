@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -46,6 +47,16 @@ def test_by_words_and_by_both(index):
     assert agreed[0].score == 1, "the first of both"
     assert index.search(query("nothing of that kind")) == []
     assert index.search(query("")) == []
+
+
+def test_a_filtered_question_does_not_wait_for_what_is_put_above(index):
+    """How long it takes would tell that somebody writes there."""
+    index.put(KB, [chunk("low", "harbour", year=1)])
+    asked = query("harbour", filter={"equals": {"key": "year", "value": 1}})
+    index.search(asked)
+    with ThreadPoolExecutor(1) as another, index._changing(KB):
+        found = another.submit(index.search, asked)
+        assert ids(found.result(timeout=60)) == ["low"]
 
 
 def test_words_are_rare_or_common(index):

@@ -180,9 +180,11 @@ class Index:
         if tree is None:
             view = one.partition.view()
             return Seen(view, None, self._graphs.of(one, view))
-        with self._changing(kb):
-            attributes = one.partition.attributes or one.partition.learn(self._metadata(one))
-        view = one.partition.view()
+        attributes = one.partition.attributes
+        if attributes is None:  # else nobody waits for what is put, be it above
+            with self._changing(kb):
+                attributes = one.partition.attributes or one.partition.learn(self._metadata(one))
+        view = one.partition.view()  # rows come after their attributes
         return Seen(view, attributes.mask(tree, len(view.ids)), None)
 
     def _metadata(self, one: Opened) -> list[Mapping[str, object]]:
