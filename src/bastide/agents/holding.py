@@ -31,11 +31,12 @@ def _plain(text: str) -> str:
 
 
 def _names(said: str, tool: Tool) -> bool:
-    """Every telling word of the function's name is among the user's, in some form of it."""
+    """Every telling word of the function's name is among the user's, in some form of it. A name of
+    none is named by nobody."""
     spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", tool.name)
     telling = [word for word in _WORD.findall(_plain(spelled)) if word not in _EMPTY]
     spoken = _WORD.findall(said)
-    return all(any(_same(one, other) for other in spoken) for one in telling)
+    return bool(telling) and all(any(_same(one, other) for other in spoken) for one in telling)
 
 
 def _same(one: str, other: str) -> bool:

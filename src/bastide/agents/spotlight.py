@@ -11,7 +11,7 @@ TEXT_MAX = 24_000  # characters of one result; what is longer is cut, and says s
 
 def spotlit(text: str, fence: str) -> str:
     """`fence` is of the session, and never among what is fenced."""
-    whole = text.replace(fence, "")
+    whole = text.replace(fence, "").replace(fence, LINE_MARK)  # halves around one make one
     cut = whole[:TEXT_MAX]
     lines = "\n".join(LINE_MARK + line for line in cut.splitlines() or [""])
     rest = f"\n({len(whole) - TEXT_MAX} more characters were cut)" if len(whole) > TEXT_MAX else ""
