@@ -28,7 +28,7 @@ PURPOSE = "knowledge-document"
 REASON_MAX = 2048
 PAGE = 100
 OUR_FAULT = "It could not be read for a reason of the region's own. Hand it in again."
-Steps = Generator[None, None, None]
+Steps = Generator[bool, None, None]
 
 
 class HandedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Handed:
 
     def settle(self, document: Document) -> Steps:
         """One document, to its end."""
-        yield
+        yield False
         base, source = self._belongings(document)
         key = key_of(document.uri)
         if base is None or source is None:  # it was handed in while they went away

@@ -14,7 +14,7 @@ class Indexing:
     index: Index
     preparer: Preparer
 
-    def put(self, given: Given, stands: Callable[[], bool]) -> Generator[None, None, bool]:
+    def put(self, given: Given, stands: Callable[[], bool]) -> Generator[bool, None, bool]:
         """Its row must be there already: what is in the index is always some row's. Raises
         Unreadable, and nothing has changed then. False where what it belongs to went away while it
         was read (`stands`): who took that out has been here, and comes no second time."""

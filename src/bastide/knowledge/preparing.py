@@ -53,15 +53,16 @@ class Preparer:
     scheme: Scheme
     portions_are_apart: bool = False
 
-    def chunks(self, given: Given) -> Generator[None, None, list[Chunk]]:
-        """Yields between batches, so that others have their turn. Raises Unreadable."""
+    def chunks(self, given: Given) -> Generator[bool, None, list[Chunk]]:
+        """Yields between batches, so that others have their turn: True, as all of the document is
+        in memory meanwhile. Raises Unreadable."""
         text = self.reader.read(given.content, given.name, given.media_type)
         plain = list(self._plain(given, text))
         if not plain:
             raise Unreadable("It has no text.")
         found: list[Chunk] = []
         for first in range(0, len(plain), BATCH):
-            yield
+            yield True
             batch = plain[first : first + BATCH]
             vectors = self._embed(given, [_embedded(given, chunk) for chunk in batch])
             found += [

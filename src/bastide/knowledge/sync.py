@@ -40,7 +40,7 @@ from bastide.knowledge.reading import Unreadable
 FAILURES_TOLD = 100
 REASON_MAX = 2048
 PAGE = 1_000
-Steps = Generator[None, None, None]
+Steps = Generator[bool, None, None]
 Counted = Callable[[Statistics], Statistics]
 
 
@@ -109,7 +109,7 @@ class Sync:
         for uri, key in keys.items():
             if not self._goes_on(place.job):
                 return
-            yield
+            yield False
             yield from self._document(place, uri, listed.sidecar_of(key))
         yield from self._vanished(place, listed)
         if self._goes_on(place.job):
@@ -244,7 +244,7 @@ class Sync:
                     if not self._goes_on(place.job):
                         return
                     self._forget(place, document, counted=True)
-                    yield
+                    yield False
             if len(page) < PAGE:
                 return
 

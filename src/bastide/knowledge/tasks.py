@@ -27,10 +27,12 @@ class Tasks:
 
     def wanted(self) -> Iterator[Task]:
         for base in self.database.read(records.deleting_bases):
-            yield Task((base.account, "the end", base.id), partial(self._end_base, base), _later)
+            yield Task(
+                (base.account, "the end", base.id), partial(self._end_base, base), _later, False
+            )
         for source in self.database.read(records.deleting_sources):
             key = (source.account, "the end of a source", source.base, source.id)
-            yield Task(key, partial(self._end_source, source), _later)
+            yield Task(key, partial(self._end_source, source), _later, False)
         for document in self.handed.waiting():
             where = (document.account, "a document", document.base, document.source)
             each = (*where, document.uri, document.label)
@@ -42,13 +44,13 @@ class Tasks:
             named = (job.account, "a job", job.base, job.source, job.id)
             yield Task(named, partial(self.sync.run, job), give_up)
 
-    def _end_base(self, base: BaseRow) -> Generator[None, None, None]:
+    def _end_base(self, base: BaseRow) -> Generator[bool, None, None]:
         """Its passages first: a row that is left says that there is more to do."""
-        yield
+        yield False
         self.index.drop(Kb(base.account, base.id))
         self.database.write(lambda c: records.drop_base(c, base.account, base.id))
 
-    def _end_source(self, source: Source) -> Generator[None, None, None]:
+    def _end_source(self, source: Source) -> Generator[bool, None, None]:
         after, kb = ("", ""), Kb(source.account, source.base)
         while True:
             page = self.database.read(
@@ -60,7 +62,7 @@ class Tasks:
             if len(page) < PAGE:
                 break
             after = (page[-1][0], page[-1][2])
-            yield
+            yield False
         self.database.write(lambda c: records.drop_source(c, source))
 
 

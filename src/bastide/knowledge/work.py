@@ -15,23 +15,26 @@ from bastide.kernel.errors import Unavailable
 logger = logging.getLogger(__name__)
 RETRY_S = 2.0
 TRIES_MAX = 30
+IN_HAND_MAX = 4  # documents of an agency, of up to 200 MB each
 Key = tuple[str, ...]  # account first
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """`begin` may be called again after a failure of the world; `give_up` after too many, or after
-    one of ours."""
+    one of ours. A step answers whether a document is in hand. `reads`: whether one ever is."""
 
     key: Key
-    begin: Callable[[], Generator[None, None, None]]
+    begin: Callable[[], Generator[bool, None, None]]
     give_up: Callable[[], None]
+    reads: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Going:
     task: Task
-    steps: Generator[None, None, None]
+    steps: Generator[bool, None, None]
+    has_document: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +107,7 @@ class Work:
     def _turn(self) -> None:
         """One step of one task, of the agency that waited longest."""
         account, tasks = self._line.popitem(last=False)
-        going, goes_on = tasks.popleft(), False
+        going, goes_on = _next(tasks), False
         try:
             goes_on = self._step(going)
         finally:  # whatever became of one, the others of its agency keep their turns
@@ -119,7 +122,7 @@ class Work:
         """Whether it goes on. What ended well may have more of its kind behind it."""
         key = going.task.key
         try:
-            next(going.steps)
+            going.has_document = next(going.steps)
             return True
         except StopIteration:
             self._failures.pop(key, None)
@@ -140,3 +143,12 @@ class Work:
             task.give_up()
         else:
             self._later()
+
+
+def _next(tasks: deque[_Going]) -> _Going:
+    """That which waited longest, of those that take up no further document while enough are in
+    hand: each fills memory."""
+    full = sum(going.has_document for going in tasks) >= IN_HAND_MAX
+    while full and tasks[0].task.reads and not tasks[0].has_document:
+        tasks.rotate(-1)
+    return tasks.popleft()

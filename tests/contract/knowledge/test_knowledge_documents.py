@@ -9,6 +9,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.knowledge import documents, records
 from bastide.knowledge.documents import WAITING_MAX
 from bastide.knowledge.preparing import key_of
+from bastide.knowledge.work import IN_HAND_MAX
 
 
 @pytest.fixture
@@ -201,6 +202,19 @@ def test_what_goes_away_while_it_is_read_leaves_nothing_to_be_found(world, hand,
     assert not any(world.index.held.values())
     count = records.count_documents
     assert world.database.read(lambda c: count(c, ONE, world.base, "U")) == 0
+
+
+def test_few_documents_of_an_agency_are_in_memory_at_once(world, hand):
+    """Two hundred of 50 MB each would end the region, and again after each start."""
+    put(world, hand, *(inline(f"{n}", LONG) for n in range(10)))
+    world.work._look()
+    while "INDEXED" not in [status(world, hand, f"{n}")[0] for n in range(10)]:
+        world.work._turn()
+    firsts = [text for text in world.embedder.asked if text.startswith("Word 0 ")]
+    assert len(firsts) <= IN_HAND_MAX
+    taken_out(world, hand, "9")
+    world.work.settle()
+    assert status(world, hand, "8")[0] == "INDEXED"
 
 
 def test_what_is_handed_in_while_its_source_goes_away_does_not_wait_for_ever(world, hand):
