@@ -7,13 +7,14 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/agents-api-schema.html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 SIZE_MAX = 512 * 1024
 DEPTH_MAX = 16  # of what refers to what
 NODES_MAX = 20_000
 VERBS = ("get", "put", "post", "delete", "patch", "head", "options")
 BODY = "body"
+T = TypeVar("T", dict[str, Any], list[Any])
 
 
 class BadSchema(ValueError):
@@ -95,27 +96,29 @@ def _parsed(payload: str) -> Mapping[str, Any]:
 
 
 def _operation(reader: _Reader, path: str, verb: str, item: Mapping[str, Any]) -> Operation:
-    given = reader.plain(item[verb])
+    given, where = reader.plain(item[verb]), f"{verb.upper()} {path}"
     if not isinstance(given, dict) or not given.get("description"):
-        raise BadSchema(f"{verb.upper()} {path} has no description.")
+        raise BadSchema(f"{where} has no description.")
     properties: dict[str, Any] = {}
     places: dict[str, str] = {}
     required: list[str] = []
-    shared = reader.plain(item.get("parameters") or [])
-    for one in [*shared, *(given.get("parameters") or [])]:
+    shared = _held(reader.plain(item.get("parameters")), list, where)
+    for listed in [*shared, *_held(given.get("parameters"), list, where)]:
+        one = _held(listed, dict, where)
         name = str(one.get("name") or "")
         told = {"description": one["description"]} if one.get("description") else {}
-        properties[name] = {**(one.get("schema") or {"type": "string"}), **told}
+        properties[name] = {**(_held(one.get("schema"), dict, where) or {"type": "string"}), **told}
         places[name] = str(one.get("in") or "query")
         required += [name] if one.get("required") and name not in required else []
-    body = _body(given)
-    for name, schema in (body.get("properties") or {}).items():
+    body = _body(given, where)
+    for name, schema in _held(body.get("properties"), dict, where).items():
         properties[name] = schema
         places[name] = BODY
-    required += [name for name in body.get("required") or [] if name not in required]
+    more = _held(body.get("required"), list, where)
+    required += [name for name in more if name not in required]
     schema = {"type": "object", "properties": properties, "required": required,
               "additionalProperties": False}  # fmt: skip
-    _check(schema, f"{verb.upper()} {path}")
+    _check(schema, where)
     return Operation(
         name=str(given.get("operationId") or f"{verb}_{path.strip('/')}"),
         description=str(given["description"]), path=path, verb=verb.upper(), schema=schema,
@@ -123,11 +126,19 @@ def _operation(reader: _Reader, path: str, verb: str, item: Mapping[str, Any]) -
     )  # fmt: skip
 
 
-def _body(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    content = (given.get("requestBody") or {}).get("content") or {}
-    found: Mapping[str, Any] = content.get("application/json") or next(iter(content.values()), {})
-    schema: Mapping[str, Any] = found.get("schema") or {}
-    return schema
+def _body(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    content = _held(_held(given.get("requestBody"), dict, where).get("content"), dict, where)
+    found: Any = content.get("application/json") or next(iter(content.values()), {})
+    return _held(_held(found, dict, where).get("schema"), dict, where)
+
+
+def _held(value: Any, kind: type[T], where: str) -> T:
+    """What is left out is empty."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise BadSchema(f"{where}: a part of it is no {'object' if kind is dict else 'list'}.")
+    return value
 
 
 def _check(schema: Mapping[str, Any], where: str) -> None:
