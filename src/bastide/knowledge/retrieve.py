@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported
-from bastide.kernel.labels.label import joined
 from bastide.kernel.operation import operation
 from bastide.knowledge.model import Params
 from bastide.knowledge.search import Passage, Search, located
@@ -36,8 +35,10 @@ class Retrieve:
             raise invalid("retrievalQuery.text must be given.")
         wanted = (req.get("retrievalConfiguration") or {}).get("vectorSearchConfiguration") or {}
         found = self.search.passages(call, base, query["text"], wanted)
-        label = joined(passage.label for passage in found)
-        call.notes.label = label.text if label else base.label
+        label = self.search.shelf.marks.parse(base.label)  # a portion may be found below it
+        for passage in found:
+            label = label.join(passage.label)
+        call.notes.label = label.text
         return {"retrievalResults": [_shown(passage) for passage in found]}
 
 

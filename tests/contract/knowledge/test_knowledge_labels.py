@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.knowledge_kit import base_request
+from tests.knowledge_kit import base_request, bucket_source
 from tests.sagefakes import ONE, ROLE, call
 
 from bastide.kernel.errors import ServiceError
@@ -109,6 +109,24 @@ def test_a_portion_that_is_found_below_tells_nothing_of_its_document(world_with_
     assert not [text for text in world.embedder.asked if "Redwood" in text and "Open" in text]
     (above, *_) = world.found("Hidden", "S//NF")
     assert above["metadata"]["plan"] == "Redwood"
+
+
+def test_what_a_knowledge_base_answers_is_at_least_of_its_label(world_with_portions_apart):
+    """That it is there, and what it was asked, is no lower than it is."""
+    world = world_with_portions_apart
+    make = call("bedrock-agent.CreateKnowledgeBase", marking="S//NF")
+    made = world.bases.create_knowledge_base(make, base_request(ROLE, "closed"))["knowledgeBase"]
+    world.base = made["knowledgeBaseId"]
+    source = bucket_source(world.base, "papers")
+    make = call("bedrock-agent.CreateDataSource", marking="S//NF")
+    made = world.sources.create_data_source(make, source)["dataSource"]
+    world.source = made["dataSourceId"]
+    world.put("report.txt", "(U) Open report.", "S//NF")
+    world.synced("S//NF")
+    caller = call("bedrock-agent-runtime.Retrieve", marking="S//NF")
+    asked = {"knowledgeBaseId": world.base, "retrievalQuery": {"text": "report"}}
+    assert len(world.retrieve.retrieve(caller, asked)["retrievalResults"]) == 1
+    assert caller.notes.label == "S//NOFORN"
 
 
 def test_a_portion_above_its_document_fails_it(world):
