@@ -341,8 +341,14 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _accepts(schema: Json, value: Any) -> bool:
-    """By the draft of 2020."""
-    return bool(_validator()(dict(schema)).is_valid(value))
+    """By the draft of 2020. Nothing is fetched: what a reference leads to must be in the schema."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return bool(_validator()(dict(schema), registry=Registry()).is_valid(value))
+    except Unresolvable:  # beside a constant, where no grammar needed it
+        return False
 
 
 @cache

@@ -186,6 +186,16 @@ def test_the_value_is_held_against_what_was_said(said, good, bad):
     assert json.dumps(schema.said) == json.dumps(said)
 
 
+@pytest.mark.parametrize("word", ["$ref", "$dynamicRef"])
+def test_no_reference_of_a_caller_is_fetched(word, monkeypatch):
+    asked = []
+    monkeypatch.setattr("urllib.request.urlopen", asked.append)
+    beside = {"const": {"a": 1}, "properties": {"a": {word: "http://192.0.2.1/secret"}}}
+    schema = schema_of({"type": "object", "properties": {"x": beside}}, "here")
+    assert not schema.accepts({"x": {"a": 1}})
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
