@@ -84,9 +84,7 @@ class _Writer:
     path: list[str] = field(default_factory=list)
 
     def held(self, node: Any, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-        self.nodes += 1
-        if self.nodes > NODES_MAX:
-            raise self._unheld(f"written out it has more than {NODES_MAX} parts")
+        self._count(1)
         if len(self.path) > DEPTH_MAX:
             raise self._unheld(f"it is more than {DEPTH_MAX} levels deep")
         if node is True:
@@ -175,6 +173,7 @@ class _Writer:
         values = [node["const"]] if "const" in node else self._list(node["enum"], "enum")
         if len(values) > COUNT_MAX:
             raise self._unheld(f"enum has more than {COUNT_MAX} values")
+        self._count(len(values))  # each reference writes them anew
         kinds = {"type": self._kinds(node)} if "type" in node else {}
         found: list[Any] = []
         for value in values:
@@ -277,6 +276,11 @@ class _Writer:
             if (count := self._number(node, name)) is not None:
                 held[name] = min(int(count), COUNT_MAX)
         return held
+
+    def _count(self, parts: int) -> None:
+        self.nodes += parts
+        if self.nodes > NODES_MAX:
+            raise self._unheld(f"written out it has more than {NODES_MAX} parts")
 
     def _list(self, value: Any, name: str) -> list[Any]:
         if not isinstance(value, list):

@@ -186,6 +186,14 @@ def test_the_value_is_held_against_what_was_said(said, good, bad):
     assert json.dumps(schema.said) == json.dumps(said)
 
 
+def test_values_that_references_write_out_are_counted():
+    values = {"enum": list(range(1000))}
+    assert held(obj(x={"$ref": "#/$defs/e"}, y=values) | {"$defs": {"e": {"enum": [1, 2]}}})
+    many = obj(x={"anyOf": [{"$ref": "#/$defs/e"}] * 3}) | {"$defs": {"e": values}}
+    with pytest.raises(ServiceError, match="written out it has more than 2000 parts"):
+        held(many)
+
+
 @pytest.mark.parametrize("word", ["$ref", "$dynamicRef"])
 def test_no_reference_of_a_caller_is_fetched(word, monkeypatch):
     asked = []
