@@ -131,8 +131,8 @@ class Judge:
     def _keep(self, span: Span, window: Window, before: list[Span]) -> None:
         """What touches an end of a window is the other window's to say, but where it is longer
         than they overlap: then it goes on. `before`: what the last window said of this place."""
-        if not window.is_last and span.end == window.end and span.start >= window.settled:
-            return
+        if not window.is_last and span.end == window.end and span.start > window.settled:
+            return  # one that begins right at it is dropped there: nobody says what stood before
         same = [one for one in before if one.rule == span.rule and one.end > span.start]
         if span.start == window.start and window.start and not same:
             return

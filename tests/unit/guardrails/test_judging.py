@@ -83,6 +83,15 @@ def test_across_the_end_of_a_window(at, space):
         assert in_parts(HIDING, parts)[1] == hidden
 
 
+@pytest.mark.parametrize("size", [OVERLAP - 1, OVERLAP, OVERLAP + 1, 3 * OVERLAP])
+@pytest.mark.parametrize("at", range(STRIDE_MAX - OVERLAP - 2, STRIDE_MAX - OVERLAP + 3))
+def test_what_begins_where_the_next_window_does_is_found(at, size):
+    text = "." * at + "A" * size
+    assert judged(rules(regexes=[("A{30,}", "BLOCK")]), text).blocked
+    hidden = judged(rules(regexes=[("A{30,}", "ANONYMIZE")]), text)
+    assert hidden.texts == ("." * at + "{r0}",)
+
+
 @pytest.mark.parametrize("size", range(1, 24))
 def test_a_window_that_begins_within_a_word_finds_no_other(size):
     text = f"{'x' * size}hell " * 300
