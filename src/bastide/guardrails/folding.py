@@ -5,6 +5,7 @@ case, marks and invisible characters left out, letters of other scripts that loo
 Digits and signs that stand for letters stay: `words.py` reads them both ways.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,13 +41,14 @@ _LOOKALIKES = {
 }
 _LATIN = {other: latin for latin, others in _LOOKALIKES.items() for other in others}
 _INVISIBLE = frozenset({"Mn", "Me", "Cf", "Cc", "Cs"})
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 _FOLDED_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """`text`, and for each of its characters the place in the original it comes from. Runs of white
-    space are one space. `places` is None where they are their own."""
+    """`text`, and for each of its characters the place in the original it comes from. `places` is
+    None where they are their own."""
 
     text: str
     places: list[int] | None
@@ -59,6 +61,7 @@ class Folded:
 
 
 def folded(text: str) -> Folded:
+    """Runs of white space are one space."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return Folded(text.lower(), None)
     out: list[str] = []
@@ -68,6 +71,21 @@ def folded(text: str) -> Folded:
             if one == " " and out and out[-1] == " ":
                 continue
             out.append(one)
+            places.append(place)
+    return Folded("".join(out), places)
+
+
+def seen(text: str) -> Folded:
+    """What is matched as it is written, but as a reader sees it: without what is invisible, and
+    with plain forms for compatible ones (full-width digits, letters for formulas)."""
+    if text.isascii() and not _CONTROL.search(text):
+        return Folded(text, None)
+    out: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        if is_visible(character):
+            plain = unicodedata.normalize("NFKC", character)
+            out.append(plain if len(plain) == 1 else character)
             places.append(place)
     return Folded("".join(out), places)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bastide.guardrails import regexes
-from bastide.guardrails.folding import paired
+from bastide.guardrails.folding import paired, seen
 from bastide.guardrails.managed_words import LISTS
 from bastide.guardrails.model import Action, Rules, Sides, Source, Strength
 from bastide.guardrails.ports import Detectors
@@ -179,16 +179,26 @@ class Judge:
                     yield Rule("managedWordLists", name), hit.start, hit.end, action
 
     def _sensitive(self, text: str) -> Iterator[Place]:
-        rules = self.matchers.rules
+        """In what a reader sees; a pattern may also ask for what none sees."""
+        rules, shown = self.matchers.rules, seen(text)
         for regex in rules.regexes:
             if action := self._action(regex.sides):
-                for start, end in regexes.find(regex.pattern, text):
+                places = {
+                    shown.span(*found): None for found in regexes.find(regex.pattern, shown.text)
+                }
+                if shown.text != text:
+                    places |= dict.fromkeys(regexes.find(regex.pattern, text))
+                for start, end in places:
                     yield Rule("regexes", regex.name), start, end, action
         wanted = {one.type: action for one in rules.pii if (action := self._action(one.sides))}
-        if wanted and text.strip():
-            for found in self.detectors.find_pii(paired(text), wanted.keys()):
+        if wanted and shown.text.strip():
+            for found in self.detectors.find_pii(shown.text, wanted.keys()):
                 if (kind := found.kind) in wanted:
-                    yield Rule("piiEntities", kind), found.start, found.end, wanted[kind]
+                    yield (
+                        Rule("piiEntities", kind),
+                        *shown.span(found.start, found.end),
+                        wanted[kind],
+                    )
 
     def _scored(self, text: str) -> Iterator[Score]:
         yield from self._contents(text)

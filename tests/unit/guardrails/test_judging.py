@@ -113,6 +113,18 @@ def test_what_is_invisible_does_not_break_a_word_apart():
     assert judge.is_blocked
 
 
+@pytest.mark.parametrize("between", ["\u200b", "\u00ad", "\u2060", "\ufe0f", "\x00", "\ud800"])
+@pytest.mark.parametrize("said", ["555-1234", "\uff15\uff15\uff15-1234", "ada@example.org"])
+def test_what_is_invisible_hides_no_number_and_no_name(said, between):
+    written = f"x {between.join(said)} y"
+    assert judged(HIDING, written).texts[0] in ("x {r0} y", "x {EMAIL} y")
+    assert in_parts(HIDING, written)[1] in ("x {r0} y", "x {EMAIL} y")
+
+
+def test_a_pattern_may_ask_for_what_is_invisible():
+    assert judged(rules(regexes=[("\u200b{3}", "BLOCK")]), "a\u200b\u200b\u200bb").blocked
+
+
 def test_of_a_window_with_something_to_stop_nothing_goes():
     judge, out = in_parts(rules(words=["secret"]), ["secret " + "more " * 200, "and more"])
     assert judge.is_blocked
