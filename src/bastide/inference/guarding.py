@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-conv
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Mode(StrEnum):
 
 
 WHOLE = Mode.WHOLE
+_ESCAPE = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,12 @@ def _result_spot(block: Params) -> Spot:
         block.clear()
         block["text"] = text
 
-    return Spot(json.dumps(block["json"], ensure_ascii=False), put)
+    return Spot(_unescaped(json.dumps(block["json"], ensure_ascii=False)), put)
+
+
+def _unescaped(text: str) -> str:
+    """`\\n` means the end of a line to who reads it: as a letter it would hide the next word."""
+    return _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"'), text)
 
 
 def _putter(holder: Params) -> Callable[[str], None]:
@@ -236,10 +243,37 @@ def _copied(req: Asked) -> Params:
         if req.get(name):
             found[name] = _deep(req[name])
     for turn in found["messages"]:
-        if len(turn["content"]) > 1 and all("text" in block for block in turn["content"]):
-            # The model reads them as one text, so what stands across their border is one too.
-            turn["content"] = [{"text": "\n".join(block["text"] for block in turn["content"])}]
+        turn["content"] = _together(turn["content"])
+    if found.get("system"):
+        found["system"] = _together(found["system"])
     return found
+
+
+def _together(blocks: list[Any]) -> list[Any]:
+    """The model reads neighbours as one text, so what stands across their border is one too. A
+    cachePoint between them says nothing."""
+    found: list[Any] = []
+    held: tuple[Any, Params] | None = None  # the last text, and how it is marked
+    for block in blocks:
+        if "toolResult" in block:
+            block["toolResult"]["content"] = _together(block["toolResult"]["content"])
+        here = _text_of(block)
+        if here is not None and held is not None and here[0] == held[0]:
+            held[1]["text"] += "\n" + here[1]["text"]
+            continue
+        if "cachePoint" not in block:
+            held = here
+        found.append(block)
+    return found
+
+
+def _text_of(block: Params) -> tuple[Any, Params] | None:
+    match block:
+        case {"guardContent": {"text": inner}}:
+            return tuple(inner.get("qualifiers") or ()), inner
+        case {"text": _}:
+            return None, block
+    return None
 
 
 def _deep(value: Any) -> Any:

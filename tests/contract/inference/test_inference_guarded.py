@@ -33,6 +33,8 @@ SAID = rules(
     pii=(Pii("NAME", both("ANONYMIZE")),),
 )
 STOPS = rules(words=["secret"])
+POINT = {"cachePoint": {"type": "default"}}
+TOOLS = {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}
 
 
 class Guards:
@@ -49,6 +51,18 @@ class Guards:
 def asked(*messages, **config):
     messages = list(messages) or [turn()]
     return {"modelId": STUB, "messages": messages, "guardrailConfig": {**CONFIG, **config}}
+
+
+def guarded(text):
+    return {"guardContent": {"text": {"text": text}}}
+
+
+def answering(*content):
+    """A request whose last turn is what a tool has answered."""
+    use = {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}
+    told = {"toolResult": {"toolUseId": "t", "content": list(content)}}
+    turns = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [told]}]
+    return {**asked(turn(), *turns), "toolConfig": TOOLS}
 
 
 def streamed(parts):
@@ -138,6 +152,33 @@ class TestGuarded:
         async with StubEngine() as stub, stub_room(tmp_path, stub, guards=Guards(SAID)) as talk:
             await talk.converse(call(), asked({"role": "user", "content": blocks}))
             assert stub.seen[0]["messages"][-1]["content"] == "{NAME} is in."
+
+    @pytest.mark.parametrize(
+        "req",
+        [
+            asked({"role": "user", "content": [{"text": "Ada"}, POINT, {"text": "Lovelace"}]}),
+            asked({"role": "user", "content": [guarded("Ada"), POINT, guarded("Lovelace")]}),
+            answering({"text": "Ada"}, {"text": "Lovelace"}),
+        ],
+    )
+    async def test_no_border_of_blocks_hides_what_stands_across_it(self, tmp_path, req):
+        said = rules(pii=(Pii("NAME", both()),))
+        async with StubEngine() as stub, stub_room(tmp_path, stub, guards=Guards(said)) as talk:
+            assert (await talk.converse(call(), req))["stopReason"] == "guardrail_intervened"
+            assert stub.seen == []
+
+    async def test_what_is_not_marked_is_not_taken_for_marked(self, tmp_path):
+        content = [guarded("x"), {"text": "the secret"}, guarded("y")]
+        async with StubEngine() as stub, stub_room(tmp_path, stub, guards=Guards(STOPS)) as talk:
+            await talk.converse(call(), asked({"role": "user", "content": content}))
+            assert stub.seen[0]["messages"][-1]["content"] == "x\nthe secret\ny"
+
+    @pytest.mark.parametrize("before", ["line\n", "\t", "\x01", "\\", '"'])
+    async def test_no_escape_of_json_hides_a_word(self, tmp_path, before):
+        req = answering({"json": {"a": f"{before}secret"}})
+        async with StubEngine() as stub, stub_room(tmp_path, stub, guards=Guards(STOPS)) as talk:
+            assert (await talk.converse(call(), req))["stopReason"] == "guardrail_intervened"
+            assert stub.seen == []
 
     async def test_every_turn_and_result_is_judged(self, tmp_path):
         use = {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}
