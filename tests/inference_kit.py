@@ -208,13 +208,20 @@ class StubEngine:
 
 @asynccontextmanager
 async def stub_room(
-    folder: Path, stub: StubEngine, *, ca_file: str = "", guards: Any = None, **client: Any
+    folder: Path,
+    stub: StubEngine,
+    *,
+    ca_file: str = "",
+    guards: Any = None,
+    threads: Any = None,
+    **client: Any,
 ) -> AsyncIterator[Conversations]:
     """Conversations with one remote engine."""
     remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
     pool, asked = engines(folder, remote), EngineClient(**client)
     try:
-        yield conversations(models_at(folder, remote_ids=(STUB,)), pool, asked, guards=guards)
+        models = models_at(folder, remote_ids=(STUB,))
+        yield conversations(models, pool, asked, guards=guards, threads=threads)
     finally:
         await asked.close()
         await pool.close()
@@ -226,13 +233,22 @@ def conversations(
     client: EngineClient | None = None,
     quota: Quota = NO_QUOTA,
     guards: Any = None,
+    threads: Any = None,
 ) -> Conversations:
     client = client or EngineClient()
     return Conversations(
         models=models, engines=engines, client=client, clock=SystemClock(), ids=SystemIds(),
         receipts=RECEIPTS, guards=guards or NoGuards(),
+        threads=threads or AnyThread(),
         quotas=Quotas(clock=SystemClock(), of_all=quota),
     )  # fmt: skip
+
+
+class AnyThread:
+    """Of whom it is asked does not count."""
+
+    async def run(self, agency, work, *args, **kwargs):
+        return await asyncio.to_thread(work, *args, **kwargs)
 
 
 class NoGuards:

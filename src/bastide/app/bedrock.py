@@ -41,6 +41,7 @@ from bastide.models.shelf import TOKENIZER, verify
 from bastide.models.shelf import Shelf as ModelShelf
 from bastide.models.tags import Keeper, Tags
 from bastide.settings import EngineUrl, SettingsError
+from bastide.wire.pool import Pool
 
 ENGINES_ACCOUNT = "engines"  # no agency: an account has twelve digits
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bedrock:
-    """`keepers`: of the tags of each kind of resource that has them."""
+    """`keepers`: of the tags of each kind of resource that has them. `threads`: to be closed."""
 
     models: Models
     engines: Engines
@@ -67,6 +68,7 @@ class Bedrock:
     keepers: dict[str, Keeper]
     embedder: Embedder
     conversations: Conversations
+    threads: Pool
     handlers: dict[str, list[object]]
 
 
@@ -78,7 +80,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     engines = _engines(core, needs.workshop)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
-    client = EngineClient()
+    client, threads = EngineClient(), Pool(core.settings.handler_threads, "inference")
     talk = Conversations(
         models=models,
         engines=engines,
@@ -88,10 +90,13 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         receipts=receipts,
         quotas=quotas,
         guards=needs.guards,
+        threads=threads,
         documents=Documents(needs.documents),
     )
     embedder = Embedder(launch=lambda card: _embedding_process(needs.workshop, card))
-    vectors = Vectors(embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas)
+    vectors = Vectors(
+        embedder=embedder, clock=core.clock, receipts=receipts, quotas=quotas, threads=threads
+    )
     invocations = ModelInvocations(
         talk=talk,
         models=models,
@@ -106,6 +111,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         keepers=keepers,
         embedder=embedder,
         conversations=talk,
+        threads=threads,
         handlers={
             "bedrock": [
                 FoundationModels(models=models),

@@ -293,7 +293,7 @@ class RegionProcess:
         self.learning.scanner.close()
         self.learning.metric_sink.flush()
         self.operator_executor.shutdown(cancel_futures=True)
-        for pool in (self.threads, self.upload_threads):
+        for pool in (self.threads, self.upload_threads, self.bedrock.threads):
             pool.close()
         self.guardrails.worker.close()
         self.core.close()

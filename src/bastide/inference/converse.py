@@ -19,7 +19,7 @@ from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines, Lease
 from bastide.inference.guarding import WHOLE, Guarded, guarded_by
 from bastide.inference.pointers import pointed_at
-from bastide.inference.ports import Guards
+from bastide.inference.ports import Guards, Threads
 from bastide.inference.prompts import Prompt, prompt_of
 from bastide.inference.quotas import Quotas, Ticket
 from bastide.inference.turn import Part, Turn, UnknownEnd
@@ -105,6 +105,7 @@ class Conversations:
     receipts: Receipts
     quotas: Quotas
     guards: Guards
+    threads: Threads
     documents: Documents = field(default_factory=lambda: Documents(NoReader()))
 
     @operation(*HONOURED, accepted=ACCEPTED)
@@ -211,7 +212,7 @@ class Conversations:
         started = self.clock.monotonic_s()
         card = self._card(call, req)
         opened = await self.documents.opened(call.operation, req)
-        guarded = guarded_by(self.guards, call, req)
+        guarded = guarded_by(self.guards, self.threads, call, req)
         admitted = await guarded.admitted(opened)
         prompt = prompt_of(call.operation, admitted or opened, card.context_tokens)
         letters = sum(len(each["content"]) for each in prompt.messages)

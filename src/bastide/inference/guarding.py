@@ -5,23 +5,24 @@ judge for each of its texts, in whichever mode; a call of a tool is no text, and
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-converse-api.html
 """
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from bastide.inference.model import StopReason
-from bastide.inference.ports import Guard, Guards, Judge, Said
+from bastide.inference.ports import Guard, Guards, Judge, Said, Threads
 from bastide.inference.turn import Opened, Part, Text, Turn
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid
 
 Params = dict[str, Any]
 Asked = Mapping[str, Any]
+Run = Callable[..., Awaitable[Any]]  # in a thread of the agency's share
 
 
 class Mode(StrEnum):
@@ -52,6 +53,7 @@ class Guarded:
     """One call under its guardrail; under none, everything passes."""
 
     guard: Guard | None
+    run: Run
     config: Mapping[str, Any] = field(default_factory=dict)
     is_blocked: bool = False
 
@@ -66,7 +68,7 @@ class Guarded:
             sources=[spot.text for spot in spots if "grounding_source" in spot.qualifiers],
             queries=[spot.text for spot in spots if "query" in spot.qualifiers],
         )
-        passed = await asyncio.to_thread(self.guard.judge_input, said)
+        passed = await self.run(self.guard.judge_input, said)
         if passed is None:
             self.is_blocked = True
             return None
@@ -93,7 +95,7 @@ class Guarded:
                 async for part in parts:
                     yield part
                 return
-            screen = _Screen(guard, mode)
+            screen = _Screen(guard, mode, self.run)
             async for part in parts:
                 for shown in await screen.take(part):
                     yield shown
@@ -126,22 +128,22 @@ class Guarded:
         return {"trace": {"guardrail": self.guard.trace(full=trace == "enabled_full")}}
 
 
-def guarded_by(guards: Guards, call: Call, req: Params) -> Guarded:
+def guarded_by(guards: Guards, threads: Threads, call: Call, req: Params) -> Guarded:
     """Raises ServiceError for a guardrail that the caller does not find."""
-    config = req.get("guardrailConfig")
+    config, run = req.get("guardrailConfig"), partial(threads.run, call.account)
     if not config:
-        return Guarded(None)
+        return Guarded(None, run)
     for name in ("guardrailIdentifier", "guardrailVersion"):
         if not config.get(name):
             raise invalid(f"guardrailConfig needs a {name}.")
-    return Guarded(guards.guard(call, config), config)
+    return Guarded(guards.guard(call, config), run, config)
 
 
 class _Screen:
     """What is shown of an answer's parts."""
 
-    def __init__(self, guard: Guard, mode: Mode) -> None:
-        self._guard, self._mode = guard, mode
+    def __init__(self, guard: Guard, mode: Mode, run: Run) -> None:
+        self._guard, self._mode, self._run = guard, mode, run
         self._judge: Judge | None = None
         self._late: list[Part] = []  # what is shown once all of it is judged
         self._is_late = mode is Mode.WHOLE or (mode is Mode.SYNC and guard.settles_late)
@@ -153,7 +155,7 @@ class _Screen:
             return closed if self.is_blocked else self._shown([*closed, part])
         if self._judge is None:
             self._judge = self._guard.judge()
-        passed = await asyncio.to_thread(self._judge.add, part.text)
+        passed = await self._run(self._judge.add, part.text)
         shown = part.text if self._mode is Mode.ASYNC else passed
         found = self._shown([Text(shown)] if shown else [])
         return found + self._blocked() if self._judge.is_blocked else found
@@ -173,7 +175,7 @@ class _Screen:
         judge, self._judge = self._judge, None
         if judge is None:
             return []
-        rest = await asyncio.to_thread(judge.end)
+        rest = await self._run(judge.end)
         if judge.is_blocked:
             return self._blocked()
         return [Text(rest)] if rest and self._mode is not Mode.ASYNC else []

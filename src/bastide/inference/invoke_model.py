@@ -3,7 +3,6 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -98,7 +97,9 @@ class ModelInvocations:
         _check_kinds(req)
         body = req.get("body") or b""
         is_large = len(body) > LARGE
-        document = await asyncio.to_thread(parsed, body) if is_large else parsed(body)
+        document = (
+            await self.talk.threads.run(call.account, parsed, body) if is_large else parsed(body)
+        )
         about = About(
             operation=call.operation,
             named=self.models.inside(call, req["modelId"]),

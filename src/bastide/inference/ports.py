@@ -1,10 +1,21 @@
 """What inference needs of its siblings and of what lies above it; joined in `app/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads(Protocol):
+    """Where work is done that would hold the loop: agencies have shares of it."""
+
+    async def run(self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Raises Unavailable where the agency's turn does not come."""
+        ...
 
 
 class DocumentReader(Protocol):

@@ -1,12 +1,12 @@
 """Vectors for a call: within its agency's quotas, told to the audit log, promised a receipt."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bastide.audit.receipts import Model, Receipts
 from bastide.inference.embedder import Embedded, Embedder
+from bastide.inference.ports import Threads
 from bastide.inference.quotas import Quotas
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
@@ -31,6 +31,7 @@ class Vectors:
     clock: Clock
     receipts: Receipts
     quotas: Quotas
+    threads: Threads
 
     async def of(
         self, call: Call, card: ModelCard, asked: Asked, answer: Callable[[Embedded], bytes]
@@ -41,9 +42,10 @@ class Vectors:
         ticket = self.quotas.admit(call, card, letters=letters, written_max=0)
         with ExitStack() as undo:
             undo.callback(ticket.settle, 0)
-            found = await asyncio.to_thread(
-                self.embedder.embedded, call.principal, card, asked.texts, keep_end=asked.keep_end
-            )
+            found = await self.threads.run(
+                call.account, self.embedder.embedded,
+                call.principal, card, asked.texts, keep_end=asked.keep_end,
+            )  # fmt: skip
             undo.pop_all()
         tokens = sum(found.tokens)
         ticket.settle(tokens)

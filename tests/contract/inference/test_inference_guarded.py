@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.guardrails_kit import FakeDetectors, both, rules
 from tests.inference_kit import (
     DONE,
+    OTHER,
     STUB,
     USAGE,
     StubEngine,
@@ -25,6 +27,7 @@ from bastide.guardrails.model import Action, Grounding, Pii
 from bastide.guardrails.shelf import Applied
 from bastide.kernel.clock import SystemClock
 from bastide.kernel.errors import Unavailable
+from bastide.wire.pool import Pool
 
 CONFIG = {"guardrailIdentifier": "g", "guardrailVersion": "1"}
 SAID = rules(
@@ -179,6 +182,27 @@ class TestGuarded:
         async with StubEngine() as stub, stub_room(tmp_path, stub, guards=Guards(STOPS)) as talk:
             assert (await talk.converse(call(), req))["stopReason"] == "guardrail_intervened"
             assert stub.seen == []
+
+    async def test_one_agency_leaves_threads_to_the_others(self, tmp_path):
+        class Slow(FakeDetectors):
+            def find_pii(self, text, kinds):
+                assert text != "slow" or go.wait(60)
+                return super().find_pii(text, kinds)
+
+        go, guards, threads = threading.Event(), Guards(SAID, Slow()), Pool(4, "judging")
+        async with (
+            StubEngine() as stub,
+            stub_room(tmp_path, stub, guards=guards, threads=threads) as talk,
+        ):
+            slow = [
+                asyncio.create_task(talk.converse(call(), asked(turn("slow")))) for _ in "x" * 64
+            ]
+            other = asyncio.create_task(talk.converse(call(account=OTHER), asked(turn("quick"))))
+            answer = await asyncio.wait_for(other, 30)
+            assert answer["stopReason"] == "end_turn"
+            go.set()
+            await asyncio.gather(*slow, return_exceptions=True)
+        threads.close()
 
     async def test_every_turn_and_result_is_judged(self, tmp_path):
         use = {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}
