@@ -50,6 +50,7 @@ class Rule:
 
 
 Place = tuple[Rule, int, int, Action]
+SPANS_MAX = 1_000  # that are told of one judgement; what is stopped and hidden has no such bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,29 @@ class Grounds:
     query: str = ""
 
 
+class _Before:
+    """What the last window said of the place that this one begins with. One look tells, however
+    much it was: a pattern may match every letter."""
+
+    def __init__(self, spans: list[Span], start: int) -> None:
+        self.spans = {one for one in spans if one.end > start}
+        self._ends: dict[Rule, int] = {}
+        for one in self.spans:
+            self._ends[one.rule] = max(one.end, self._ends.get(one.rule, 0))
+
+    def reaches(self, span: Span) -> bool:
+        return self._ends.get(span.rule, 0) > span.start
+
+
 @dataclass(slots=True)
 class Judge:
-    """`spans` and `scores` are what was found so far."""
+    """`spans` (the first `spans_max`) and `scores` are what was found so far."""
 
     matchers: Matchers
     source: Source
     detectors: Detectors
     grounds: Grounds = Grounds()
+    spans_max: int = SPANS_MAX
     spans: list[Span] = field(default_factory=list)
     scores: dict[Rule, Score] = field(default_factory=dict)
     is_blocked: bool = False
@@ -118,8 +134,7 @@ class Judge:
         return rest
 
     def _judged(self, window: Window) -> str:
-        before = [one for one in self._near if one.end > window.start]
-        self._near = []
+        before, self._near = _Before(self._near, window.start), []
         for span in self._found(window):
             self._keep(span, window, before)
         if window.text.strip():
@@ -128,16 +143,16 @@ class Judge:
                 self._score(score if held is None else _worse(held, score))
         return "" if self.is_blocked else self._let_go(window.settled)
 
-    def _keep(self, span: Span, window: Window, before: list[Span]) -> None:
+    def _keep(self, span: Span, window: Window, before: "_Before") -> None:
         """What touches an end of a window is the other window's to say, but where it is longer
         than they overlap: then it goes on. `before`: what the last window said of this place."""
         if not window.is_last and span.end == window.end and span.start > window.settled:
             return  # one that begins right at it is dropped there: nobody says what stood before
-        same = [one for one in before if one.rule == span.rule and one.end > span.start]
-        if span.start == window.start and window.start and not same:
+        if span.start == window.start and window.start and not before.reaches(span):
             return
-        if span not in same:
-            self.spans.append(span)
+        if span not in before.spans:
+            if len(self.spans) < self.spans_max:
+                self.spans.append(span)
             if span.action is Action.ANONYMIZE:
                 self._hidden.append(span)
         self._near.append(span)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.guardrails.judging import Grounds, Judge, Matchers, Score, Span
+from bastide.guardrails.judging import SPANS_MAX, Grounds, Judge, Matchers, Score, Span
 from bastide.guardrails.model import Action, Rules, Source
 from bastide.guardrails.ports import Detectors
 
@@ -76,11 +76,12 @@ def evaluate(
     grounds: Grounds = Grounds(),  # noqa: B008 - it is frozen
 ) -> Verdict:
     """Every guarded text against every rule."""
-    judges, texts = [], []
+    judges, texts, left = [], [], SPANS_MAX
     for content in contents:
         if content.guarded:
-            judge = Judge(matchers, source, detectors, grounds)
+            judge = Judge(matchers, source, detectors, grounds, left)
             texts.append(judge.add(content.text) + judge.end())
+            left -= len(judge.spans)
             judges.append(judge)
     guarded = sum(len(one.text) for one in contents if one.guarded)
     total = sum(len(one.text) for one in contents)

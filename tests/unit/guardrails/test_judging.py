@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.guardrails_kit import FakeDetectors, both, in_parts, judged, rules
 
-from bastide.guardrails.judging import Grounds
+from bastide.guardrails.judging import SPANS_MAX, Grounds
 from bastide.guardrails.model import Action, Filter, Grounding, Pii, Sides, Strength, Topic
 from bastide.guardrails.verdicts import Content, assessment, coverage, usage
 from bastide.guardrails.windows import OVERLAP, STRIDE_MAX
@@ -90,6 +90,15 @@ def test_what_begins_where_the_next_window_does_is_found(at, size):
     assert judged(rules(regexes=[("A{30,}", "BLOCK")]), text).blocked
     hidden = judged(rules(regexes=[("A{30,}", "ANONYMIZE")]), text)
     assert hidden.texts == ("." * at + "{r0}",)
+
+
+def test_a_pattern_that_matches_every_letter_is_bounded():
+    """Compared pair by pair, what was found in the longest text took an hour; all was kept."""
+    text = "a b c d " * 1_000
+    found = judged(rules(regexes=[(f"(?:.|{n})", "ANONYMIZE") for n in range(2)]), text, "secret")
+    assert found.texts[0] == "{r0}" * len(text)
+    assert len(found.spans) == SPANS_MAX
+    assert judged(rules(words=["a", "secret"]), "a " * 2_000, "secret").blocked
 
 
 @pytest.mark.parametrize("size", range(1, 24))
