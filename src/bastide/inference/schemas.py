@@ -344,13 +344,18 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _accepts(schema: Json, value: Any) -> bool:
+def validator_of(schema: Json) -> Any:
     """By the draft of 2020. Nothing is fetched: what a reference leads to must be in the schema."""
     from referencing import Registry
+
+    return _validator()(dict(schema), registry=Registry())
+
+
+def _accepts(schema: Json, value: Any) -> bool:
     from referencing.exceptions import Unresolvable
 
     try:
-        return bool(_validator()(dict(schema), registry=Registry()).is_valid(value))
+        return bool(validator_of(schema).is_valid(value))
     except Unresolvable:  # beside a constant, where no grammar needed it
         return False
 
