@@ -11,8 +11,8 @@ import re2
 
 from bastide.guardrails.folding import paired
 
-MEMORY_MAX = 8 << 20  # of one pattern
-_KEPT_MAX = 2_048
+MEMORY_MAX = 4 << 20  # of one pattern: an agency can make each take all of it
+_KEPT_MAX = 128
 
 
 class BadPattern(ValueError):

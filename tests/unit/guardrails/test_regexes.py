@@ -41,3 +41,11 @@ def test_catastrophes_take_no_time(pattern):
     began = time.process_time()
     list(regexes.find(pattern, "a" * 20_000 + "!"))
     assert time.process_time() - began < 5
+
+
+def test_all_that_is_kept_of_patterns_is_no_more_than_a_region_has():
+    """One guardrail after another, each with patterns that take all that they may."""
+    for number in range(300):
+        regexes.check(f"[ab]*a[ab]{{20}}{number}")
+    kept = regexes._compiled.cache_info()
+    assert kept.currsize * regexes.MEMORY_MAX <= 512 << 20
