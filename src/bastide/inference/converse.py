@@ -216,15 +216,14 @@ class Conversations:
         admitted = await guarded.admitted(opened)
         prompt = prompt_of(call.operation, admitted or opened, card.context_tokens)
         letters = sum(len(each["content"]) for each in prompt.messages)
+        most = card.context_tokens if prompt.tokens_max is None else prompt.tokens_max
         return _Asked(
             call=call,
             req=req,
             card=card,
             prompt=prompt,
             draft=self._draft(call, req, card),
-            ticket=self.quotas.admit(
-                call, card, letters=letters, written_max=prompt.tokens_max or 0
-            ),
+            ticket=self.quotas.admit(call, card, letters=letters, written_max=most),
             clock=self.clock,
             started=started,
             guarded=guarded,

@@ -5,6 +5,7 @@ import base64
 import json
 import ssl
 
+import msgspec
 import pytest
 from tests.inference_kit import (
     DONE,
@@ -66,6 +67,21 @@ async def test_a_quota_is_settled_with_what_was_used_whole_streamed_or_given_up(
         for _ in range(3):  # what fails before it has answered costs nothing
             with pytest.raises(ServiceError, match="failed"):
                 await talk.converse(by, REQ)
+
+
+async def test_who_names_no_end_takes_what_the_model_may_write(tmp_path):
+    """Else any number of answers at once would be within the quota of a minute."""
+    req = {"modelId": STUB, "messages": [turn()]}
+    async with StubEngine(GOOD_STREAM) as stub, stub_room(tmp_path, stub) as talk:
+        talk.quotas.of_all = Quota(tokens_per_minute=100)
+        talk.models._by_id[STUB] = msgspec.structs.replace(
+            talk.models._by_id[STUB], context_tokens=4096
+        )
+        answer = await talk.converse_stream(call("bedrock-runtime.ConverseStream"), req)
+        with pytest.raises(ServiceError, match="Too many tokens"):
+            await talk.converse(call(), req)
+        assert [event async for event in answer["stream"]]
+        await events_of(talk, {**req, "inferenceConfig": {"maxTokens": 80}})
 
 
 async def test_converse(tmp_path):
