@@ -7,6 +7,31 @@ from bastide.knowledge.parsing import text_of
 from bastide.knowledge.reading import Unreadable
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ('<a title="a > b" href=x>c</a> &lt;d&gt; 1 < 2', "c <d> 1 < 2"),
+        ("&#65; &#12345678901;", "A \ufffd"),
+        ("a<!-- <p>b --><template>c<p>d</template>e<style>f", "a\n\ne"),
+        ("<SCRIPT>if (a<b) '</div>'</SCRIPT >x<!doctype html><?y?>z", "xz"),
+        ("a<b", "a"),
+        ("a<!--b", "a"),
+        ("&#" + "9" * 5000, "\ufffd"),
+    ],
+)
+def test_what_a_page_shows(page, text):
+    assert text_of(page.encode(), "a.html", "") == text
+
+
+# html.parser takes a minute for 60 kB of the first one, and longer for these than a test may.
+@pytest.mark.parametrize(
+    "unit",
+    ["<a ", "<a b='", "<a b=", "<!--", "<![CDATA[", "<a", "</", "<!", "<?", "<script ", "&#"],
+)
+def test_no_page_holds_the_reader_of_all(unit):
+    assert text_of(b"x" + (unit * 1_500_000).encode()[:4_000_000], "a.html", "")
+
+
 def test_text_in_each_kind():
     assert text_of(b"plain", "a.txt", "") == "plain"
     assert text_of("Größe".encode("utf-16"), "a.md", "") == "Größe"
