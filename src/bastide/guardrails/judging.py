@@ -118,6 +118,7 @@ class Judge:
     _hidden: list[Span] = field(default_factory=list)  # what is to be hidden and was not let go
     _held: str = ""  # what was not let go yet
     _gone: int = 0  # how much was
+    _judged_to: int = 0  # the end of the last window
     _read: list[str] = field(default_factory=list)
 
     def add(self, part: str) -> str:
@@ -137,6 +138,7 @@ class Judge:
         before, self._near = _Before(self._near, window.start), []
         for span in self._found(window):
             self._keep(span, window, before)
+        self._judged_to = window.end
         if window.text.strip():
             for score in self._scored(paired(window.text)):
                 held = self.scores.get(score.rule)
@@ -148,7 +150,8 @@ class Judge:
         than they overlap: then it goes on. `before`: what the last window said of this place."""
         if not window.is_last and span.end == window.end and span.start > window.settled:
             return  # one that begins right at it is dropped there: nobody says what stood before
-        if span.start == window.start and window.start and not before.reaches(span):
+        is_cut = span.start == window.start and span.end <= self._judged_to
+        if is_cut and not before.reaches(span):
             return
         if span not in before.spans:
             if len(self.spans) < self.spans_max:

@@ -92,6 +92,12 @@ def test_what_begins_where_the_next_window_does_is_found(at, size):
     assert hidden.texts == ("." * at + "{r0}",)
 
 
+def test_what_shows_only_at_its_end_what_it_is_is_found():
+    """The window before saw no address yet, and this one has lost its beginning."""
+    assert judged(rules(regexes=[(r"\w+@\w+", "BLOCK")]), "Q" * 1_500 + "ada@example").blocked
+    assert "ada" not in in_parts(HIDING, "Q" * 1_500 + "ada@example.org")[1]
+
+
 def test_a_pattern_that_matches_every_letter_is_bounded():
     """Compared pair by pair, what was found in the longest text took an hour; all was kept."""
     text = "a b c d " * 1_000
