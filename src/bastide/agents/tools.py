@@ -9,7 +9,6 @@ from typing import Any
 
 from bastide.agents import openapi
 from bastide.agents.openapi import BadSchema
-from bastide.inference.schemas import validator_of
 
 NAME_MAX = 64  # of a tool of Converse
 TOOLS_MAX = 64  # of an agent, all of its groups together
@@ -174,11 +173,3 @@ def _named(found: Sequence[Tool]) -> dict[str, Tool]:
 
 def _clean(name: str) -> str:
     return _WORDLESS.sub("_", name)[:NAME_MAX]
-
-
-def fault_of(tool: Tool, args: Any) -> str:
-    """What is wrong with the arguments; "" if nothing is."""
-    for error in validator_of(tool.schema).iter_errors(args):
-        where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
-        return f"{where}: {error.message[:200]}"
-    return ""

@@ -334,9 +334,14 @@ def _whole(found: Mapping[str, float | None]) -> dict[str, int]:
 
 def fault_of(schema: Json, value: Any) -> str:
     """What is wrong with a value, as told to whoever made it; "" if nothing is."""
-    for error in _validator()(dict(schema)).iter_errors(value):
-        where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
-        return f"{where}: {error.message[:200]}"
+    from referencing.exceptions import Unresolvable
+
+    try:
+        for error in _validator_of(schema).iter_errors(value):
+            where = "/".join(str(step) for step in error.absolute_path) or "the arguments"
+            return f"{where}: {error.message[:200]}"
+    except Unresolvable:
+        return "the schema refers to what is not in it"
     return ""
 
 
@@ -344,7 +349,7 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def validator_of(schema: Json) -> Any:
+def _validator_of(schema: Json) -> Any:
     """By the draft of 2020. Nothing is fetched: what a reference leads to must be in the schema."""
     from referencing import Registry
 
@@ -355,7 +360,7 @@ def _accepts(schema: Json, value: Any) -> bool:
     from referencing.exceptions import Unresolvable
 
     try:
-        return bool(validator_of(schema).is_valid(value))
+        return bool(_validator_of(schema).is_valid(value))
     except Unresolvable:  # beside a constant, where no grammar needed it
         return False
 

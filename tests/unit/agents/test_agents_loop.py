@@ -23,7 +23,7 @@ from bastide.agents.loop import (
     Turn,
     step,
 )
-from bastide.agents.tools import Does, Tool, fault_of, tools_of
+from bastide.agents.tools import Does, tools_of
 
 FUNCTIONS = [
     function("get_order", "order_id"),
@@ -196,9 +196,3 @@ def test_a_pattern_of_the_makers_is_matched_in_linear_time():
     _, effects = step(turn, answered(use("get_order", order_id="a" * 60 + "b")))
     assert isinstance(effects[0], Refuse)
     assert "order_id" in effects[0].why
-def test_a_pattern_of_an_agency_takes_no_longer_than_its_text():
-    """Python's own patterns would try this one for ever, on the loop that all agencies share."""
-    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
-    tool = Tool(name="f", description="", schema=schema, does=Does.RETURN)
-    assert fault_of(tool, {"a": "a" * 60 + "!"}).startswith("a: ")
-    assert fault_of(tool, {"a": "a" * 60}) == ""
