@@ -30,6 +30,7 @@ def new_engine(url: str, *, forgets: bool = False) -> Engine:
         max_overflow=READERS_MAX,
         pool_timeout=POOL_WAIT_S,
         connect_args={"check_same_thread": False, "timeout": _WAIT_S},
+        hide_parameters=True,  # what an agency said is in no log
     )
     event.listen(engine, "connect", _sqlite_connected)
     if forgets:
@@ -72,6 +73,7 @@ def _postgres(url: str) -> Engine:
         max_overflow=READERS_MAX,
         pool_timeout=POOL_WAIT_S,
         pool_pre_ping=True,
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _postgres_connected)
     return engine

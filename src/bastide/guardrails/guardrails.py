@@ -149,9 +149,12 @@ class Guardrails:
         """What was published takes two persons, as somebody may rely on it."""
         identifier, name = req["guardrailIdentifier"], req.get("guardrailVersion") or DRAFT
         number = number_of(name)
+        before = self.shelf.database.read(lambda c: self.shelf.mine(c, call, identifier))
 
         def work(c: Connection) -> None:
             one = self.shelf.mine(c, call, identifier)
+            if one.made != before.made:  # whether it takes two persons was asked of what it was
+                raise ServiceError("ConflictException", "The guardrail has changed. Try again.")
             if number and records.version(c, one.id, number) is None:
                 raise absent()
             if number:
@@ -159,11 +162,10 @@ class Guardrails:
             else:
                 records.drop(c, one.id)
 
-        one = self.shelf.database.read(lambda c: self.shelf.mine(c, call, identifier))
         if self.shelf.version(call.principal, identifier, name) is None:
             raise absent()
-        self.holding.delete(call, one, number, work)
-        _noted(call, one.id, name if number else "")
+        self.holding.delete(call, before, number, work)
+        _noted(call, before.id, name if number else "")
         return {}
 
     def _draft_of(self, call: Call, identifier: str) -> Version:

@@ -122,6 +122,20 @@ def test_what_was_published_goes_by_two(desk):
     assert desk.version(published) == "2"  # a number is not given twice
 
 
+def test_a_version_that_is_made_at_that_moment_is_not_deleted_by_one(desk):
+    id_ = desk.make()
+
+    class Meanwhile:
+        def delete(self, call, one, number, work):
+            desk.version(id_)
+            desk.api.holding.delete(call, one, number, work)
+
+    hurried = replace(desk.api, holding=Meanwhile())
+    gone = {"guardrailIdentifier": id_}
+    assert refused(hurried.delete_guardrail, working_at("U"), gone) == "ConflictException"
+    assert desk.blocks(id_, "secret", "1")
+
+
 def test_what_lies_above_is_found_by_none(desk):
     low, high = desk.make(), desk.make(working_at("S"))  # of one name
     assert desk.blocks(low, "secret", by=working_at("S"))
