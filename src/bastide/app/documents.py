@@ -1,35 +1,39 @@
 """Documents in conversations, read in a cage of their own: no ingestion waits for them."""
 
-import asyncio
 from dataclasses import dataclass
 
 from bastide.app.workshop import Workshop
 from bastide.jobs.worker import Worker
+from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported
 from bastide.knowledge import caged_reader
 from bastide.knowledge.caged_reader import CagedReader
 from bastide.knowledge.reading import Unreadable
+from bastide.wire.pool import Pool
 
+THREADS = 8
 KINDS = ("html", "pdf", "docx", "xlsx", "pptx")
 
 
 @dataclass(frozen=True, slots=True)
 class CagedDocuments:
-    """`inference.ports.DocumentReader`."""
+    """`inference.ports.DocumentReader`. `threads` wait for the worker: each agency in its share."""
 
     worker: Worker
+    threads: Pool
 
-    async def text(self, operation: str, kind: str, data: bytes) -> str:
+    async def text(self, call: Call, kind: str, data: bytes) -> str:
         if kind not in KINDS:
-            raise unsupported(operation, f"document.format={kind}")
+            raise unsupported(call.operation, f"document.format={kind}")
+        read = CagedReader(self.worker).read
         try:
-            reader = CagedReader(self.worker)
-            return await asyncio.to_thread(reader.read, data, f"document.{kind}", "")
+            return await self.threads.run(call.account, read, data, f"document.{kind}", "")
         except Unreadable as error:
             raise invalid(f"A document cannot be read. {error}") from error
 
     def close(self) -> None:
         self.worker.close()
+        self.threads.close()
 
 
 def open_documents(workshop: Workshop) -> CagedDocuments:
@@ -38,5 +42,6 @@ def open_documents(workshop: Workshop) -> CagedDocuments:
             walls=workshop.cage_for("documents"),
             module=caged_reader.MODULE,
             memory_bytes=caged_reader.MEMORY_BYTES,
-        )
+        ),
+        Pool(THREADS, "documents"),
     )

@@ -157,7 +157,7 @@ class Conversations:
     async def count_tokens(self, call: Call, req: Params) -> Params:
         card = self._card(call, req)
         counted = {**self._counted(call, req), "additionalModelRequestFields": None}
-        opened = await self.documents.opened(call.operation, counted)
+        opened = await self.documents.opened(call, counted)
         prompt = prompt_of(call.operation, opened, card.context_tokens)
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
@@ -211,7 +211,7 @@ class Conversations:
         """What is hidden from the model is no less what the caller said, and its receipt's."""
         started = self.clock.monotonic_s()
         card = self._card(call, req)
-        opened = await self.documents.opened(call.operation, req)
+        opened = await self.documents.opened(call, req)
         guarded = guarded_by(self.guards, self.threads, call, req)
         admitted = await guarded.admitted(opened)
         prompt = prompt_of(call.operation, admitted or opened, card.context_tokens)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.inference.ports import DocumentReader
+from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
@@ -23,8 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9\-()\[\]]+(?:\s[A-Za-z0-9\-()\[\]]+)*")
 class NoReader:
     """Who has nobody to read them."""
 
-    async def text(self, operation: str, kind: str, data: bytes) -> str:
-        raise unsupported(operation, f"document.format={kind}")
+    async def text(self, call: Call, kind: str, data: bytes) -> str:
+        raise unsupported(call.operation, f"document.format={kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +34,34 @@ class Documents:
 
     reader: DocumentReader
 
-    async def opened(self, operation: str, req: Params) -> Params:
+    async def opened(self, call: Call, req: Params) -> Params:
         """The request with text in place of its documents. Raises ServiceError."""
         turns = req.get("messages") or ()
         if not any(_holds(block) for turn in turns for block in turn["content"]):
             return req
         _check(turns)
         opened = [
-            {**turn, "content": [await self._block(operation, block) for block in turn["content"]]}
+            {**turn, "content": [await self._block(call, block) for block in turn["content"]]}
             for turn in turns
         ]
         return {**req, "messages": opened}
 
-    async def _block(self, operation: str, block: Params) -> Params:
+    async def _block(self, call: Call, block: Params) -> Params:
         if "document" in block:
-            return {"text": await self._shown(operation, block["document"])}
+            return {"text": await self._shown(call, block["document"])}
         if "toolResult" in block:
             result = block["toolResult"]
-            content = [await self._block(operation, inner) for inner in result["content"]]
+            content = [await self._block(call, inner) for inner in result["content"]]
             return {"toolResult": {**result, "content": content}}
         return block
 
-    async def _shown(self, operation: str, document: Params) -> str:
+    async def _shown(self, call: Call, document: Params) -> str:
         context = document.get("context")
         about = f"{context}\n" if context else ""
-        text = await self._text(operation, document)
+        text = await self._text(call, document)
         return f'<document name="{document["name"]}">\n{about}{text}\n</document>'
 
-    async def _text(self, operation: str, document: Params) -> str:
+    async def _text(self, call: Call, document: Params) -> str:
         source, kind = document["source"], document.get("format", "txt")
         if "text" in source:
             found: str = source["text"]
@@ -69,12 +70,12 @@ class Documents:
             return "\n".join(part.get("text", "") for part in source["content"])
         data = source.get("bytes")
         if data is None:
-            raise unsupported(operation, f"document.source.{next(iter(source), '')}")
+            raise unsupported(call.operation, f"document.source.{next(iter(source), '')}")
         if len(data) > DOCUMENT_BYTES_MAX:
             raise invalid(f"A document has more than {DOCUMENT_BYTES_MAX} bytes.")
         if kind in _TEXTS:
             return _decoded(data, document["name"])
-        return await self.reader.text(operation, kind, data)
+        return await self.reader.text(call, kind, data)
 
 
 def _check(turns: Sequence[Params]) -> None:

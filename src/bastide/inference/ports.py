@@ -21,7 +21,7 @@ class Threads(Protocol):
 class DocumentReader(Protocol):
     """Reads documents in formats that may attack their reader, behind walls."""
 
-    async def text(self, operation: str, kind: str, data: bytes) -> str:
+    async def text(self, call: Call, kind: str, data: bytes) -> str:
         """What a document says; `kind` as in DocumentFormat. Raises ServiceError."""
         ...
 

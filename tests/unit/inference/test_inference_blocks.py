@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.inference_kit import turn
+from tests.inference_kit import call, turn
 
 from bastide.inference.documents import Documents, NoReader
 from bastide.inference.pointers import check_pointers, pointed_at
@@ -105,7 +105,9 @@ def document(name="report", kind="txt", data=b"It rains.", **more):
 
 def opened(*blocks, role="user", reader=None):
     req = {"messages": [{"role": role, "content": list(blocks)}]}
-    return asyncio.run(Documents(reader or NoReader()).opened(OP, req))["messages"][0]["content"]
+    return asyncio.run(Documents(reader or NoReader()).opened(call(OP), req))["messages"][0][
+        "content"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_document_in_a_result():
 
 def test_other_formats_go_to_who_has_walls():
     class Reader:
-        async def text(self, operation, kind, data):
+        async def text(self, call, kind, data):
             return f"{kind} of {len(data)} bytes"
 
     found = opened({"text": "Read."}, document(kind="pdf"), reader=Reader())
