@@ -9,6 +9,7 @@ from tests.live import NAME
 from urllib3.exceptions import HTTPError
 
 MODEL = "bastide.qwen2-5-coder-0-5b-instruct-v1:0"
+ABLE = "bastide.qwen2-5-coder-1-5b-instruct-v1:0"  # the least that tells when a function helps
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{
@@ -49,16 +50,16 @@ def role_of(live, *actions):
     return f"arn:aws-us-gov:iam::{account}:role/{name}"
 
 
-def asked_for(role, name, prompts=SHORT):
+def asked_for(role, name, prompts=SHORT, model=MODEL):
     return {
-        "agentName": name, "foundationModel": MODEL, "instruction": INSTRUCTION,
+        "agentName": name, "foundationModel": model, "instruction": INSTRUCTION,
         "agentResourceRoleArn": role, "promptOverrideConfiguration": prompts,
     }  # fmt: skip
 
 
-def made(live, role, name):
+def made(live, role, name, model=MODEL):
     agents = live.client("bedrock-agent")
-    return agents.create_agent(**asked_for(role, name))["agent"]["agentId"]
+    return agents.create_agent(**asked_for(role, name, model=model))["agent"]["agentId"]
 
 
 def ask(live, agent_id, alias, **more):
@@ -72,7 +73,8 @@ def ask(live, agent_id, alias, **more):
 
 @pytest.fixture(scope="module")
 def site(region):
-    region.cli("models", "pull", "qwen2.5-coder-0.5b")
+    for model in ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"):
+        region.cli("models", "pull", model)
     return region
 
 
@@ -82,7 +84,7 @@ def test_an_agent_from_its_making_to_its_answer(site):
     assert agents.prepare_agent(agentId=powerless)["agentStatus"] == "FAILED"
     (reason,) = agents.get_agent(agentId=powerless)["agent"]["failureReasons"]
     assert "bedrock:InvokeModel" in reason
-    agent_id = made(site, role_of(site, "bedrock:InvokeModel"), "clerk")
+    agent_id = made(site, role_of(site, "bedrock:InvokeModel"), "clerk", ABLE)
     agents.create_agent_action_group(
         agentId=agent_id, agentVersion="DRAFT", actionGroupName="orders",
         actionGroupExecutor={"customControl": "RETURN_CONTROL"},
