@@ -241,7 +241,7 @@ def test_conversations_that_are_none(runtime, messages, why):
 
 
 IMAGE = {"image": {"format": "png", "source": {"bytes": b"x"}}}
-DOCUMENT = {"document": {"format": "pdf", "name": "d", "source": {"bytes": b"x"}}}
+DOCUMENT = {"document": {"format": "xls", "name": "d", "source": {"bytes": b"x"}}}
 VIDEO = {"video": {"format": "mp4", "source": {"bytes": b"x"}}}
 
 
