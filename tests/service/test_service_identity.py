@@ -163,7 +163,7 @@ def test_a_presigned_url_opens_one_object(site):
 
 def test_what_is_not_there_says_so(site):
     refused(site.client("kms", "who").describe_custom_key_stores, "UnsupportedOperation")
-    refused(site.client("bedrock-agent", "who").list_agents, "UnsupportedOperation")
+    refused(site.client("bedrock-agent", "who").list_flows, "UnsupportedOperation")
     refused(
         site.client("sagemaker", "who").list_pipelines,
         "UnsupportedOperation",
