@@ -142,6 +142,8 @@ def test_a_turn_that_the_region_dies_in_never_was(own_region):
     live.kill()
     with pytest.raises(HTTPError):
         list(events)
+    stream.close()
+    run.close()
     live.start()
     agents = live.client("bedrock-agent")
     agents.update_agent(agentId=agent_id, **asked_for(role, "clerk"))

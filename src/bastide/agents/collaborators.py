@@ -12,6 +12,7 @@ from bastide.agents.book import Book, paged
 from bastide.agents.model import DRAFT, Params, Part, PartRow
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
+from bastide.kernel.errors import invalid
 from bastide.kernel.operation import operation
 
 COLLABORATORS_MAX = 10  # of an agent, as AWS's own quota
@@ -75,6 +76,8 @@ class Collaborators:
 
 
 def _kept(req: Params) -> Params:
+    if not req["agentDescriptor"].get("aliasArn"):  # the model lets it be left out; nobody is meant
+        raise invalid("agentDescriptor.aliasArn must name the alias of an agent.")
     return {
         "relayConversationHistory": "DISABLED",
         **{name: req[name] for name in _ASKED if req.get(name)},

@@ -249,6 +249,13 @@ def test_a_collaborator_has_one_name_by_which_policies_know_it(desk, part):
     assert "no alias of an agent here" in reason
 
 
+def test_a_collaborator_that_nobody_is_is_refused(desk):
+    supervisor, place, _ = supervised(desk)
+    asked = {"collaboratorName": "nobody", "collaborationInstruction": "x", "agentDescriptor": {}}
+    with pytest.raises(ServiceError, match="aliasArn"):
+        desk.do("associate_agent_collaborator", **place, **asked)
+
+
 @pytest.mark.asyncio
 async def test_collaborators_take_from_one_budget(desk):
     supervisor, _, _ = supervised(desk)
