@@ -250,7 +250,7 @@ def test_a_collaborator_has_one_name_by_which_policies_know_it(desk, part):
 
 
 def test_a_collaborator_that_nobody_is_is_refused(desk):
-    supervisor, place, _ = supervised(desk)
+    _, place, _ = supervised(desk)
     asked = {"collaboratorName": "nobody", "collaborationInstruction": "x", "agentDescriptor": {}}
     with pytest.raises(ServiceError, match="aliasArn"):
         desk.do("associate_agent_collaborator", **place, **asked)
