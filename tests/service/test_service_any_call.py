@@ -180,7 +180,11 @@ def faults(answer: dict[str, Any], shape: Any) -> str:
     told = {key: answer[key] for key in answer.keys() - streams - {"ResponseMetadata"}}
     report = ParamValidator().validate(told, shape).generate_report()
     # botocore adds members of its own, and reads policy documents: those are no texts then.
-    its_own = ("Unknown parameter", "Document, value: {")
+    its_own = ["Unknown parameter", "Document, value: {"]
+    # What streams was read above, and is no value of its shape any more.
+    its_own += [
+        f'Missing required parameter in input: "{name}"' for name in streams & answer.keys()
+    ]
     return "\n".join(
         line for line in report.splitlines() if not any(words in line for words in its_own)
     )
