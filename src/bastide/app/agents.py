@@ -12,7 +12,7 @@ from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
-from bastide.agents.ports import Params, Retriever
+from bastide.agents.ports import Retriever
 from bastide.agents.preparing import Preparing
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
@@ -25,21 +25,11 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.db.marks import Marks
-from bastide.kernel.call import Call
-from bastide.kernel.errors import unsupported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentService:
     handlers: dict[str, list[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class NoKnowledge:
-    """`agents.ports.Retriever` of a region without knowledge bases: each search is refused."""
-
-    def retrieve(self, call: Call, req: Params) -> Params:
-        raise unsupported(call.operation)
 
 
 def open_agents(

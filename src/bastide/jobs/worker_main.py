@@ -18,14 +18,14 @@ def main(module: str) -> None:
     try:
         settings = msgspec.json.decode(_read(questions) or b"")
         answer: Callable[[bytes], bytes] = importlib.import_module(module).begin(settings)
-    except Exception:
+    except Exception:  # told to whoever started it: no question was asked yet
         _say(answers, FAILED, traceback.format_exc()[-4000:].encode())
         return
     _say(answers, BEGUN, b"")
     while (question := _read(questions)) is not None:
         try:
             said = answer(question)
-        except Exception as error:
+        except Exception as error:  # its text may quote what was asked: only its kind is told
             _say(answers, FAILED, type(error).__name__.encode())
         else:
             _say(answers, ANSWERED, said)

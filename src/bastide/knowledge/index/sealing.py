@@ -28,11 +28,6 @@ KEY_BYTES, NONCE_BYTES, DIGEST_BYTES = 32, 12, 16
 COUNT_MAX = 0xFFFF
 
 
-class Kek(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
 class Keyring(Protocol):
     """`keys.keyring.Keyring`."""
 
