@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bastide.inference.chat_completions import WHO, find_model
 from bastide.inference.embedder import LETTERS_MAX, Embedded
+from bastide.inference.retelling import WHO, find_model
 from bastide.inference.vectors import Asked, Vectors
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bastide.audit.receipts import Bodies, Receipts
-from bastide.inference.chat_completions import check_honoured
 from bastide.inference.converse import Conversations
 from bastide.inference.dialects import families, guard_tags
 from bastide.inference.dialects.dialect import METRICS, About, Exchange, Whole, WholeCalls
 from bastide.inference.dialects.json_body import malformed, parsed
+from bastide.inference.retelling import check_honoured
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import invalid

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.inference.chat_completions import WHO, Retold, check_honoured, find_model
 from bastide.inference.converse import Conversations
 from bastide.inference.dialects import anthropic_messages as dialect
 from bastide.inference.dialects.dialect import About
 from bastide.inference.invoke_model import count_first
+from bastide.inference.retelling import WHO, Retold, check_honoured, find_model
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
 from bastide.models.catalogue import Models

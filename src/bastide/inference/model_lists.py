@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.inference.chat_completions import find_model
+from bastide.inference.retelling import find_model
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
 from bastide.models.catalogue import Models

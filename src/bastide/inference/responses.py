@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.inference.chat_completions import WHO, Retold, check_honoured, find_model
 from bastide.inference.converse import Conversations
 from bastide.inference.dialects import openai_outputs, openai_responses
 from bastide.inference.dialects.openai_chat import Named
+from bastide.inference.retelling import WHO, Retold, check_honoured, find_model
 from bastide.kernel.call import Call
 from bastide.kernel.operation import operation
 from bastide.models.catalogue import Models
