@@ -214,11 +214,17 @@ async def stub_room(
     ca_file: str = "",
     guards: Any = None,
     threads: Any = None,
+    further: tuple[str, ...] = (),
+    tokens: int | None = None,
     **client: Any,
 ) -> AsyncIterator[Conversations]:
-    """Conversations with one remote engine."""
-    remote = {STUB: RemoteEngine(url=stub.url, model="stub", key="sesame", ca_file=ca_file)}
-    pool, asked = engines(folder, remote), EngineClient(**client)
+    """Conversations with one remote model, on one engine or on several."""
+    server = RemoteEngine(
+        url=stub.url, model="stub", key="sesame", ca_file=ca_file, further_urls=further,
+        tokens_at_once=tokens,
+    )  # fmt: skip
+    pool = engines(folder, {STUB: server})
+    asked = EngineClient(unreachable=pool.unreachable, **client)
     try:
         models = models_at(folder, remote_ids=(STUB,))
         yield conversations(models, pool, asked, guards=guards, threads=threads)

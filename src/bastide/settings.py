@@ -36,12 +36,17 @@ class EngineUrl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str
     key_file: str = ""
     ca_file: str = ""
+    # Unset says nothing in the rules that officers signed before there were these.
+    further_urls: list[str] | msgspec.UnsetType = msgspec.UNSET
+    tokens_at_once: Positive | msgspec.UnsetType = msgspec.UNSET
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The region's own llama.cpp engines."""
 
     memory_budget_mib: Positive = 4096
+    reservable_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    replicas: dict[str, Positive] = {}
     threads: Positive = 1
     slots: Positive = 4
     context_tokens: Positive = 8192

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from bastide.inference.slots import Slots
 from sqlalchemy import func, select, update
 
 from bastide.app import __main__
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.replies import Completion, Usage
-from bastide.inference.slots import Slots
 from bastide.kernel.labels.view import View
 from bastide.kms import records as kms_records
 from bastide.kms.keys import KEYS_MAX

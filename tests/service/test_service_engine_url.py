@@ -10,6 +10,7 @@ from tests.service.test_service_bedrock import COUNT, ask, joined, said, stream_
 from bastide.inference.walls import ENVIRONMENT
 
 APART = "site.apart-v1:0"
+DOWN = "http://127.0.0.1:1/v1"
 SERVER = """
 import sys, threading, xllamacpp
 params = xllamacpp.CommonParams()
@@ -38,8 +39,9 @@ def apart(trained_region):
 
 
 def with_engine(home, url):
-    """A region whose bastide.toml names an engine by URL."""
-    engine = f'url = "{url}/v1", model = "smol", key_file = "{home}/engine.key"'
+    """A region whose bastide.toml names two servers of one model: the first of them is down."""
+    engine = f'url = "{DOWN}", model = "smol", key_file = "{home}/engine.key"'
+    engine += f', further_urls = ["{url}/v1"], tokens_at_once = 4096'
     toml = f"""
 [regions.{NAME}]
 port = 0

@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import UNSET
+
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
@@ -80,7 +82,8 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     engines = _engines(core, needs.workshop)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
-    client, threads = EngineClient(), Pool(core.settings.handler_threads, "inference")
+    client = EngineClient(unreachable=engines.unreachable)
+    threads = Pool(core.settings.handler_threads, "inference")
     talk = Conversations(
         models=models,
         engines=engines,
@@ -145,8 +148,12 @@ def _models(core: Core, own: ApplicationProfiles) -> Models:
 
 def _engines(core: Core, workshop: Workshop) -> Engines:
     wanted = core.settings.engines
+    half = wanted.memory_budget_mib // 2
+    reservable = half if wanted.reservable_mib is None else wanted.reservable_mib
     task = EngineTask(
         memory_budget_mib=wanted.memory_budget_mib,
+        reservable_mib=reservable,
+        replicas=wanted.replicas,
         threads=wanted.threads,
         slots=wanted.slots,
         context_tokens=wanted.context_tokens,
@@ -197,7 +204,14 @@ def _remote(one: EngineUrl) -> RemoteEngine:
             ssl.create_default_context(cafile=one.ca_file)
     except OSError as error:  # an SSLError is one
         raise SettingsError(f"The engine at {one.url}: {error}") from error
-    return RemoteEngine(url=one.url, model=one.model, key=key, ca_file=one.ca_file)
+    return RemoteEngine(
+        url=one.url,
+        model=one.model,
+        key=key,
+        ca_file=one.ca_file,
+        further_urls=() if one.further_urls is UNSET else tuple(one.further_urls),
+        tokens_at_once=None if one.tokens_at_once is UNSET else one.tokens_at_once,
+    )
 
 
 def _walls(workshop: Workshop) -> Walls:

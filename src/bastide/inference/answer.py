@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 from typing import Any
 
-from bastide.inference.engines import Lease
+from bastide.inference.lease import Lease
 from bastide.inference.turn import Part
 from bastide.inference.voice import Voice
 

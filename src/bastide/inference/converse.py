@@ -16,12 +16,13 @@ from bastide.inference.dialects import families
 from bastide.inference.dialects.dialect import About
 from bastide.inference.documents import Documents, NoReader
 from bastide.inference.engine_client import EngineClient
-from bastide.inference.engines import Engines, Lease
+from bastide.inference.engines import Engines
 from bastide.inference.guarding import WHOLE, Guarded, guarded_by
+from bastide.inference.lease import Lease
 from bastide.inference.pointers import pointed_at
 from bastide.inference.ports import Guards, Threads
 from bastide.inference.prompts import Prompt, prompt_of
-from bastide.inference.quotas import Quotas, Ticket
+from bastide.inference.quotas import LETTERS_PER_TOKEN, Quotas, Ticket
 from bastide.inference.turn import Part, Turn, UnknownEnd
 from bastide.inference.voice import Messages, Spent, Voice
 from bastide.kernel.call import Call
@@ -215,7 +216,6 @@ class Conversations:
         guarded = guarded_by(self.guards, self.threads, call, req)
         admitted = await guarded.admitted(opened)
         prompt = prompt_of(call.operation, admitted or opened, card.context_tokens)
-        letters = sum(len(each["content"]) for each in prompt.messages)
         most = card.context_tokens if prompt.tokens_max is None else prompt.tokens_max
         return _Asked(
             call=call,
@@ -223,7 +223,7 @@ class Conversations:
             card=card,
             prompt=prompt,
             draft=self._draft(call, req, card),
-            ticket=self.quotas.admit(call, card, letters=letters, written_max=most),
+            ticket=self.quotas.admit(call, card, letters=prompt.letters, written_max=most),
             clock=self.clock,
             started=started,
             guarded=guarded,
@@ -242,7 +242,12 @@ class Conversations:
     async def _place(self, asked: "_Asked") -> Lease:
         with ExitStack() as undo:
             undo.callback(asked.ticket.settle, 0)
-            lease = await self.engines.acquire(asked.card, *_whose(asked.call))
+            lease = await self.engines.acquire(
+                asked.card,
+                *_whose(asked.call),
+                begins=asked.prompt.begins,
+                tokens=asked.tokens,
+            )
             undo.pop_all()
         return lease
 
@@ -307,6 +312,13 @@ class _Asked:
     clock: Clock
     started: float
     guarded: Guarded
+
+    @property
+    def tokens(self) -> int:
+        """What it may come to, as far as can be told before it is read."""
+        written = self.prompt.tokens_max
+        most = self.card.context_tokens if written is None else written
+        return self.prompt.letters // LETTERS_PER_TOKEN + most
 
     @property
     def is_refused(self) -> bool:

@@ -3,7 +3,7 @@ against a stub engine; every failure becomes one of Bedrock's errors."""
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,14 +58,17 @@ class EngineStream:
 
 
 class EngineClient:
-    """Belongs to one event loop; its sessions are made on first use."""
+    """Belongs to one event loop; its sessions are made on first use. `unreachable` is told the URL
+    of a server that no connection is to be had to."""
 
     def __init__(
         self,
         *,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         token_timeout_s: float = TOKEN_TIMEOUT_S,
+        unreachable: Callable[[str], None] = lambda url: None,
     ) -> None:
+        self._unreachable = unreachable
         self._sessions: dict[_Way, aiohttp.ClientSession] = {}
         self._whole = aiohttp.ClientTimeout(
             total=answer_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_timeout_s
@@ -128,6 +131,8 @@ class EngineClient:
             raise ServiceError("ModelTimeoutException", "The model took too long.") from None
         except (aiohttp.ClientError, OSError) as error:
             logger.warning("an engine does not answer: %s", type(error).__name__)
+            if isinstance(error, aiohttp.ClientConnectorError):
+                self._unreachable(endpoint.url)
             message = "The model's engine is unavailable. Try again."
             raise ServiceError("ServiceUnavailableException", message) from error
         if response.status != 200:

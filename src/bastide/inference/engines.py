@@ -1,9 +1,9 @@
 """The engines of a region: loaded on first use, kept within a memory budget, restarted when dead.
 
-Calls that come while a model loads share that load. Only an engine that nobody uses makes room,
-the least recently used first. Where all are in use, the one that has been there the longest, for a
-turn at least, takes no new calls until who waits for its room has it; its own callers wait behind.
-One that keeps failing is left alone for a while, longer each time.
+Calls that come while a model loads share that load. Where all places of a model are taken and
+another replica of it is allowed and fits, one more is loaded beside. One that keeps failing is left
+alone for a while, longer each time. A reservation (`hold`) has replicas of its own, for its calls
+alone.
 """
 
 import asyncio
@@ -12,12 +12,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from bastide.inference.lease import Lease
 from bastide.inference.model import Endpoint, EngineTask, RemoteEngine
+from bastide.inference.places import Asker, Place, PlacesClosed, PlacesFull
 from bastide.inference.process import EngineOrder, EngineProcess, LoadFailed, start
-from bastide.inference.slots import Slots, SlotsClosed, SlotsFull
+from bastide.inference.remotes import Remotes
+from bastide.inference.replica import HEALTHY_AFTER_S, BackOff, Group, Replica
+from bastide.inference.room import NeverFits, Room
 from bastide.inference.walls import Walls
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
@@ -30,73 +33,14 @@ WEIGHTS_FACTOR = 1.9  # the engine keeps a second copy in SIMD order (reference/
 PROCESS_MIB = 60
 MEMORY_FACTOR, MEMORY_SPARE_MIB = 2, 512  # the limit ends a runaway, not one that we guessed low
 PLACE_LETTERS = 12
-BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-HEALTHY_AFTER_S = 10.0  # an engine that lives shorter counts as one that failed to load
-REMOTE_REQUESTS_MAX = 256
 NOT_READY = "The model is not ready to serve inference requests. Try again in a while."
 BUSY = "Too many requests, please wait before trying again."
+FITS_NOT = "The model does not fit here."
+Key = tuple[str, str]  # a model's name, and the reservation, "" for none
 
 
 def not_ready() -> ServiceError:
     return ServiceError("ModelNotReadyException", NOT_READY)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Running:
-    """One engine of ours, from the moment its load began."""
-
-    card: ModelCard
-    cost_mib: int
-    slots: Slots
-    key: str
-    users: int = 0
-    used_at: float = 0.0
-    ready_at: float = 0.0
-    process: EngineProcess | None = None
-    loading: "asyncio.Task[None] | None" = None
-    ended: bool = False
-    reserved: bool = False
-    open: asyncio.Event = field(default_factory=asyncio.Event)  # or else it yields its room
-
-    @property
-    def idle(self) -> bool:
-        return self.users == 0 and self.process is not None
-
-
-@dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    until: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Lease:
-    """The right to send one request. Give it back with `release()`, or use `async with`."""
-
-    endpoint: Endpoint
-    _back: Callable[[], None]
-    _remember: Callable[[], None] = lambda: None
-    _held: bool = True
-
-    def confirm(self) -> None:
-        """The request was answered to its end: its place now remembers this prompt alone."""
-        self._remember()
-
-    def release(self) -> None:
-        if self._held:
-            self._held = False
-            self._back()
-
-    async def __aenter__(self) -> "Lease":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,32 +55,57 @@ class Engines:
     ids: Ids
     remote: Mapping[str, RemoteEngine] = field(default_factory=dict)
     launch: Callable[[EngineOrder, float], Awaitable[EngineProcess]] = start
-    _running: dict[str, _Running] = field(default_factory=dict)
-    _failures: dict[str, _Failures] = field(default_factory=dict)
-    _remote_slots: dict[str, Slots] = field(default_factory=dict)
-    _room: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _remotes: Remotes = field(init=False)
+    _room: Room = field(init=False)
+    _back_off: BackOff = field(init=False)
+    _groups: dict[Key, Group] = field(default_factory=dict)
+    _holds: dict[str, "_Hold"] = field(default_factory=dict)
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
     _closed: bool = False
 
-    async def acquire(self, card: ModelCard, owner: str, label: str) -> Lease:
-        """A place for one request of agency `owner` in a session at `label`. Raises
-        ServiceError."""
+    def __post_init__(self) -> None:
+        self._back_off = BackOff(self.clock)
+        self._remotes = Remotes(
+            servers=self.remote,
+            back_off=BackOff(self.clock),
+            queue_timeout_s=self.task.queue_timeout_s,
+        )
+        self._room = Room(
+            budget_mib=self.task.memory_budget_mib,
+            reservable_mib=self.task.reservable_mib,
+            turn_s=self.task.turn_s,
+            clock=self.clock,
+            groups=lambda: self._groups.values(),
+            end=self._end,
+        )
+
+    async def acquire(
+        self, card: ModelCard, owner: str, label: str, *, begins: str = "", tokens: int = 0
+    ) -> Lease:
+        """A place for one request of agency `owner` in a session at `label`; `begins` and `tokens`
+        as in `Asker`. Raises ServiceError."""
+        asker = Asker(owner, label, begins, tokens)
         try:
             if card.remote:
-                return await self._remote_lease(card, owner)
-            return await self._local_lease(card, owner, label)
-        except (SlotsFull, TimeoutError):
+                return await self._remotes.lease(card, asker)
+            return await self._local_lease(card, asker)
+        except (PlacesFull, TimeoutError):
             raise ServiceError("ThrottlingException", BUSY) from None
-        except SlotsClosed:
+        except PlacesClosed:
             raise not_ready() from None
 
     async def visit(self, card: ModelCard, owner: str, label: str) -> Lease:
         """For a request that generates nothing: one of our own engines needs no place for it."""
         if card.remote:
             return await self.acquire(card, owner, label)
-        one = await self._entered(card)
-        return Lease(self._endpoint(one), lambda: self._leave(one))
+        group = await self._entered(card)
+        replica = group.ready[0]
+        replica.users += 1
+        return Lease(self._endpoint(group, replica), lambda: self._leave(group, replica))
+
+    def unreachable(self, url: str) -> None:
+        """A server that somebody else runs could not be connected to."""
+        self._remotes.unreachable(url)
 
     def context_tokens(self, card: ModelCard) -> int:
         """What one request may use of our own engine; 0 when it is not known."""
@@ -149,221 +118,275 @@ class Engines:
         """What `bastide status` shows of the engines."""
         return [
             {
-                "model": one.card.name,
-                "state": "ready" if one.process else "loading",
+                "model": group.card.name,
+                "reservation": group.held,
+                "state": _state(one),
                 "pid": one.process.pid if one.process else None,
-                "memory_mib": one.cost_mib,
+                "memory_mib": group.cost_mib,
                 "requests": one.users,
             }
-            for one in self._running.values()
+            for group in self._groups.values()
+            for one in group.replicas
         ]
+
+    async def hold(self, name: str, card: ModelCard, units: int) -> bool:
+        """Load `units` replicas for the calls of cards that are `held` by that name; their memory
+        is kept until `let_go`. False where they do not fit, or do not load. The same again changes
+        nothing."""
+        there = self._holds.get(name)
+        if there is not None and (there.sha256, there.units) == (card.sha256, units):
+            return True
+        await self.let_go(name)
+        cost_mib = self._cost_mib(card) * units
+        try:
+            await self._room.hold(cost_mib, self.task.load_timeout_s)
+        except (NeverFits, TimeoutError):
+            return False
+        self._holds[name] = _Hold(card.sha256, units, cost_mib)
+        loaded = False
+        try:
+            group = self._group(card, held=name)
+            with suppress(ServiceError):
+                await asyncio.gather(*[self._begin(group) for _ in range(units)])
+                loaded = True
+        finally:
+            if not loaded:
+                await self.let_go(name)
+        return loaded
+
+    async def let_go(self, name: str) -> None:
+        """End what was held, and what it was answering."""
+        hold = self._holds.pop(name, None)
+        if hold is None:
+            return
+        for group in [one for one in self._groups.values() if one.held == name]:
+            await self._close(group)
+        self._room.let_go(hold.cost_mib)
+
+    async def unload(self, name: str) -> None:
+        """End the engines of the model of that name: it is gone."""
+        for group in [one for one in self._groups.values() if one.card.name == name]:
+            await self._close(group)
 
     async def close(self) -> None:
         """End every engine."""
         self._closed = True
-        loads = [one.loading for one in self._running.values() if one.loading is not None]
+        await asyncio.gather(*(self._close(one) for one in list(self._groups.values())))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _close(self, group: Group) -> None:
+        loads = [one.loading for one in group.replicas if one.process is None and one.loading]
         for load in loads:
             load.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
-        await asyncio.gather(*(self._end(one) for one in list(self._running.values())))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._end(group, one) for one in list(group.replicas)))
 
-    async def _remote_lease(self, card: ModelCard, owner: str) -> Lease:
-        server = self.remote[card.model_id]
-        slots = self._remote_slots.setdefault(card.model_id, Slots(REMOTE_REQUESTS_MAX))
-        slot, _ = await self._place(slots, owner, "")
-        endpoint = Endpoint(
-            url=server.url, key=server.key, model=server.model, ca_file=server.ca_file
-        )
-        return Lease(endpoint, lambda: slots.give_back(slot))
-
-    async def _local_lease(self, card: ModelCard, owner: str, label: str) -> Lease:
-        one = await self._entered(card)
+    async def _local_lease(self, card: ModelCard, asker: Asker) -> Lease:
+        group = await self._entered(card)
         with ExitStack() as undo:
-            undo.callback(self._leave, one)
-            slot, warm = await self._place(one.slots, owner, label)
+            undo.callback(self._left, group)
+            place, warm = await self._place(group, asker)
             undo.pop_all()
+        replica = group.of(place.engine)
+        if replica is None:  # it ended just as its place was given
+            group.places.give_back(place)
+            self._left(group)
+            raise not_ready()
+        replica.users += 1
 
         def back() -> None:
-            one.slots.give_back(slot)
-            self._leave(one)
+            group.places.give_back(place)
+            self._leave(group, replica)
 
-        endpoint = replace(self._endpoint(one), slot=slot, warm=warm)
-        return Lease(endpoint, back, lambda: one.slots.remember(slot, owner, label))
+        endpoint = replace(self._endpoint(group, replica), slot=place.number, warm=warm)
+        return Lease(endpoint, back, lambda: group.places.remember(place))
 
-    async def _place(self, slots: Slots, owner: str, label: str) -> tuple[int, bool]:
-        if slots.has_free:  # nobody waits: no timer for it
-            return await slots.take(owner, label)
+    async def _place(self, group: Group, asker: Asker) -> tuple[Place, bool]:
+        if not group.places.waits_for(asker):  # no timer for it
+            return await group.places.take(asker)
+        self._grow(group)
         async with asyncio.timeout(self.task.queue_timeout_s):
-            return await slots.take(owner, label)
+            return await group.places.take(asker)
 
-    async def _entered(self, card: ModelCard) -> _Running:
-        """The loaded engine, which stays while its user does. Call `_leave` afterwards."""
-        one = self._running.get(card.name)
-        if one is not None and not one.open.is_set():
-            one = await self._opened(card)
-        if one is None or one.ended:
-            one = self._begin(card)
-        one.users += 1
+    def _grow(self, group: Group) -> None:
+        """One replica more where one is allowed and there is room that nobody else wants."""
+        loading = any(one.process is None for one in group.replicas)
+        if loading or len(group.replicas) >= group.most or self._back_off.holds(group.card.name):
+            return
+        if group.held or self._room.has(group.cost_mib):
+            self._begin(group)
+
+    async def _entered(self, card: ModelCard) -> Group:
+        """A group with a loaded engine, which stays while its user does. Call `_left` or `_leave`
+        afterwards."""
+        group = self._groups.get((card.name, card.held))
+        if group is not None and not group.open.is_set():
+            group = await self._opened(card)
+        if group is None:
+            group = self._group(card, held=card.held)
+        group.users += 1
         with ExitStack() as undo:
-            undo.callback(self._leave, one)
-            if one.process is None:
-                assert one.loading is not None
-                await asyncio.shield(one.loading)  # who goes away does not end others' load
+            undo.callback(self._left, group)
+            while not group.ready:
+                await self._loaded(group)
             undo.pop_all()
-        return one
+        return group
 
-    async def _opened(self, card: ModelCard) -> _Running | None:
+    async def _loaded(self, group: Group) -> None:
+        """Until an engine of the group is, or is not, there. Raises ModelNotReadyException."""
+        if self._groups.get((group.card.name, group.held)) is not group:
+            raise not_ready()
+        loads = [one.loading for one in group.replicas if one.loading and not one.loading.done()]
+        load = loads[0] if loads else self._begin(group)
+        await asyncio.shield(load)  # who goes away does not end others' load
+
+    async def _opened(self, card: ModelCard) -> Group | None:
         """Wait while the engine yields; None once it has ended."""
+        key = card.name, card.held
         try:
             async with asyncio.timeout(self.task.load_timeout_s):
-                while (one := self._running.get(card.name)) and not one.open.is_set():
-                    await one.open.wait()
+                while (group := self._groups.get(key)) and not group.open.is_set():
+                    await group.open.wait()
         except TimeoutError:
             raise not_ready() from None
-        return one
+        return group
 
-    def _endpoint(self, one: _Running) -> Endpoint:
-        assert one.process is not None
+    def _endpoint(self, group: Group, replica: Replica) -> Endpoint:
+        assert replica.process is not None
         return Endpoint(
-            url="http://engine/v1", key=one.key, model=one.card.name, socket=one.process.socket
+            url="http://engine/v1",
+            key=replica.key,
+            model=group.card.name,
+            socket=replica.process.socket,
         )
 
-    def _leave(self, one: _Running) -> None:
-        one.users -= 1
-        one.used_at = self.clock.monotonic_s()
-        self._changed.set()
+    def _leave(self, group: Group, replica: Replica) -> None:
+        replica.users -= 1
+        replica.used_at = self.clock.monotonic_s()
+        if replica.draining and not replica.users and not replica.ended:
+            self._keep(asyncio.create_task(self._end(group, replica)))
+        self._left(group)
 
-    def _begin(self, card: ModelCard) -> _Running:
-        """Start to load. Raises ModelNotReadyException while it is left alone."""
-        failed = self._failures.get(card.name)
-        if self._closed or (failed is not None and self.clock.monotonic_s() < failed.until):
+    def _left(self, group: Group) -> None:
+        group.users -= 1
+        self._room.changed()
+
+    def _group(self, card: ModelCard, held: str) -> Group:
+        """Raises ModelNotReadyException for a reservation that is not there."""
+        hold = self._holds.get(held)
+        if held and (hold is None or hold.sha256 != card.sha256):
             raise not_ready()
-        one = _Running(
-            card=card,
-            cost_mib=self._cost_mib(card),
-            slots=Slots(self.task.slots),
-            key=self.ids.token(24).hex(),
-        )
-        one.open.set()
-        self._running[card.name] = one
-        one.loading = asyncio.create_task(self._load(one))
-        one.loading.add_done_callback(_seen)
-        return one
+        wanted = self.task.replicas
+        most = hold.units if hold else wanted.get(card.model_id, wanted.get(card.name, 1))
+        group = Group(card=card, cost_mib=self._cost_mib(card), most=most, held=held)
+        group.open.set()
+        self._groups[card.name, held] = group
+        return group
 
-    async def _load(self, one: _Running) -> None:
+    def _begin(self, group: Group) -> "asyncio.Task[None]":
+        """Start to load. Raises ModelNotReadyException while it is left alone."""
+        if self._closed or self._back_off.holds(group.card.name):
+            self._drop(group)
+            raise not_ready()
+        one = Replica(key=self.ids.token(24).hex())
+        group.replicas.append(one)
+        one.loading = asyncio.create_task(self._load(group, one))
+        one.loading.add_done_callback(_seen)
+        return one.loading
+
+    async def _load(self, group: Group, one: Replica) -> None:
+        card = group.card
         try:
-            await self._make_room(one)
-            await asyncio.to_thread(verify, one.card)
-            assert one.card.path is not None
-            order = EngineOrder(
-                model=one.card.path,
-                place=self.folder / one.key[:PLACE_LETTERS],
-                walls=self.walls,
-                memory_mib=one.cost_mib * MEMORY_FACTOR + MEMORY_SPARE_MIB,
-                key=one.key,
-                threads=self.task.threads,
-                slots=self.task.slots,
-                context_tokens=self._order_tokens(one.card),
-            )
-            one.process = await self.launch(order, self.task.load_timeout_s)
+            await self._make_room(group, one)
+            await asyncio.to_thread(verify, card)
+            one.process = await self.launch(self._order(group, one), self.task.load_timeout_s)
         except (LoadFailed, NotAdmitted, OSError) as error:
-            logger.error("the engine of %s did not start: %s", one.card.name, error)
-            self._failed(one)
+            logger.error("the engine of %s did not start: %s", card.name, error)
+            self._back_off.failed(card.name)
+            self._gone(group, one)
             raise not_ready() from error
         except BaseException:  # cancelled, or no room: not the engine's fault
-            self._gone(one)
+            self._gone(group, one)
             raise
         one.ready_at = one.used_at = self.clock.monotonic_s()
-        watch = asyncio.create_task(self._watch(one, one.process))
-        self._tasks.add(watch)
-        watch.add_done_callback(self._tasks.discard)
+        group.places.join(one.key, self.task.slots)
+        self._keep(asyncio.create_task(self._watch(group, one, one.process)))
 
-    async def _watch(self, one: _Running, process: EngineProcess) -> None:
+    def _order(self, group: Group, one: Replica) -> EngineOrder:
+        assert group.card.path is not None
+        return EngineOrder(
+            model=group.card.path,
+            place=self.folder / one.key[:PLACE_LETTERS],
+            walls=self.walls,
+            memory_mib=group.cost_mib * MEMORY_FACTOR + MEMORY_SPARE_MIB,
+            key=one.key,
+            threads=self.task.threads,
+            slots=self.task.slots,
+            context_tokens=self._order_tokens(group.card),
+        )
+
+    def _keep(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self, group: Group, one: Replica, process: EngineProcess) -> None:
         """Notice the end of an engine that nobody asked to end, and end one that hangs: one that
         has work and uses no processor time."""
-        before = None
+        before, name = None, group.card.name
         while not await process.ended_within(self.task.hung_after_s):
             now = await asyncio.to_thread(process.cpu_ticks) if one.users else None
             if now is not None and now == before:
-                logger.error("the engine of %s hangs and is killed", one.card.name)
+                logger.error("the engine of %s hangs and is killed", name)
                 process.process.kill()
             before = now
         if one.ended:
             return
         process.forget()
         code, tail = process.process.returncode, " | ".join(list(process.tail)[-5:])
-        logger.error("the engine of %s ended with %s: %s", one.card.name, code, tail)
+        logger.error("the engine of %s ended with %s: %s", name, code, tail)
         if self.clock.monotonic_s() - one.ready_at < HEALTHY_AFTER_S:
-            self._failed(one)
+            self._back_off.failed(name)
         else:
-            self._failures.pop(one.card.name, None)
-            self._gone(one)
+            self._back_off.worked(name)
+        self._gone(group, one)
 
-    def _failed(self, one: _Running) -> None:
-        failed = self._failures.setdefault(one.card.name, _Failures())
-        wait_s = BACK_OFF_S[min(failed.count, len(BACK_OFF_S) - 1)]
-        failed.count += 1
-        failed.until = self.clock.monotonic_s() + (wait_s if failed.count > 1 else 0.0)
-        self._gone(one)
-
-    def _gone(self, one: _Running) -> None:
+    def _gone(self, group: Group, one: Replica) -> None:
         one.ended = True
-        one.open.set()
-        one.slots.close()
-        if self._running.get(one.card.name) is one:
-            del self._running[one.card.name]
-        self._changed.set()
+        group.places.leave(one.key)
+        if one in group.replicas:
+            group.replicas.remove(one)
+        if one.reserved:
+            one.reserved = False
+            self._room.give_back(group.cost_mib)
+        self._drop(group)
+        self._room.changed()
 
-    async def _make_room(self, new: _Running) -> None:
-        """Wait until `new` fits, ending idle engines. Raises when it does not in time."""
-        if new.cost_mib > self.task.memory_budget_mib:
-            budget = self.task.memory_budget_mib
-            logger.error("%s takes %s MiB of %s", new.card.name, new.cost_mib, budget)
-            raise ServiceError("ServiceUnavailableException", "The model does not fit here.")
+    def _drop(self, group: Group) -> None:
+        """The last of its engines has ended: who waits for a place hears of it."""
+        if group.replicas:
+            return
+        group.open.set()
+        group.places.close()
+        key = group.card.name, group.held
+        if self._groups.get(key) is group:
+            del self._groups[key]
+
+    async def _make_room(self, group: Group, one: Replica) -> None:
+        """Wait until it fits, ending idle engines. Raises when it does not in time."""
+        if group.held:
+            return  # it has its room
         try:
-            async with asyncio.timeout(self.task.load_timeout_s), self._room:
-                await self._reserve(new)
+            await self._room.take(group.cost_mib, self.task.load_timeout_s)
+        except NeverFits:
+            raise ServiceError("ServiceUnavailableException", FITS_NOT) from None
         except TimeoutError:
             raise not_ready() from None
+        one.reserved = True
 
-    async def _reserve(self, new: _Running) -> None:
-        try:
-            while self._taken_mib() + new.cost_mib > self.task.memory_budget_mib:
-                await self._free_some()
-            new.reserved = True
-        finally:  # who has found room, or gave up, asks for no more
-            for one in self._running.values():
-                one.open.set()
-
-    async def _free_some(self) -> None:
-        """End an engine that is idle; else see to it that one will be, and wait for news."""
-        idle = [one for one in self._running.values() if one.idle]
-        if idle:
-            await self._end(min(idle, key=lambda one: one.used_at))
+    async def _end(self, group: Group, one: Replica) -> None:
+        if one.ended:
             return
-        self._changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._ask_for_room()):
-                await self._changed.wait()
-
-    def _ask_for_room(self) -> float | None:
-        """The oldest engine yields if it has had its turn; else answers how long that will be."""
-        ready = [one for one in self._running.values() if one.process is not None]
-        if not ready:
-            return None
-        oldest = min(ready, key=lambda one: one.ready_at)
-        left_s = oldest.ready_at + self.task.turn_s - self.clock.monotonic_s()
-        if left_s > 0:
-            return left_s
-        oldest.open.clear()
-        return None
-
-    def _taken_mib(self) -> int:
-        return sum(one.cost_mib for one in self._running.values() if one.reserved)
-
-    async def _end(self, one: _Running) -> None:
-        self._gone(one)
+        self._gone(group, one)
         if one.process is not None:
             await one.process.stop()
 
@@ -373,6 +396,19 @@ class Engines:
     def _cost_mib(self, card: ModelCard) -> int:
         cache = self._order_tokens(card) * card.kv_bytes_per_token
         return int((card.size * WEIGHTS_FACTOR + cache) / (1 << 20)) + PROCESS_MIB
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    sha256: str
+    units: int
+    cost_mib: int
+
+
+def _state(one: Replica) -> str:
+    if one.process is None:
+        return "loading"
+    return "draining" if one.draining else "ready"
 
 
 def _seen(load: "asyncio.Task[None]") -> None:

@@ -1,6 +1,7 @@
 """The plain data of engines and answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -9,6 +10,8 @@ class EngineTask:
     """How engines of this region are run; from bastide.toml."""
 
     memory_budget_mib: int = 4096
+    reservable_mib: int = 2048
+    replicas: Mapping[str, int] = field(default_factory=dict)  # the most, by card name or model id
     threads: int = 1
     slots: int = 4
     context_tokens: int = 8192
@@ -20,13 +23,20 @@ class EngineTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteEngine:
-    """An OpenAI-compatible server that somebody else runs; `url` ends in `/v1`. `ca_file` vouches
-    for it in place of the machine's own authorities."""
+    """An OpenAI-compatible server that somebody else runs; `url` ends in `/v1`, and so does each of
+    the `further_urls`, which run the same. `ca_file` vouches for it in place of the machine's own
+    authorities. `tokens_at_once`: what the requests to one of them may come to; None: no limit."""
 
     url: str
     model: str
     key: str = ""
     ca_file: str = ""
+    further_urls: tuple[str, ...] = ()
+    tokens_at_once: int | None = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self.url, *self.further_urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

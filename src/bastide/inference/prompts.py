@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _EXTRA: Mapping[str, tuple[str, type | tuple[type, ...], float, float]] = {
     "presence_penalty": ("presence_penalty", (int, float), -2, 2),
     "frequency_penalty": ("frequency_penalty", (int, float), -2, 2),
 }
+BEGINNING_LETTERS = 4096  # enough to tell conversations apart
 _INFERENCE = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_tokens"}
 
 
@@ -46,6 +48,16 @@ class Prompt:
     def first(self) -> list[dict[str, str]]:
         """What the engine is asked at first: the input that counts."""
         return self.asking(self.toolbox.first_question()) if self.toolbox else self.messages
+
+    @property
+    def begins(self) -> str:
+        """Tells one conversation from another: it goes where it was before (places.py)."""
+        first = "\0".join(each["content"][:BEGINNING_LETTERS] for each in self.messages[:2])
+        return hashlib.blake2b(first.encode(errors="replace"), digest_size=8).hexdigest()
+
+    @property
+    def letters(self) -> int:
+        return sum(len(each["content"]) for each in self.messages)
 
     @property
     def tokens_max(self) -> int | None:

@@ -130,6 +130,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     beside: dict[str, str] = {}
     path: Path | None = None
     label: str = ""
+    held: str = ""  # the reservation of engines that it runs on; "": none
 
     @property
     def remote(self) -> bool:

@@ -410,7 +410,8 @@ async def test_a_killed_wall_takes_its_engine_along(smol):
     async with room(smol) as talk:
         await talk.converse(call(), {**COUNT, **config(maxTokens=1)})
         pid = talk.engines.rows()[0]["pid"]
-        (one,) = talk.engines._running.values()
+        (group,) = talk.engines._groups.values()
+        (one,) = group.replicas
         os.kill(one.process.process.pid, signal.SIGKILL)
         await until(lambda: not alive(pid))
         await until(lambda: talk.engines.rows() == [])

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import ssl
+from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -378,3 +380,49 @@ async def test_an_engine_that_did_nothing_is_not_billed(tmp_path):
             await talk.converse(asked, REQ)
     assert asked.notes.inference is None
     assert "output_tokens" not in asked.notes.audit
+
+
+async def test_two_servers_of_one_model_share_its_requests(tmp_path):
+    async with (
+        StubEngine(GOOD_STREAM, held=True) as first,
+        StubEngine(GOOD_STREAM, held=True) as second,
+        stub_room(tmp_path, first, further=(second.url,)) as talk,
+    ):
+        asking = [asyncio.create_task(events_of(talk)) for _ in range(6)]
+        await until(lambda: len(first.seen) + len(second.seen) == 6)
+        assert len(first.seen) == len(second.seen) == 3
+        first.go.set()
+        second.go.set()
+        assert all(await asyncio.gather(*asking))
+
+
+async def test_a_server_that_is_down_is_left_alone_while_another_is_up(tmp_path):
+    async with StubEngine() as up:
+        async with StubEngine() as gone:
+            down = gone.url
+        async with stub_room(tmp_path, up, further=(down,)) as talk:
+            talk.engines.remote[STUB] = replace(
+                talk.engines.remote[STUB], url=down, further_urls=(up.url,)
+            )
+            codes = []
+            for _ in range(8):
+                with suppress(ServiceError):
+                    await talk.converse(call(), REQ)
+                    codes.append("answered")
+            assert 6 <= len(codes) < 8, "it fails once, and once more to see"
+            assert len(up.seen) == len(codes)
+
+
+async def test_requests_wait_until_their_tokens_fit_into_the_server(tmp_path):
+    req = {**REQ, "inferenceConfig": {"maxTokens": 60}}
+    async with (
+        StubEngine(GOOD_STREAM, held=True) as stub,
+        stub_room(tmp_path, stub, tokens=130) as talk,
+    ):
+        asking = [asyncio.create_task(events_of(talk, req)) for _ in range(3)]
+        await until(lambda: len(stub.seen) == 2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(stub.seen) == 2
+        stub.go.set()
+        assert all(await asyncio.gather(*asking))

@@ -43,16 +43,28 @@ class FakeEngine:
     async def stop(self):
         self.over.set()
 
+    @property
+    def process(self):
+        return self
+
+    returncode, tail = -9, ()
+
+    def forget(self):
+        assert self.over.is_set()
+
 
 class World:
     """Engines of one kind of model, of which `fit` have room at once; time moves when told."""
 
-    def __init__(self, folder: Path, fit: int = 1):
+    def __init__(self, folder: Path, fit: int = 1, slots: int = 4, **task):
         self.folder, self.loop = folder, asyncio.get_running_loop()
         self.loop.set_default_executor(ThreadPoolExecutor(1))  # `settle` comes behind all loads
         self.clock, self.running, self.most = ManualClock(), set(), 0
         self.engines = Engines(
-            task=EngineTask(memory_budget_mib=fit * MIB, turn_s=TURN_S, load_timeout_s=LOAD_S),
+            task=EngineTask(
+                memory_budget_mib=fit * MIB, turn_s=TURN_S, load_timeout_s=LOAD_S, slots=slots,
+                reservable_mib=2 * MIB, **task,
+            ),
             folder=folder, walls=Walls(), clock=self.clock, ids=SeededIds(1), launch=self.launch,
         )  # fmt: skip
 
@@ -62,18 +74,25 @@ class World:
         self.most = max(self.most, len(self.running))
         return made
 
-    def card(self, name):
+    def card(self, name, held=""):
         path = self.folder / name
         if not path.exists():  # a load reads it in a thread
             path.write_bytes(name.encode())
         digest = hashlib.sha256(name.encode()).hexdigest()
         return ModelCard(
             name=name, model_id=name, title=name, provider="Test", sha256=digest,
-            size=len(name), path=path,
+            size=len(name), path=path, held=held,
         )  # fmt: skip
 
-    def ask(self, name, owner) -> asyncio.Task:
-        return asyncio.create_task(self.engines.acquire(self.card(name), owner, "U"))
+    def ask(self, name, owner, held="") -> asyncio.Task:
+        return asyncio.create_task(self.engines.acquire(self.card(name, held), owner, "U"))
+
+    async def until(self, condition):
+        for _ in range(50):
+            if condition():
+                return
+            await self.settle()
+        raise AssertionError("it did not come")
 
     async def settle(self):
         """Until nothing moves: a load reads its weights in a thread."""
@@ -215,3 +234,123 @@ def test_whatever_is_asked_all_are_served_in_bounded_time(tmp_path, seed):
         assert world.most <= 2
 
     play(tmp_path, scenario, fit=2)
+
+
+def sockets(leases):
+    return {lease.endpoint.key for lease in leases}
+
+
+def test_a_second_replica_is_loaded_when_the_first_is_full(tmp_path):
+    async def scenario(world):
+        first = await world.ask("a", BUSY)
+        second = await world.ask("a", BUSY)
+        assert second.endpoint.key != first.endpoint.key
+        third = world.ask("a", QUIET)
+        await world.settle()
+        assert not third.done(), "two are the most"
+        first.release()
+        assert (await third).endpoint.key == first.endpoint.key
+        assert world.most == 2
+
+    play(tmp_path, scenario, fit=3, slots=1, replicas={"a": 2})
+
+
+def test_no_replica_more_where_it_does_not_fit(tmp_path):
+    async def scenario(world):
+        held = await world.ask("a", BUSY)
+        waiting = world.ask("a", BUSY)
+        await world.settle()
+        assert not waiting.done()
+        held.release()
+        (await waiting).release()
+        assert world.most == 1
+
+    play(tmp_path, scenario, fit=1, slots=1, replicas={"a": 2})
+
+
+def test_one_of_two_replicas_drains_for_who_needs_room(tmp_path):
+    async def scenario(world):
+        leases = [await world.ask("a", BUSY) for _ in range(2)]
+        waiting = world.ask("b", QUIET)
+        await world.advance(TURN_S)
+        (draining,) = [row for row in world.engines.rows() if row["state"] == "draining"]
+        assert draining["requests"] == 1, "what it has begun is not cut"
+        other = world.ask("a", BUSY)
+        await world.settle()
+        assert not other.done()
+        for lease in leases:
+            lease.release()
+        assert (await other).endpoint.key in sockets(leases), "the one that stays"
+        (await waiting).release()
+        assert world.most == 2
+
+    play(tmp_path, scenario, fit=2, slots=1, replicas={"a": 2})
+
+
+def test_one_replica_that_dies_leaves_the_other_at_work(tmp_path):
+    async def scenario(world):
+        leases = [await world.ask("a", BUSY) for _ in range(2)]
+        dead = next(one for one in world.running if one.order.key == leases[0].endpoint.key)
+        dead.over.set()
+        await world.until(lambda: len(world.engines.rows()) == 1)
+        leases[0].release()  # of an engine that is gone
+        leases[1].release()
+        again = await world.ask("a", QUIET)
+        assert again.endpoint.key == leases[1].endpoint.key
+
+    play(tmp_path, scenario, fit=2, slots=1, replicas={"a": 2})
+
+
+def test_what_is_held_is_for_its_own_calls_and_never_gives_way(tmp_path):
+    async def scenario(world):
+        assert await world.engines.hold("r", world.card("a"), 1)
+        assert await world.engines.hold("r", world.card("a"), 1), "the same again"
+        on_demand = await world.ask("a", BUSY)
+        reserved = await world.ask("a", QUIET, held="r")
+        assert reserved.endpoint.key != on_demand.endpoint.key
+        reserved.release()
+        on_demand.release()
+        await world.advance(TURN_S)
+        (await world.ask("b", BUSY)).release()
+        rows = {(row["model"], row["reservation"]) for row in world.engines.rows()}
+        assert rows == {("a", "r"), ("b", "")}
+
+    play(tmp_path, scenario, fit=2)
+
+
+def test_no_more_is_held_than_there_is_and_than_may_be(tmp_path):
+    async def scenario(world):
+        assert not await world.engines.hold("big", world.card("a"), 3), "two may be held"
+        assert await world.engines.hold("r", world.card("a"), 2)
+        assert not await world.engines.hold("s", world.card("b"), 1)
+        with pytest.raises(ServiceError, match="ModelNotReady"):
+            await world.ask("a", BUSY, held="big")
+        with pytest.raises(ServiceError, match="ModelNotReady"):
+            await world.ask("b", BUSY, held="r"), "another model's"
+        await world.engines.let_go("r")
+        assert world.engines.rows() == []
+        assert await world.engines.hold("s", world.card("b"), 1)
+
+    play(tmp_path, scenario, fit=4)
+
+
+def test_what_is_held_is_loaded_again_when_it_dies(tmp_path):
+    async def scenario(world):
+        assert await world.engines.hold("r", world.card("a"), 1)
+        (one,) = world.running
+        one.over.set()
+        await world.until(lambda: not world.engines.rows())
+        (await world.ask("a", QUIET, held="r")).release()
+        assert not await world.engines.hold("s", world.card("b"), 2), "the room was kept"
+
+    play(tmp_path, scenario, fit=2)
+
+
+def test_a_model_that_is_gone_is_unloaded(tmp_path):
+    async def scenario(world):
+        (await world.ask("a", BUSY)).release()
+        await world.engines.unload("a")
+        assert world.engines.rows() == []
+        (await world.ask("b", BUSY)).release()
+
+    play(tmp_path, scenario)
