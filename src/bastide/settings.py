@@ -25,6 +25,9 @@ Glass = Literal[
 GLASS: tuple[Glass, ...] = ("clearance-grant", "guardrail-loosening")
 
 
+UPSTREAM_URL = r"^(https://|http://127\.0\.0\.1:)[^?#@\s]*[^/?#@\s]$"
+
+
 class SettingsError(Exception):
     """The settings cannot be used; the text says which one and why."""
 
@@ -52,6 +55,25 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     context_tokens: Positive = 8192
     load_timeout_s: Positive = 300
     urls: dict[str, EngineUrl] = {}
+
+
+class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model beyond the walls: another region's Bedrock, or Anthropic's API."""
+
+    kind: Literal["bedrock", "anthropic"]
+    url: Annotated[str, msgspec.Meta(pattern=UPSTREAM_URL)]
+    model: str
+    key_file: str
+    region: str = ""
+    ca_file: str = ""
+
+
+class EgressSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prompts of that agency ("*": of any) up to that label may leave for these upstreams."""
+
+    agency: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{12}|\*)$")]
+    up_to: str
+    models: list[str]
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,6 +164,9 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     master: MasterSettings = msgspec.field(default_factory=MasterSettings)
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
+    air_gapped: bool = True
+    upstreams: dict[str, UpstreamSettings] = {}
+    egress: list[EgressSettings] = []
     quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
     approvals: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
@@ -172,6 +197,13 @@ class EngineRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     urls: dict[str, EngineUrl]
 
 
+class EgressRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which prompts leave for whom, in a region that its site lets reach out."""
+
+    upstreams: dict[str, UpstreamSettings]
+    egress: list[EgressSettings]
+
+
 class JobRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which walls tenants' code does without."""
 
@@ -191,6 +223,7 @@ class Rules(
     engines: EngineRules
     jobs: JobRules
     knowledge: KnowledgeSettings | None = None
+    beyond: EgressRules | None = None
 
     @property
     def said(self) -> str:
@@ -223,6 +256,9 @@ class Rules(
             engines=EngineRules(urls=settings.engines.urls),
             jobs=JobRules(allow_missing_layers=settings.jobs.allow_missing_layers),
             knowledge=settings.knowledge if settings.knowledge.portions_apart else None,
+            beyond=None
+            if settings.air_gapped
+            else EgressRules(upstreams=settings.upstreams, egress=settings.egress),
         )
 
 
@@ -298,6 +334,9 @@ def parse(text: str, source: str = "bastide.toml") -> SiteSettings:
         found = msgspec.convert(tomllib.loads(text), SiteSettings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise SettingsError(f"{source}: {error}") from error
+    for name, region in found.regions.items():
+        if region.air_gapped and region.upstreams:
+            raise SettingsError(f"{source}: {name} has upstreams, and is air-gapped: air_gapped.")
     if shared := _shared(found):
         raise SettingsError(f"{source}: {shared}")
     return found

@@ -11,6 +11,7 @@ from bastide.kernel.errors import ServiceError
 from bastide.operators.rules import RuleRoom
 from bastide.settings import (
     ApprovalSettings,
+    EgressSettings,
     EngineSettings,
     EngineUrl,
     JobSettings,
@@ -144,6 +145,9 @@ def test_a_sites_scanner_is_among_them():
     ("engines.urls", {"engines": EngineSettings(
         urls={"smollm2-135m": EngineUrl(url="http://outside/v1", model="m")}
     )}),
+    ("beyond.egress", {"air_gapped": False, "egress": [
+        EgressSettings(agency="*", up_to="U", models=["*"])
+    ]}),
 ])  # fmt: skip
 def test_what_opens_a_wall_or_sends_prompts_out_is_among_them(name, settings):
     other = Rules.of(RegionSettings(**settings))

@@ -14,7 +14,7 @@ from pathlib import Path
 import bastide
 from bastide.db import durable
 from bastide.jobs import cgroups, namespaces
-from bastide.settings import RegionSettings, SettingsError, Site
+from bastide.settings import EngineUrl, RegionSettings, SettingsError, Site, UpstreamSettings
 
 OWN_TMP = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - these are what others also write
 
@@ -68,7 +68,10 @@ def _shown(site: Site, home: Path, settings: RegionSettings) -> list[Path]:
     for folder in program:
         if folder.stat().st_mode & 0o005 != 0o005:
             raise SettingsError(f"uid = {settings.uid}: only its owner may read {folder}.")
-    engines = settings.engines.urls.values()
+    engines: list[EngineUrl | UpstreamSettings] = [
+        *settings.engines.urls.values(),
+        *settings.upstreams.values(),
+    ]
     gate = settings.transfer
     files = [gate.dirty_words, gate.dirty_patterns, *gate.scanner[:1], *gate.scanner_reads]
     files += [file for one in engines for file in (one.key_file, one.ca_file)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from bastide.app.core import Core
+from bastide.app.egress import egress_of
 from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
@@ -29,6 +30,8 @@ from bastide.inference.model_lists import ModelLists
 from bastide.inference.ports import DocumentReader, Guards
 from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
+from bastide.inference.upstream.model import Egress
+from bastide.inference.upstream.upstreams import Upstreams
 from bastide.inference.vectors import Vectors
 from bastide.inference.walls import Walls
 from bastide.jobs.worker import Worker
@@ -78,8 +81,10 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     receipts = needs.receipts
     own = _own_profiles(core, needs.identity)
     keepers: dict[str, Keeper] = {naming.APPLICATION: own}
-    models = _models(core, own)
-    engines = _engines(core, needs.workshop)
+    egress = egress_of(core)
+    models = _models(core, own, egress)
+    models.leaves = egress.lets
+    engines = _engines(core, needs.workshop, egress)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
     client = EngineClient(unreachable=engines.unreachable)
@@ -95,6 +100,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         guards=needs.guards,
         threads=threads,
         documents=Documents(needs.documents),
+        upstreams=Upstreams(egress=egress),
     )
     embedder = Embedder(launch=lambda card: _embedding_process(needs.workshop, card))
     vectors = Vectors(
@@ -133,7 +139,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     )
 
 
-def _models(core: Core, own: ApplicationProfiles) -> Models:
+def _models(core: Core, own: ApplicationProfiles, egress: Egress) -> Models:
     folder = (core.home / "models").resolve()
     durable.folder(folder)
     return Models(
@@ -141,12 +147,12 @@ def _models(core: Core, own: ApplicationProfiles) -> Models:
         entries=packaged(),
         aliases=Aliases(core.home / "aliases.json", core.settings.aliases),
         labelling=core.labelling,
-        remote_ids=tuple(core.settings.engines.urls),
+        remote_ids=(*core.settings.engines.urls, *egress.upstreams),
         own=own,
     )
 
 
-def _engines(core: Core, workshop: Workshop) -> Engines:
+def _engines(core: Core, workshop: Workshop, egress: Egress) -> Engines:
     wanted = core.settings.engines
     half = wanted.memory_budget_mib // 2
     reservable = half if wanted.reservable_mib is None else wanted.reservable_mib
@@ -159,13 +165,18 @@ def _engines(core: Core, workshop: Workshop) -> Engines:
         context_tokens=wanted.context_tokens,
         load_timeout_s=wanted.load_timeout_s,
     )
+    servers = {model_id: _remote(one) for model_id, one in wanted.urls.items()}
+    beyond = {
+        model_id: RemoteEngine(url=one.url, model=one.model, ca_file=one.ca_file)
+        for model_id, one in egress.upstreams.items()
+    }
     return Engines(
         task=task,
         folder=_emptied(core.home / "engines"),
         walls=_walls(workshop),
         clock=core.clock,
         ids=core.ids,
-        remote={model_id: _remote(one) for model_id, one in wanted.urls.items()},
+        remote=servers | beyond,
     )
 
 

@@ -62,7 +62,7 @@ class ModelEmbedder:
         self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
     ) -> "Vectors":
         name = naming.bare(model_arn, self.region, who.account)
-        card = self.models.resolve(name, who.session) if name is not None else None
+        card = self.models.resolve(name, who.session, who.account) if name is not None else None
         if card is None:
             raise invalid(f"The embedding model {model_arn} is not there any more.")
         try:

@@ -5,8 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from bastide.inference.lease import Lease
-from bastide.inference.turn import Part
-from bastide.inference.voice import Voice
+from bastide.inference.turn import Heard, Part
 
 Params = dict[str, Any]
 Generators = tuple[AsyncGenerator[Params, None], AsyncGenerator[Part, None]]
@@ -18,7 +17,7 @@ class Answer:
     the first event."""
 
     def __init__(
-        self, voice: Voice, lease: Lease, generators: Generators, bill: Callable[[], None]
+        self, voice: Heard, lease: Lease, generators: Generators, bill: Callable[[], None]
     ) -> None:
         self._voice = voice
         self._lease = lease

@@ -23,7 +23,9 @@ from bastide.inference.pointers import pointed_at
 from bastide.inference.ports import Guards, Threads
 from bastide.inference.prompts import Prompt, prompt_of
 from bastide.inference.quotas import LETTERS_PER_TOKEN, Quotas, Ticket
-from bastide.inference.turn import Part, Turn, UnknownEnd
+from bastide.inference.turn import Part, Speaking, Turn, UnknownEnd
+from bastide.inference.upstream.turn import UpstreamTurn
+from bastide.inference.upstream.upstreams import Upstreams
 from bastide.inference.voice import Messages, Spent, Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
@@ -108,6 +110,7 @@ class Conversations:
     guards: Guards
     threads: Threads
     documents: Documents = field(default_factory=lambda: Documents(NoReader()))
+    upstreams: Upstreams = field(default_factory=Upstreams)
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
@@ -162,6 +165,9 @@ class Conversations:
         prompt = prompt_of(call.operation, opened, card.context_tokens)
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
+                if self.upstreams.has(card):
+                    source = self.upstreams.source(self.client, lease.endpoint, card, opened)
+                    return {"inputTokens": await source.count()}
                 return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
         except ServiceError as error:
             if error.code in MODEL_FAILURES:  # CountTokens has no name for them
@@ -190,7 +196,7 @@ class Conversations:
         self,
         asked: "_Asked",
         lease: Lease,
-        turn: Turn,
+        turn: Speaking,
         said: tuple[AsyncGenerator[Part, None], Content],
     ) -> AsyncGenerator[Params, None]:
         """AWS's order: start, the blocks, message stop, metadata."""
@@ -220,6 +226,7 @@ class Conversations:
         return _Asked(
             call=call,
             req=req,
+            opened=dict(admitted or opened),
             card=card,
             prompt=prompt,
             draft=self._draft(call, req, card),
@@ -251,7 +258,10 @@ class Conversations:
             undo.pop_all()
         return lease
 
-    def _turn(self, lease: Lease, asked: "_Asked", *, streams: bool) -> Turn:
+    def _turn(self, lease: Lease, asked: "_Asked", *, streams: bool) -> Speaking:
+        if self.upstreams.has(asked.card):
+            source = self.upstreams.source(self.client, lease.endpoint, asked.card, asked.opened)
+            return UpstreamTurn(source, asked.prompt.tools)
         return Turn(Voice(self.client, lease.endpoint, streams=streams), asked.prompt, self.ids)
 
     def _card(self, call: Call, req: Params) -> ModelCard:
@@ -259,6 +269,7 @@ class Conversations:
         card = self.models.called(call, req["modelId"])
         if card.kind is not ModelKind.TEXT:
             raise ServiceError("ValidationException", NOT_TALKED_TO)
+        self.upstreams.check(call, card)
         call.notes.headers["x-bastide-model"] = card.model_id
         call.notes.audit["model"] = card.model_id
         if card.sha256:
@@ -271,7 +282,7 @@ class Conversations:
         model = Model(name=card.model_id, digest=digest, cores=cores)
         return self.receipts.begin(call, model, conversation(req))
 
-    async def _figures(self, asked: "_Asked", turn: Turn, lease: Lease) -> Params:
+    async def _figures(self, asked: "_Asked", turn: Speaking, lease: Lease) -> Params:
         spent = turn.voice.produced()
         usage = {
             "inputTokens": spent.prompt,
@@ -301,10 +312,12 @@ class Conversations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """One request, from its model and prompt to what its receipt will say."""
+    """One request, from its model and prompt to what its receipt will say. `opened`: what the model
+    may see of it, its documents as text."""
 
     call: Call
     req: Params
+    opened: Params
     card: ModelCard
     prompt: Prompt
     draft: Draft
@@ -324,12 +337,12 @@ class _Asked:
     def is_refused(self) -> bool:
         return self.guarded.is_blocked
 
-    def stopped(self, turn: Turn) -> Params:
+    def stopped(self, turn: Speaking) -> Params:
         found: Params = {"stopReason": str(turn.reason)}
         beside = pointed_at({"stop_sequence": turn.stop_sequence}, self.prompt.pointers)
         return {**found, "additionalModelResponseFields": beside} if beside else found
 
-    def bill(self, turn: Turn, content: Content) -> None:
+    def bill(self, turn: Speaking, content: Content) -> None:
         """What was produced, also of an answer that broke off: its receipt is whole with it."""
         produced = turn.voice.produced()
         tokens = (produced.prompt, produced.written)

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from bastide.inference.model import Endpoint
 from bastide.inference.replies import Chunk, Completion, Count, refusal
@@ -55,6 +56,15 @@ class EngineStream:
             self._response.release()
         else:
             self._response.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One POST, signed or with its key; `url` is sent as it is written."""
+
+    url: str
+    data: bytes
+    headers: Mapping[str, str]
 
 
 class EngineClient:
@@ -110,7 +120,7 @@ class EngineClient:
     async def _post(self, endpoint: Endpoint, path: str, body: dict[str, Any]) -> bytes:
         response = await self._open(endpoint, path, body, self._whole)
         try:
-            return await _limited(response, ANSWER_BYTES_MAX)
+            return await limited(response, ANSWER_BYTES_MAX)
         except TimeoutError:
             raise ServiceError("ModelTimeoutException", "The model took too long.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -125,6 +135,15 @@ class EngineClient:
         if endpoint.key:
             headers["authorization"] = f"Bearer {endpoint.key}"
         sent = _Sent(endpoint.url + path, msgspec.json.encode(body), headers, limits)
+        return await self._answered(sent, endpoint)
+
+    async def post(self, endpoint: Endpoint, request: "Request") -> aiohttp.ClientResponse:
+        """The answer to a request that was made elsewhere, not yet read. Close it. Raises
+        ServiceError."""
+        sent = _Sent(request.url, request.data, dict(request.headers), self._streamed)
+        return await self._answered(sent, endpoint)
+
+    async def _answered(self, sent: "_Sent", endpoint: Endpoint) -> aiohttp.ClientResponse:
         try:
             response = await self._send(sent, endpoint)
         except TimeoutError:
@@ -187,7 +206,7 @@ class _Sent:
 
     async def on(self, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
         return await session.post(
-            self.url,
+            URL(self.url, encoded=True),
             data=self.data,
             headers=self.headers,
             timeout=self.limits,
@@ -210,7 +229,7 @@ def _read(event: bytes) -> Chunk:
 async def _refused(response: aiohttp.ClientResponse) -> ServiceError:
     body = b""
     try:
-        body = await _limited(response, ERROR_BYTES_MAX)
+        body = await limited(response, ERROR_BYTES_MAX)
     except (aiohttp.ClientError, OSError, TimeoutError):
         logger.warning("an engine's error could not be read")
     finally:
@@ -219,7 +238,7 @@ async def _refused(response: aiohttp.ClientResponse) -> ServiceError:
     return refusal(response.status, body)
 
 
-async def _limited(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def limited(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """The whole body, up to `limit` bytes."""
     found = bytearray()
     async for block in response.content.iter_any():

@@ -16,7 +16,7 @@ from typing import Any
 
 from bastide.inference.model import StopReason
 from bastide.inference.ports import Guard, Guards, Judge, Said, Threads
-from bastide.inference.turn import Opened, Part, Text, Turn
+from bastide.inference.turn import Opened, Part, Speaking, Text
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid
 
@@ -85,7 +85,7 @@ class Guarded:
         return Mode.SYNC if guard is not None and guard.hides else wanted
 
     async def parts(
-        self, turn: Turn, parts: AsyncGenerator[Part, None], mode: Mode
+        self, turn: Speaking, parts: AsyncGenerator[Part, None], mode: Mode
     ) -> AsyncGenerator[Part, None]:
         """An answer as it may be shown. Where it is blocked, the message stands for the rest, and
         the engine is stopped."""

@@ -19,7 +19,7 @@ class ModelLists:
     @operation()
     def list_models(self, call: Call, req: Params) -> Params:
         """An alias is listed too: it is how the model may be called."""
-        served = self.models.served(call.principal.session)
+        served = self.models.served(call.principal.session, call.account)
         shown = [_shown(name, card) for name, card in served.items()]
         return {"body": {"object": "list", "data": shown}}
 

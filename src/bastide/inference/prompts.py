@@ -56,6 +56,11 @@ class Prompt:
         return hashlib.blake2b(first.encode(errors="replace"), digest_size=8).hexdigest()
 
     @property
+    def tools(self) -> frozenset[str]:
+        """The names of those that may be called."""
+        return frozenset(tool.name for tool in self.toolbox.tools) if self.toolbox else frozenset()
+
+    @property
     def letters(self) -> int:
         return sum(len(each["content"]) for each in self.messages)
 

@@ -10,14 +10,14 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bastide.inference.model import StopReason
 from bastide.inference.prompts import Prompt
 from bastide.inference.replies import End, stop_reason, text_of
 from bastide.inference.schemas import Schema
 from bastide.inference.tools import CALLS_MAX, NO, YES, Choice, Made, Tool, Toolbox
-from bastide.inference.voice import Generation, Messages, Voice
+from bastide.inference.voice import Generation, Messages, Spent, Voice
 from bastide.kernel.ids import ALNUM, Ids
 
 ID_LETTERS = 22
@@ -55,6 +55,29 @@ class Ended:
 
 
 Part = Opened | Text | Called | Input | Ended
+
+
+class Heard(Protocol):
+    """What was heard of a model so far."""
+
+    def produced(self) -> Spent: ...
+
+    def close(self) -> None:
+        """End what is being generated."""
+        ...
+
+
+class Speaking(Protocol):
+    """One turn of a model, whoever runs it. `reason` and `stop_sequence` are there once its parts
+    were read."""
+
+    reason: StopReason | None
+    stop_sequence: str | None
+
+    @property
+    def voice(self) -> Heard: ...
+
+    def parts(self) -> AsyncGenerator[Part, None]: ...
 
 
 class Turn:

@@ -2,7 +2,7 @@
 
 import importlib.resources
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from bastide.models.shelf import Shelf
 
 INVALID_MODEL = "The provided model identifier is invalid."
 TITLE_LETTERS_MAX = 20
+Leaves = Callable[[str, Label, str], bool]  # an account, a session, the model's id
 
 
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +55,8 @@ def remote_card(model_id: str) -> ModelCard:
 
 
 class Models:
-    """`remote_ids` are the models of engines that bastide.toml names by URL. One that a session
+    """`remote_ids` are the models that others run; `leaves` says of which sessions the prompts may
+    go there, and is true for all that are inside: `app/` sets it. One that a session
     does not dominate is not there for it, nor is an alias of it."""
 
     def __init__(
@@ -72,6 +74,7 @@ class Models:
         self._aliases = aliases
         self._labelling = labelling
         self._own = own
+        self.leaves: Leaves = lambda account, session, model_id: True
         self._remote = {model_id: remote_card(model_id) for model_id in remote_ids}
         self._by_id: dict[str, ModelCard] = {}
         self.refresh()
@@ -85,22 +88,22 @@ class Models:
         """What can be called now, by id."""
         return [card for _, card in sorted(self._by_id.items())]
 
-    def served(self, session: Label) -> dict[str, ModelCard]:
+    def served(self, session: Label, account: str) -> dict[str, ModelCard]:
         """Every id that answers a session: the models' own first, then the aliases."""
         found = {card.model_id: card for card in self.cards()}
         for alias, target in sorted(self._aliases.all().items()):
             card = self._named(target)
             if card is not None and alias not in found:
                 found[alias] = card
-        return {name: card for name, card in found.items() if card.seen_at(session)}
+        return {name: card for name, card in found.items() if self._seen(card, session, account)}
 
-    def resolve(self, identifier: str, session: Label) -> ModelCard | None:
+    def resolve(self, identifier: str, session: Label, account: str = "") -> ModelCard | None:
         """The model behind an id, an alias, or either with an inference profile's prefix, as a
-        session sees it."""
-        found = self._exactly(identifier, session)
+        session of the account sees it."""
+        found = self._exactly(identifier, session, account)
         if found is None:
             rest = naming.without_profile(identifier)
-            found = self._exactly(rest, session) if rest is not None else None
+            found = self._exactly(rest, session, account) if rest is not None else None
         return found
 
     def called(self, call: Call, identifier: str) -> ModelCard:
@@ -108,7 +111,9 @@ class Models:
         Raises ValidationException."""
         _, identifier = self._through(call.principal, identifier)
         name = naming.bare(identifier, call.region, call.account)
-        card = self.resolve(name, call.principal.session) if name is not None else None
+        card = (
+            self.resolve(name, call.principal.session, call.account) if name is not None else None
+        )
         if card is None:
             raise ServiceError("ValidationException", INVALID_MODEL)
         return card
@@ -131,7 +136,7 @@ class Models:
             return "", (identifier,)
         inside = naming.without_profile(name)
         profile = naming.profile_arn(region, who.account, name) if inside is not None else ""
-        card = self.resolve(name, who.session)
+        card = self.resolve(name, who.session, who.account)
         ids = {inside or name: None} | ({card.model_id: None} if card else {})
         return profile, tuple(naming.model_arn(region, each) for each in ids)
 
@@ -249,11 +254,14 @@ class Models:
             return "", identifier
         return self._own.arn(own.account, own.id), own.source
 
-    def _exactly(self, identifier: str, session: Label) -> ModelCard | None:
+    def _exactly(self, identifier: str, session: Label, account: str) -> ModelCard | None:
         card = self._by_id.get(identifier)
         if card is None and (target := self._aliases.all().get(identifier)) is not None:
             card = self._named(target)
-        return card if card is not None and card.seen_at(session) else None
+        return card if card is not None and self._seen(card, session, account) else None
+
+    def _seen(self, card: ModelCard, session: Label, account: str) -> bool:
+        return card.seen_at(session) and self.leaves(account, session, card.model_id)
 
     def _named(self, target: str) -> ModelCard | None:
         """A model by its id, or by its name in the catalogue. Aliases do not chain."""

@@ -30,11 +30,12 @@ class FoundationModels:
             return {"modelSummaries": []}
         if req.get("byInferenceType", "ON_DEMAND") != "ON_DEMAND":
             return {"modelSummaries": []}
+        served = self.models.served(call.principal.session, call.account)
         provider, modality = req.get("byProvider", "").lower(), req.get("byOutputModality")
         return {
             "modelSummaries": [
                 _summary(call, model_id, card)
-                for model_id, card in self.models.served(call.principal.session).items()
+                for model_id, card in served.items()
                 if not provider or card.provider.lower() == provider
                 if modality in (None, OUTPUT[card.kind])
             ]
@@ -45,7 +46,7 @@ class FoundationModels:
         name = naming.bare(req["modelIdentifier"], call.region, call.account)
         if name is None or not naming.is_model_id(name):
             raise ServiceError("ValidationException", INVALID_MODEL)
-        card = self.models.served(call.principal.session).get(name)
+        card = self.models.served(call.principal.session, call.account).get(name)
         if card is None:
             raise ServiceError("ResourceNotFoundException", NOT_FOUND)
         return {"modelDetails": _summary(call, name, card)}

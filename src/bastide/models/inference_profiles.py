@@ -71,7 +71,7 @@ class InferenceProfiles:
             return self._application(call, own)
         name = naming.bare(identifier, call.region, call.account)
         if name is not None and naming.without_profile(name) is not None:
-            card = self.models.resolve(name, call.principal.session)
+            card = self.models.resolve(name, call.principal.session, call.account)
             if card is not None:
                 return _profile(call, name, card)
         raise not_found()
@@ -100,7 +100,7 @@ class InferenceProfiles:
     def _profiles(self, call: Call) -> list[tuple[str, ModelCard]]:
         prefix = naming.profile_prefix(call.region)
         found = {}
-        for model_id, card in self.models.served(call.principal.session).items():
+        for model_id, card in self.models.served(call.principal.session, call.account).items():
             inside = naming.without_profile(model_id)
             found[model_id if inside is not None else f"{prefix}.{model_id}"] = card
         return sorted(found.items(), key=lambda item: item[0])

@@ -1,0 +1,1 @@
+"""Models that another region, or their maker, runs: Bedrock and Anthropic's own API."""
