@@ -96,11 +96,11 @@ class Held:
 class Desk:
     """An authorizer, and the questions that tests ask of it."""
 
-    def __init__(self, *statements, **held):
+    def __init__(self, *statements, cedar="", **held):
         self.held = Held(policies={USER: [document(*statements)]}, **held)
         self.authorizer = PolicyAuthorizer(
             walls=Walls(ceiling=CEILING),
-            second=second_engine(),
+            second=second_engine({ME: [("own", cedar)]} if cedar else None),
             stored=Stored(principals=self.held, resources=self.held),
         )
 

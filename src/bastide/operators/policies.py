@@ -20,7 +20,7 @@ from bastide.policy.explaining import Explainer
 CASES_MAX = 1_000
 _TRIED = "why"  # the name of a session that nobody has
 _FIELDS = {"principal", "action", "resource"}
-_OPTIONAL = {"session", "label", "expect", "name"}
+_OPTIONAL = {"session", "label", "expect", "name", "guardrail"}
 Fields = Mapping[str, Any]
 
 
@@ -75,7 +75,9 @@ class PolicyRoom:
         label = self._label(given["label"]) if "label" in given else None
         action, resource = given["action"], given["resource"]
         try:
-            found = self.explainer.why(principal, action, resource, label, slices)
+            found = self.explainer.why(
+                principal, action, resource, label, slices, guardrail=given.get("guardrail", "")
+            )
         except KeyError as error:
             raise invalid(f"{action[:128]!r} is no action of this region's.") from error
         return asdict(found) | {"policies": list(found.policies)}

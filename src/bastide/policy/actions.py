@@ -24,6 +24,8 @@ from bastide.policy.ports import Stored
 
 Context = dict[str, str | Sequence[str]]
 TAGS_MAX = 200
+GUARDRAIL_NAMED = "bedrock:GuardrailIdentifier"
+GUARDRAIL = GUARDRAIL_NAMED.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +216,23 @@ def encryption_keys(encryption: Mapping[str, str]) -> Context:
     return keys | ({"kms:encryptioncontextkeys": list(encryption)} if encryption else {})
 
 
+def guardrail_asked(call: Call, params: Mapping[str, Any]) -> str:
+    """The ARN of the guardrail under which a call asks a model, with the number of its version;
+    "" for none."""
+    if _ADD.get(call.service) is not _add_bedrock:
+        return ""
+    guardrail = resources.guardrail_arn(call, params)
+    _, version = resources.guardrail_of(params)
+    numbered = f":{version}" if guardrail and version not in ("", "DRAFT") else ""
+    return guardrail + numbered
+
+
 def _add_bedrock(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
     profile, _ = stored.resources.models(call.region, call.principal, resources.model_of(params))
     if profile:
         context["bedrock:inferenceprofilearn"] = profile
-    if guardrail := resources.guardrail_arn(call, params):
-        _, version = resources.guardrail_of(params)
-        numbered = f":{version}" if version not in ("", "DRAFT") else ""
-        context["bedrock:guardrailidentifier"] = guardrail + numbered
+    if guardrail := guardrail_asked(call, params):
+        context[GUARDRAIL] = guardrail
 
 
 def _add_s3(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:

@@ -72,7 +72,8 @@ class PolicyAuthorizer:
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
         context = actions.CallContext(call, params, self.stored)
-        standing = self._standing(call.principal, context, actions.version_of(params))
+        guardrail = actions.guardrail_asked(call, params)
+        standing = self._standing(call.principal, context, actions.version_of(params), guardrail)
         encryption, aliases = actions.encryption_of(params), actions.aliases_of(call)
         if not encryption and not aliases:
             return standing
@@ -134,7 +135,9 @@ class PolicyAuthorizer:
         """Whether a principal may do one thing outside of a call: a job's role."""
         keys: dict[str, str | Sequence[str]] = {k.lower(): v for k, v in context.items()}
         keys |= self._outside_of_a_call(principal)
-        return self._standing(principal, keys).decision(action, resource).allowed
+        guardrail = context.get(actions.GUARDRAIL_NAMED, "")
+        standing = self._standing(principal, keys, guardrail=str(guardrail))
+        return standing.decision(action, resource).allowed
 
     def across(self, principal: Principal, action: str, resource: str) -> Decision:
         """What may be read by an alias, with the true reason, with no condition keys but the
@@ -197,7 +200,11 @@ class PolicyAuthorizer:
         return _digest_of(texts)
 
     def _standing(
-        self, principal: Principal, context: Context, version: str | None = None
+        self,
+        principal: Principal,
+        context: Context,
+        version: str | None = None,
+        guardrail: str = "",
     ) -> Standing:
         texts = self.stored.principals.policies_of(principal.account, principal.issuer_arn)
         bound = self.stored.principals.boundary_of(principal.account, principal.issuer_arn)
@@ -205,7 +212,7 @@ class PolicyAuthorizer:
         return Standing(
             principal=principal,
             walls=self.walls,
-            second=self.second.about(principal),
+            second=self.second.about(principal, guardrail),
             stored=self.stored,
             parsed=self.parsed,
             decisions=self.decisions,

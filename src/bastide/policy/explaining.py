@@ -84,6 +84,8 @@ class Explainer:
         resource: str,
         label: Label | None = None,
         slices: Sequence[Slice] = (),
+        *,
+        guardrail: str = "",
     ) -> Explained:
         """`label`: of the resource, where it is not that of what is there. `slices`: policies that
         are tried out instead of those that are stored."""
@@ -99,7 +101,7 @@ class Explainer:
         no = no or self._iam(principal, action, resource)
         if no is not None:
             return no
-        asker = self.second.about(principal)
+        asker = self.second.about(principal, guardrail)
         question = asker.question(action, resource, label, delivered=delivered)
         found = self._cedar(question, slices)
         mode = walls.ASKED_AGAIN.get(action)
@@ -229,3 +231,4 @@ def _known(question: Question) -> Iterator[tuple[str, Any]]:
     yield "context.operation", question.operation
     yield "context.ceiling", question.ceiling.text
     yield "context.now", str(question.now_s)
+    yield "context.guardrail", question.guardrail

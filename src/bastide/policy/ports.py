@@ -111,7 +111,9 @@ class Refuser(Protocol):
 class MandatoryEngine(Protocol):
     """The second engine: it can only refuse."""
 
-    def about(self, principal: Principal) -> Refuser: ...
+    def about(self, principal: Principal, guardrail: str = "") -> Refuser:
+        """`guardrail`: the one under which a model is asked; "" for none."""
+        ...
 
 
 class NoResourceFacts:

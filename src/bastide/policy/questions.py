@@ -83,7 +83,8 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One decision to make. Where two people must agree, they are `subject` and who approved,
+    """One decision to make. `guardrail`: the ARN of the one that judges what is said, with
+    `:VERSION` for a numbered one. Where two people must agree, they are `subject` and who approved,
     `digest` is that of the exact action, and `requester` asked for it."""
 
     subject: Subject
@@ -92,6 +93,7 @@ class Question:
     target: Target
     ceiling: Label
     now_s: int = 0
+    guardrail: str = ""
     digest: str | None = None
     requester: str = ""
     approval: Approval | None = None

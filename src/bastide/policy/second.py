@@ -40,12 +40,13 @@ class SecondEngine:
     ceiling: Label
     clock: Clock
 
-    def about(self, principal: Principal) -> "Asker":
+    def about(self, principal: Principal, guardrail: str = "") -> "Asker":
         return Asker(
             decider=self.decider,
             ceiling=self.ceiling,
             now_s=int(self.clock.now().timestamp()),
             subject=subject_of(principal),
+            guardrail=guardrail,
         )
 
     def altering(
@@ -58,12 +59,14 @@ class SecondEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Asks for one caller, while it does one thing: the keys of a listing have few labels."""
+    """Asks for one caller, while it does one thing: the keys of a listing have few labels.
+    `guardrail`: the one that it asks a model under."""
 
     decider: Decider
     ceiling: Label
     now_s: int
     subject: Subject
+    guardrail: str = ""
     _classes: dict[Hashable, Reason | None] = field(default_factory=dict)
 
     def refusal(
@@ -130,6 +133,7 @@ class Asker:
             target=target,
             ceiling=self.ceiling,
             now_s=self.now_s,
+            guardrail=self.guardrail,
         )
 
     def reason(self, verdict: Verdict) -> Reason | None:

@@ -37,6 +37,9 @@ POOL = {
         q.mode is Mode.READ and "SI" in q.target.label.text
     ),
     forbid("principal.session.level > 2"): lambda q: q.subject.session.level > 2,
+    forbid("context has guardrail && context.guardrail like \"*:1\""): lambda q: (
+        q.guardrail.endswith(":1")
+    ),
     forbid("context.now > 1000", action=f"action == {READ}"): lambda q: (
         q.mode is Mode.READ and q.now_s > 1_000
     ),
@@ -104,8 +107,10 @@ def test_one_key_has_one_answer():
 
 
 def varied(question):
-    """The question with another ARN, another operation, at another time."""
+    """The question with another ARN, another operation, another guardrail, at another time."""
     target = question.target
+    for guardrail in ("arn:aws:bedrock:::guardrail/g:1", "arn:aws:bedrock:::guardrail/g:2"):
+        yield replace(question, guardrail=guardrail)
     for arn in ("arn:aws:s3:::b/k", "arn:aws:s3:::b/secret"):
         for operation in ("s3:GetObject", "s3:DeleteObject"):
             for now_s in (999, 1_001):

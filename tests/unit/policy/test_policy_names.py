@@ -1,7 +1,7 @@
 """However a thing is spelled, policies see one name for it, and the handler the same one."""
 
 import pytest
-from tests.policy_kit import ME, OTHER, Desk, a_call, statement
+from tests.policy_kit import ME, OTHER, Desk, a_call, principal, statement
 
 from bastide.policy.names import canonical
 
@@ -215,6 +215,26 @@ def test_a_policy_may_ask_for_a_guardrail_wherever_a_model_answers(operation, wa
     guarded, bare = HELD[operation]
     assert desk.allows(operation, guarded) is holds
     assert not desk.allows(operation, bare)
+
+
+@pytest.mark.parametrize("operation", HELD)
+@pytest.mark.parametrize(
+    ("wanted", "holds"), [(f"{GUARDRAIL}:2", True), (f"{GUARDRAIL}:1", False), (GUARDRAIL, False)]
+)
+def test_so_may_an_agencys_own_cedar(operation, wanted, holds):
+    desk = Desk(
+        statement(),
+        cedar='forbid (principal, action, resource) when { context.operation like "bedrock:Invoke*"'
+        f' }} unless {{ context has guardrail && context.guardrail == "{wanted}" }};',
+    )
+    guarded, bare = HELD[operation]
+    for _ in range(2):  # what is kept of one is not the other's answer
+        assert desk.allows(operation, guarded) is holds
+        assert not desk.allows(operation, bare)
+    key = {"bedrock:GuardrailIdentifier": wanted}
+    who = principal()
+    assert desk.authorizer.permits(who, "bedrock:InvokeModel", MODEL, key)
+    assert not desk.authorizer.permits(who, "bedrock:InvokeModel", MODEL, {})
 
 
 @pytest.mark.parametrize("operation", HELD)

@@ -116,6 +116,7 @@ def kept_by(question: Question, slices: tuple[Slice, ...]) -> Hashable | None:
         question.ceiling,
         target.arn if any(each.asks_arn for each in slices) else None,
         question.operation if any(each.asks_operation for each in slices) else None,
+        question.guardrail if any(each.asks_guardrail for each in slices) else None,
     )
 
 

@@ -113,6 +113,8 @@ def _context(question: Question) -> Json:
         "ceiling": _entity("Label", question.ceiling.text),
         "now": question.now_s,
     }
+    if question.guardrail:
+        found["guardrail"] = question.guardrail
     if question.digest is not None:
         found["digest"] = question.digest
     if question.requester:

@@ -47,6 +47,7 @@ class Slice:
     version: int
     asks_arn: bool
     asks_operation: bool
+    asks_guardrail: bool
     asks_time: bool
     _reads: Mapping[str, frozenset[Read]]  # by policy
 
@@ -96,6 +97,7 @@ class Shipped:
             version,
             asks_arn=bool({("resource", WHOLE), ("resource", "arn")} & found),
             asks_operation=context or ("context", "operation") in found,
+            asks_guardrail=context or ("context", "guardrail") in found,
             asks_time=context or ("context", "now") in found,
             _reads=by_name,
         )
