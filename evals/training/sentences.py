@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bastide.guardrails.detect import gazetteers
+from evals.training import forms
 
 STREET_FORMS = (
     "{n} {last} Street",
@@ -31,6 +32,14 @@ STREET_FORMS = (
     "ul. {odd} {s}",
     "the corner of {odd} and {last} Street",
     "Flat {s}, {n} {last} Lane",
+    "{n} {last} {end}",
+    "{n} {first} {end}",
+    "the corner of {odd} {s} and {first} {end}",
+    "the corner of {odd} {end} and {last} {end}",
+    "the corner of {n} {odd} Street and {first} {end}",
+    "{first} {last} {s}",
+    "{odd} {odd} {s}.",
+    "{n} {first} {last} {s} Apt. {n}",
 )
 ADDRESS_FORMS = (
     "{street}",
@@ -364,7 +373,7 @@ class Filler:
         return f"{first}{middle} {last}"
 
     def _place(self) -> str:
-        return self._word(self._draw.choice(["cities", "countries"]))
+        return self._filled(self._draw.choice(forms.PLACE_FORMS))
 
     def _people(self) -> str:
         return self._draw.choice(self._lists["peoples"]).capitalize()
@@ -376,7 +385,20 @@ class Filler:
         return str(self._draw.randint(1, 99))
 
     def _organisation(self) -> str:
-        return f"{self._word('family')} {self._draw.choice(ORG_ENDS)}".strip()
+        return self._filled(self._draw.choice(forms.ORGANISATION_FORMS)).strip()
+
+    def _filled(self, form: str) -> str:
+        draw, odd, odd2 = self._draw, self.odd(), self.odd()
+        place = self._word(draw.choice(["cities", "countries"]))
+        word, other, third = (each.capitalize() for each in draw.sample(forms.ORDINARY, 3))
+        return form.format(
+            odd=odd, odd2=odd2, ODD=odd.upper(), ODD2=odd2.upper(), place=place,
+            PLACE=place.upper(), first=self._word("given"), last=self._word("family"),
+            last2=self._word("family"), last3=self._word("family"), word=word, other=other,
+            third=third, end=draw.choice(ORG_ENDS), tail=draw.choice(forms.ORGANISATION_TAILS),
+            s=draw.randint(1, 30), letter=draw.choice("KNSVØ"),
+            letters="".join(draw.choices("ABCDEFGHIKLMNOPRSTV", k=draw.randint(3, 4))),
+        )  # fmt: skip
 
     def _street(self) -> str:
         draw = self._draw
@@ -389,6 +411,7 @@ class Filler:
             "city": self._word("cities"),
             "country": self._word("countries"),
             "state": draw.choice(STATES),
+            "end": draw.choice(forms.STREET_ENDS),
             "zip": f"{draw.randint(1000, 99999)}",
         }
         parts["CITY"] = parts["city"].upper()
@@ -399,7 +422,7 @@ class Filler:
 def made_up(seed: int, times: int) -> Iterator[Sentence]:
     filler = Filler(seed)
     for _ in range(times):
-        for template in (*TEMPLATES, *PLAIN):
+        for template in (*TEMPLATES, *PLAIN, *forms.MORE_TEMPLATES, *forms.MORE_PLAIN):
             yield filler.sentence(template, "ours")
 
 

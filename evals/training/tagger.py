@@ -45,7 +45,7 @@ TOWARDS_FINDING = (
 )
 BLIND = -1
 UNKNOWN_SHARE = 0.35  # of the names: seen as words that nobody knows, since most will be
-EPOCHS = 14
+EPOCHS, AVERAGED = 12, 6  # the last of them, whose mean is steadier than the last
 RATE = 0.1
 DECAY = 1e-6
 BATCH = 256
@@ -227,9 +227,9 @@ def _forget(attributes: NDArray, tags: list[int], draw: np.random.Generator) -> 
 
 
 def _descend(rows: NDArray, wanted: NDArray, draw: np.random.Generator) -> NDArray:
-    """Softmax regression by Adagrad."""
+    """Softmax regression by Adagrad; the mean of the last epochs' weights."""
     weights = np.zeros((ROWS, len(TAGS)), dtype=np.float32)
-    seen = np.full_like(weights, 1e-2)
+    seen, mean = np.full_like(weights, 1e-2), np.zeros_like(weights)
     for epoch in range(EPOCHS):
         order = draw.permutation(len(wanted))
         for at in range(0, len(order), BATCH):
@@ -250,8 +250,10 @@ def _descend(rows: NDArray, wanted: NDArray, draw: np.random.Generator) -> NDArr
             slope += DECAY * len(batch) * weights[flat]
             seen[flat] += slope * slope
             weights[flat] -= RATE * slope / np.sqrt(seen[flat])
+        if epoch >= EPOCHS - AVERAGED:
+            mean += weights / AVERAGED
         print(f"  epoch {epoch + 1}/{EPOCHS}", flush=True)
-    return weights
+    return mean
 
 
 def training_set(data: Path, seed: int, without: frozenset[str] = frozenset()) -> list[Sentence]:

@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     words = ordinary_words(parser.parse_args().data)
-    write({"ordinary": gazetteers.ordinary_table(words, BITS)})
+    write({"ordinary": gazetteers.table_of(words, BITS)})
 
 
 if __name__ == "__main__":

@@ -119,8 +119,34 @@ def test_findings_do_not_overlap_and_stand_in_the_order_of_the_text():
 
 
 def test_of_two_that_overlap_the_surer_stays():
-    sure, unsure = Finding(3, 8, "PHONE", 0.9), Finding(0, 5, "NAME", 0.5)
+    sure, unsure = Finding(3, 8, "PHONE", 0.9), Finding(0, 5, "PIN", 0.5)
     assert settled([unsure, sure, Finding(5, 9, "AGE", 0.9)]) == [sure]
+
+
+def test_of_what_is_in_words_the_rest_stays_beside_what_is_surer():
+    """An address that runs into a telephone number is still one."""
+    phone, address = Finding(10, 15, "PHONE", 0.9), Finding(2, 30, "ADDRESS", 0.5)
+    age, before, after = (
+        Finding(20, 22, "AGE", 0.8),
+        Finding(2, 10, "ADDRESS", 0.5),
+        Finding(22, 30, "ADDRESS", 0.5),
+    )
+    between = Finding(15, 20, "ADDRESS", 0.5)
+    assert settled([address, phone, age]) == [before, phone, between, age, after]
+    assert settled([Finding(8, 17, "NAME", 0.5), phone]) == [phone], "two letters are no name"
+    assert settled([Finding(11, 14, "NAME", 0.5), phone]) == [phone]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Our founders are Ingrid, Marek and Solveig.", ["Ingrid", "Marek", "Solveig"]),
+        ("We flew to Norway and Portugal.", []),
+        ("He works for Ingrid Solheim Ltd in town.", []),
+    ],
+)
+def test_names_in_lists_countries_and_companies(text, names):
+    assert [text[f.start : f.end] for f in find_pii(text, {"NAME"})] == names
 
 
 @pytest.mark.parametrize(
@@ -140,7 +166,7 @@ def test_check_digits(check, right, wrong):
 def test_settling_is_as_if_each_was_held_against_all():
     draw = random.Random(1)
     many = [
-        Finding(start, start + draw.randint(1, 9), "NAME", draw.choice([0.5, 0.7, 0.9]))
+        Finding(start, start + draw.randint(1, 9), "PHONE", draw.choice([0.5, 0.7, 0.9]))
         for start in draw.choices(range(60), k=40)
     ]
     kept: list[Finding] = []
@@ -148,6 +174,22 @@ def test_settling_is_as_if_each_was_held_against_all():
         if all(found.start >= other.end or found.end <= other.start for other in kept):
             kept.append(found)
     assert settled(many) == sorted(kept)
+
+
+def test_of_what_is_in_words_every_letter_is_in_one_finding():
+    """Letter by letter: whatever was found is hidden, but for parts of less than three letters."""
+    draw = random.Random(2)
+    for _ in range(50):
+        many = [
+            Finding(start, start + draw.randint(3, 12), draw.choice(["NAME", "ADDRESS"]), sure)
+            for start in draw.choices(range(60), k=12)
+            for sure in [draw.choice([0.5, 0.7, 0.9])]
+        ]
+        found = settled(many)
+        assert all(a.end <= b.start for a, b in pairwise(found))
+        hidden = {at for one in found for at in range(one.start, one.end)}
+        bare = {at for one in many for at in range(one.start, one.end)} - hidden
+        assert not any({at, at + 1, at + 2} <= bare for at in bare)
 
 
 def test_weights_that_are_not_those_of_the_manifest_are_refused():

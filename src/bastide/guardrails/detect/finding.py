@@ -1,7 +1,7 @@
 """What was found: where, of AWS's kinds of personal data which, and how sure."""
 
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -49,13 +49,32 @@ class Finding(msgspec.Struct, frozen=True, order=True):
     confidence: float
 
 
+RUNNING = frozenset({"NAME", "ADDRESS"})  # in words: a part of it is still one
+PART_MIN = 3
+
+
 def settled(findings: Iterable[Finding]) -> list[Finding]:
-    """Of findings that overlap the surer one stays, of equally sure ones the longer; in the
-    order of the text."""
+    """Of findings that overlap the surer one stays, of equally sure ones the longer, and of what is
+    in words the rest beside it; in the order of the text."""
     kept: list[tuple[int, int, Finding]] = []
     for found in sorted(findings, key=lambda f: (-f.confidence, f.start - f.end, f.start, f.kind)):
-        at = bisect(kept, (found.start, found.end))
-        free_before = at == 0 or kept[at - 1][1] <= found.start
-        if free_before and (at == len(kept) or kept[at][0] >= found.end):
-            kept.insert(at, (found.start, found.end, found))
+        for start, end in list(_free(kept, found.start, found.end)):
+            is_whole = end - start == found.end - found.start
+            if is_whole or (found.kind in RUNNING and end - start >= PART_MIN):
+                part = Finding(start, end, found.kind, found.confidence)
+                kept.insert(bisect(kept, (start, end)), (start, end, part))
     return [found for _, _, found in kept]
+
+
+def _free(kept: list[tuple[int, int, Finding]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where between `start` and `end` nothing was found yet."""
+    at = bisect(kept, (start,))
+    if at and kept[at - 1][1] > start:
+        start = kept[at - 1][1]
+    while start < end:
+        until = kept[at][0] if at < len(kept) else end
+        if start < until:
+            yield start, min(until, end)
+        if until >= end:
+            return
+        start, at = max(start, kept[at][1]), at + 1

@@ -10,6 +10,7 @@ import numpy as np
 from bastide.guardrails.detect import weights
 
 LISTS = ("given", "family", "countries", "cities", "peoples", "streets", "organisations", "titles")
+MORE = {"given": "more_given", "family": "more_family"}  # filters of bits that go on with a list
 _ORDINARY = len(LISTS)
 _FOLDER = files("bastide.guardrails.detect") / "gazetteers"
 
@@ -30,28 +31,37 @@ def classes_of(lower: str) -> int:
     """A bit for each list that has this word, and one for a word that prose writes small."""
     bits = 0
     for bit, name in enumerate(LISTS):
-        if lower in words_of(name):
+        if is_a(name, lower):
             bits |= 1 << bit
     if is_ordinary(lower):
         bits |= 1 << _ORDINARY
     return bits
 
 
+def is_a(name: str, lower: str) -> bool:
+    """Whether a list has it, or the filter that goes on with the list."""
+    return lower in words_of(name) or (name in MORE and _is_in(MORE[name], lower))
+
+
 def is_ordinary(lower: str) -> bool:
-    table = weights.array("ordinary")
+    return _is_in("ordinary", lower)
+
+
+def _is_in(name: str, lower: str) -> bool:
+    table = weights.array(name)
     if not table.size:
         return False
-    place = ordinary_place(lower, table.size * 8)
+    place = _place(lower, table.size * 8)
     return bool(table[place >> 3] >> (place & 7) & 1)
 
 
-def ordinary_place(lower: str, size: int) -> int:
+def _place(lower: str, size: int) -> int:
     return crc32(lower.encode(), 7) % size
 
 
-def ordinary_table(words: list[str], bits: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+def table_of(words: list[str], bits: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     table = np.zeros(bits // 8, dtype=np.uint8)
     for word in words:
-        place = ordinary_place(word, bits)
+        place = _place(word, bits)
         table[place >> 3] |= 1 << (place & 7)
     return table

@@ -39,7 +39,7 @@ def _pattern(
 
 
 _IS = r"(?:\s{0,3}(?:is|was|:|=|#|-|number|no\.?|code|to)){0,3}[\s:='\"]{1,4}"
-_DIGITS = r"(?<![\w.])\d(?:[ -]?\d){%d,%d}(?![\w])"
+_DIGITS = r"(?<![\w.+])\d(?:[ -]?\d){%d,%d}(?![\w])"
 _ALNUM = r"(?<!\w)(?=[A-Z0-9-]{0,20}\d)[A-Z0-9][A-Z0-9-]{%d,%d}(?!\w)"
 
 PATTERNS = (
@@ -213,6 +213,8 @@ PATTERNS = (
 
 def found_by_form(text: str) -> Iterator[Finding]:
     for pattern in PATTERNS:
+        if pattern.said is not None and pattern.said.search(text) is None:
+            continue  # most texts say few of these words: nothing else is looked at then
         for found in pattern.form.finditer(text):
             start, end = found.span("it") if "it" in pattern.form.groupindex else found.span()
             if pattern.check is not None and not pattern.check(text[start:end]):

@@ -11,7 +11,7 @@ from bastide.guardrails.detect.tokens import digits_of
 DIGITS_MIN, DIGITS_MAX = 6, 15
 _ANY = re.compile(
     r"(?<![\w.@/#$€£-])(?:\+|\(|00)?\(?\d(?:[\d().\-/  ]{4,22})\d(?:\s?(?:x|ext\.?)"
-    r"\s?\d{1,5})?(?![\w@/])(?!-\w|\.\d)"
+    r"\s?\d{1,5})?(?![\w@/])(?!-\d|\.\d)"
 )
 _SAID = re.compile(
     r"\b(?:phone|tel|telephone|mobile|cell|cellphone|call(?:s|ed|ing)?|fax|desk|dial|sms|"

@@ -102,9 +102,11 @@ def _best_path(scores: NDArray[np.float32], transitions: NDArray[np.float32]) ->
     anything to find."""
     unsure = scores[:, 0] - scores[:, 1:].max(axis=1) < _SURELY_NOTHING
     edges = np.flatnonzero(np.diff(np.concatenate([[False], unsure, [False]]))).tolist()
-    path = [0] * len(scores)
+    alone = scores + transitions[0] + transitions[:, 0]  # with nothing on either side
+    path: list[int] = np.where(unsure, alone.argmax(axis=1), 0).tolist()
     for start, end in zip(edges[::2], edges[1::2], strict=True):
-        path[start:end] = _viterbi(scores[start:end], transitions)
+        if end - start > 1:
+            path[start:end] = _viterbi(scores[start:end], transitions)
     return path
 
 
@@ -124,6 +126,7 @@ def _viterbi(scores: NDArray[np.float32], transitions: NDArray[np.float32]) -> l
 def _spans(
     tokens: Sequence[Token], path: Sequence[int], scores: NDArray[np.float32]
 ) -> Iterator[Tagged]:
+    odds = _odds(scores, path)
     at = 0
     while at < len(path):
         kind = TAGS[path[at]][2:]
@@ -135,11 +138,12 @@ def _spans(
         while last > first and not tokens[last].text[0].isalnum():
             last -= 1  # the full stop after a name is no part of it
         if kind:
-            sure = _odds(scores[first:at], path[first:at])
+            sure = sum(odds[first:at]) / (at - first)
             yield Tagged(tokens[first].start, tokens[last].end, kind, sure)
 
 
-def _odds(scores: NDArray[np.float32], tags: Sequence[int]) -> float:
-    """How probable these tags are, on average."""
+def _odds(scores: NDArray[np.float32], tags: Sequence[int]) -> list[float]:
+    """How probable each of these tags is."""
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return float((raised[range(len(tags)), tags] / raised.sum(axis=1)).mean())
+    found: list[float] = (raised[np.arange(len(tags)), tags] / raised.sum(axis=1)).tolist()
+    return found
