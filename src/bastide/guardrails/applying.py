@@ -35,7 +35,8 @@ class Applying:
         )
         contents, grounds = _contents(req["content"])
         source = Source(req["source"])
-        verdict = evaluate(applied.matchers, source, contents, self.detectors, grounds)
+        detectors = self.detectors.of(call.principal)
+        verdict = evaluate(applied.matchers, source, contents, detectors, grounds)
         noted(call, applied, verdict)
         full = req.get("outputScope") == "FULL"
         took_ms = int((self.clock.monotonic_s() - began) * 1000)

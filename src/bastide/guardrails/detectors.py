@@ -1,20 +1,30 @@
 """What asks the detectors in their caged process. Without an answer nothing passes: it raises
-Unavailable."""
+Unavailable.
+
+One process works for all agencies, a window of a text at a time, and between them each agency that
+waits has its turn; nobody may wait with more questions than a share.
+"""
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import msgspec
 
 from bastide.guardrails.detect.finding import Finding
 from bastide.jobs.worker import WorkerFailed
+from bastide.kernel.call import Principal
 from bastide.kernel.errors import Unavailable
+from bastide.kernel.shares import Shares
+from bastide.kernel.turns import Turns
 
 logger = logging.getLogger(__name__)
 TIMEOUT_S = 20.0
 RETRY_AFTER_S = 1
+WAITING_MAX = 64  # of all agencies together
 
 
 class Asks(Protocol):
@@ -34,11 +44,38 @@ class About(Protocol):
     def examples(self) -> Sequence[str]: ...
 
 
+class Queue:
+    """Who waits for the process. Safe to use from many threads."""
+
+    def __init__(self, waiting_max: int = WAITING_MAX) -> None:
+        self._turns, self._shares = Turns(), Shares(waiting_max)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, agency: str, timeout_s: float) -> Iterator[None]:
+        """TimeoutError where none came, or the agency has its share of those who wait."""
+        with self._lock:
+            if not self._shares.take(agency):
+                raise TimeoutError
+        try:
+            with self._turns.turn(agency, timeout_s):
+                yield
+        finally:
+            with self._lock:
+                self._shares.give_back(agency)
+
+
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """The process is started at the first question (`Worker`)."""
+    """The process is started at the first question (`Worker`). `agency`: whose texts are asked
+    about."""
 
     worker: Asks
+    agency: str = ""
+    queue: Queue = field(default_factory=Queue)
+
+    def of(self, who: Principal) -> "Detectors":
+        return replace(self, agency=who.account)
 
     def find_pii(self, text: str, kinds: Collection[str]) -> list[Finding]:
         """What is personal in it, in the order of the text; no two overlap."""
@@ -62,7 +99,10 @@ class Detectors:
     def _ask(self, what: str, **given: Any) -> Any:
         question = msgspec.json.encode({"ask": what, "given": given})
         try:
-            return msgspec.json.decode(self.worker.ask(question, TIMEOUT_S))
+            with self.queue.turn(self.agency, TIMEOUT_S):
+                return msgspec.json.decode(self.worker.ask(question, TIMEOUT_S))
+        except TimeoutError as error:
+            raise Unavailable("This agency's share of what finds things", RETRY_AFTER_S) from error
         except WorkerFailed as error:
             logger.warning("The detectors did not answer: %s", error)
             raise Unavailable("What finds things in texts", RETRY_AFTER_S) from error

@@ -27,7 +27,7 @@ class Guards:
     def guard(self, call: Call, config: Mapping[str, Any]) -> "Guard":
         identifier, version = config["guardrailIdentifier"], config["guardrailVersion"]
         applied = self.shelf.applied(call.principal, identifier, version)
-        return Guard(call, applied, self.detectors, self.clock)
+        return Guard(call, applied, self.detectors.of(call.principal), self.clock)
 
 
 @dataclass(slots=True)

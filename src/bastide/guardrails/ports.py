@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from bastide.guardrails.model import Topic
 from bastide.kernel.approvals import Kind
+from bastide.kernel.call import Principal
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ class Finding(Protocol):
 class Detectors(Protocol):
     """What finds things that no list can name. Pure: the same text, the same answer. One that
     cannot answer raises Unavailable, and nothing passes. Scores are from 0 to 1."""
+
+    def of(self, who: Principal) -> "Detectors":
+        """The same, in the agency's own turn."""
+        ...
 
     def find_pii(self, text: str, kinds: Collection[str]) -> Sequence[Finding]: ...
 

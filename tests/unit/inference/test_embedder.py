@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call
 
-from bastide.inference.embedder import TEXTS_PER_TURN, WAITING_MAX, Embedder, Turns
+from bastide.inference.embedder import TEXTS_PER_TURN, WAITING_MAX, Embedder
 from bastide.inference.embedding_worker import Question, Reply
 from bastide.jobs.worker import WorkerFailed
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.turns import Turns
 from bastide.models.model import ModelCard, ModelKind, NotAdmitted
 
 CARD = ModelCard(
