@@ -10,36 +10,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Letters of other scripts, and phonetic ones, that are drawn as a Latin one in common fonts.
-_LOOKALIKES = {
-    "a": "\u0430\u03b1\u0251",
-    "b": "\u044c\u03b2",
-    "c": "\u0441\u03f2",
-    "d": "\u0501\u0257",
-    "e": "\u0435\u0454\u025b",
-    "f": "\u0493\u0192",
-    "g": "\u0261\u050d",
-    "h": "\u04bb",
-    "i": "\u0456\u03b9\u0131\u0269\u04cf",
-    "j": "\u0458\u03f3",
-    "k": "\u043a\u03ba",
-    "l": "\u217c\u01c0",
-    "m": "\u043c\u217f",
-    "n": "\u043f\u03b7\u0578",
-    "o": "\u043e\u03bf\u0585\u03c3",
-    "p": "\u0440\u03c1",
-    "q": "\u051b",
-    "r": "\u0433",
-    "s": "\u0455\ua731",
-    "t": "\u0442\u03c4",
-    "u": "\u03c5\u057d\u028b",
-    "v": "\u03bd\u0475",
-    "w": "\u051d\u0461\u03c9",
-    "x": "\u0445\u03c7",
-    "y": "\u0443\u04af\u03b3",
-    "z": "\u1d22",
-}
-_LATIN = {other: latin for latin, others in _LOOKALIKES.items() for other in others}
+from bastide.kernel.lookalikes import SMALL
+
 _INVISIBLE = frozenset({"Mn", "Me", "Cf", "Cc", "Cs"})
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 _FOLDED_MAX = 65_536
@@ -108,4 +80,4 @@ def _folded(character: str) -> str:
         return " "
     parts = unicodedata.normalize("NFKD", character).casefold()
     seen = (one for one in parts if unicodedata.category(one) not in _INVISIBLE)
-    return "".join(_LATIN.get(one, one) for one in seen)
+    return "".join(SMALL.get(one, one) for one in seen)

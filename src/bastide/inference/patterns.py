@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from bastide.kernel import linear
+
 PATTERN_CHARACTERS_MAX = 500
 CACHED = 256
 _CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": " \\t\\n\\r"}
@@ -70,11 +72,7 @@ def _escape(letter: str) -> str:
 
 @lru_cache(maxsize=CACHED)
 def _compiled(pattern: str) -> Any:
-    import re2  # late, as a region starts without it
-
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
+        return linear.compiled(pattern)
+    except linear.BadPattern as error:
         raise BadPattern("is not one that runs in linear time") from error

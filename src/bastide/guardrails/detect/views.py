@@ -9,16 +9,12 @@ import codecs
 import re
 import unicodedata
 
+from bastide.kernel.lookalikes import CAPITAL, SMALL
+
 VIEWS_MAX = 8
 DECODED_MAX = 4000
 _LEET = str.maketrans("013457@$", "oieastas")
-# Cyrillic and Greek letters that look like Latin ones.
-_LOOKALIKE = str.maketrans(
-    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u051b"
-    "\u051d\u0391\u0392\u0395\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a7"
-    "\u03a5\u0396\u0410\u0412\u0415\u041d\u041a\u041c\u041e\u0420\u0421\u0422\u0425",
-    "aeopcyxijshdqwABEHIKMNOPTXYZABEHKMOPCTX",
-)
+_LOOKALIKE = str.maketrans(SMALL | CAPITAL)
 _BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{16,8000}={0,2}(?![\w+/=-])")
 _HEX = re.compile(r"(?<!\w)(?:[0-9a-fA-F]{2}\s?){10,4000}(?!\w)")
 _SPREAD = re.compile(r"(?:\b\w[ .\-_*]){5,400}\w\b")

@@ -4,16 +4,9 @@ import math
 import re
 
 from bastide.guardrails.detect import gazetteers
+from bastide.kernel.small_words import OF_SPEECH
 
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
-_SMALL_WORDS = (
-    "a an the of in on at to for from by with and or but not no is are was were be been "
-    "being it its this that these those as than then there their they them he she his "
-    "her we our you your i my me who which what when where how why do does did has have "
-    "had can could may might will would should shall must also such more most other some "
-    "any all both each between into over under after before during about if so"
-)
-_SMALL = frozenset(_SMALL_WORDS.split())
 _ENDINGS = (
     "ations",
     "ation",
@@ -45,7 +38,7 @@ def _weight(term: str) -> float:
 
 
 def terms_of(text: str) -> frozenset[str]:
-    return frozenset(map(_stem, _WORD.findall(text.lower()))) - _SMALL
+    return frozenset(map(_stem, _WORD.findall(text.lower()))) - OF_SPEECH
 
 
 def _stem(word: str) -> str:

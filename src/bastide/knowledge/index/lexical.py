@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from bastide.kernel.small_words import OF_AN_INDEX
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -26,43 +28,6 @@ K1, B = 1.5, 0.75
 WORDS_MAX = 20_000  # of one text
 QUERY_WORDS_MAX = 256
 _WORD = re.compile(r"\w\w+")
-_SAY_NOTHING = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "for",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "such",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "was",
-        "will",
-        "with",
-    ]
-)
 
 
 def words_of(text: str) -> Counter[int]:
@@ -71,7 +36,7 @@ def words_of(text: str) -> Counter[int]:
     for number, match in enumerate(_WORD.finditer(text.lower())):
         if number >= WORDS_MAX:
             break
-        if match[0] not in _SAY_NOTHING:
+        if match[0] not in OF_AN_INDEX:
             found[_id(match[0])] += 1
     return found
 

@@ -16,16 +16,15 @@ from typing import Any
 import ahocorasick
 import re2
 
+from bastide.kernel import linear
 from bastide.kernel.labels.scheme import MarkingError, Scheme
+from bastide.kernel.lookalikes import CAPITAL
 from bastide.transfer.filters import formats
 from bastide.transfer.filters.model import BadItem
 from bastide.transfer.model import Item
 
 WORD_MAX = 256
-_CONFUSABLE = str.maketrans(
-    "АВЕКМНОРСТУХЅІЈԚԜΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "ABEKMHOPCTYXSIJQWABEZHIKMNOPTYX",
-)
+_CONFUSABLE = str.maketrans(CAPITAL)
 _MARKING = r"[A-Z][A-Z ]{0,30}//[A-Z0-9 ,/\-]{2,120}"
 _PEOPLE = {
     "a social security number": r"\b\d{3}-\d{2}-\d{4}\b",
@@ -152,8 +151,8 @@ def _luhn(digits: Sequence[int]) -> bool:
 def compiled(pattern: str) -> Any:
     """A site's pattern, in any case of its letters, since a view has but one. Raises ValueError."""
     try:
-        found = re2.compile("(?i)" + pattern)
-    except re2.error as error:
+        found = linear.compiled("(?i)" + pattern)
+    except linear.BadPattern as error:
         raise ValueError(f"{pattern[:100]} is no pattern of RE2: {error}") from None
     if found.search(""):
         raise ValueError(f"{pattern[:100]} is in every text")
