@@ -10,7 +10,7 @@ OF_AN_INDEX = frozenset([
 OF_SPEECH = OF_AN_INDEX | frozenset([
     "about", "after", "all", "also", "any", "been", "before", "being", "between", "both", "can",
     "could", "did", "do", "does", "during", "each", "from", "had", "has", "have", "he", "her",
-    "his", "how", "i", "its", "may", "me", "might", "more", "most", "must", "my", "other", "our", "over",
-    "shall", "she", "should", "so", "some", "than", "them", "those", "under", "we", "were", "what",
-    "when", "where", "which", "who", "why", "would", "you", "your",
+    "his", "how", "i", "its", "may", "me", "might", "more", "most", "must", "my", "other",
+    "our", "over", "shall", "she", "should", "so", "some", "than", "them", "those", "under",
+    "we", "were", "what", "when", "where", "which", "who", "why", "would", "you", "your",
 ])  # fmt: skip

@@ -52,7 +52,7 @@ Ranked = list[tuple[Place, float]]
 def ranked(query: Query, seen: Sequence[Seen]) -> Ranked:
     """Best first, with scores in (0, 1]."""
     vector = None if query.vector is None else unit(query.vector)
-    depth = max(DEPTH, query.k)
+    depth = query.k if query.mode is Mode.SEMANTIC else max(DEPTH, query.k)
     near = [] if vector is None else _near(vector, seen, depth)
     if query.mode is Mode.SEMANTIC and near:
         return [(place, _of_cosine(cosine)) for place, cosine in near[: query.k]]
