@@ -231,7 +231,8 @@ class _Writer:
         if not isinstance(properties, dict):
             raise self._unheld("properties is no object")
         required = list(dict.fromkeys(self._list(node.get("required", []), "required")))
-        more = node.get("additionalProperties", not properties and "patternProperties" not in node)
+        unsaid = "properties" not in node and "patternProperties" not in node
+        more = node.get("additionalProperties", unsaid)  # an empty list of them is said: none
         found = {}
         for name, below in properties.items():
             with self._at(f"properties.{name}"):

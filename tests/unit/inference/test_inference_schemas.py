@@ -30,6 +30,7 @@ def obj(required=(), **properties):
     [
         ({}, {}),
         ({"type": "object"}, NONE),
+        ({"type": "object", "properties": {}}, obj()),  # of a function that is given nothing
         ({"type": "object", "properties": {"a": INT}}, obj(a=INT)),
         ({"properties": {"a": INT}, "required": ["a", "a"]}, obj(["a"], a=INT)),
         ({"properties": {"a": True}, "title": "x", "x-own": 1, "default": {}}, obj(a={})),
