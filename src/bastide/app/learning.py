@@ -12,6 +12,7 @@ from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.db.marks import Marks
+from bastide.jobs.replicas import Replicas
 from bastide.logs.events import LogEvents
 from bastide.logs.groups import LogGroups
 from bastide.logs.lookup import Facts
@@ -27,7 +28,6 @@ from bastide.serving.kind import EndpointKind
 from bastide.serving.load import Load
 from bastide.serving.models import Models as ServedModels
 from bastide.serving.planning import Planner
-from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
 from bastide.serving.settling import Settler
 from bastide.serving.shelf import Shelf

@@ -12,6 +12,7 @@ from typing import Any
 
 from bastide.audit.receipts import Draft, Model, Receipts
 from bastide.jobs.ports import Jobs
+from bastide.jobs.replicas import Answer, Asked, NotAnswered, NotReached, Replicas
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
@@ -20,7 +21,6 @@ from bastide.kernel.operation import operation
 from bastide.serving.kind import group_name, model_digest
 from bastide.serving.load import Load
 from bastide.serving.ports import MetricLog
-from bastide.serving.replicas import Answer, Asked, NotAnswered, NotReached, Replicas
 from bastide.serving.routes import Lane, Routes, pick
 
 Params = dict[str, Any]

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastide.jobs import outputs
+from bastide.jobs import outputs, ping
 from bastide.jobs.model import Exit, Job, Launch
 from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel import arns
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.regions import Region
-from bastide.serving import ping
 from bastide.serving.ports import Environments, Objects, Permits, Roles, Runtime
 
 KIND = "endpoint"

@@ -24,6 +24,7 @@ from tests.sagefakes import (
 )
 
 from bastide.jobs.model import Status
+from bastide.jobs.replicas import Replicas
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.ids import SeededIds
 from bastide.logs.sink import LogSink, MetricSink
@@ -35,7 +36,6 @@ from bastide.serving.kind import EndpointKind
 from bastide.serving.load import Load
 from bastide.serving.models import Models
 from bastide.serving.planning import Planner
-from bastide.serving.replicas import Replicas
 from bastide.serving.routes import Routes
 from bastide.serving.settling import DRAIN_FIRST_S, Settler
 from bastide.serving.shelf import Shelf

@@ -5,10 +5,10 @@ import contextlib
 
 import pytest
 
+from bastide.jobs.replica_protocol import Budget
+from bastide.jobs.replicas import Asked, NotAnswered, NotReached, Replicas
 from bastide.kernel.errors import ServiceError
 from bastide.serving.load import ACCOUNT_BYTES_MAX, REPLICA_CALLS_MAX, Load
-from bastide.serving.replica_protocol import Budget
-from bastide.serving.replicas import Asked, NotAnswered, NotReached, Replicas
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 pytestmark = pytest.mark.asyncio

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bastide.jobs import reach
-from bastide.serving import ping, serve_script
+from bastide.jobs import ping, reach
+from bastide.serving import serve_script
 
 USER = """
 import json

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from bastide.jobs import reach
-from bastide.serving.replica_protocol import Budget, ReplicaProtocol
+from bastide.jobs.replica_protocol import Budget, ReplicaProtocol
 
 CONNECT_TIMEOUT_S = 2.0
 QUEUE_PAUSE_S = 0.01
