@@ -32,18 +32,23 @@ def become(init: int, spec: dict[str, Any], uid: int | None) -> NoReturn:
             os.unlink("http.sock")
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         door.bind("http.sock")
-        _enter(init)
-        if uid is not None:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
+        enter(init)
+        drop(uid)
         door.listen(128)  # as the agency: whoever connects is told who listens
         _accept(door, int(spec["port"]))
     finally:
         os._exit(1)
 
 
-def _enter(init: int) -> None:
+def drop(uid: int | None) -> None:
+    """Be the agency's user from here on, if there is one to be."""
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def enter(init: int) -> None:
     """Join the sandbox's network; an ordinary user must own the user namespace above it first."""
     deadline = time.monotonic() + ENTER_S
     while True:
@@ -81,9 +86,9 @@ def _join(outer: socket.socket, port: int, room: threading.BoundedSemaphore) -> 
             # Not create_connection: it imports, and the agency's uid may not read our modules.
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             inner.connect(("127.0.0.1", port))
-            back = threading.Thread(target=_copy, args=(inner, outer), daemon=True)
+            back = threading.Thread(target=copy, args=(inner, outer), daemon=True)
             back.start()
-            _copy(outer, inner)
+            copy(outer, inner)
             back.join()
     except OSError:
         return  # the server does not listen: the caller sees its connection closed
@@ -91,7 +96,7 @@ def _join(outer: socket.socket, port: int, room: threading.BoundedSemaphore) -> 
         room.release()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def copy(source: socket.socket, target: socket.socket) -> None:
     """Until the source ends; then the target is told so."""
     with contextlib.suppress(OSError):
         while data := source.recv(CHUNK):

@@ -175,6 +175,7 @@ class LocalExecutor:
             "cgroup_unified": self.cgroups.unified,
             "seccomp": "" if self.seccomp is None else str(self.seccomp),
             "bridge": {"folder": str(attempt.sockets), "port": launch.port} if bridged else None,
+            "way_out": _way_out(launch),
         }
 
 
@@ -187,6 +188,13 @@ def _listen(door: socket.socket, poke: Callable[[str], None]) -> None:
         if not key:
             return
         poke(key.decode("ascii", "replace"))
+
+
+def _way_out(launch: Launch) -> dict[str, Any] | None:
+    way = launch.way_out
+    if way is None:
+        return None
+    return {"folder": str(way.socket.parent), "name": way.socket.name, "port": way.port}
 
 
 def _group_name(attempt: Attempt) -> str:

@@ -145,6 +145,15 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WayOut:
+    """The one thing outside that a sandbox reaches: whoever listens at the unix socket `socket`, at
+    TCP `port` of the sandbox's own loopback. The socket may be made anew meanwhile."""
+
+    socket: Path
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How one replica starts, as its kind prepared it.
 
@@ -164,3 +173,4 @@ class Launch:
     hostname: str = "algo-1"
     serves: bool = False
     port: int | None = None
+    way_out: WayOut | None = None

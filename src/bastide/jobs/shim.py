@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from bastide.jobs import bridge, cgroups, namespaces, outlog, proctree
+from bastide.jobs import bridge, cgroups, namespaces, outlog, proctree, way_out
 from bastide.kernel.unix_names import short_name
 
 READ_MAX = 1024 * 1024
@@ -61,7 +61,7 @@ class Shim:
         self._sandbox = 0  # bwrap's pid, until it is reaped
         self._inner = 0  # the pid, seen from here, of the sandbox's init
         self._told = b""
-        self._bridge = 0
+        self._bridges: dict[str, int] = {}  # by their members of the spec: pids
         self._code: int | None = None
         self._cause = ""
         self._stop_wanted = False
@@ -121,7 +121,7 @@ class Shim:
                 os.dup2(fd, target)
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
             self._limit_self()
-            _drop(self._spec["uid"])
+            bridge.drop(self._spec["uid"])
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.execve(self._spec["bwrap"][0], self._spec["bwrap"], {})  # noqa: S606 - no shell
@@ -215,11 +215,12 @@ class Shim:
             first = self._told[: self._told.index(b"}") + 1]
             with contextlib.suppress(ValueError):
                 self._inner = int(json.loads(first).get("child-pid", 0))
-        spec = self._spec["bridge"]
-        if spec and self._inner and not self._bridge:
-            self._bridge = os.fork()
-            if self._bridge == 0:
-                bridge.become(self._inner, spec, self._spec["uid"])
+        for name, become in (("bridge", bridge.become), ("way_out", way_out.become)):
+            spec = self._spec[name]
+            if spec and self._inner and name not in self._bridges:
+                self._bridges[name] = os.fork()
+                if self._bridges[name] == 0:
+                    become(self._inner, spec, self._spec["uid"])
 
     def _reap(self) -> None:
         while True:
@@ -288,8 +289,9 @@ class Shim:
         self._out.end(now_ms)
         self._err.end(now_ms)
         self._log.close(now_ms)
-        if self._bridge:
-            os.kill(self._bridge, signal.SIGKILL)
+        for pid in self._bridges.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         code = KILLED if self._code is None else self._code
         if code != 0 and not self._cause:
             self._cause = self._cause_found()
@@ -359,13 +361,6 @@ def disk_is_full(home: str, limit: int) -> bool:
     """Whether nothing more fits below `home`; a million entries are looked at."""
     slices = itertools.islice(_disk_use(home), DISK_SLICES_MAX)
     return any(used >= limit for used in slices if used)
-
-
-def _drop(uid: int | None) -> None:
-    if uid is not None:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
 
 
 def _above(fd: int) -> int:
