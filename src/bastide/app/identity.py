@@ -20,6 +20,7 @@ from bastide.identity.groups import Groups
 from bastide.identity.policies import ManagedPolicies
 from bastide.identity.principals import PrincipalNames
 from bastide.identity.roles import Roles
+from bastide.identity.service_keys import ServiceKeys
 from bastide.identity.service_roles import ServiceRoles
 from bastide.identity.sessions import Sessions
 from bastide.identity.simulation import Simulation
@@ -156,6 +157,7 @@ class Identity:
     resources: ResourceSources
     credentials: KnownCredentials
     roles: ServiceRoles
+    service_keys: ServiceKeys
     agencies: Agencies
     handlers: dict[str, list[object]]
 
@@ -185,6 +187,7 @@ def open_identity(core: Core) -> Identity:
         sealer=core.keyring, clock=core.clock, ids=core.ids, known=KnownKeys(core.database)
     )
     tokens = SessionTokens(sealer=core.keyring, clock=core.clock, ids=core.ids)
+    roles = ServiceRoles(directory=directory, checks=checks, clearances=clearances)
     return Identity(
         directory=directory,
         labelling=labelling,
@@ -199,7 +202,8 @@ def open_identity(core: Core) -> Identity:
         credentials=KnownCredentials(
             directory=directory, maker=maker, tokens=tokens, clearances=clearances
         ),
-        roles=ServiceRoles(directory=directory, checks=checks, clearances=clearances),
+        roles=roles,
+        service_keys=ServiceKeys(roles=roles, tokens=tokens),
         agencies=Agencies(entities=entities, maker=maker),
         handlers={
             "iam": [

@@ -37,6 +37,12 @@ class ServiceRoles:
     ) -> Principal:
         """The principal that a service is when it works with the role, at the label of that
         marking."""
+        return self.assumed(account, role_arn, service, marking)[1]
+
+    def assumed(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> tuple[Entity, Principal]:
+        """The role, and what a service is when it works with it."""
         role = self._role(account, role_arn)
         if role is None or not self.checks.trusts_service(role.trust, service, account):
             message = (
@@ -49,7 +55,7 @@ class ServiceRoles:
             message = f"The role {role_arn} is not cleared for {label}."
             raise ServiceError("ValidationException", message, status=400)
         name = service.partition(".")[0]
-        return Principal(
+        principal = Principal(
             account=account,
             arn=session_arn(self.directory.region.partition, account, role.name, name),
             user_id=f"{role.id}:{name}",
@@ -62,6 +68,7 @@ class ServiceRoles:
             duty=role.duty,
             tags=role.tags,
         )
+        return role, principal
 
     def _role(self, account: str, role_arn: str) -> Entity | None:
         found = self.directory.by_arn(account, role_arn)

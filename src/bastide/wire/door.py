@@ -29,11 +29,14 @@ class Door:
         make_protocol: Callable[[], StrictProtocol],
         context: ssl.SSLContext | None,
         shares: Shares,
+        source: str | None = None,
     ) -> None:
+        """`source`: whose all its connections are; None goes by their addresses."""
         self._listener = listener
         self._make_protocol = make_protocol
         self._context = context
         self._shares = shares
+        self._source = source
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
@@ -70,7 +73,7 @@ class Door:
                     raise
                 self._rest()
                 return
-            self._take(connection, source_of(address[0]))
+            self._take(connection, self._source or source_of(address[0]))
 
     def _rest(self) -> None:
         """No descriptors are left: asking again at once would only burn the processor."""

@@ -55,7 +55,7 @@ def make_server(
     certificate: Path | None = None,
     key: Path | None = None,
     connections_max: int | None = None,
-) -> uvicorn.Server:
+) -> "Server":
     """A server for `serve(sockets=[…])`; plain HTTP where there is no certificate."""
     config = uvicorn.Config(
         application,
@@ -79,10 +79,10 @@ def make_server(
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         config.ssl.set_ciphers(CIPHERS)
-    return _Server(config, connections_max or room_for_connections())
+    return Server(config, connections_max or room_for_connections())
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Leaves signals to `app.py`, which has more to stop than a listener, and takes connections
     through a `Door`."""
 
@@ -99,6 +99,25 @@ class _Server(uvicorn.Server):
             door.open(BACKLOG)
             self.servers.append(door)  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.started = True
+
+    def open_beside(self, listener: socket.socket, application: Any, source: str) -> Door:
+        """A listener more, without TLS, for another application; `source`: whose it is."""
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> StrictProtocol:
+            made = self._protocol(loop)
+            made.app = application
+            return made
+
+        door = Door(listener, protocol, None, self._shares, source)
+        door.open(BACKLOG)
+        self.servers.append(door)  # type: ignore[arg-type]  # all that uvicorn asks of one
+        return door
+
+    def close_beside(self, door: Door) -> None:
+        door.close()
+        if door in self.servers:  # type: ignore[comparison-overlap]
+            self.servers.remove(door)  # type: ignore[arg-type]
 
     def _protocol(self, loop: asyncio.AbstractEventLoop) -> StrictProtocol:
         return StrictProtocol(self.config, self.server_state, {}, loop)

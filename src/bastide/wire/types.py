@@ -11,11 +11,25 @@ Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Whose calls alone are taken at a side door: sessions of one role at one label."""
+
+    account: str
+    role_arn: str
+    label: str  # a marking
+
+    def admits(self, who: Principal) -> bool:
+        asked = (who.account, who.issuer_arn, who.session.text)
+        return asked == (self.account, self.role_arn, self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """One HTTP request as it came: nothing decoded, nothing normalised.
 
     `raw_path` and `raw_query` are the request target's bytes as text (latin-1), still
-    percent-encoded: a model id's `%3A` and a trailing slash both matter.
+    percent-encoded: a model id's `%3A` and a trailing slash both matter. `bound`: it came through
+    a side door of theirs (`side_doors.py`).
     """
 
     method: str
@@ -25,6 +39,7 @@ class RawRequest:
     secure: bool
     source_ip: str
     body: Body = field(default_factory=EmptyBody)
+    bound: Bound | None = None
     _by_name: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
