@@ -8,8 +8,13 @@ from bastide.policy.actions import rows_of
 
 ROLE, TARGET, BUCKET = "BastideExecutionRole", "Reader", "data"
 SAGEMAKER_BUCKET, MODEL = "sagemaker-data", "maker.model-1"
-KNOWLEDGE = "KNOWLEDGE1"
-KINDS = {"sagemaker": "endpoint/x", "logs": "log-group:x", "cloudwatch": "alarm:x"}
+KNOWLEDGE, RUNTIME = "KNOWLEDGE1", "agent-AbCdEfGhIj"
+KINDS = {
+    "sagemaker": "endpoint/x",
+    "logs": "log-group:x",
+    "cloudwatch": "alarm:x",
+    "bedrock-agentcore-control": f"runtime/{RUNTIME}",
+}
 NAMING = {"UserName", "logGroupName"}  # set where they may be left out, too
 HANDLERS_NEED = {"sagemaker.CreateModel": ["ExecutionRoleArn"]}  # and the model does not say so
 
@@ -56,6 +61,18 @@ class Inputs:
             "modelId": MODEL,
             "modelIdentifier": MODEL,
             "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},
+        }
+        runtime, code = f"{here}:bedrock-agentcore:{region.name}:{account}:runtime/", {
+            "code": {"s3": {"bucket": BUCKET, "prefix": "agent.zip"}},
+            "runtime": "PYTHON_3_11",
+            "entryPoint": ["main.py"],
+        }  # fmt: skip
+        self._named |= {
+            "agentRuntimeArn": f"{runtime}{RUNTIME}",
+            "agentRuntimeArtifact": {"codeConfiguration": code},
+            "agentRuntimeId": RUNTIME,
+            "endpointName": "live",
+            "runtimeSessionId": "s" * 33,
         }
         model = self._named["modelSource"]["copyFrom"]
         asked = {"knowledgeBaseId": KNOWLEDGE, "modelArn": model}
@@ -114,7 +131,7 @@ class Inputs:
         if name == "RoleArn":
             return self._roles[service]
         if name in ("ResourceArn", "resourceArn", "ResourceARN"):
-            return self._here(service, KINDS[service])
+            return self._here(service.removesuffix("-control"), KINDS[service])
         return "x" * max(1, shape.metadata.get("min") or 1)
 
     def of(self, operation: Any) -> list[Asked]:

@@ -21,6 +21,7 @@ SERVICES = {
     "knowledge": ("bedrock-agent", "bedrock-agent-runtime"),
     "logs": ("logs", "cloudwatch"),
     "models": ("bedrock",),
+    "runtimes": ("bedrock-agentcore", "bedrock-agentcore-control"),
     "serving": ("sagemaker", "sagemaker-runtime"),
     "store": ("s3",),
     "training": ("sagemaker",),

@@ -28,6 +28,7 @@ from bastide.app.kms import open_kms
 from bastide.app.knowledge import open_knowledge
 from bastide.app.learning import open_machine_learning, tell_authorizer
 from bastide.app.operators import Manageable, open_operators
+from bastide.app.runtimes import open_runtimes
 from bastide.app.store import Store, open_store
 from bastide.app.transfer import AskedOfficers, Joined, open_listener, open_transfer
 from bastide.app.workshop import open_workshop
@@ -112,6 +113,7 @@ class RegionProcess:
             ),
         )
         self.agents = open_agents(core, self.identity, store, self.bedrock, self.knowledge.retrieve)
+        self.runtimes = open_runtimes(core, self.identity, store, self.workshop)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
@@ -159,7 +161,7 @@ class RegionProcess:
         gateway = Gateway(stages)
         parts = (
             self.identity, self.kms, store, self.learning, self.bedrock, self.guardrails,
-            self.agents, self.evidence, self.knowledge,
+            self.agents, self.evidence, self.knowledge, self.runtimes,
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
@@ -234,6 +236,7 @@ class RegionProcess:
             key=certificates.key if certificates else None,
         )
         serving = asyncio.create_task(server.serve(sockets=[self.listener]))
+        await self.runtimes.start(self.gateway, server)
         control = await self._open_control()
         if self.workshop.missing:
             logger.warning(told(self.workshop.missing))
@@ -241,6 +244,7 @@ class RegionProcess:
         settle_memory()
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await self.runtimes.stop()
         server.should_exit = True
         await serving
         await control.cleanup()
@@ -277,6 +281,7 @@ class RegionProcess:
         await self.bedrock.engines.close()
         await self.bedrock.client.close()
         await self.learning.replicas.close()
+        await self.runtimes.replicas.close()
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:

@@ -169,6 +169,43 @@ NEEDS: dict[str, tuple[str, ...]] = {
         for kind in ("", "Stream")
     },
     "bedrock-agent-runtime.Rerank": ("bedrock:Rerank *", "bedrock:InvokeModel reranking-model"),
+    "bedrock-agentcore-control.CreateAgentRuntime": (
+        "bedrock-agentcore:CreateAgentRuntime *",
+        "bedrock-agentcore:TagResource * tags",
+    ),
+    **{
+        f"bedrock-agentcore-control.{name}": (f"bedrock-agentcore:{name} agent-runtime",)
+        for name in (
+            "GetAgentRuntime",
+            "UpdateAgentRuntime",
+            "DeleteAgentRuntime",
+            "ListAgentRuntimeVersions",
+            "ListAgentRuntimeEndpoints",
+        )
+    },
+    "bedrock-agentcore-control.CreateAgentRuntimeEndpoint": (
+        "bedrock-agentcore:CreateAgentRuntimeEndpoint agent-runtime",
+        "bedrock-agentcore:TagResource agent-runtime tags",
+    ),
+    **{
+        f"bedrock-agentcore-control.{name}": (f"bedrock-agentcore:{name} runtime-endpoint",)
+        for name in (
+            "GetAgentRuntimeEndpoint",
+            "UpdateAgentRuntimeEndpoint",
+            "DeleteAgentRuntimeEndpoint",
+        )
+    },
+    **{
+        f"bedrock-agentcore-control.{name}": (f"bedrock-agentcore:{name} tagged-arn",)
+        for name in ("TagResource", "UntagResource", "ListTagsForResource")
+    },
+    **{
+        f"bedrock-agentcore.{name}": (
+            f"bedrock-agentcore:{name} agent-runtime",
+            f"bedrock-agentcore:{name} runtime-endpoint",
+        )
+        for name in ("InvokeAgentRuntime", "StopRuntimeSession")
+    },
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",

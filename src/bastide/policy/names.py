@@ -101,6 +101,13 @@ def _sagemaker_arn(call: Call, text: str) -> str:
     return text if arn is None else str(arn).lower()
 
 
+def _runtime_arn(call: Call, text: str) -> str:
+    """An agent runtime may be named by its id alone."""
+    if text.startswith("arn:"):
+        return text
+    return arns.regional(call.region, "bedrock-agentcore", call.account, f"runtime/{text}")
+
+
 def _copy_source(call: Call, text: str) -> str:
     """`bucket/key?versionId=…`, each part percent-encoded once and nothing else in it."""
     path, _, query = text.partition("?")
@@ -135,4 +142,5 @@ _CHANGES: Mapping[str, Mapping[str, Callable[[Call, Any], Any]]] = {
     },
     "s3": {"CopySource": _copy_source},
     "sagemaker": {"ResourceArn": _sagemaker_arn},
+    "bedrock-agentcore": {"agentRuntimeArn": _runtime_arn},
 }

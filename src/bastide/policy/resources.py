@@ -136,6 +136,20 @@ def _agent_alias(call: Call, params: Params) -> Found:
     return [arns.regional(call.region, "bedrock", call.account, name)]
 
 
+def _agent_runtime(call: Call, params: Params) -> Found:
+    """By its id, or by its ARN: the canonical spelling of a name that is of this account."""
+    if arn := _text(params, "agentRuntimeArn"):
+        return [arn]
+    name = f"runtime/{_text(params, 'agentRuntimeId') or '*'}"
+    return [arns.regional(call.region, "bedrock-agentcore", call.account, name)]
+
+
+def _runtime_endpoint(call: Call, params: Params) -> Found:
+    [runtime] = _agent_runtime(call, params)
+    name = _text(params, "endpointName") or _text(params, "qualifier") or "DEFAULT"
+    return [f"{runtime}/runtime-endpoint/{name}"]
+
+
 def _guardrail(call: Call, params: Params) -> Found:
     """Without its version: that is a condition key."""
     return [guardrail_arn(call, params) or "*"]
@@ -325,6 +339,8 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "sagemaker": _sagemaker,
     "agent": _agent,
     "agent-alias": _agent_alias,
+    "agent-runtime": _agent_runtime,
+    "runtime-endpoint": _runtime_endpoint,
     "endpoint": _endpoint,
     "endpoint-config": _endpoint_config,
     "logs": _logs,
@@ -336,6 +352,7 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "destination-key": lambda call, params: _key(call, params, "DestinationKeyId"),
     "alias": _alias,
     "tagged": lambda call, params: [_text(params, "resourceARN") or "*"],
+    "tagged-arn": lambda call, params: [_text(params, "resourceArn") or "*"],
 }
 _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "iam": _iam,

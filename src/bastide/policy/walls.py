@@ -80,6 +80,9 @@ MODES = {
     # What belongs to an agent is part of it.
     "bedrock:CreateAgentActionGroup": Mode.CHANGE,
     "bedrock:CreateAgentAlias": Mode.CHANGE,
+    "bedrock-agentcore:CreateAgentRuntimeEndpoint": Mode.CHANGE,
+    # A session is of its caller's label, whatever its runtime's, which may lie below.
+    "bedrock-agentcore:StopRuntimeSession": Mode.READ,
     # A job works at its session's label and makes what has that; so does who hands documents in or
     # takes them out (knowledge/). The knowledge base may lie below.
     "bedrock:StartIngestionJob": Mode.MAKE,
