@@ -12,6 +12,7 @@ LOCKS = {
     **{
         name: ROOT / "requirements" / f"{name}.txt"
         for name in (
+            "agentcore",
             "anthropic",
             "awscli",
             "inspect-ai",

@@ -138,6 +138,29 @@ DOINGS = {
     f.__name__: f for f in (count, environ, heads, die, fail, fetch, connect, call)
 }
 '''
+# An agent as its makers' documents have it, with AWS's own SDK around it.
+STRANDS = """
+import os
+
+from bedrock_agentcore import BedrockAgentCoreApp
+from strands import Agent
+from strands.models import BedrockModel
+
+app = BedrockAgentCoreApp()
+model = BedrockModel(
+    model_id=os.environ["MODEL_ID"], max_tokens=48, temperature=0.0, stop_sequences=["."]
+)
+agent = Agent(model=model, callback_handler=None)
+
+
+@app.entrypoint
+def invoke(payload):
+    return {"said": str(agent(payload["prompt"])).strip(), "turns": len(agent.messages)}
+
+
+if __name__ == "__main__":
+    app.run()
+"""
 
 
 def packed(files, folders=()):
@@ -154,7 +177,10 @@ def packed(files, folders=()):
 
 
 def plain_agent(folders=()):
-    files = {"main.py": PLAIN, "helper/__init__.py": "", "helper/doings.py": DOINGS}
+    files = {
+        "main.py": PLAIN, "helper/__init__.py": "", "helper/doings.py": DOINGS,
+        "talks.py": STRANDS,
+    }  # fmt: skip
     return packed(files, folders)
 
 
@@ -164,9 +190,15 @@ class Agency:
     def __init__(self, live, name="demo"):
         self.live, self.name = live, name
         self.account = live.account(name)["account_id"]
-        self.control = live.client("bedrock-agentcore-control", name)
-        self.data = live.client("bedrock-agentcore", name, read_timeout=300)
-        self.s3 = live.s3(f"agents-{self.account}", name)
+        self.bucket = f"agents-{self.account}"
+        self.s3 = live.s3(self.bucket, name)
+        self.begin()
+
+    def begin(self):
+        """At the address that the region has now."""
+        self.control = self.live.client("bedrock-agentcore-control", self.name)
+        self.data = self.live.client("bedrock-agentcore", self.name, read_timeout=300)
+        return self
 
     def role(self, name, *actions):
         """A role that agents may work as, allowed these actions."""
@@ -178,11 +210,11 @@ class Agency:
         return f"arn:aws-us-gov:iam::{self.account}:role/{name}"
 
     def put(self, key, body):
-        self.s3.put_object(Bucket=f"agents-{self.account}", Key=key, Body=body)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
         return self.artifact(key)
 
     def artifact(self, key, entry="main.py", runtime="PYTHON_3_11"):
-        place = {"bucket": f"agents-{self.account}", "prefix": key}
+        place = {"bucket": self.bucket, "prefix": key}
         code = {"code": {"s3": place}, "runtime": runtime, "entryPoint": [entry]}
         return {"codeConfiguration": code}
 
@@ -192,11 +224,14 @@ class Agency:
             networkConfiguration={"networkMode": "PUBLIC"}, **more,
         )  # fmt: skip
 
-    def ask(self, arn, session="s" * 33, data=None, **asked):
+    def ask(self, arn, session=SESSION, data=None, **asked):
+        return self.asked(arn, session, data, **asked)["said"]
+
+    def asked(self, arn, session=SESSION, data=None, **asked):
         answer = (data or self.data).invoke_agent_runtime(
             agentRuntimeArn=arn, runtimeSessionId=session, payload=json.dumps(asked).encode()
         )
-        return json.loads(answer["response"].read())["said"]
+        return json.loads(answer["response"].read())
 
 
 class Stored(Documents):

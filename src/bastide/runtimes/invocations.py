@@ -21,6 +21,7 @@ from bastide.runtimes.book import Book, missing
 from bastide.runtimes.model import DEFAULT, Params, Session, SessionKey, Version
 from bastide.runtimes.sessions import Sessions
 
+PROCESSES_TRIED_MAX = 2
 TIMEOUT_S = 900.0  # of one invocation: AWS's own
 ANSWER_MAX = 100 * 1024 * 1024
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
@@ -47,12 +48,8 @@ class RuntimeInvocations:
     async def invoke_agent_runtime(self, call: Call, req: Params) -> Params:
         session_id = req.get("runtimeSessionId") or self.book.ids.uuid()
         asked = _asked(req, session_id)
-        session, version = await asyncio.to_thread(self._session, call, req, session_id)
-        call.notes.label = session.key.label  # of what went in, and the runtime's lies below
         with ExitStack() as held:
-            held.enter_context(self.sessions.call(session, version.idle_s, len(asked.body)))
-            answer = await self._ask(session, version, asked)
-            held.callback(answer.close)
+            answer = await self._answer(call, req, asked, held)
             if not 200 <= answer.status < 300:
                 raise _failed(f"Received error ({answer.status}) from runtime.")
             parts = Parts(answer, held.pop_all())
@@ -107,17 +104,34 @@ class RuntimeInvocations:
             label=self.book.marks.own(call.principal),
         )  # fmt: skip
 
+    async def _answer(self, call: Call, req: Params, asked: Asked, held: ExitStack) -> Answer:
+        """Held until the answer is over. A process that has not taken the call may have died, and
+        the next one is asked; nothing else is asked twice: its work could be done twice."""
+        session_id = asked.headers[SESSION_HEADER]
+        for _ in range(PROCESSES_TRIED_MAX):
+            session, version = await asyncio.to_thread(self._session, call, req, session_id)
+            call.notes.label = session.key.label  # of what went in, and the runtime's lies below
+            with ExitStack() as place:
+                place.enter_context(self.sessions.call(session, version.idle_s, len(asked.body)))
+                try:
+                    answer = await self._ask(session, version, asked)
+                except NotReached:
+                    await asyncio.to_thread(self.sessions.end, session)
+                    continue
+                place.callback(answer.close)
+                held.enter_context(place.pop_all())
+                return answer
+        raise _failed("The runtime's process has ended.")
+
     async def _ask(self, session: Session, version: Version, asked: Asked) -> Answer:
-        """Nothing is asked twice: to repeat it could do its work twice."""
         path = await self.sessions.reached(session, version)
         try:
             return await self.replicas.ask(path, asked)
-        except NotReached as error:
-            await asyncio.to_thread(self.sessions.end, session)
-            raise _failed("The runtime's process has ended.") from error
         except NotAnswered as error:
-            said = "did not answer in time" if error.timed_out else "broke off its answer"
-            raise _failed(f"The runtime {said}.") from error
+            if error.timed_out:
+                raise _failed("The runtime did not answer in time.") from error
+            await self.sessions.settle(session)
+            raise _failed("The runtime broke off its answer.") from error
 
 
 class Parts:

@@ -35,6 +35,7 @@ POLL_S = 0.03
 LOOK_EVERY = 10  # polls; in between only memory is asked
 ROOM_WAIT_S = 20.0
 BEGIN_WAIT_S = 150.0
+SETTLE_POLLS = 30
 KEEP_S = 5.0
 TOKEN_BYTES = 32
 START_ERROR = (
@@ -170,6 +171,15 @@ class Sessions:
         if error is not None:
             await asyncio.to_thread(self.end, session)
             raise error
+
+    async def settle(self, session: Session) -> None:
+        """After an answer was broken off: a process that has died is told of within a moment, and
+        the next call is for another one."""
+        for _ in range(SETTLE_POLLS):
+            if _is_over(await asyncio.to_thread(self.jobs.find, session.job_id)):
+                await asyncio.to_thread(self.end, session)
+                return
+            await asyncio.sleep(POLL_S)
 
     def open_door(self, session: Session, version: Version) -> None:
         role_arn, key = version.asked["roleArn"], session.key

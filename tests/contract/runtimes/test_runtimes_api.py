@@ -1,5 +1,5 @@
-"""Agent runtimes from CreateAgentRuntime to their sessions, on both databases; isolation of agencies
-and labels."""
+"""Agent runtimes from CreateAgentRuntime to their sessions, on both databases; isolation of
+agencies and labels."""
 
 import dataclasses
 
@@ -224,6 +224,11 @@ async def test_what_has_died_is_begun_anew(desk):
     (second,) = desk.jobs.jobs
     assert second != first
     assert len(desk.doors.open_now) == 1
+    desk.replicas.says = [NotReached("refused")]  # and then a new one answers
+    await desk.ask(arn)
+    (third,) = desk.jobs.jobs
+    assert third != second
+    desk.replicas.says = [NotReached("refused")]
     await fails_to_ask(desk, "RuntimeClientError", arn, says=NotReached("refused"))
     assert not desk.jobs.jobs
     assert not desk.doors.open_now
