@@ -234,12 +234,22 @@ class Agency:
         return json.loads(answer["response"].read())
 
 
+@dataclass(frozen=True)
+class Found:
+    size: int
+    version_id: str = "v-1"
+
+
+@dataclass
 class Stored(Documents):
     """Read like the store's: what is not read to its end is closed."""
 
-    def open(self, who, bucket, key):
+    versions: list = field(default_factory=list)  # that were asked for
+
+    def open(self, who, bucket, key, version_id=None):
+        self.versions.append(version_id)
         info, pieces = super().open(who, bucket, key)
-        return info, (piece for piece in pieces)
+        return Found(info.size), (piece for piece in pieces)
 
 
 @dataclass
@@ -255,12 +265,12 @@ class FakeKeys:
 
 @dataclass
 class FakeDoors:
-    """`runtimes.ports.Doors`: path → who may come in."""
+    """`runtimes.ports.Doors`: path → who may come in, and what the door itself answers."""
 
     open_now: dict = field(default_factory=dict)
 
-    def open(self, path, account, role_arn, label, own):
-        self.open_now[path] = (account, role_arn, label, own)
+    def open(self, path, whose, own):
+        self.open_now[path] = (whose, own)
 
     def close(self, path):
         self.open_now.pop(path, None)

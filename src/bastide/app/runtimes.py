@@ -25,7 +25,7 @@ from bastide.runtimes.code import Code
 from bastide.runtimes.endpoints import RuntimeEndpoints
 from bastide.runtimes.invocations import RuntimeInvocations
 from bastide.runtimes.kind import SessionKind
-from bastide.runtimes.ports import Own
+from bastide.runtimes.ports import Own, Whose
 from bastide.runtimes.runtimes import AgentRuntimes
 from bastide.runtimes.sessions import Sessions
 from bastide.runtimes.tags import RuntimeTags
@@ -62,9 +62,11 @@ class GatewayDoors:
     side: SideDoors | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
-    def open(self, path: Path, account: str, role_arn: str, label: str, own: Own) -> None:
+    def open(self, path: Path, whose: Whose, own: Own) -> None:
         assert self.side is not None, "opened before the region serves"
-        bound = Bound(account=account, role_arn=role_arn, label=label)
+        bound = Bound(
+            door=whose.door, account=whose.account, role_arn=whose.role_arn, label=whose.label
+        )
         self.side.open(path, bound, own.token, own.issue)
 
     def close(self, path: Path) -> None:

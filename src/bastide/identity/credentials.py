@@ -11,7 +11,7 @@ from bastide.identity.directory import Directory
 from bastide.identity.model import AccessKey, Entity, Kind, ServiceKey
 from bastide.identity.sessions import session_arn
 from bastide.identity.tokens import Session, SessionTokens
-from bastide.kernel.call import Credential, Principal, PrincipalKind
+from bastide.kernel.call import BEHIND, Credential, Principal, PrincipalKind
 from bastide.kernel.clock import epoch_ms, moment
 from bastide.kernel.labels.scheme import MarkingError
 
@@ -66,6 +66,8 @@ class KnownCredentials:
             return replace(self._user(entity, session.access_key_id), facts=facts)
         if session.source_identity:
             facts["aws:sourceidentity"] = session.source_identity
+        if session.behind:
+            facts[BEHIND] = session.behind
         partition = self.directory.region.partition
         return Principal(
             account=session.account,

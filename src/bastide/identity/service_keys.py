@@ -20,11 +20,14 @@ class ServiceKeys:
         self, account: str, role_arn: str, service: str, marking: str, name: str
     ) -> Mapping[str, str]:
         """Of a session at the label of that marking, cleared for no more. ValidationException
-        unless the role is there, trusts the service, and is cleared for the label. In the words of
+        unless the role is there, trusts the service, and is cleared for the label. They are good
+        at the side door of that name alone: taken out of it, they are nobody's. In the words of
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html"""
         role, _ = self.roles.assumed(account, role_arn, service, marking)
         duration_s = max(DURATION_LEAST_S, min(DURATION_S, role.session_max_s))
-        session = self.tokens.new(role, name, duration_s, clearance=marking, label=marking)
+        session = self.tokens.new(
+            role, name, duration_s, clearance=marking, label=marking, behind=name
+        )
         return {
             "RoleArn": role_arn,
             "AccessKeyId": session.access_key_id,

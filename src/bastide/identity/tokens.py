@@ -20,7 +20,8 @@ TOKEN_SIZE_MAX = 16_384
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What a token says. `entity_id` is of the user or role: a new one of that name is another.
-    `clearance` and `label` are a role session's: what its makers may see, and what it works at."""
+    `clearance` and `label` are a role session's: what its makers may see, and what it works at.
+    `behind`: the side door that it is good at, and nowhere else."""
 
     access_key_id: str
     secret: str
@@ -38,6 +39,7 @@ class Session:
     source_identity: str = ""
     clearance: str = ""
     label: str = ""
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,9 @@ class Duty(StrEnum):
 EVIDENCE_WRITER = "cloudtrail.amazonaws.com"  # whose objects are evidence, and nobody else's
 
 
+BEHIND = "bastide:behind"  # a fact of a principal: the side door that its keys are good at
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who calls. `arn` is the caller's own (`…:assumed-role/R/S` for a session).

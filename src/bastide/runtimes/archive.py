@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -64,18 +65,24 @@ def unpack(source: IO[bytes], target: Path) -> None:
 def _files(source: IO[bytes]) -> Iterator[tuple[zipfile.ZipInfo, Iterator[bytes]]]:
     """Each with its bytes, which are to be read to their end."""
     _check_directory(source)
+    with _faults(), zipfile.ZipFile(source) as packed:
+        infos = packed.infolist()
+        _check_names(infos)
+        room = UNPACKED_MAX
+        for info in infos:
+            if info.is_dir():
+                continue
+            room -= info.file_size
+            if room < 0:
+                raise BadArchive(f"it unpacks to more than {UNPACKED_MAX} bytes")
+            yield info, _bytes_of(packed, info)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """What the library finds wrong, as our own."""
     try:
-        with zipfile.ZipFile(source) as packed:
-            infos = packed.infolist()
-            _check_names(infos)
-            room = UNPACKED_MAX
-            for info in infos:
-                if info.is_dir():
-                    continue
-                room -= info.file_size
-                if room < 0:
-                    raise BadArchive(f"it unpacks to more than {UNPACKED_MAX} bytes")
-                yield info, _bytes_of(packed, info)
+        yield
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise BadArchive("it is damaged") from error
     except (NotImplementedError, RuntimeError) as error:
@@ -140,7 +147,7 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
 
 def _bytes_of(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     """The library reads no more than the directory says, and holds the sum against it."""
-    with packed.open(info) as file:
+    with _faults(), packed.open(info) as file:
         first = True
         while piece := file.read(CHUNK):
             if first and piece.startswith(b"\x7fELF"):

@@ -9,7 +9,7 @@ from bastide.runtimes.model import IDLE_DEFAULT_S, LIFETIME_DEFAULT_S, Params
 
 CODE = "agentRuntimeArtifact.codeConfiguration"
 MEMBERS = (
-    f"{CODE}.code.s3.bucket", f"{CODE}.code.s3.prefix", f"{CODE}.runtime", f"{CODE}.entryPoint",
+    f"{CODE}.code.s3", f"{CODE}.runtime", f"{CODE}.entryPoint",
     "roleArn", "networkConfiguration.networkMode", "description",
     "protocolConfiguration.serverProtocol", "lifecycleConfiguration", "environmentVariables",
 )  # fmt: skip

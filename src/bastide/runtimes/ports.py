@@ -1,6 +1,7 @@
 """What runtimes need of the contexts beside and below them; joined in `app/`."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -46,14 +47,18 @@ class Permits(Protocol):
 class StoredObject(Protocol):
     @property
     def size(self) -> int: ...
+    @property
+    def version_id(self) -> str: ...
 
 
 class Objects(Protocol):
     """The store without its policies: whoever uses it asked `Permits` first."""
 
     def open(
-        self, who: Principal, bucket: str, key: str
-    ) -> tuple[StoredObject, Iterator[bytes]]: ...
+        self, who: Principal, bucket: str, key: str, version_id: str | None = None
+    ) -> tuple[StoredObject, Iterator[bytes]]:
+        """The iterator has a `close`."""
+        ...
 
 
 class Interpreter(Protocol):
@@ -71,11 +76,21 @@ class Doors(Protocol):
     """The ways from sandboxes to this region's own gateway, one for each session. Belongs to the
     event loop."""
 
-    def open(self, path: Path, account: str, role_arn: str, label: str, own: "Own") -> None:
-        """Take what the role signs at the label, and nothing else, at the socket `path`."""
+    def open(self, path: Path, whose: "Whose", own: "Own") -> None:
+        """Take what is theirs, and nothing else, at the socket `path`."""
         ...
 
     def close(self, path: Path) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """Who may come in at a door: a role at a label, with the keys that are issued there."""
+
+    door: str
+    account: str
+    role_arn: str
+    label: str
 
 
 class Own(Protocol):

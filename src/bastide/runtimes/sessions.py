@@ -8,7 +8,7 @@ What is durable is in the database and in the job; when a session was used last 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,10 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM
 from bastide.runtimes import records
 from bastide.runtimes.book import Book
+from bastide.runtimes.issuing import Issuer, Own
 from bastide.runtimes.kind import door_of, spec_of
 from bastide.runtimes.model import SERVICE, Runtime, Session, SessionKey, Version
-from bastide.runtimes.ports import Doors, Issue, Keys, Roles
+from bastide.runtimes.ports import Doors, Keys, Roles, Whose
 
 logger = logging.getLogger(__name__)
 SESSIONS_MAX = 24  # of an account at one label
@@ -42,14 +43,6 @@ START_ERROR = (
     "An error occurred when starting the runtime. Please check your CloudWatch logs for more "
     "information."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What a session's door answers by itself."""
-
-    token: str
-    issue: Issue
 
 
 @dataclass(slots=True)
@@ -182,15 +175,12 @@ class Sessions:
             await asyncio.sleep(POLL_S)
 
     def open_door(self, session: Session, version: Version) -> None:
-        role_arn, key = version.asked["roleArn"], session.key
+        key, role_arn = session.key, version.asked["roleArn"]
         name = f"BedrockAgentCore-{session.job_id.rpartition('/')[2]}"
-
-        def issued() -> Mapping[str, str]:
-            return self.keys.issue(key.account, role_arn, SERVICE, key.label, name)
-
-        own = Own(session.token, lambda: asyncio.to_thread(issued))
+        whose = Whose(door=name, account=key.account, role_arn=role_arn, label=key.label)
+        issuer = Issuer(self.keys, self.book.clock, whose)
         path = door_of(self.doors_at, session.job_id)
-        self.doors.open(path, key.account, role_arn, key.label, own)
+        self.doors.open(path, whose, Own(session.token, issuer.issue))
         self._live.setdefault(session.job_id, Live(version.idle_s, self._now_s()))
 
     # Ending --------------------------------------------------------------------------------------

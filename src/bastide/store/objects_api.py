@@ -15,7 +15,7 @@ from bastide.policy.sharing import Shared, is_alias
 from bastide.store import bucket_records, errors, records, shelf
 from bastide.store.content import Pieces
 from bastide.store.model import Bucket, Facts, Version
-from bastide.store.names import key_bytes, text_bytes
+from bastide.store.names import check_version_id, key_bytes, text_bytes
 from bastide.store.records import Span
 from bastide.store.shares import Shares
 from bastide.store.shelf import NewObject, Shelf
@@ -31,6 +31,7 @@ class ObjectInfo:
     etag: str
     modified: datetime
     label: Label
+    version_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,14 @@ class ObjectSpace:
     region: Region
     crossed: Callable[[Principal, Crossed], None]
 
-    def open(self, who: Principal, bucket: str, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
-        """An object and its bytes; the iterator has a `close`."""
+    def open(
+        self, who: Principal, bucket: str, key: str, version_id: str | None = None
+    ) -> tuple[ObjectInfo, Iterator[bytes]]:
+        """An object and its bytes; the iterator has a `close`. None: its latest version."""
+        check_version_id(version_id)
         where = self._readable(who, bucket, key)
         for _ in range(shelf.READ_TRIES):
-            version = self.shelf.find(where, key_bytes(key), None)
+            version = self.shelf.find(where, key_bytes(key), version_id)
             if version is None or version.is_marker:
                 raise errors.no_such_key(key)
             self.shelf.check_reads(who, where, version)
@@ -168,4 +172,5 @@ class ObjectSpace:
             etag=version.etag,
             modified=moment(version.modified_ms),
             label=self.shelf.labelling.scheme.parse(version.label),
+            version_id=version.version_id,
         )

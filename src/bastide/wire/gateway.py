@@ -20,7 +20,7 @@ from typing import Any
 
 from botocore import xform_name
 
-from bastide.kernel.call import Body, BytesBody, Call, EmptyBody
+from bastide.kernel.call import BEHIND, Body, BytesBody, Call, EmptyBody
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import Ids
@@ -392,8 +392,13 @@ def decode(scope: dict[str, Any]) -> RawRequest:
 
 def _check_bound(raw: RawRequest, sender: Sender) -> None:
     """At a side door every other key is as one that is not known: what is in a sandbox at a label
-    would else go out by a lower one's, or another agency's, which it brought along."""
-    if raw.bound is not None and not raw.bound.admits(sender.principal):
+    would else go out by a lower one's, or another agency's, which it brought along. And a door's
+    keys are known nowhere else."""
+    if raw.bound is None:
+        is_known = BEHIND not in sender.principal.facts
+    else:
+        is_known = raw.bound.admits(sender.principal)
+    if not is_known:
         raise refusals_for(raw, sender.signing_name).unknown_key()
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bastide.kernel.call import Body, EmptyBody, Principal
+from bastide.kernel.call import BEHIND, Body, EmptyBody, Principal
 
 Headers = tuple[tuple[str, str], ...]  # names in lower case, in the order received
 Params = dict[str, Any]
@@ -12,15 +12,16 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """Whose calls alone are taken at a side door: sessions of one role at one label."""
+    """Whose calls alone are taken at a side door: a role's at a label, with this door's keys."""
 
+    door: str
     account: str
     role_arn: str
     label: str  # a marking
 
     def admits(self, who: Principal) -> bool:
-        asked = (who.account, who.issuer_arn, who.session.text)
-        return asked == (self.account, self.role_arn, self.label)
+        asked = (who.facts.get(BEHIND), who.account, who.issuer_arn, who.session.text)
+        return asked == (self.door, self.account, self.role_arn, self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
