@@ -1,5 +1,6 @@
 """Agents on fakes: a model that says what a test scripts, and callers of agencies and labels."""
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
+from bastide.agents.executing import Executing
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
@@ -152,6 +154,29 @@ class Library:
         }
 
 
+@dataclass
+class Lambdas:
+    """`agents.ports.Executors`: what each function says to an event; `closed` lets nobody in."""
+
+    held: dict[str, Any] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    heard: list[Any] = field(default_factory=list)
+
+    def check(self, worker, agent_id, function_arn):
+        if function_arn not in self.held:
+            raise ServiceError("ResourceNotFoundException", f"Function not found: {function_arn}")
+        if function_arn in self.closed:
+            raise ServiceError("AccessDeniedException", "lambda:InvokeFunction", status=403)
+
+    async def invoke(self, worker, agent_id, function_arn, event):
+        self.check(worker, agent_id, function_arn)
+        self.heard.append((agent_id, json.loads(event)))
+        said = self.held[function_arn](json.loads(event))
+        if isinstance(said, Exception):
+            return b"", str(said)
+        return said if isinstance(said, bytes) else json.dumps(said).encode(), ""
+
+
 class Desk:
     """All of agents over one database. `desk.do("create_agent", …)` as `who`."""
 
@@ -162,7 +187,7 @@ class Desk:
         book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
         workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
-        self.library = Library()
+        self.library, self.lambdas = Library(), Lambdas()
         routing = Routing(book=book)
         collaborating = Collaborating(
             routing=routing, workers=workers, sessions=self.sessions, ids=ids
@@ -170,7 +195,7 @@ class Desk:
         turns = Turns(
             conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids,
             looking_up=LookingUp(retriever=self.library, workers=workers),
-            collaborating=collaborating,
+            collaborating=collaborating, executing=Executing(executors=self.lambdas),
         )  # fmt: skip
         turn_desk = TurnDesk(workers=workers, sessions=self.sessions, turns=turns)
         schemas = Schemas(workers=workers, objects=self.objects)
@@ -180,7 +205,13 @@ class Desk:
             ActionGroups(book=book),
             KnowledgeBases(book=book),
             Collaborators(book=book),
-            Preparing(book=book, workers=workers, schemas=schemas, collaborating=collaborating),
+            Preparing(
+                book=book,
+                workers=workers,
+                schemas=schemas,
+                collaborating=collaborating,
+                executors=self.lambdas,
+            ),
             Versions(book=book),
             Aliases(book=book),
         ]

@@ -24,6 +24,8 @@ BROAD = {
     "jobs/shim.py": (1, "a forked child must never return into the shim's code"),
     "training/checkpoints.py": (1, "a round over all jobs: the next one comes"),
     "serving/settling.py": (1, "a round over all endpoints: one must not stop the others"),
+    "functions/bootstrap.py": (1, "whatever the user's own code raises is the answer"),
+    "functions/caged.py": (1, "its thread must not outlive a start that failed, then raised on"),
     "knowledge/work.py": (2, "a round over all tasks: one must not stop the others"),
     "serving/serve_script.py": (1, "whatever the user's own code raises is the answer"),
     "operators/progress.py": (1, "the operators' edge, for a command that tells its steps"),

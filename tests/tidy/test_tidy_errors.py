@@ -13,6 +13,7 @@ CATALOGUE = Catalogue()
 SERVICES = {
     "agents": ("bedrock-agent", "bedrock-agent-runtime"),
     "evidence": ("cloudtrail",),
+    "functions": ("lambda",),
     "guardrails": ("bedrock", "bedrock-runtime"),
     "identity": ("iam", "sts"),
     "inference": ("bedrock-runtime", "bedrock-mantle"),

@@ -21,7 +21,8 @@ GROUPS_MAX = 20  # of an agent, as AWS's own quota
 USER_INPUT = "AMAZON.UserInput"
 _ASKED = (
     "actionGroupName", "description", "parentActionGroupSignature",
-    "actionGroupExecutor.customControl", "apiSchema", "actionGroupState", "functionSchema",
+    "actionGroupExecutor.customControl", "actionGroupExecutor.lambda", "apiSchema",
+    "actionGroupState", "functionSchema",
 )  # fmt: skip
 _PLACE = ("agentId", "agentVersion")
 _ONCE = {"clientToken": "a group's name is its own, so asking twice is told apart by it"}
@@ -100,8 +101,8 @@ def check(call: Call, req: Mapping[str, Any]) -> None:
         return
     if len(schemas) != 1:
         raise invalid("Exactly one of apiSchema and functionSchema is needed.")
-    if not executor:
-        raise invalid("actionGroupExecutor must be specified.")
+    if len(executor) != 1:
+        raise invalid("actionGroupExecutor must be specified, as customControl or lambda.")
 
 
 def _kept(req: Mapping[str, Any]) -> Params:

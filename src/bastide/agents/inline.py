@@ -24,7 +24,7 @@ INLINE = "INLINE"  # in the place of an agent's id, which has ten characters
 _STATE = "inlineSessionState"
 _GROUP = (
     "actionGroupName", "description", "parentActionGroupSignature", "apiSchema", "functionSchema",
-    "actionGroupExecutor.customControl",
+    "actionGroupExecutor.customControl", "actionGroupExecutor.lambda",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from bastide.kernel.operation import operation
 _RESULTS = "returnControlInvocationResults"
 # Of a session's state, whichever member it comes in; and what of it says nothing new.
 SESSION_MEMBERS = (
-    "promptSessionAttributes", "invocationId",
+    "sessionAttributes", "promptSessionAttributes", "invocationId",
     f"{_RESULTS}.functionResult.actionGroup", f"{_RESULTS}.functionResult.function",
     f"{_RESULTS}.functionResult.confirmationState", f"{_RESULTS}.functionResult.responseState",
     f"{_RESULTS}.functionResult.responseBody.body",
@@ -28,7 +28,7 @@ SESSION_MEMBERS = (
     f"{_RESULTS}.apiResult.confirmationState", f"{_RESULTS}.apiResult.responseState",
     f"{_RESULTS}.apiResult.responseBody.body",
 )  # fmt: skip
-UNHEARD = {"sessionAttributes": "they are for Lambda executors, and there are none"} | {
+UNHEARD = {
     f"{_RESULTS}.{kind}.agentId": "a session is of one agent"
     for kind in ("functionResult", "apiResult")
 }

@@ -305,7 +305,11 @@ def _judge(turn: Turn, use: Use) -> tuple[Turn, list[Effect]]:
         # It tells nobody outside and changes nothing; a collaborator is as wary as this one.
         return turn, [Do(use, tool)]
     confirm = tool.confirm or (turn.tainted and not led_to(turn.words, tool, use.args))
+    if tool.does is Does.EXECUTE and not confirm:
+        return turn, [Do(use, tool)]
     mode = Mode.BOTH if confirm else Mode.RESULT
+    if tool.does is Does.EXECUTE:
+        mode = Mode.CONFIRMATION
     return replace(turn, held={**turn.held, use.id: mode}), []
 
 
@@ -340,16 +344,19 @@ def _called(turn: Turn, event: Called) -> tuple[Turn, list[Effect]]:
 
 
 def _resumed(turn: Turn, given: Mapping[str, Given]) -> tuple[Turn, list[Effect]]:
+    effects: list[Effect] = []
     for use in turn.uses:
         if use.id in turn.results:
             continue
         found = given.get(use.id, Given("The caller gave no result.", ok=False, confirmed=False))
         if turn.held[use.id] is not Mode.RESULT and not found.confirmed:
             turn = _with(turn, use, "The user did not agree to this call.", ok=False)
+        elif turn.held[use.id] is Mode.CONFIRMATION:
+            effects.append(Do(use, turn.tools[use.name]))
         else:
             turn = _with(turn, use, spotlit(found.text, turn.fence), ok=found.ok)
             turn = replace(turn, tainted=True)
-    return _go_on(replace(turn, phase=Phase.CALLING, held={}), [])
+    return _go_on(replace(turn, phase=Phase.CALLING, held={}), effects)
 
 
 def _go_on(turn: Turn, effects: list[Effect]) -> tuple[Turn, list[Effect]]:

@@ -60,6 +60,21 @@ class Retriever(Protocol):
         ...
 
 
+class Executors(Protocol):
+    """The agency's functions, which execute those of action groups. `agent_id`: "" for an inline
+    agent, whose caller must be allowed to invoke them itself."""
+
+    def check(self, worker: Call, agent_id: str, function_arn: str) -> None:
+        """ServiceError unless the function is there for the worker, and lets this agent in."""
+        ...
+
+    async def invoke(
+        self, worker: Call, agent_id: str, function_arn: str, event: bytes
+    ) -> tuple[bytes, str]:
+        """Its answer, and why there is none. ServiceError as `check` raises it."""
+        ...
+
+
 class StoredObject(Protocol):
     @property
     def size(self) -> int: ...

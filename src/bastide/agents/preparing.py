@@ -13,6 +13,7 @@ from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.model import DRAFT, Agent, Params, PartRow, Status, definition_of
 from bastide.agents.openapi import BadSchema
+from bastide.agents.ports import Executors
 from bastide.agents.tools import Does, Tool, is_supervisor, tools_of
 from bastide.agents.workers import Schemas, Workers
 from bastide.kernel.call import Call
@@ -27,6 +28,7 @@ class Preparing:
     workers: Workers
     schemas: Schemas
     collaborating: Collaborating
+    executors: Executors
 
     @operation("agentId")
     def prepare_agent(self, call: Call, req: Params) -> Params:
@@ -74,6 +76,17 @@ class Preparing:
             yield str(error)
             return
         yield from self._collaborators(worker, agent, tools)
+        yield from self._executed(worker, agent, tools)
+
+    def _executed(self, worker: Call, agent: Agent, tools: Mapping[str, Tool]) -> Iterator[str]:
+        """What is wrong with the Lambda functions that it has things executed by."""
+        for arn in dict.fromkeys(
+            tool.target for tool in tools.values() if tool.does is Does.EXECUTE
+        ):
+            try:
+                self.executors.check(worker, agent.id, arn)
+            except ServiceError as error:
+                yield f"Executor {arn}: {error.message}"
 
     def _collaborators(
         self, worker: Call, agent: Agent, tools: Mapping[str, Tool]

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,12 +27,13 @@ _FENCE_SIZE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A conversation as it stands. `number`: how many turns it had. `invocation_id`: of the
-    control that its caller has now, else ""."""
+    control that its caller has now, else "". `attributes`: for the functions of its turns."""
 
     key: Key
     number: int
     turn: Turn
     invocation_id: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sessions:
@@ -65,7 +66,7 @@ class Sessions:
         kept = json.loads(self._sealer.open(_PURPOSE, sealed, key.aad))
         return Held(
             key=key, number=number, turn=adapted(_turn(empty, kept)),
-            invocation_id=kept["invocation_id"],
+            invocation_id=kept["invocation_id"], attributes=kept.get("attributes") or {},
         )  # fmt: skip
 
     def save(self, held: Held, ttl_s: int) -> None:
@@ -110,6 +111,7 @@ def _kept(held: Held) -> str:
             "results": turn.results,
             "held": turn.held,
             "invocation_id": held.invocation_id,
+            "attributes": dict(held.attributes),
         })  # fmt: skip
         shorter = without_oldest(messages)
         if len(text) <= SIZE_MAX or not shorter:

@@ -27,6 +27,7 @@ class Does(StrEnum):
     """Who executes it."""
 
     RETURN = "RETURN_CONTROL"  # the caller
+    EXECUTE = "LAMBDA"  # a function of the agency's
     COLLABORATE = "COLLABORATE"  # another agent
     LOOK_UP = "LOOK_UP"  # a knowledge base, which is asked here
     ASK_USER = "ASK_USER"  # the person, by answering
@@ -44,7 +45,7 @@ class Tool:
     function: str = ""
     path: str = ""
     verb: str = ""
-    target: str = ""  # the knowledge base, or the other agent's alias
+    target: str = ""  # the knowledge base, the other agent's alias, or the Lambda function
     relayed: bool = False  # the other agent is told what was said so far
     confirm: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
@@ -80,14 +81,21 @@ def _of_group(group: str, asked: Mapping[str, Any]) -> Iterator[Tool]:
         yield _ask_user(group)
     elif "functionSchema" in asked:
         for function in asked["functionSchema"].get("functions") or ():
-            yield _of_function(group, function)
+            yield _executed(_of_function(group, function), asked)
     else:
         for one in openapi.operations(asked["apiSchema"].get("payload") or ""):
-            yield Tool(
+            tool = Tool(
                 name=one.name, description=one.description, schema=one.schema,
                 does=Does.RETURN, group=group, path=one.path, verb=one.verb,
                 confirm=one.confirm, places=one.places,
             )  # fmt: skip
+            yield _executed(tool, asked)
+
+
+def _executed(tool: Tool, asked: Mapping[str, Any]) -> Tool:
+    """By whom its group says: a Lambda function, or the caller."""
+    arn = (asked.get("actionGroupExecutor") or {}).get("lambda")
+    return replace(tool, does=Does.EXECUTE, target=arn) if arn else tool
 
 
 def _of_function(group: str, function: Mapping[str, Any]) -> Tool:

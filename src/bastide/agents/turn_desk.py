@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bastide.agents.asked import Asked
+from bastide.agents.executing import BadResponse, check_attributes
 from bastide.agents.loop import Event, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S, Params
 from bastide.agents.resuming import resumed
@@ -50,6 +51,7 @@ class Desk:
         model = self.workers.check(worker, agent)
         call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = model
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
+        held = replace(held, attributes=_attributes(state, held.attributes))
         trace_id = self.turns.ids.word(10).lower()
         searched = {
             one["knowledgeBaseId"]: one["retrievalConfiguration"]
@@ -62,6 +64,17 @@ class Desk:
             ttl_s=int(agent.get("idleSessionTTLInSeconds") or TTL_DEFAULT_S),
             searched=searched,
         )  # fmt: skip
+
+
+def _attributes(state: Params, had: Mapping[str, str]) -> Mapping[str, str]:
+    """Of the session: what the caller says instead of those that it had."""
+    given: Mapping[str, str] = state.get("sessionAttributes") or had
+    try:
+        check_attributes(given)
+        check_attributes(state.get("promptSessionAttributes") or {})
+    except BadResponse as error:
+        raise invalid(f"Session {error}.") from error
+    return given
 
 
 class Completion:

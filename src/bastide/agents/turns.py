@@ -11,6 +11,7 @@ from bastide.agents import traces
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
+from bastide.agents.executing import Attributes, Executing
 from bastide.agents.looking_up import LookingUp, citations
 from bastide.agents.loop import (
     Answered,
@@ -28,7 +29,7 @@ from bastide.agents.loop import (
 )
 from bastide.agents.ports import Conversations
 from bastide.agents.sessions import Sessions
-from bastide.agents.tools import Does, Tool
+from bastide.agents.tools import Does
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, Unavailable, unsupported
@@ -44,10 +45,11 @@ _MODEL_FAILURES = frozenset(
 
 @dataclass(slots=True)
 class _UnderWay:
-    """`read`: the passages that the answer may rest on."""
+    """`read`: the passages that the answer may rest on. `beside`: as functions leave it."""
 
     turn: Turn
     todo: deque[Effect]
+    beside: Attributes
     read: list[Mapping[str, Any]] = field(default_factory=list)
 
     def take(self, event: Event) -> None:
@@ -61,12 +63,13 @@ class Turns:
     sessions: Sessions
     looking_up: LookingUp
     collaborating: Collaborating
+    executing: Executing
     clock: Clock
     ids: Ids
 
     async def events(self, asked: Asked) -> AsyncIterator[Params]:
         """Traces, and last a chunk or a returned control. Raises ServiceError."""
-        async for event in self._run(asked, _UnderWay(asked.held.turn, deque())):
+        async for event in self._run(asked, _under_way(asked)):
             yield event
 
     async def _run(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
@@ -76,14 +79,12 @@ class Turns:
             match effect:
                 case Ask():
                     told = self._ask(asked, under, final=effect.final)
-                case Do(tool=Tool(does=Does.LOOK_UP)):
-                    told = self._look_up(asked, under, effect)
                 case Do():
-                    told = self._collaborate(asked, under, effect)
+                    told = self._do(asked, under, effect)
                 case Refuse():
                     told = _refused(asked, effect)
                 case Return():
-                    told = self._hand_over(asked, under.turn, effect)
+                    told = self._hand_over(asked, under, effect)
                 case Say():
                     told = self._say(asked, under, effect)
                 case Fail(why):
@@ -92,8 +93,16 @@ class Turns:
             async for event in told:
                 yield event
 
+    def _do(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
+        match effect.tool.does:
+            case Does.LOOK_UP:
+                return self._look_up(asked, under, effect)
+            case Does.EXECUTE:
+                return self._execute(asked, under, effect)
+        return self._collaborate(asked, under, effect)
+
     async def _ask(self, asked: Asked, under: _UnderWay, *, final: bool) -> AsyncIterator[Params]:
-        req = request_of(asked.agent, under.turn, asked.prompted, final=final)
+        req = request_of(asked.agent, under.turn, under.beside.prompt, final=final)
         tracer = asked.tracer
         tracer.next_step()
         said = traces.model_input(asked.agent["foundationModel"], req)
@@ -147,6 +156,20 @@ class Turns:
         ok = not passages.refused
         under.take(Called(effect.use.id, passages.text, ok, seconds=took_s))
 
+    async def _execute(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
+        """By a Lambda function. Where that fails, the turn does."""
+        use, tool = effect.use, effect.tool
+        yield asked.tracer.orchestration("invocationInput", traces.invocation_input(use, tool))
+        started = self.clock.monotonic_s()
+        try:
+            heard = await self.executing.run(asked, use, tool, under.turn.words, under.beside)
+        except ServiceError as error:
+            yield asked.tracer.failure(error.message)
+            raise
+        yield _observed(asked, "ACTION_GROUP", actionGroupInvocationOutput={"text": heard.text})
+        took_s = self.clock.monotonic_s() - started
+        under.take(Called(use.id, heard.text, heard.ok, seconds=took_s))
+
     async def _collaborate(
         self, asked: Asked, under: _UnderWay, effect: Do
     ) -> AsyncIterator[Params]:
@@ -154,11 +177,11 @@ class Turns:
         Whatever refuses it, its label too, is told to the model and in the trace."""
         tool, message = effect.tool, str(effect.use.args["message"])
         yield asked.tracer.orchestration("invocationInput", traces.asks(tool, message))
-        inner = _UnderWay(under.turn, deque())
+        inner = _UnderWay(under.turn, deque(), under.beside)
         said, ok = "It has no answer.", False
         try:
             child = await asyncio.to_thread(self.collaborating.begun, asked, under.turn, effect)
-            inner.turn = child.held.turn
+            inner = _under_way(child)
             with self.sessions.one_turn(child.held.key):
                 async for event in self._run(child, inner):
                     if "trace" in event:
@@ -176,12 +199,14 @@ class Turns:
         took = inner.turn
         under.take(Called(effect.use.id, said, ok, took.tokens, took.steps, took.seconds))
 
-    async def _hand_over(self, asked: Asked, turn: Turn, effect: Return) -> AsyncIterator[Params]:
+    async def _hand_over(
+        self, asked: Asked, under: _UnderWay, effect: Return
+    ) -> AsyncIterator[Params]:
         invocation_id = self.ids.uuid()
         for use, tool, _ in effect.calls:
             given = traces.invocation_input(use, tool, invocation_id)
             yield asked.tracer.orchestration("invocationInput", given)
-        await self._keep(asked, turn, invocation_id)
+        await self._keep(asked, under, invocation_id)
         agent_id = asked.held.key.agent_id
         inputs = [
             traces.control_input(use, tool, mode, agent_id) for use, tool, mode in effect.calls
@@ -189,16 +214,24 @@ class Turns:
         yield {"returnControl": {"invocationId": invocation_id, "invocationInputs": inputs}}
 
     async def _say(self, asked: Asked, under: _UnderWay, effect: Say) -> AsyncIterator[Params]:
-        await self._keep(asked, under.turn, "")
+        await self._keep(asked, under, "")
         kind = "ASK_USER" if effect.asks else "FINISH"
         yield _observed(asked, kind, finalResponse={"text": effect.text})
         cited = citations(effect.text, under.read)
         said = effect.text.encode("utf-8", "replace")[:CHUNK_MAX]
         yield {"chunk": {"bytes": said, **({"attribution": {"citations": cited}} if cited else {})}}
 
-    async def _keep(self, asked: Asked, turn: Turn, invocation_id: str) -> None:
-        held = replace(asked.held, turn=turn, invocation_id=invocation_id)
+    async def _keep(self, asked: Asked, under: _UnderWay, invocation_id: str) -> None:
+        held = replace(
+            asked.held, turn=under.turn, invocation_id=invocation_id,
+            attributes=under.beside.session,
+        )  # fmt: skip
         await asyncio.to_thread(self.sessions.save, held, asked.ttl_s)
+
+
+def _under_way(asked: Asked) -> _UnderWay:
+    beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
+    return _UnderWay(asked.held.turn, deque(), beside)
 
 
 async def _refused(asked: Asked, effect: Refuse) -> AsyncIterator[Params]:

@@ -8,11 +8,12 @@ from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
+from bastide.agents.executing import Executing
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
-from bastide.agents.ports import Retriever
+from bastide.agents.ports import Executors, Retriever
 from bastide.agents.preparing import Preparing
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
@@ -33,7 +34,13 @@ class AgentService:
 
 
 def open_agents(
-    core: Core, identity: Identity, store: Store, bedrock: Bedrock, retriever: Retriever
+    core: Core,
+    identity: Identity,
+    store: Store,
+    bedrock: Bedrock,
+    *,
+    retriever: Retriever,
+    executors: Executors,
 ) -> AgentService:
     marks = Marks(labelling=identity.labelling, in_use=core.labels)
     book = Book(database=core.database, marks=marks, clock=core.clock, ids=core.ids)
@@ -46,6 +53,7 @@ def open_agents(
         sessions=sessions,
         looking_up=LookingUp(retriever=retriever, workers=workers),
         collaborating=collaborating,
+        executing=Executing(executors=executors),
         clock=core.clock,
         ids=core.ids,
     )
@@ -60,7 +68,13 @@ def open_agents(
                 ActionGroups(book=book),
                 KnowledgeBases(book=book),
                 Collaborators(book=book),
-                Preparing(book=book, workers=workers, schemas=schemas, collaborating=collaborating),
+                Preparing(
+                    book=book,
+                    workers=workers,
+                    schemas=schemas,
+                    collaborating=collaborating,
+                    executors=executors,
+                ),
                 Versions(book=book),
                 Aliases(book=book),
             ],

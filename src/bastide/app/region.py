@@ -15,13 +15,14 @@ from aiohttp import web
 
 from bastide import __version__
 from bastide.app import bedrock, knowledge
-from bastide.app.agents import open_agents
+from bastide.app.agents import AgentService, open_agents
 from bastide.app.apart import own_uid
 from bastide.app.approvals import open_approvals
 from bastide.app.bedrock import open_bedrock
 from bastide.app.core import open_core
 from bastide.app.documents import open_documents
 from bastide.app.evidence import open_evidence
+from bastide.app.functions import open_functions
 from bastide.app.guardrails import open_guardrails
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
@@ -112,8 +113,9 @@ class RegionProcess:
                 conversations=self.bedrock.conversations,
             ),
         )
-        self.agents = open_agents(core, self.identity, store, self.bedrock, self.knowledge.retrieve)
         self.runtimes = open_runtimes(core, self.identity, store, self.workshop)
+        self.functions = open_functions(core, self.identity, store, self.workshop)
+        self.agents = self._agents(store)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
@@ -136,6 +138,16 @@ class RegionProcess:
         self.gateway = self._gateway(store)
         self.listener = listener
         self.certificates = self._certificates()
+
+    def _agents(self, store: Store) -> AgentService:
+        return open_agents(
+            self.core,
+            self.identity,
+            store,
+            self.bedrock,
+            retriever=self.knowledge.retrieve,
+            executors=self.functions.executors,
+        )
 
     def _gateway(self, store: Store) -> Gateway:
         core, region = self.core, self.core.region
@@ -162,6 +174,7 @@ class RegionProcess:
         parts = (
             self.identity, self.kms, store, self.learning, self.bedrock, self.guardrails,
             self.agents, self.evidence, self.knowledge, self.runtimes,
+            self.agents, self.evidence, self.knowledge, self.functions,
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
@@ -301,4 +314,5 @@ class RegionProcess:
         for pool in (self.threads, self.upload_threads, self.bedrock.threads):
             pool.close()
         self.guardrails.worker.close()
+        self.functions.close()
         self.core.close()

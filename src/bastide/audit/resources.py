@@ -97,6 +97,11 @@ MEMBERS: Mapping[str, Mapping[str, str]] = {
     "cloudwatch": {"Namespace": "", "MetricName": "", "ResourceARN": ""},
     "kms": {"KeyId": "AWS::KMS::Key", "AliasName": "AWS::KMS::Alias"},
     "cloudtrail": {"Name": "AWS::CloudTrail::Trail", "S3BucketName": "AWS::S3::Bucket"},
+    "lambda": {
+        "FunctionName": "AWS::Lambda::Function",
+        "Role": "AWS::IAM::Role",
+        "Resource": "",
+    },
     "bedrock": _AGENTIC,
     "bedrock-runtime": _AGENTIC,
     "bedrock-mantle": _AGENTIC,

@@ -76,7 +76,14 @@ _SAGEMAKER = [
         "logs:Describe*", "logs:GetLogEvents", "logs:PutLogEvents", "logs:PutResourcePolicy",
         "s3:CreateBucket", "s3:GetBucketLocation", "s3:ListBucket", "s3:ListAllMyBuckets",
         "s3:GetBucketCORS", "s3:PutBucketCORS", "iam:ListRoles", "kms:DescribeKey",
-        "kms:ListAliases",
+        "kms:ListAliases", "lambda:ListFunctions",
+    ),
+    _statement(
+        "lambda:InvokeFunction",
+        resource=[
+            f"arn:aws*:lambda:*:*:function:*{word}*"
+            for word in (*_SAGEMAKER_WORDS, "LabelingFunction")
+        ],
     ),
     _statement(
         "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload",
@@ -120,6 +127,7 @@ DOCUMENTS = {
         *_CLOUDWATCH_READ, *_IAM_READ, *_LOGS_READ, *_SAGEMAKER_READ, *_S3_READ,
         "bedrock:GetFoundationModel", "bedrock:GetInferenceProfile", "bedrock:ListFoundationModels",
         "bedrock:ListInferenceProfiles", "cloudtrail:LookupEvents", "logs:ListTags*",
+        "lambda:Get*", "lambda:List*",
     ),
     "IAMFullAccess": _allow("iam:*"),
     "IAMReadOnlyAccess": _allow(*_IAM_READ),

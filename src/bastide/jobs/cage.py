@@ -11,13 +11,13 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bastide
-from bastide.jobs import namespaces
+from bastide.jobs import cgroups, namespaces
 
 CAGE = "bastide.jobs.cage"
 CPU_S = 3600
@@ -40,9 +40,23 @@ class NoCage(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The control groups that a process is put into before it is shut in."""
+
+    name: str
+    folders: Mapping[str, str]
+    unified: str
+    memory_bytes: int
+    pids_max: int
+    cpus: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """What a process may take: the size of a file, what it writes to, and what it reads beside
-    Python and this package. `data_bytes` is mapped beside `memory_bytes`."""
+    Python and this package. `data_bytes` is mapped beside `memory_bytes`. A stranger's code gets
+    `bare` Python, without this package, what is `shown` of the machine by another name, a /tmp of
+    `tmp_bytes`, and a control group."""
 
     out_bytes_max: int
     data_bytes: int = 0
@@ -50,6 +64,10 @@ class Room:
     writes: Sequence[str] = ()
     reads: Sequence[str] = ()
     cpu_s: int | None = CPU_S
+    bare: bool = False
+    shown: Mapping[str, str] = field(default_factory=dict)  # where it is seen → what it is
+    tmp_bytes: int = 0
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +90,10 @@ class Walls:
             raise NoCage("this machine has no bubblewrap, and nothing is shut in without it")
         spec = {
             "bwrap": self.bwrap,
-            "binds": [*_binds(), *room.reads],
+            "binds": [*_binds(bare=room.bare), *room.reads],
+            "shown": dict(room.shown),
+            "tmp_bytes": room.tmp_bytes,
+            "group": None if room.group is None else asdict(room.group),
             "writes": list(room.writes),
             "uid": None if self.uid_first is None else self.uid_first + number,
             "out_bytes_max": room.out_bytes_max,
@@ -86,18 +107,28 @@ class Walls:
 
 
 def main(spec: dict[str, Any]) -> None:
-    place, uid = "", spec["uid"]
-    shown = [spec["bwrap"], *spec["binds"], *spec["writes"]]
+    place, uid, group = "", spec["uid"], spec["group"]
+    shown = [spec["bwrap"], *spec["binds"], *spec["writes"], *spec["shown"].values()]
+    shown = list(dict.fromkeys(shown))
+    if group is not None:
+        _enter(group)
     if uid is not None:
         place = namespaces.stage_place()
         namespaces.stage(place, shown)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_MAX, PROCESSES_MAX))
+        if group is None or "pids" not in group["folders"]:  # an agency's jobs have its uid, too
+            resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_MAX, PROCESSES_MAX))
     _limit(spec["out_bytes_max"], spec["memory_bytes"], spec["cpu_s"])
     seen = {path: f"{place}/{n}" if place else path for n, path in enumerate(shown)}
     os.execv(seen[spec["bwrap"]], _arguments(spec, seen))  # noqa: S606 - no shell is meant
+
+
+def _enter(spec: dict[str, Any]) -> None:
+    group = cgroups.Group(cgroups.Hierarchies(spec["folders"], spec["unified"]), spec["name"])
+    group.create(spec)
+    group.enter()
 
 
 def _arguments(spec: dict[str, Any], seen: dict[str, str]) -> list[str]:
@@ -110,8 +141,12 @@ def _arguments(spec: dict[str, Any], seen: dict[str, str]) -> list[str]:
     made += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     made += ["--proc", "/proc", "--dev", "/dev"]
     made += ["--size", str(SHM_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108 - the cage's own
+    if spec["tmp_bytes"]:
+        made += ["--size", str(spec["tmp_bytes"]), "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
     for path in spec["binds"]:
         made += ["--ro-bind", seen[path], path]
+    for target, path in spec["shown"].items():
+        made += ["--ro-bind", seen[path], target]
     for path in spec["writes"]:
         made += ["--bind", seen[path], path]
     for name, value in spec["env"].items():
@@ -130,8 +165,10 @@ def _limit(out_bytes_max: int, memory_bytes: int, cpu_s: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _binds() -> list[str]:
+def _binds(*, bare: bool) -> list[str]:
     """Python, its packages, and this one: what is seen of the machine."""
+    if bare:
+        return [sys.base_prefix]
     package = Path(bastide.__file__).parents[1]
     return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(package)]))
 

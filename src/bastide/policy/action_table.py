@@ -206,6 +206,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
         )
         for name in ("InvokeAgentRuntime", "StopRuntimeSession")
     },
+    "lambda.ListFunctions": ("lambda:ListFunctions *",),
+    "lambda.Invoke": ("lambda:InvokeFunction function",),
+    **{
+        f"lambda.{name}": (f"lambda:{name} tagged-function",)
+        for name in ("TagResource", "UntagResource", "ListTags")
+    },
     "sagemaker.CreateEndpoint": (
         "sagemaker:CreateEndpoint sagemaker",
         "sagemaker:CreateEndpoint endpoint-config",
@@ -228,6 +234,7 @@ WITH_TAGS = {
     "sagemaker": "sagemaker:AddTags sagemaker Tags",
     "bedrock": "bedrock:TagResource * tags",
     "cloudwatch": "cloudwatch:TagResource * Tags",
+    "lambda": "lambda:TagResource function Tags",
 }
 # Everything else in s3 whose name holds "Object" is about the object, the rest about the bucket.
 # With a version id these act under another name.

@@ -185,6 +185,30 @@ class PolicyAuthorizer:
         )
         return standing.by_policies(action, key_arn).allowed
 
+    def permits_service_for(
+        self,
+        worker: Principal,
+        action: str,
+        resource: str,
+        *,
+        service: str,
+        document: str,
+        context: Mapping[str, str],
+    ) -> bool:
+        """Whether `document`, the policy of a resource, lets a service do one thing, and neither
+        the lattice nor the second engine refuses it to the principal that the service works as."""
+        policy = ("resource-policy", self.parsed.of(document, PolicyKind.RESOURCE))
+        keys = actions.time_context(self.clock.now())
+        keys |= {name.lower(): value for name, value in context.items()}
+        caller = Caller(account=worker.account, service=service)
+        request = Request(action.lower(), resource, keys, caller)
+        if not decide(request, Policies(identity=(), resource=(policy,))).allowed:
+            return False
+        label = self.stored.resources.label(worker, resource, None)
+        if not self.walls.permits(worker, action, label):
+            return False
+        return self.second.about(worker).refusal(action, resource, label) is None
+
     def _outside_of_a_call(self, principal: Principal) -> actions.Context:
         return actions.principal_context(principal) | actions.time_context(self.clock.now())
 

@@ -5,6 +5,7 @@ read them each in its own way, a Deny on one spelling would let another pass. Wh
 of this account and region stays as it is: it is refused, or found by nobody, as it stands.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -16,6 +17,7 @@ from bastide.policy.ports import ResourceFacts
 
 Params = dict[str, Any]
 _GROUP = "log-group:"
+_REGION = re.compile(r"[a-z]{2}-[a-z-]+-\d:")
 
 
 def canonical(call: Call, params: Params) -> Params:
@@ -108,6 +110,21 @@ def _runtime_arn(call: Call, text: str) -> str:
     return arns.regional(call.region, "bedrock-agentcore", call.account, f"runtime/{text}")
 
 
+def _function(call: Call, text: str) -> str:
+    """A function by its name: `NAME`, `ACCOUNT:function:NAME` and `arn:…:function:NAME` are one,
+    with and without `:$LATEST`. What is of another account or region becomes its ARN."""
+    short = text.removeprefix("function:")
+    if not text.startswith("arn:") and ":function:" in text:
+        region = "" if _REGION.match(text) else f"{call.region.name}:"
+        text = f"arn:{call.region.partition}:lambda:{region}{text}"
+    arn = own(call, text, "lambda") if text.startswith("arn:") else None
+    if arn is not None and arn.resource.startswith("function:"):
+        short = arn.resource.removeprefix("function:")
+    elif text.startswith("arn:"):
+        return text
+    return short.removesuffix(":$LATEST")
+
+
 def _copy_source(call: Call, text: str) -> str:
     """`bucket/key?versionId=…`, each part percent-encoded once and nothing else in it."""
     path, _, query = text.partition("?")
@@ -140,6 +157,7 @@ _CHANGES: Mapping[str, Mapping[str, Callable[[Call, Any], Any]]] = {
         "logGroupIdentifiers": _groups,
         "resourceArn": _group_arn,
     },
+    "lambda": {"FunctionName": _function},
     "s3": {"CopySource": _copy_source},
     "sagemaker": {"ResourceArn": _sagemaker_arn},
     "bedrock-agentcore": {"agentRuntimeArn": _runtime_arn},

@@ -64,6 +64,8 @@ def word_for(service: str, name: str) -> str:
         return "trail"
     if service == "kms":
         return "key"
+    if service == "lambda":
+        return "function"
     if service in ("bedrock", "bedrock-runtime") and name in _ABOUT_GUARDRAILS:
         return "guardrail"
     if service in ("bedrock-agent", "bedrock-agent-runtime") and name in _ABOUT_KNOWLEDGE:
@@ -148,6 +150,13 @@ def _runtime_endpoint(call: Call, params: Params) -> Found:
     [runtime] = _agent_runtime(call, params)
     name = _text(params, "endpointName") or _text(params, "qualifier") or "DEFAULT"
     return [f"{runtime}/runtime-endpoint/{name}"]
+
+
+def _function(call: Call, params: Params) -> Found:
+    name = _text(params, "FunctionName") or "*"
+    if name.startswith("arn:"):
+        return [name]
+    return [arns.regional(call.region, "lambda", call.account, f"function:{name}")]
 
 
 def _guardrail(call: Call, params: Params) -> Found:
@@ -341,6 +350,8 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "agent-alias": _agent_alias,
     "agent-runtime": _agent_runtime,
     "runtime-endpoint": _runtime_endpoint,
+    "function": _function,
+    "tagged-function": lambda call, params: [_text(params, "Resource") or "*"],
     "endpoint": _endpoint,
     "endpoint-config": _endpoint_config,
     "logs": _logs,

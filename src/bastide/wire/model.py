@@ -37,6 +37,7 @@ SERVICES = (
     "cloudwatch",
     "cloudtrail",
     "kms",
+    "lambda",
 )
 EVERY = (*SERVICES, mantle.NAME)  # with what is described here, as botocore has no model of it
 

@@ -39,6 +39,7 @@ _WORDS = {
     ),
     "cloudwatch": _Words(given="NextToken", told=("NextToken",), code="InvalidParameterValue"),
     "iam": _Words(given="Marker", told=("Marker",), code="ValidationError"),
+    "lambda": _Words(given="Marker", told=("NextMarker",), code="InvalidParameterValueException"),
     "kms": _Words(given="Marker", told=("NextMarker",), code="InvalidMarkerException"),
 }
 

@@ -1,0 +1,44 @@
+"""Lambda's functions and their packages."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0024"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "lambda_functions",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("label", sa.String(length=1024), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("arn", sa.String(length=256), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.String(length=36), nullable=False),
+        sa.Column("code_id", sa.String(length=36), nullable=False),
+        sa.Column("code_sha256", sa.String(length=44), nullable=False),
+        sa.Column("code_size", sa.BigInteger(), nullable=False),
+        sa.Column("asked", sa.Text(), nullable=False),
+        sa.Column("env", sa.LargeBinary(), nullable=False),
+        sa.Column("statements", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "label", "name", name=op.f("pk_lambda_functions")),
+    )
+    op.create_table(
+        "lambda_packages",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("label", sa.String(length=1024), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "id", name=op.f("pk_lambda_packages")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("lambda_packages")
+    op.drop_table("lambda_functions")
