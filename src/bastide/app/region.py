@@ -173,8 +173,7 @@ class RegionProcess:
         gateway = Gateway(stages)
         parts = (
             self.identity, self.kms, store, self.learning, self.bedrock, self.guardrails,
-            self.agents, self.evidence, self.knowledge, self.runtimes,
-            self.agents, self.evidence, self.knowledge, self.functions,
+            self.agents, self.evidence, self.knowledge, self.runtimes, self.functions,
         )  # fmt: skip
         for handlers in (part.handlers for part in parts):
             for service, made in handlers.items():
