@@ -10,12 +10,16 @@ from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
+from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
+from bastide.agents.memories import AgentMemories
+from bastide.agents.memory import Memories
 from bastide.agents.preparing import Preparing
+from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.turn_desk import Desk as TurnDesk
@@ -50,6 +54,7 @@ class ScriptedModel:
     script: list[Any] = field(default_factory=list)
     seen: list[dict[str, Any]] = field(default_factory=list)
     by: list[Any] = field(default_factory=list)
+    stops: str = "end_turn"
 
     @operation(
         "modelId", "messages", "system", "inferenceConfig", "toolConfig",
@@ -62,7 +67,28 @@ class ScriptedModel:
         if isinstance(answer, Exception):
             raise answer
         message = {"role": "assistant", "content": answer}
-        return {"output": {"message": message}, "usage": USAGE, "stopReason": "end_turn"}
+        return {"output": {"message": message}, "usage": USAGE, "stopReason": self.stops}
+
+    async def converse_stream(self, call, req):
+        """The same answer, in pieces of three letters."""
+        return {"stream": _streamed(await self.converse(call, req))}
+
+
+async def _streamed(answer):
+    for block in answer["output"]["message"]["content"]:
+        if "toolUse" in block:
+            use = dict(block["toolUse"])
+            said = json.dumps(use.pop("input"))
+            yield {"contentBlockStart": {"start": {"toolUse": use}}}
+            deltas = [{"toolUse": {"input": said[at : at + 3]}} for at in range(0, len(said), 3)]
+        else:
+            said = block["text"]
+            deltas = [{"text": said[at : at + 3]} for at in range(0, len(said), 3)]
+        for delta in deltas:
+            yield {"contentBlockDelta": {"delta": delta}}
+        yield {"contentBlockStop": {}}
+    yield {"messageStop": {"stopReason": answer["stopReason"]}}
+    yield {"metadata": {"usage": answer["usage"]}}
 
 
 @dataclass(frozen=True)
@@ -192,8 +218,10 @@ class Desk:
         collaborating = Collaborating(
             routing=routing, workers=workers, sessions=self.sessions, ids=ids
         )
+        consulting = Consulting(conversations=self.model, clock=self.clock)
+        memories = Memories(database=database, sealer=FakeKeyring(), clock=self.clock)
         turns = Turns(
-            conversations=self.model, sessions=self.sessions, clock=self.clock, ids=ids,
+            consulting=consulting, sessions=self.sessions, clock=self.clock, ids=ids,
             looking_up=LookingUp(retriever=self.library, workers=workers),
             collaborating=collaborating, executing=Executing(executors=self.lambdas),
         )  # fmt: skip
@@ -215,7 +243,13 @@ class Desk:
             Versions(book=book),
             Aliases(book=book),
         ]
-        self.invocations = Invocations(book=book, routing=routing, workers=workers, desk=turn_desk)
+        remembering = Remembering(
+            workers=workers, sessions=self.sessions, memories=memories, consulting=consulting
+        )
+        self.parts.append(AgentMemories(book=book, routing=routing, memories=memories))
+        self.invocations = Invocations(
+            book=book, routing=routing, workers=workers, desk=turn_desk, remembering=remembering
+        )
         self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
 
     def do(self, name: str, who: Any = None, **req: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bastide.agents import prompting, records, session_records
+from bastide.agents import memory, memory_records, prompting, records, session_records
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
 from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
 from bastide.agents.ports import Roles
@@ -22,9 +22,9 @@ AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
 _ASKED = (
     "agentName", "instruction", "foundationModel", "description", "orchestrationType",
     "idleSessionTTLInSeconds", "agentResourceRoleArn", "guardrailConfiguration",
-    "agentCollaboration", "promptOverrideConfiguration",
+    "agentCollaboration", "promptOverrideConfiguration", "memoryConfiguration",
 )  # fmt: skip
-_MEMBERS = (*_ASKED[:-1], *prompting.MEMBERS)
+_MEMBERS = (*_ASKED[:-2], *prompting.MEMBERS, *memory.MEMBERS)
 _ONCE = {"clientToken": "an agent's name is its own, so asking twice is told apart by it"}
 
 
@@ -97,6 +97,7 @@ class Agents:
                 )
             records.drop(c, agent)
             session_records.drop_of_agent(c, agent.account, agent.id)
+            memory_records.drop_of_agent(c, agent.account, agent.id)
             return agent
 
         gone = self.book.database.write(write)
@@ -105,8 +106,7 @@ class Agents:
     def _check(self, call: Call, req: Params, agent_id: str) -> None:
         if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
             raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
-        if req.get("agentCollaboration") == "SUPERVISOR_ROUTER":
-            raise unsupported(call.operation, "agentCollaboration=SUPERVISOR_ROUTER")
+        memory.check(call.operation, req)
         prompting.check(call.operation, req)
         role = req.get("agentResourceRoleArn")
         if not role:

@@ -14,7 +14,7 @@ from bastide.kernel.call import Call
 class Asked:
     """Whose, as whom, of which agent, from where the conversation is. `searched`: by knowledge
     base, how this turn's caller wants it searched. `depth`: of how many supervisors' turns it is
-    part."""
+    part. `streams`: the answer is told as it is written. `remembered`: of earlier sessions."""
 
     call: Call
     worker: Call
@@ -26,3 +26,5 @@ class Asked:
     ttl_s: int
     searched: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     depth: int = 0
+    streams: bool = False
+    remembered: str = ""

@@ -5,20 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bastide.agents import prompting, spotlight
+from bastide.agents.asked import Asked
 from bastide.agents.loop import Message, Turn
 
 Params = dict[str, Any]
+_REMEMBERED = "What was kept of earlier sessions with this user, the newest first:"
 _WITHOUT = "Answer the user now, in words, from what is known so far."
 
 
-def request_of(
-    agent: Mapping[str, Any], turn: Turn, prompted: Mapping[str, str], *, final: bool
-) -> Params:
-    """`prompted`: promptSessionAttributes, which the caller gives for this turn."""
-    rule = spotlight.rule(turn.fence) if turn.tools else ""
+def request_of(asked: Asked, turn: Turn, prompted: Mapping[str, str], *, final: bool) -> Params:
+    """`prompted`: promptSessionAttributes, as they are now."""
+    agent = asked.agent
+    rule = spotlight.rule(turn.fence) if turn.tools or asked.remembered else ""
+    system = prompting.system(agent, rule, prompted)
+    if asked.remembered:
+        system += f"\n\n{_REMEMBERED}\n{spotlight.spotlit(asked.remembered, turn.fence)}"
     req: Params = {
         "modelId": agent["foundationModel"],
-        "system": [{"text": prompting.system(agent, rule, prompted)}],
+        "system": [{"text": system}],
         "messages": list(turn.messages),
         **prompting.inference(agent),
     }

@@ -10,7 +10,7 @@ from typing import Any
 from bastide.agents import action_groups, prompting
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
-from bastide.agents.invocations import SESSION_MEMBERS, UNHEARD
+from bastide.agents.invocations import SESSION_MEMBERS, STREAMING, UNHEARD
 from bastide.agents.model import Params
 from bastide.agents.openapi import BadSchema
 from bastide.agents.session_records import Key
@@ -38,6 +38,7 @@ class InlineInvocations:
 
     @operation(
         "sessionId", "inputText", "instruction", "foundationModel", "enableTrace", "endSession",
+        *STREAMING,
         "idleSessionTTLInSeconds", "orchestrationType", "guardrailConfiguration",
         "bedrockModelConfigurations.performanceConfig.latency", *prompting.MEMBERS,
         *(f"actionGroups.{name}" for name in _GROUP),

@@ -4,11 +4,14 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Invoke
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
+from bastide.agents.memory import remembers
+from bastide.agents.memory_records import MemoryKey
 from bastide.agents.model import Params
+from bastide.agents.remembering import Remembering, Whose
 from bastide.agents.routing import Found, Routing
 from bastide.agents.session_records import Key
 from bastide.agents.turn_desk import Desk, check
@@ -32,6 +35,8 @@ UNHEARD = {
     f"{_RESULTS}.{kind}.agentId": "a session is of one agent"
     for kind in ("functionResult", "apiResult")
 }
+_STREAMING = "streamingConfigurations"
+STREAMING = (f"{_STREAMING}.streamFinalResponse", f"{_STREAMING}.applyGuardrailInterval")
 _SEARCHED = "sessionState.knowledgeBaseConfigurations"
 
 
@@ -41,9 +46,11 @@ class Invocations:
     routing: Routing
     workers: Workers
     desk: Desk
+    remembering: Remembering
 
     @operation(
         "agentId", "agentAliasId", "sessionId", "inputText", "enableTrace", "endSession",
+        "memoryId", *STREAMING,
         "bedrockModelConfigurations.performanceConfig.latency", f"{_SEARCHED}.knowledgeBaseId",
         f"{_SEARCHED}.retrievalConfiguration.vectorSearchConfiguration",
         *(f"sessionState.{name}" for name in SESSION_MEMBERS),
@@ -60,7 +67,23 @@ class Invocations:
             alias_id=found.alias_id, id=req["sessionId"],
         )  # fmt: skip
         call.notes.label = label  # it carries what was said in this session, and by whom it is
-        return await self.desk.turn(req, key, lambda: self._asked(call, req, found, key))
+        whose = _memory(req, found, key)
+        if whose is None:
+            return await self.desk.turn(req, key, lambda: self._asked(call, req, found, key))
+        await self.remembering.catch_up(call, whose)
+        return await self.desk.turn(
+            req,
+            key,
+            lambda: self._with_memory(call, whose, self._asked(call, req, found, key)),
+            lambda: self.remembering.end(call, whose, key),
+        )
+
+    def _with_memory(self, call: Call, whose: Whose, asked: Asked) -> Asked:
+        view = self.book.marks.view(call.principal)
+        text, tainted = self.remembering.recalled(whose, view.seen)
+        turn = replace(asked.held.turn, tainted=asked.held.turn.tainted or tainted)
+        held = replace(asked.held, turn=turn, memory_id=whose.key.id)
+        return replace(asked, held=held, remembered=text)
 
     def _asked(self, call: Call, req: Params, found: Found, key: Key) -> Asked:
         """All that can be refused before the first event."""
@@ -72,3 +95,15 @@ class Invocations:
         }  # fmt: skip
         state = req.get("sessionState") or {}
         return self.desk.asked(worker, call, (found.definition, key, about), req, state)
+
+
+def _memory(req: Params, found: Found, key: Key) -> Whose | None:
+    """None where there is nothing to remember, and nowhere: AWS, too, ignores a memoryId then."""
+    agent = found.definition["agent"]
+    asked = remembers(agent)
+    if asked is None or not req.get("memoryId"):
+        return None
+    memory = MemoryKey(
+        account=key.account, agent_id=key.agent_id, alias_id=key.alias_id, id=req["memoryId"]
+    )
+    return Whose(key=memory, label=key.label, agent=agent, asked=asked)

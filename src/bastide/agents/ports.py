@@ -48,9 +48,11 @@ class Models(Protocol):
 
 
 class Conversations(Protocol):
-    async def converse(self, call: Call, req: Params) -> Params:
-        """As bedrock-runtime's Converse, without its door: who calls it asked `Permits` first."""
-        ...
+    """As bedrock-runtime's, without its door: who calls it asked `Permits` first."""
+
+    async def converse(self, call: Call, req: Params) -> Params: ...
+
+    async def converse_stream(self, call: Call, req: Params) -> Params: ...
 
 
 class Retriever(Protocol):

@@ -1,6 +1,6 @@
 """Conversations, sealed: each is of one agency, one label, one agent's alias and one session id."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from bastide.db.schema import metadata
 
+LATE_MS = 7 * 86_400_000
 sessions = Table(
     "bedrock_agent_sessions",
     metadata,
@@ -35,6 +36,7 @@ sessions = Table(
     Column("turn", Integer, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    Column("memory_id", String(100), nullable=False, server_default=""),
     PrimaryKeyConstraint("account", "label", "agent_id", "alias_id", "id"),
     Index("ix_bedrock_agent_sessions_expires_ms", "expires_ms"),
 )
@@ -71,14 +73,25 @@ def find(c: Connection, key: Key, now_ms: int) -> tuple[int, bytes] | None:
     return None if row is None else (row.turn, row.sealed)
 
 
-def save(c: Connection, key: Key, before: int, expires_ms: int, sealed: bytes) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """A session after a turn. `memory_id`: of where it is to be remembered, "" for nowhere."""
+
+    expires_ms: int
+    sealed: bytes
+    memory_id: str = ""
+
+
+def save(c: Connection, key: Key, before: int, turned: Turned) -> bool:
     """The next turn; False if it is not at `before` any more (0: it was not there)."""
+    new = {
+        "turn": before + 1, "expires_ms": turned.expires_ms, "sealed": turned.sealed,
+        "memory_id": turned.memory_id,
+    }  # fmt: skip
     if before == 0:
         drop(c, key)  # one past its time
-        row = {**key.values, "turn": 1, "expires_ms": expires_ms, "sealed": sealed}
-        c.execute(insert(sessions).values(**row))
+        c.execute(insert(sessions).values(**key.values, **new))
         return True
-    new = {"turn": before + 1, "expires_ms": expires_ms, "sealed": sealed}
     mine = (*_mine(key), sessions.c.turn == before)
     return bool(c.execute(update(sessions).where(*mine).values(**new)).rowcount)
 
@@ -88,7 +101,24 @@ def drop(c: Connection, key: Key) -> None:
 
 
 def drop_expired(c: Connection, now_ms: int) -> None:
-    c.execute(delete(sessions).where(sessions.c.expires_ms <= now_ms))
+    """What is to be remembered waits until it is summed up, for some days."""
+    t = sessions.c
+    c.execute(delete(sessions).where(t.expires_ms <= now_ms, t.memory_id == ""))
+    c.execute(delete(sessions).where(t.expires_ms <= now_ms - LATE_MS))
+
+
+def late(c: Connection, key: Key, memory_id: str, now_ms: int, limit: int) -> Sequence[str]:
+    """The ids of sessions of a memory that are past their time, the oldest first."""
+    t = sessions.c
+    same = {name: value for name, value in key.values.items() if name != "id"}
+    asked = (
+        select(t.id)
+        .where(*(sessions.c[name] == value for name, value in same.items()))
+        .where(t.memory_id == memory_id, t.expires_ms <= now_ms)
+        .order_by(t.expires_ms, t.id)
+        .limit(limit)
+    )
+    return list(c.execute(asked).scalars())
 
 
 def drop_of_agent(c: Connection, account: str, agent_id: str) -> None:

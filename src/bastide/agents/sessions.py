@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from bastide.agents.loop import Message, Mode, Phase, Turn, Use, adapted
 from bastide.agents.ports import Sealer
 from bastide.agents.session_records import Key
 from bastide.db.database import Database
-from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
 
@@ -34,6 +35,12 @@ class Held:
     turn: Turn
     invocation_id: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    began_ms: int = 0
+    memory_id: str = ""
+
+    @property
+    def began(self) -> datetime:
+        return moment(self.began_ms)
 
 
 class Sessions:
@@ -61,12 +68,33 @@ class Sessions:
         found = self._database.read(lambda c: records.find(c, key, self._now_ms()))
         if found is None:
             fence = self._ids.word(_FENCE_SIZE)
-            return Held(key=key, number=0, turn=replace(empty, fence=fence))
-        number, sealed = found
+            return Held(
+                key=key, number=0, turn=replace(empty, fence=fence), began_ms=self._now_ms()
+            )
+        return self._opened(key, empty, *found)
+
+    def late(self, key: Key, memory_id: str, limit: int) -> list[Key]:
+        """Those of one memory whose time has run out; `key` says whose, but not which."""
+        now_ms = self._now_ms()
+        found = self._database.read(lambda c: records.late(c, key, memory_id, now_ms, limit))
+        return [replace(key, id=each) for each in found]
+
+    def ended(self, key: Key) -> Held:
+        """As it was left, also past its time."""
+        found = self._database.read(lambda c: records.find(c, key, 0))
+        empty = Turn(tools={}, fence="")
+        return (
+            Held(key=key, number=0, turn=empty)
+            if found is None
+            else self._opened(key, empty, *found)
+        )
+
+    def _opened(self, key: Key, empty: Turn, number: int, sealed: bytes) -> Held:
         kept = json.loads(self._sealer.open(_PURPOSE, sealed, key.aad))
         return Held(
             key=key, number=number, turn=adapted(_turn(empty, kept)),
             invocation_id=kept["invocation_id"], attributes=kept.get("attributes") or {},
+            began_ms=kept.get("began_ms", 0), memory_id=kept.get("memory_id", ""),
         )  # fmt: skip
 
     def save(self, held: Held, ttl_s: int) -> None:
@@ -80,7 +108,10 @@ class Sessions:
             if held.number == 0 and records.count(c, key.account, key.label) >= SESSIONS_MAX:
                 message = f"{SESSIONS_MAX} sessions are open. Try again when one has ended."
                 raise ServiceError("ServiceQuotaExceededException", message)
-            if not records.save(c, key, held.number, now_ms + ttl_s * 1000, sealed):
+            turned = records.Turned(
+                expires_ms=now_ms + ttl_s * 1000, sealed=sealed, memory_id=held.memory_id
+            )
+            if not records.save(c, key, held.number, turned):
                 raise ServiceError("ConflictException", f"Session {key.id} went on elsewhere.")
 
         self._database.write(write)
@@ -112,6 +143,8 @@ def _kept(held: Held) -> str:
             "held": turn.held,
             "invocation_id": held.invocation_id,
             "attributes": dict(held.attributes),
+            "began_ms": held.began_ms,
+            "memory_id": held.memory_id,
         })  # fmt: skip
         shorter = without_oldest(messages)
         if len(text) <= SIZE_MAX or not shorter:

@@ -141,7 +141,7 @@ def _look_up(knowledge_base_id: str, description: str) -> Tool:
 
 
 def is_supervisor(agent: Mapping[str, Any]) -> bool:
-    return agent.get("agentCollaboration") == "SUPERVISOR"
+    return agent.get("agentCollaboration") in ("SUPERVISOR", "SUPERVISOR_ROUTER")
 
 
 def _collaborator(name: str, asked: Mapping[str, Any]) -> Tool:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_TraceP
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from bastide.agents.loop import Mode, Use
@@ -14,6 +15,19 @@ from bastide.kernel.clock import Clock
 
 Params = dict[str, Any]
 TEXT_MAX = 25_000
+
+
+class Kind(StrEnum):
+    """What a model is asked for; `promptType`, and the member of the trace's union."""
+
+    ORCHESTRATION = "ORCHESTRATION"
+    ROUTING_CLASSIFIER = "ROUTING_CLASSIFIER"
+
+    @property
+    def member(self) -> str:
+        if self is Kind.ORCHESTRATION:
+            return "orchestrationTrace"
+        return "routingClassifierTrace"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,9 +40,12 @@ class Tracer:
     number: int = 0
 
     def orchestration(self, kind: str, said: Mapping[str, Any]) -> Params:
+        return self.part(Kind.ORCHESTRATION, kind, said)
+
+    def part(self, kind: Kind, member: str, said: Mapping[str, Any]) -> Params:
         """One member of the union, with its trace id."""
         named = {**said, "traceId": f"{self.trace_id}-{self.number}"}
-        return self._part({"orchestrationTrace": {kind: named}})
+        return self._part({kind.member: {member: named}})
 
     def failure(self, reason: str) -> Params:
         named = {"traceId": f"{self.trace_id}-{self.number}", "failureReason": reason}
@@ -55,13 +72,13 @@ class Tracer:
         return {"trace": part}
 
 
-def model_input(model: str, req: Mapping[str, Any]) -> Params:
+def model_input(model: str, req: Mapping[str, Any], kind: Kind) -> Params:
     said = {name: req[name] for name in ("system", "messages", "toolConfig") if name in req}
     config = req.get("inferenceConfig") or {}
     names = {"temperature": "temperature", "topP": "topP", "maxTokens": "maximumLength",
              "stopSequences": "stopSequences"}  # fmt: skip
     return {
-        "type": "ORCHESTRATION",
+        "type": str(kind),
         "foundationModel": model,
         "text": _text(said),
         "inferenceConfiguration": {

@@ -1,7 +1,7 @@
 """Where a turn is begun, whichever operation asks for it: its session is its own until it ends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,12 +31,19 @@ class Desk:
     sessions: Sessions
     turns: Turns
 
-    async def turn(self, req: Params, key: Key, asked: Callable[[], Asked]) -> Params:
-        """`asked` reads what is needed, and refuses what can be refused before the first event."""
+    async def turn(
+        self,
+        req: Params,
+        key: Key,
+        asked: Callable[[], Asked],
+        end: Callable[[], Awaitable[None]] | None = None,
+    ) -> Params:
+        """`asked` reads what is needed, and refuses what can be refused before the first event.
+        `end`: what else the end of a session takes than to forget it."""
         with ExitStack() as undo:
             undo.enter_context(self.sessions.one_turn(key))
             if req.get("endSession"):
-                await asyncio.to_thread(self.sessions.end, key)
+                await (end() if end else asyncio.to_thread(self.sessions.end, key))
                 events = _ended()
             else:
                 found = await asyncio.to_thread(asked)
@@ -62,8 +69,12 @@ class Desk:
             tracer=Tracer(clock=self.turns.clock, trace_id=trace_id, about=about),
             prompted=state.get("promptSessionAttributes") or {},
             ttl_s=int(agent.get("idleSessionTTLInSeconds") or TTL_DEFAULT_S),
-            searched=searched,
+            searched=searched, streams=_streams(req),
         )  # fmt: skip
+
+
+def _streams(req: Params) -> bool:
+    return bool((req.get("streamingConfigurations") or {}).get("streamFinalResponse"))
 
 
 def _attributes(state: Params, had: Mapping[str, str]) -> Mapping[str, str]:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bastide.agents import traces
+from bastide.agents import router, traces
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
+from bastide.agents.consulting import Consultation, Consulting
 from bastide.agents.executing import Attributes, Executing
 from bastide.agents.looking_up import LookingUp, citations
 from bastide.agents.loop import (
@@ -23,34 +24,35 @@ from bastide.agents.loop import (
     Fail,
     Refuse,
     Return,
+    Said,
     Say,
     Turn,
     step,
 )
-from bastide.agents.ports import Conversations
 from bastide.agents.sessions import Sessions
-from bastide.agents.tools import Does
-from bastide.kernel.call import Call
+from bastide.agents.tools import Does, Tool
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable, unsupported
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import Ids
-from bastide.kernel.operation import honours_of
 
 Params = dict[str, Any]
 CHUNK_MAX = 1_000_000  # bytes of one event
-_MODEL_FAILURES = frozenset(
-    {"ModelErrorException", "ModelTimeoutException", "ServiceUnavailableException"}
-)
+USE_ID_LETTERS = 22
 
 
 @dataclass(slots=True)
 class _UnderWay:
-    """`read`: the passages that the answer may rest on. `beside`: as functions leave it."""
+    """`read`: the passages that the answer may rest on. `beside`: as functions leave it.
+    `written`: what of the last answer the caller has read. `routed`: the collaborator that answers
+    for its supervisor, and what was heard of it."""
 
     turn: Turn
     todo: deque[Effect]
     beside: Attributes
     read: list[Mapping[str, Any]] = field(default_factory=list)
+    written: str = ""
+    routed: Tool | None = None
+    heard: str = ""
 
     def take(self, event: Event) -> None:
         self.turn, more = step(self.turn, event)
@@ -59,7 +61,7 @@ class _UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    conversations: Conversations
+    consulting: Consulting
     sessions: Sessions
     looking_up: LookingUp
     collaborating: Collaborating
@@ -102,46 +104,43 @@ class Turns:
         return self._collaborate(asked, under, effect)
 
     async def _ask(self, asked: Asked, under: _UnderWay, *, final: bool) -> AsyncIterator[Params]:
-        req = request_of(asked.agent, under.turn, under.beside.prompt, final=final)
-        tracer = asked.tracer
-        tracer.next_step()
-        said = traces.model_input(asked.agent["foundationModel"], req)
-        yield tracer.orchestration("modelInvocationInput", said)
-        began, started = self.clock.now(), self.clock.monotonic_s()
-        answer = await self._converse(asked, req)
-        took_s = self.clock.monotonic_s() - started
-        usage = answer.get("usage") or {}
-        _count(asked.call, asked.worker, usage)
-        metadata = {
-            "startTime": began,
-            "endTime": self.clock.now(),
-            "totalTimeMs": int(took_s * 1000),
-            "clientRequestId": asked.call.request_id,
-        }
-        output = traces.model_output(answer, metadata)
-        yield tracer.orchestration("modelInvocationOutput", output)
-        if assessed := (answer.get("trace") or {}).get("guardrail"):
-            yield tracer.guardrail(answer.get("stopReason") == "guardrail_intervened", assessed)
-        content: Sequence[Mapping[str, Any]] = answer["output"]["message"]["content"]
-        if why := traces.rationale(content):
-            yield tracer.orchestration("rationale", {"text": why})
-        under.take(Answered(content, int(usage.get("totalTokens") or 0), took_s))
+        others = router.routes(asked.agent, under.turn)
+        if others and under.turn.steps == 0 and isinstance(asked.event, Said):
+            async for event in self._route(asked, under, others):
+                yield event
+            if under.routed is not None:
+                return
+        if under.routed is not None and under.heard:
+            under.take(Answered([{"text": under.heard}], 0, 0.0))
+            return
+        req = request_of(asked, under.turn, under.beside.prompt, final=final)
+        found = Consultation()
+        events = self.consulting.events(
+            asked, req, found, kind=traces.Kind.ORCHESTRATION, streams=asked.streams
+        )
+        async for event in events:
+            yield event
+        if why := traces.rationale(found.content):
+            yield asked.tracer.orchestration("rationale", {"text": why})
+        under.written = found.written
+        under.take(found.event)
 
-    async def _converse(self, asked: Asked, req: Params) -> Params:
-        """The model's failures in the words of InvokeAgent. A member that is not honoured is
-        refused, as at Converse's own door: a guardrail above all."""
-        honours = honours_of(self.conversations.converse)
-        known = {path.partition(".")[0] for path in (*honours.members, *honours.accepted)}
-        for name in req.keys() - known:
-            raise unsupported("bedrock-runtime.Converse", f"The member {name}")
-        try:
-            return await self.conversations.converse(asked.worker, req)
-        except Unavailable as error:
-            raise ServiceError("DependencyFailedException", error.what) from error
-        except ServiceError as error:
-            if error.code in _MODEL_FAILURES:
-                raise ServiceError("DependencyFailedException", error.message) from error
-            raise
+    async def _route(
+        self, asked: Asked, under: _UnderWay, others: Sequence[Tool]
+    ) -> AsyncIterator[Params]:
+        """One of them is called, or none."""
+        found = Consultation()
+        req = router.request_of(asked.agent, under.turn, others)
+        async for event in self.consulting.events(
+            asked, req, found, kind=traces.Kind.ROUTING_CLASSIFIER, streams=False
+        ):
+            yield event
+        tool = under.routed = router.chosen(found.content, others)
+        if tool is not None:
+            call = router.call_of(tool, self.ids.word(USE_ID_LETTERS), under.turn.words)
+            under.take(replace(found.event, content=call))
+        else:
+            under.turn = replace(under.turn, tokens=under.turn.tokens + found.tokens)
 
     async def _look_up(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
         base, query = effect.tool.target, str(effect.use.args["query"])
@@ -196,6 +195,7 @@ class Turns:
             asked, "AGENT_COLLABORATOR",
             agentCollaboratorInvocationOutput=traces.said_by(tool, said),
         )  # fmt: skip
+        under.heard = said if ok else ""
         took = inner.turn
         under.take(Called(effect.use.id, said, ok, took.tokens, took.steps, took.seconds))
 
@@ -218,8 +218,11 @@ class Turns:
         kind = "ASK_USER" if effect.asks else "FINISH"
         yield _observed(asked, kind, finalResponse={"text": effect.text})
         cited = citations(effect.text, under.read)
-        said = effect.text.encode("utf-8", "replace")[:CHUNK_MAX]
-        yield {"chunk": {"bytes": said, **({"attribution": {"citations": cited}} if cited else {})}}
+        read = under.written.strip() == effect.text  # in pieces, as it was written
+        said = b"" if read else effect.text.encode("utf-8", "replace")[:CHUNK_MAX]
+        if said or cited:
+            beside = {"attribution": {"citations": cited}} if cited else {}
+            yield {"chunk": {"bytes": said, **beside}}
 
     async def _keep(self, asked: Asked, under: _UnderWay, invocation_id: str) -> None:
         held = replace(
@@ -241,12 +244,3 @@ async def _refused(asked: Asked, effect: Refuse) -> AsyncIterator[Params]:
 
 def _observed(asked: Asked, kind: str, **said: Any) -> Params:
     return asked.tracer.orchestration("observation", {"type": kind, **said})
-
-
-def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
-    """The call's audit record says what all of its steps took, and of which model."""
-    audit = call.notes.audit
-    for name, key in (("input_tokens", "inputTokens"), ("output_tokens", "outputTokens")):
-        audit[name] = str(int(audit.get(name, "0")) + int(usage.get(key) or 0))
-    if digest := worker.notes.audit.get("model_sha256"):
-        audit["model_sha256"] = digest

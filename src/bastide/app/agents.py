@@ -8,13 +8,17 @@ from bastide.agents.aliases import Aliases
 from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
+from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
+from bastide.agents.memories import AgentMemories
+from bastide.agents.memory import Memories
 from bastide.agents.ports import Executors, Retriever
 from bastide.agents.preparing import Preparing
+from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.turn_desk import Desk
@@ -48,8 +52,10 @@ def open_agents(
     sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
     routing = Routing(book=book)
     collaborating = Collaborating(routing=routing, workers=workers, sessions=sessions, ids=core.ids)
+    consulting = Consulting(conversations=bedrock.conversations, clock=core.clock)
+    memories = Memories(database=core.database, sealer=core.keyring, clock=core.clock)
     turns = Turns(
-        conversations=bedrock.conversations,
+        consulting=consulting,
         sessions=sessions,
         looking_up=LookingUp(retriever=retriever, workers=workers),
         collaborating=collaborating,
@@ -58,6 +64,9 @@ def open_agents(
         ids=core.ids,
     )
     desk = Desk(workers=workers, sessions=sessions, turns=turns)
+    remembering = Remembering(
+        workers=workers, sessions=sessions, memories=memories, consulting=consulting
+    )
     schemas = Schemas(workers=workers, objects=store.space)
     for kind in ("agent", "agent-alias"):
         identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
@@ -79,7 +88,14 @@ def open_agents(
                 Aliases(book=book),
             ],
             "bedrock-agent-runtime": [
-                Invocations(book=book, routing=routing, workers=workers, desk=desk),
+                Invocations(
+                    book=book,
+                    routing=routing,
+                    workers=workers,
+                    desk=desk,
+                    remembering=remembering,
+                ),
+                AgentMemories(book=book, routing=routing, memories=memories),
                 InlineInvocations(book=book, schemas=schemas, desk=desk),
             ],
         }

@@ -165,13 +165,13 @@ async def test_a_guardrail_that_converse_does_not_honour_is_refused(desk):
         await desk.ask(agent_id, "hello")
 
 
-def supervised(desk, *, relay="DISABLED", **more):
+def supervised(desk, *, relay="DISABLED", collaboration="SUPERVISOR", **more):
     """A supervisor with one collaborator, `expert`, whose alias's ARN is answered too."""
     expert = desk.agent(agentName="expert", **more)
     made = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
     supervisor = desk.do(
         "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
-        agentResourceRoleArn=ROLE, agentCollaboration="SUPERVISOR",
+        agentResourceRoleArn=ROLE, agentCollaboration=collaboration,
     )["agent"]["agentId"]  # fmt: skip
     place = {"agentId": supervisor, "agentVersion": "DRAFT"}
     desk.do(

@@ -1,0 +1,82 @@
+"""Sessions that end with something to remember: their agent's model sums them up, as their agent's
+role, and the summary is kept before the session is forgotten. One that ran out of time is summed up
+when its memory is next asked for."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.agents.consulting import Consulting
+from bastide.agents.memory import Memories, Recollection, Remembers
+from bastide.agents.memory_records import MemoryKey
+from bastide.agents.session_records import Key
+from bastide.agents.sessions import Held, Sessions
+from bastide.agents.summing_up import request_of, summary_of
+from bastide.agents.workers import Workers
+from bastide.kernel.call import Call
+
+LATE_MAX = 4  # sessions that are summed up before one call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """`definition`: of the agent at the version that the alias leads to."""
+
+    key: MemoryKey
+    label: str
+    agent: Mapping[str, Any]
+    asked: Remembers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembering:
+    workers: Workers
+    sessions: Sessions
+    memories: Memories
+    consulting: Consulting
+
+    async def end(self, call: Call, whose: Whose, key: Key) -> None:
+        """The session is summed up and gone."""
+        held = await asyncio.to_thread(self.sessions.ended, key)
+        await self._sum_up(call, whose, held)
+        await asyncio.to_thread(self.sessions.end, key)
+
+    async def catch_up(self, call: Call, whose: Whose) -> None:
+        """With the sessions of this memory whose time has run out."""
+        late = await asyncio.to_thread(
+            self.sessions.late, _session_key(whose, ""), whose.key.id, LATE_MAX
+        )
+        for key in late:
+            with self.sessions.one_turn(key):
+                await self.end(call, whose, key)
+
+    def recalled(self, whose: Whose, seen: Collection[str]) -> tuple[str, bool]:
+        """What is told to the model, and whether any of it is tainted."""
+        found = self.memories.recall(whose.key, seen, whose.asked.recent)
+        text = "\n\n".join(f"{one.began:%Y-%m-%d}: {one.text}" for one in found)
+        return text, any(one.tainted for one in found)
+
+    async def _sum_up(self, call: Call, whose: Whose, held: Held) -> None:
+        if not held.turn.messages or not whose.asked.days:
+            return
+        role = whose.agent["agentResourceRoleArn"]
+        worker = await asyncio.to_thread(self.workers.worker, call, role, whose.label)
+        await asyncio.to_thread(self.workers.check, worker, whose.agent)
+        req = request_of(whose.agent, held.turn.messages, held.turn.fence)
+        summary = summary_of(await self.consulting.whole(call, worker, req))
+        if not summary:
+            return
+        kept = Recollection(
+            session_id=held.key.id, text=summary, tainted=held.turn.tainted, began=held.began,
+            expires=held.began,
+        )  # fmt: skip
+        await asyncio.to_thread(self.memories.keep, whose.key, whose.label, kept, whose.asked.days)
+
+
+def _session_key(whose: Whose, session_id: str) -> Key:
+    key = whose.key
+    return Key(
+        account=key.account, label=whose.label, agent_id=key.agent_id, alias_id=key.alias_id,
+        id=session_id,
+    )  # fmt: skip
