@@ -12,7 +12,9 @@ from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
 from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
+from bastide.agents.files import Attaching
 from bastide.agents.inline import InlineInvocations
+from bastide.agents.interpreting import Interpreting
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
@@ -27,7 +29,7 @@ from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
 from bastide.agents.workers import Schemas, Workers
 from bastide.kernel.clock import ManualClock
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.operation import operation
 from tests.labels_kit import marks
@@ -203,6 +205,23 @@ class Lambdas:
         return said if isinstance(said, bytes) else json.dumps(said).encode(), ""
 
 
+@dataclass
+class Programs:
+    """`agents.ports.Interpreter`: what running code does, by a function of its files."""
+
+    does: Any = None
+    heard: list[Any] = field(default_factory=list)
+
+    async def run(self, worker, code, files):
+        self.heard.append((code, dict(files)))
+        return self.does(files)
+
+
+class NoReader:
+    async def text(self, call, kind, data):
+        raise unsupported(call.operation, f"document.format={kind}")
+
+
 class Desk:
     """All of agents over one database. `desk.do("create_agent", …)` as `who`."""
 
@@ -213,7 +232,7 @@ class Desk:
         book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
         workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
-        self.library, self.lambdas = Library(), Lambdas()
+        self.library, self.lambdas, self.programs = Library(), Lambdas(), Programs()
         routing = Routing(book=book)
         collaborating = Collaborating(
             routing=routing, workers=workers, sessions=self.sessions, ids=ids
@@ -224,8 +243,15 @@ class Desk:
             consulting=consulting, sessions=self.sessions, clock=self.clock, ids=ids,
             looking_up=LookingUp(retriever=self.library, workers=workers),
             collaborating=collaborating, executing=Executing(executors=self.lambdas),
+            interpreting=Interpreting(
+                interpreter=self.programs, database=database, sealer=FakeKeyring(),
+                clock=self.clock,
+            ),
         )  # fmt: skip
-        turn_desk = TurnDesk(workers=workers, sessions=self.sessions, turns=turns)
+        attaching = Attaching(permits=self.permits, objects=self.objects, reader=NoReader())
+        turn_desk = TurnDesk(
+            workers=workers, sessions=self.sessions, turns=turns, attaching=attaching
+        )
         schemas = Schemas(workers=workers, objects=self.objects)
         self.book = book
         self.parts = [

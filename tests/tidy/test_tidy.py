@@ -25,6 +25,7 @@ BROAD = {
     "training/checkpoints.py": (1, "a round over all jobs: the next one comes"),
     "serving/settling.py": (1, "a round over all endpoints: one must not stop the others"),
     "functions/bootstrap.py": (1, "whatever the user's own code raises is the answer"),
+    "functions/inside.py": (1, "whatever the model's own code raises is the answer"),
     "functions/caged.py": (1, "its thread must not outlive a start that failed, then raised on"),
     "knowledge/work.py": (2, "a round over all tasks: one must not stop the others"),
     "serving/serve_script.py": (1, "whatever the user's own code raises is the answer"),

@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from bastide.agents import records
 from bastide.agents.book import Book, paged
 from bastide.agents.model import DRAFT, Agent, Params, Part, PartRow, Status
+from bastide.agents.tools import CODE_INTERPRETER, USER_INPUT
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, invalid, unsupported
 from bastide.kernel.operation import operation
 
 GROUPS_MAX = 20  # of an agent, as AWS's own quota
-USER_INPUT = "AMAZON.UserInput"
 _ASKED = (
     "actionGroupName", "description", "parentActionGroupSignature",
     "actionGroupExecutor.customControl", "actionGroupExecutor.lambda", "apiSchema",
@@ -94,10 +94,10 @@ def check(call: Call, req: Mapping[str, Any]) -> None:
     executor = req.get("actionGroupExecutor") or {}
     schemas = [name for name in ("apiSchema", "functionSchema") if req.get(name)]
     if parent is not None:
-        if parent != USER_INPUT:
+        if parent not in (USER_INPUT, CODE_INTERPRETER):
             raise unsupported(call.operation, f"parentActionGroupSignature={parent}")
         if schemas or executor or req.get("description"):
-            raise invalid(f"{USER_INPUT} takes no description, schema or executor.")
+            raise invalid(f"{parent} takes no description, schema or executor.")
         return
     if len(schemas) != 1:
         raise invalid("Exactly one of apiSchema and functionSchema is needed.")

@@ -9,7 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bastide.agents import memory, memory_records, prompting, records, session_records
+from bastide.agents import (
+    file_records,
+    memory,
+    memory_records,
+    prompting,
+    records,
+    session_records,
+)
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
 from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
 from bastide.agents.ports import Roles
@@ -98,6 +105,7 @@ class Agents:
             records.drop(c, agent)
             session_records.drop_of_agent(c, agent.account, agent.id)
             memory_records.drop_of_agent(c, agent.account, agent.id)
+            file_records.drop_of_agent(c, agent.account, agent.id)
             return agent
 
         gone = self.book.database.write(write)

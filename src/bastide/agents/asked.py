@@ -1,9 +1,10 @@
 """A turn that may be done: all of it that was found out before its first event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bastide.agents.interpreting import File
 from bastide.agents.loop import Event
 from bastide.agents.sessions import Held
 from bastide.agents.traces import Tracer
@@ -14,7 +15,8 @@ from bastide.kernel.call import Call
 class Asked:
     """Whose, as whom, of which agent, from where the conversation is. `searched`: by knowledge
     base, how this turn's caller wants it searched. `depth`: of how many supervisors' turns it is
-    part. `streams`: the answer is told as it is written. `remembered`: of earlier sessions."""
+    part. `files`: that came with it. `streams`: the answer is told as it is written. `remembered`:
+    of earlier sessions."""
 
     call: Call
     worker: Call
@@ -28,3 +30,4 @@ class Asked:
     depth: int = 0
     streams: bool = False
     remembered: str = ""
+    files: Sequence[File] = ()

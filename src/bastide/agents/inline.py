@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bastide.agents import action_groups, prompting
+from bastide.agents import action_groups, files, prompting
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
 from bastide.agents.invocations import SESSION_MEMBERS, STREAMING, UNHEARD
@@ -44,7 +44,7 @@ class InlineInvocations:
         *(f"actionGroups.{name}" for name in _GROUP),
         "knowledgeBases.knowledgeBaseId", "knowledgeBases.description",
         "knowledgeBases.retrievalConfiguration.vectorSearchConfiguration",
-        *(f"{_STATE}.{name}" for name in SESSION_MEMBERS),
+        *(f"{_STATE}.{name}" for name in (*SESSION_MEMBERS, *files.MEMBERS)),
         accepted={
             "agentName": "it is a name for the caller's own traces",
             **{f"{_STATE}.{name}": why for name, why in UNHEARD.items()},

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Invoke
 import asyncio
 from dataclasses import dataclass, replace
 
+from bastide.agents import files
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
 from bastide.agents.memory import remembers
@@ -31,7 +32,7 @@ SESSION_MEMBERS = (
     f"{_RESULTS}.apiResult.confirmationState", f"{_RESULTS}.apiResult.responseState",
     f"{_RESULTS}.apiResult.responseBody.body",
 )  # fmt: skip
-UNHEARD = {
+UNHEARD = files.UNUSED | {
     f"{_RESULTS}.{kind}.agentId": "a session is of one agent"
     for kind in ("functionResult", "apiResult")
 }
@@ -53,7 +54,7 @@ class Invocations:
         "memoryId", *STREAMING,
         "bedrockModelConfigurations.performanceConfig.latency", f"{_SEARCHED}.knowledgeBaseId",
         f"{_SEARCHED}.retrievalConfiguration.vectorSearchConfiguration",
-        *(f"sessionState.{name}" for name in SESSION_MEMBERS),
+        *(f"sessionState.{name}" for name in (*SESSION_MEMBERS, *files.MEMBERS)),
         accepted={f"sessionState.{name}": why for name, why in UNHEARD.items()},
     )  # fmt: skip
     async def invoke_agent(self, call: Call, req: Params) -> Params:

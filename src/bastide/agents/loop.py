@@ -301,7 +301,7 @@ def _judge(turn: Turn, use: Use) -> tuple[Turn, list[Effect]]:
     turn = replace(turn, calls=turn.calls + 1, made=turn.made | {use.signature})
     if tool.does is Does.ASK_USER:
         return turn, []
-    if tool.does in (Does.LOOK_UP, Does.COLLABORATE):
+    if tool.does in (Does.LOOK_UP, Does.INTERPRET, Does.COLLABORATE):
         # It tells nobody outside and changes nothing; a collaborator is as wary as this one.
         return turn, [Do(use, tool)]
     confirm = tool.confirm or (turn.tainted and not led_to(turn.words, tool, use.args))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from bastide.functions.model import Interpreted
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.regions import Region
 
@@ -74,6 +75,18 @@ class Executors(Protocol):
         self, worker: Call, agent_id: str, function_arn: str, event: bytes
     ) -> tuple[bytes, str]:
         """Its answer, and why there is none. ServiceError as `check` raises it."""
+        ...
+
+
+class Interpreter(Protocol):
+    async def run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:
+        """Code, run with these files in a place of its own."""
+        ...
+
+
+class DocumentReader(Protocol):
+    async def text(self, call: Call, kind: str, data: bytes) -> str:
+        """What a document says; ServiceError for what cannot be read."""
         ...
 
 

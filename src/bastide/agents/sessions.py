@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bastide.agents import file_records
 from bastide.agents import session_records as records
 from bastide.agents.loop import Message, Mode, Phase, Turn, Use, adapted
 from bastide.agents.ports import Sealer
@@ -97,14 +98,15 @@ class Sessions:
             began_ms=kept.get("began_ms", 0), memory_id=kept.get("memory_id", ""),
         )  # fmt: skip
 
-    def save(self, held: Held, ttl_s: int) -> None:
-        """Durable when it returns."""
+    def save(self, held: Held, ttl_s: int, files: bytes | None = None) -> None:
+        """Durable when it returns. `files`: those of the conversation, sealed, if they changed."""
         now_ms, key = self._now_ms(), held.key
         kept = _kept(held)
         sealed = self._sealer.seal(_PURPOSE, kept.encode(), key.aad)
 
         def write(c: Connection) -> None:
             records.drop_expired(c, now_ms)
+            file_records.drop_expired(c, now_ms)
             if held.number == 0 and records.count(c, key.account, key.label) >= SESSIONS_MAX:
                 message = f"{SESSIONS_MAX} sessions are open. Try again when one has ended."
                 raise ServiceError("ServiceQuotaExceededException", message)
@@ -113,11 +115,19 @@ class Sessions:
             )
             if not records.save(c, key, held.number, turned):
                 raise ServiceError("ConflictException", f"Session {key.id} went on elsewhere.")
+            if files is None:
+                file_records.touch(c, key, now_ms + ttl_s * 1000)
+            else:
+                file_records.put(c, key, now_ms + ttl_s * 1000, files)
 
         self._database.write(write)
 
     def end(self, key: Key) -> None:
-        self._database.write(lambda c: records.drop(c, key))
+        def write(c: Connection) -> None:
+            records.drop(c, key)
+            file_records.drop(c, key)
+
+        self._database.write(write)
 
     def _now_ms(self) -> int:
         return epoch_ms(self._clock.now())

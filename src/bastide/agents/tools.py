@@ -13,6 +13,8 @@ from bastide.agents.openapi import BadSchema
 NAME_MAX = 64  # of a tool of Converse
 TOOLS_MAX = 64  # of an agent, all of its groups together
 ASK_USER = "ask_user"
+RUN_CODE = "run_python"
+USER_INPUT, CODE_INTERPRETER = "AMAZON.UserInput", "AMAZON.CodeInterpreter"
 _WORDLESS = re.compile(r"[^A-Za-z0-9_-]+")
 _TYPES: Mapping[str, Mapping[str, Any]] = {
     "string": {"type": "string"},
@@ -29,6 +31,7 @@ class Does(StrEnum):
     RETURN = "RETURN_CONTROL"  # the caller
     EXECUTE = "LAMBDA"  # a function of the agency's
     COLLABORATE = "COLLABORATE"  # another agent
+    INTERPRET = "CODE_INTERPRETER"  # it is code, which is run here
     LOOK_UP = "LOOK_UP"  # a knowledge base, which is asked here
     ASK_USER = "ASK_USER"  # the person, by answering
 
@@ -77,8 +80,8 @@ def tools_of(definition: Mapping[str, Any]) -> dict[str, Tool]:
 
 
 def _of_group(group: str, asked: Mapping[str, Any]) -> Iterator[Tool]:
-    if asked.get("parentActionGroupSignature"):
-        yield _ask_user(group)
+    if parent := asked.get("parentActionGroupSignature"):
+        yield _run_code(group) if parent == CODE_INTERPRETER else _ask_user(group)
     elif "functionSchema" in asked:
         for function in asked["functionSchema"].get("functions") or ():
             yield _executed(_of_function(group, function), asked)
@@ -126,6 +129,19 @@ def _ask_user(group: str) -> Tool:
         description="Ask the user for what is needed and was not said.",
         schema=_one_text("question", "The question to the user."),
         does=Does.ASK_USER,
+        group=group,
+    )
+
+
+def _run_code(group: str) -> Tool:
+    return Tool(
+        name=RUN_CODE,
+        description=(
+            "Run Python with its standard library, without a network. The answer is what it "
+            "prints. Files in its folder are those of this conversation, and are kept."
+        ),
+        schema=_one_text("code", "The program."),
+        does=Does.INTERPRET,
         group=group,
     )
 

@@ -164,6 +164,12 @@ def rationale(content: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(str(block["text"]) for block in content if block.get("text"))
 
 
+def code_input(code: str, files: Mapping[str, bytes]) -> Params:
+    asked = {"code": code[:TEXT_MAX], "files": sorted(files)}
+    kind = "ACTION_GROUP_CODE_INTERPRETER"
+    return {"invocationType": kind, "codeInterpreterInvocationInput": asked}
+
+
 def lookup_input(knowledge_base_id: str, query: str) -> Params:
     asked = {"knowledgeBaseId": knowledge_base_id, "text": query}
     return {"invocationType": "KNOWLEDGE_BASE", "knowledgeBaseLookupInput": asked}

@@ -8,6 +8,7 @@ from typing import Any
 
 from bastide.agents.asked import Asked
 from bastide.agents.executing import BadResponse, check_attributes
+from bastide.agents.files import Attaching
 from bastide.agents.loop import Event, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S, Params
 from bastide.agents.resuming import resumed
@@ -30,6 +31,7 @@ class Desk:
     workers: Workers
     sessions: Sessions
     turns: Turns
+    attaching: Attaching
 
     async def turn(
         self,
@@ -46,7 +48,7 @@ class Desk:
                 await (end() if end else asyncio.to_thread(self.sessions.end, key))
                 events = _ended()
             else:
-                found = await asyncio.to_thread(asked)
+                found = await self.attaching.told(await asyncio.to_thread(asked))
                 events = _shown(self.turns.events(found), traced=bool(req.get("enableTrace")))
             stream = Completion(events, undo.pop_all())
         return {"completion": stream, "contentType": "application/json", "sessionId": key.id}
@@ -69,7 +71,7 @@ class Desk:
             tracer=Tracer(clock=self.turns.clock, trace_id=trace_id, about=about),
             prompted=state.get("promptSessionAttributes") or {},
             ttl_s=int(agent.get("idleSessionTTLInSeconds") or TTL_DEFAULT_S),
-            searched=searched, streams=_streams(req),
+            searched=searched, streams=_streams(req), files=self.attaching.given(call, state),
         )  # fmt: skip
 
 

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bastide.agents import router, traces
+from bastide.agents import interpreting, router, traces
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.consulting import Consultation, Consulting
 from bastide.agents.executing import Attributes, Executing
+from bastide.agents.interpreting import Folder, Interpreting
 from bastide.agents.looking_up import LookingUp, citations
 from bastide.agents.loop import (
     Answered,
@@ -49,6 +50,7 @@ class _UnderWay:
     turn: Turn
     todo: deque[Effect]
     beside: Attributes
+    folder: Folder
     read: list[Mapping[str, Any]] = field(default_factory=list)
     written: str = ""
     routed: Tool | None = None
@@ -66,6 +68,7 @@ class Turns:
     looking_up: LookingUp
     collaborating: Collaborating
     executing: Executing
+    interpreting: Interpreting
     clock: Clock
     ids: Ids
 
@@ -101,6 +104,8 @@ class Turns:
                 return self._look_up(asked, under, effect)
             case Does.EXECUTE:
                 return self._execute(asked, under, effect)
+            case Does.INTERPRET:
+                return self._interpret(asked, under, effect)
         return self._collaborate(asked, under, effect)
 
     async def _ask(self, asked: Asked, under: _UnderWay, *, final: bool) -> AsyncIterator[Params]:
@@ -169,6 +174,17 @@ class Turns:
         took_s = self.clock.monotonic_s() - started
         under.take(Called(use.id, heard.text, heard.ok, seconds=took_s))
 
+    async def _interpret(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
+        code, folder = str(effect.use.args["code"]), under.folder
+        yield asked.tracer.orchestration("invocationInput", traces.code_input(code, folder.given))
+        started = self.clock.monotonic_s()
+        ran = await self.interpreting.run(asked.worker, asked.held.key, folder, code)
+        output = interpreting.output(ran)
+        yield _observed(asked, "ACTION_GROUP", codeInterpreterInvocationOutput=output)
+        took_s = self.clock.monotonic_s() - started
+        said = interpreting.told(ran, folder)
+        under.take(Called(effect.use.id, said, not ran.error, seconds=took_s))
+
     async def _collaborate(
         self, asked: Asked, under: _UnderWay, effect: Do
     ) -> AsyncIterator[Params]:
@@ -176,14 +192,14 @@ class Turns:
         Whatever refuses it, its label too, is told to the model and in the trace."""
         tool, message = effect.tool, str(effect.use.args["message"])
         yield asked.tracer.orchestration("invocationInput", traces.asks(tool, message))
-        inner = _UnderWay(under.turn, deque(), under.beside)
+        inner = replace(under, todo=deque(), read=[])
         said, ok = "It has no answer.", False
         try:
             child = await asyncio.to_thread(self.collaborating.begun, asked, under.turn, effect)
             inner = _under_way(child)
             with self.sessions.one_turn(child.held.key):
                 async for event in self._run(child, inner):
-                    if "trace" in event:
+                    if "trace" in event or "files" in event:
                         yield event
                     elif "chunk" in event:
                         said, ok = event["chunk"]["bytes"].decode(), True
@@ -207,6 +223,8 @@ class Turns:
             given = traces.invocation_input(use, tool, invocation_id)
             yield asked.tracer.orchestration("invocationInput", given)
         await self._keep(asked, under, invocation_id)
+        for files in interpreting.events(under.folder):
+            yield files
         agent_id = asked.held.key.agent_id
         inputs = [
             traces.control_input(use, tool, mode, agent_id) for use, tool, mode in effect.calls
@@ -215,6 +233,8 @@ class Turns:
 
     async def _say(self, asked: Asked, under: _UnderWay, effect: Say) -> AsyncIterator[Params]:
         await self._keep(asked, under, "")
+        for files in interpreting.events(under.folder):
+            yield files
         kind = "ASK_USER" if effect.asks else "FINISH"
         yield _observed(asked, kind, finalResponse={"text": effect.text})
         cited = citations(effect.text, under.read)
@@ -229,12 +249,14 @@ class Turns:
             asked.held, turn=under.turn, invocation_id=invocation_id,
             attributes=under.beside.session,
         )  # fmt: skip
-        await asyncio.to_thread(self.sessions.save, held, asked.ttl_s)
+        files = await self.interpreting.opened(asked.held.key, under.folder)
+        await asyncio.to_thread(self.sessions.save, held, asked.ttl_s, files)
 
 
 def _under_way(asked: Asked) -> _UnderWay:
     beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
-    return _UnderWay(asked.held.turn, deque(), beside)
+    folder = Folder(given={one.name: one.data for one in asked.files if not one.read})
+    return _UnderWay(asked.held.turn, deque(), beside, folder)
 
 
 async def _refused(asked: Asked, effect: Refuse) -> AsyncIterator[Params]:

@@ -10,13 +10,15 @@ from bastide.agents.collaborating import Collaborating
 from bastide.agents.collaborators import Collaborators
 from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
+from bastide.agents.files import Attaching
 from bastide.agents.inline import InlineInvocations
+from bastide.agents.interpreting import Interpreting
 from bastide.agents.invocations import Invocations
 from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
 from bastide.agents.memories import AgentMemories
 from bastide.agents.memory import Memories
-from bastide.agents.ports import Executors, Retriever
+from bastide.agents.ports import DocumentReader, Executors, Interpreter, Retriever
 from bastide.agents.preparing import Preparing
 from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
@@ -37,36 +39,48 @@ class AgentService:
     handlers: dict[str, list[object]]
 
 
-def open_agents(
-    core: Core,
-    identity: Identity,
-    store: Store,
-    bedrock: Bedrock,
-    *,
-    retriever: Retriever,
-    executors: Executors,
-) -> AgentService:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What agents stand on beside the core, roles and the store."""
+
+    bedrock: Bedrock
+    retriever: Retriever
+    executors: Executors
+    interpreter: Interpreter
+    reader: DocumentReader
+
+
+def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> AgentService:
     marks = Marks(labelling=identity.labelling, in_use=core.labels)
     book = Book(database=core.database, marks=marks, clock=core.clock, ids=core.ids)
-    workers = Workers(roles=identity.roles, permits=identity.authorizer, models=bedrock.models)
+    workers = Workers(
+        roles=identity.roles, permits=identity.authorizer, models=needs.bedrock.models
+    )
     sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
     routing = Routing(book=book)
     collaborating = Collaborating(routing=routing, workers=workers, sessions=sessions, ids=core.ids)
-    consulting = Consulting(conversations=bedrock.conversations, clock=core.clock)
+    consulting = Consulting(conversations=needs.bedrock.conversations, clock=core.clock)
     memories = Memories(database=core.database, sealer=core.keyring, clock=core.clock)
     turns = Turns(
         consulting=consulting,
         sessions=sessions,
-        looking_up=LookingUp(retriever=retriever, workers=workers),
+        looking_up=LookingUp(retriever=needs.retriever, workers=workers),
         collaborating=collaborating,
-        executing=Executing(executors=executors),
+        executing=Executing(executors=needs.executors),
+        interpreting=Interpreting(
+            interpreter=needs.interpreter,
+            database=core.database,
+            sealer=core.keyring,
+            clock=core.clock,
+        ),
         clock=core.clock,
         ids=core.ids,
     )
-    desk = Desk(workers=workers, sessions=sessions, turns=turns)
     remembering = Remembering(
         workers=workers, sessions=sessions, memories=memories, consulting=consulting
     )
+    attaching = Attaching(permits=identity.authorizer, objects=store.space, reader=needs.reader)
+    desk = Desk(workers=workers, sessions=sessions, turns=turns, attaching=attaching)
     schemas = Schemas(workers=workers, objects=store.space)
     for kind in ("agent", "agent-alias"):
         identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
@@ -82,7 +96,7 @@ def open_agents(
                     workers=workers,
                     schemas=schemas,
                     collaborating=collaborating,
-                    executors=executors,
+                    executors=needs.executors,
                 ),
                 Versions(book=book),
                 Aliases(book=book),

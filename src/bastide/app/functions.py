@@ -10,6 +10,7 @@ from bastide.db.marks import Marks
 from bastide.functions.executors import Executors
 from bastide.functions.fleet import Fleet
 from bastide.functions.functions import Functions
+from bastide.functions.interpreter import Interpreter
 from bastide.functions.invocations import Invocations
 from bastide.functions.invoking import Invoking
 from bastide.functions.permissions import Permissions
@@ -33,6 +34,7 @@ class FunctionService:
     shelf: Shelf
     fleet: Fleet
     executors: Executors
+    interpreter: Interpreter
     threads: Pool
     handlers: dict[str, list[object]]
 
@@ -70,6 +72,7 @@ def open_functions(
         executors=Executors(
             shelf=shelf, invoking=invoking, permits=identity.authorizer, threads=threads
         ),
+        interpreter=Interpreter(fleet=fleet, threads=threads, missing=invoking.missing),
         threads=threads,
         handlers={
             "lambda": [

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bastide import __version__
-from bastide.app import bedrock, knowledge
+from bastide.app import agents, bedrock, knowledge
 from bastide.app.agents import AgentService, open_agents
 from bastide.app.apart import own_uid
 from bastide.app.approvals import open_approvals
@@ -144,9 +144,13 @@ class RegionProcess:
             self.core,
             self.identity,
             store,
-            self.bedrock,
-            retriever=self.knowledge.retrieve,
-            executors=self.functions.executors,
+            agents.Needs(
+                bedrock=self.bedrock,
+                retriever=self.knowledge.retrieve,
+                executors=self.functions.executors,
+                interpreter=self.functions.interpreter,
+                reader=self.documents,
+            ),
         )
 
     def _gateway(self, store: Store) -> Gateway:

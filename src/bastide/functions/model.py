@@ -27,3 +27,13 @@ class Function:
     env: bytes
     statements: Sequence[Mapping[str, Any]] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreted:
+    """What code printed, why it failed, and all files that are there now."""
+
+    output: str = ""
+    error: str = ""
+    timed_out: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)

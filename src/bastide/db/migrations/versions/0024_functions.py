@@ -1,4 +1,4 @@
-"""Lambda's functions and their packages."""
+"""Lambda's functions and their packages, and the files of agents' conversations."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,8 +37,24 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account", "id", name=op.f("pk_lambda_packages")),
     )
+    op.create_table(
+        "bedrock_agent_files",
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("label", sa.String(length=1024), nullable=False),
+        sa.Column("agent_id", sa.String(length=10), nullable=False),
+        sa.Column("alias_id", sa.String(length=10), nullable=False),
+        sa.Column("id", sa.String(length=100), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account", "label", "agent_id", "alias_id", "id", name=op.f("pk_bedrock_agent_files")
+        ),
+    )
+    op.create_index("ix_bedrock_agent_files_expires_ms", "bedrock_agent_files", ["expires_ms"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_bedrock_agent_files_expires_ms", "bedrock_agent_files")
+    op.drop_table("bedrock_agent_files")
     op.drop_table("lambda_packages")
     op.drop_table("lambda_functions")

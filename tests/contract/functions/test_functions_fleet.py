@@ -1,0 +1,101 @@
+"""Warm processes: bounded for all and for each agency, and ended when they idle."""
+
+import pytest
+from tests.functions_kit import Machine, together
+from tests.waiting import eventually
+
+from bastide.functions.caged import Died
+from bastide.functions.fleet import Order
+from bastide.kernel.errors import ServiceError, Unavailable
+
+TOLD = {
+    "function_name": "f", "function_version": "1", "invoked_function_arn": "a",
+    "memory_limit_in_mb": 1, "aws_request_id": "r", "log_group_name": "g", "log_stream_name": "s",
+    "deadline_ms": 0,
+}  # fmt: skip
+SOURCE = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event\n"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    return Machine(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.fixture
+def fleet(machine, tmp_path):
+    """With room for four small processes, of which one agency alone has two."""
+    made = machine.fleet(tmp_path / "functions", 512)
+    yield made
+    made.close()
+
+
+def unpack(folder):
+    (folder / "app.py").write_text(SOURCE)
+    (folder / "app.py").chmod(0o644)
+
+
+def order(account="111122223333", key="k"):
+    return Order(
+        account=account, key=key, unpack=unpack, handler="app.handler", env={}, memory_mib=128,
+        timeout_s=60.0,
+    )  # fmt: skip
+
+
+def asked(fleet, one, seconds="0"):
+    return fleet.ask(one, lambda name: TOLD, seconds.encode())
+
+
+def test_a_process_that_idles_makes_room_for_another(fleet, tmp_path):
+    first = asked(fleet, order(key="a"))
+    assert asked(fleet, order(key="a")).process == first.process
+    others = {asked(fleet, order(key=key)).process for key in "bcd"}
+    assert len(others | {first.process}) == 4
+    assert len(list((tmp_path / "functions").iterdir())) == 2
+    assert asked(fleet, order(key="a")).process != first.process
+    once = {asked(fleet, order(key=None)).process for _ in range(2)}
+    assert len(once) == 2
+
+
+def test_nobody_has_more_than_is_left_for_others(fleet):
+    answers = []
+
+    def ask(account):
+        try:
+            answers.append(asked(fleet, order(account), "1.5"))
+        except ServiceError as error:
+            answers.append(error.code)
+
+    one, other = "111122223333", "444455556666"
+
+    def ask_then():
+        eventually(lambda: fleet._count[one] == 2)
+        ask(other)
+
+    together(*(lambda: ask(one) for _ in range(4)), ask_then)
+    assert answers.count("TooManyRequestsException") == 2  # of the first, whose half two are
+    done = [each for each in answers if not isinstance(each, str)]
+    assert all(each.ended is None for each in done)
+
+
+def test_what_idles_is_ended_after_a_while(machine, tmp_path):
+    fleet = machine.fleet(tmp_path / "functions", idle_s=0.05)
+    asked(fleet, order())
+    eventually(lambda: not list((tmp_path / "functions").iterdir()))
+    fleet.close()
+
+
+def test_with_the_region_all_of_them_end(machine, tmp_path):
+    fleet = machine.fleet(tmp_path / "functions")
+    asked(fleet, order(key="idle"))
+    answers = []
+
+    def close():
+        eventually(lambda: len(fleet._busy) == 1)
+        fleet.close()
+
+    together(lambda: answers.append(asked(fleet, order(), "50")), close)
+    (answer,) = answers
+    assert isinstance(answer.ended, Died)
+    assert list((tmp_path / "functions").iterdir()) == []
+    with pytest.raises(Unavailable):
+        asked(fleet, order())
