@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bastide.inference.lease import Lease
 from bastide.inference.model import Endpoint, EngineTask, RemoteEngine
@@ -60,6 +61,7 @@ class Engines:
     _back_off: BackOff = field(init=False)
     _groups: dict[Key, Group] = field(default_factory=dict)
     _holds: dict[str, "_Hold"] = field(default_factory=dict)
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
     _closed: bool = False
 
@@ -132,11 +134,27 @@ class Engines:
     async def hold(self, name: str, card: ModelCard, units: int) -> bool:
         """Load `units` replicas for the calls of cards that are `held` by that name; their memory
         is kept until `let_go`. False where they do not fit, or do not load. The same again changes
-        nothing."""
-        there = self._holds.get(name)
-        if there is not None and (there.sha256, there.units) == (card.sha256, units):
-            return True
-        await self.let_go(name)
+        nothing, and who asks it meanwhile is answered when it is true."""
+        async with self._turn_of(name):
+            there = self._holds.get(name)
+            if there is not None and (there.sha256, there.units) == (card.sha256, units):
+                return True
+            await self._let_go(name)
+            return await self._held(name, card, units)
+
+    async def let_go(self, name: str) -> None:
+        """End what was held, and what it was answering."""
+        async with self._turn_of(name):
+            await self._let_go(name)
+
+    def _turn_of(self, name: str) -> asyncio.Lock:
+        """One change of a reservation at a time."""
+        turn = self._turns.get(name)
+        if turn is None:
+            turn = self._turns[name] = asyncio.Lock()
+        return turn
+
+    async def _held(self, name: str, card: ModelCard, units: int) -> bool:
         cost_mib = self._cost_mib(card) * units
         try:
             await self._room.hold(cost_mib, self.task.load_timeout_s)
@@ -151,11 +169,10 @@ class Engines:
                 loaded = True
         finally:
             if not loaded:
-                await self.let_go(name)
+                await self._let_go(name)
         return loaded
 
-    async def let_go(self, name: str) -> None:
-        """End what was held, and what it was answering."""
+    async def _let_go(self, name: str) -> None:
         hold = self._holds.pop(name, None)
         if hold is None:
             return

@@ -12,7 +12,7 @@ from tests.wire.gateway.live import SkippingLoop
 
 from bastide.inference.engines import Engines
 from bastide.inference.model import EngineTask
-from bastide.inference.process import EngineProcess
+from bastide.inference.process import EngineProcess, LoadFailed
 from bastide.inference.walls import Walls
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
@@ -60,6 +60,8 @@ class World:
         self.folder, self.loop = folder, asyncio.get_running_loop()
         self.loop.set_default_executor(ThreadPoolExecutor(1))  # `settle` comes behind all loads
         self.clock, self.running, self.most = ManualClock(), set(), 0
+        self.ready, self.fails = asyncio.Event(), False
+        self.ready.set()  # a load ends at once
         self.engines = Engines(
             task=EngineTask(
                 memory_budget_mib=fit * MIB, turn_s=TURN_S, load_timeout_s=LOAD_S, slots=slots,
@@ -69,6 +71,9 @@ class World:
         )  # fmt: skip
 
     async def launch(self, order, timeout_s) -> EngineProcess:
+        await self.ready.wait()
+        if self.fails:
+            raise LoadFailed("as the test asked")
         made = FakeEngine(order)
         self.running = {one for one in self.running if not one.over.is_set()} | {made}
         self.most = max(self.most, len(self.running))
@@ -332,6 +337,52 @@ def test_no_more_is_held_than_there_is_and_than_may_be(tmp_path):
         assert await world.engines.hold("s", world.card("b"), 1)
 
     play(tmp_path, scenario, fit=4)
+
+
+def test_two_who_hold_the_same_at_once_load_it_once_and_neither_is_told_too_early(tmp_path):
+    async def scenario(world):
+        world.ready = asyncio.Event()
+        both = [asyncio.create_task(world.engines.hold("r", world.card("a"), 1)) for _ in range(2)]
+        await world.settle()
+        assert not any(one.done() for one in both), "nothing is loaded yet"
+        world.ready.set()
+        assert await asyncio.gather(*both) == [True, True]
+        assert world.most == 1
+        await world.engines.let_go("r")
+        await world.engines.let_go("r")
+        assert await world.engines.hold("s", world.card("b"), 2), "all of the room is back"
+
+    play(tmp_path, scenario, fit=2)
+
+
+def test_who_held_with_one_whose_load_failed_is_told_so(tmp_path):
+    async def scenario(world):
+        world.ready = asyncio.Event()
+        both = [asyncio.create_task(world.engines.hold("r", world.card("a"), 1)) for _ in range(2)]
+        await world.settle()
+        world.fails = True
+        world.ready.set()
+        assert await asyncio.gather(*both) == [False, False]
+        assert world.engines.rows() == []
+
+    play(tmp_path, scenario, fit=2)
+
+
+def test_calls_and_a_reservation_that_load_at_once_share_the_room_and_not_the_load(tmp_path):
+    async def scenario(world):
+        on_demand = [world.ask("a", BUSY), world.ask("a", QUIET)]
+        holding = asyncio.create_task(world.engines.hold("r", world.card("a"), 1))
+        other = world.ask("b", QUIET)  # only two fit
+        await world.settle()
+        assert await holding
+        assert world.most == 2
+        assert not other.done()
+        for asked in on_demand:
+            (await asked).release()
+        (await other).release()
+        assert world.most == 2
+
+    play(tmp_path, scenario, fit=2)
 
 
 def test_what_is_held_is_loaded_again_when_it_dies(tmp_path):
