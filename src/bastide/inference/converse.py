@@ -166,7 +166,9 @@ class Conversations:
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
                 if self.upstreams.has(card):
-                    source = self.upstreams.source(self.client, lease.endpoint, card, opened)
+                    source = self.upstreams.source(
+                        call, card, client=self.client, endpoint=lease.endpoint, said=opened
+                    )
                     return {"inputTokens": await source.count()}
                 return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
         except ServiceError as error:
@@ -260,7 +262,13 @@ class Conversations:
 
     def _turn(self, lease: Lease, asked: "_Asked", *, streams: bool) -> Speaking:
         if self.upstreams.has(asked.card):
-            source = self.upstreams.source(self.client, lease.endpoint, asked.card, asked.opened)
+            source = self.upstreams.source(
+                asked.call,
+                asked.card,
+                client=self.client,
+                endpoint=lease.endpoint,
+                said=asked.opened,
+            )
             return UpstreamTurn(source, asked.prompt.tools)
         return Turn(Voice(self.client, lease.endpoint, streams=streams), asked.prompt, self.ids)
 

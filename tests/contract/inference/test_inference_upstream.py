@@ -1,10 +1,11 @@
 """Models beyond the walls, played by a scripted server: who may ask them, what they are sent, and
 what becomes of what they answer."""
 
+import asyncio
 import binascii
 import json
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -22,9 +23,12 @@ from tests.labels_kit import US
 
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.model import RemoteEngine
+from bastide.inference.quotas import Quotas
 from bastide.inference.upstream.model import Egress, EgressRule, Kind, Upstream
 from bastide.inference.upstream.upstreams import Upstreams
+from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
+from bastide.settings import Quota
 
 pytestmark = pytest.mark.asyncio
 FAR = "anthropic.claude-far-v1:0"
@@ -41,7 +45,7 @@ def event(name, value, kind="event"):
         bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(text)) + text.encode()
         for key, text in said.items()
     )
-    payload = json.dumps(value).encode()
+    payload = value if isinstance(value, bytes) else json.dumps(value).encode()
     head = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
     message = head + struct.pack(">I", binascii.crc32(head)) + headers + payload
     return message + struct.pack(">I", binascii.crc32(message))
@@ -49,6 +53,13 @@ def event(name, value, kind="event"):
 
 def text(words):
     return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": words}})
+
+
+END = {"stopReason": "end_turn"}
+
+
+def counts(written):
+    return b'{"usage": {"inputTokens": 1, "outputTokens": %s}}' % written
 
 
 def ended(reason="end_turn"):
@@ -255,6 +266,14 @@ HOSTILE = {
     "two events in one": [event("messageStop", {"stopReason": "end_turn"})[:-9]],
     "no event stream": [b"<html>hello</html>" * 40],
     "a list": [event("contentBlockDelta", [1]), *ended()],
+    "nested without end": [event("contentBlockDelta", b"[" * 200_000), *ended()],
+    "endless tokens": [*ended()[:1], event("metadata", counts(b"Infinity"))],
+    "more tokens than there are": [*ended()[:1], event("metadata", counts(b"9" * 12))],
+    "fewer than none": [*ended()[:1], event("metadata", counts(b"-1"))],
+    "half a character": [text("\ud83d"), *ended()],
+    "a stop that nobody asked for": [
+        event("messageStop", {**END, "additionalModelResponseFields": {"stop_sequence": {}}}),
+    ],
 }
 
 
@@ -264,6 +283,53 @@ async def test_what_it_says_is_a_stranger_s(tmp_path, name):
         with pytest.raises(ServiceError) as caught:
             await talk.converse(call(), REQ)
         assert caught.value.code.startswith("Model")
+
+
+@pytest.mark.parametrize("value", ["NaN", "[" * 100_000, '"\\ud83d"', "}"])
+async def test_the_input_of_a_call_that_is_none(tmp_path, value):
+    piece = {"delta": {"toolUse": {"input": '{"at":' + value + "}"}}}
+    said = [CALLS[0], event("contentBlockDelta", piece), *CALLS[3:]]
+    async with StubEngine(said) as stub, beyond(tmp_path, stub) as talk:
+        answer = await talk.converse(call(), {**REQ, "toolConfig": {"tools": [TOOL]}})
+    assert answer["stopReason"] == "malformed_tool_use"
+    assert not any("toolUse" in block for block in answer["output"]["message"]["content"])
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_what_was_produced_is_billed_when_it_breaks_off(tmp_path, kind):
+    """Bedrock counts at its end; Anthropic tells the prompt's tokens before."""
+    bedrock = kind is Kind.BEDROCK
+    said = SAID[:3] if bedrock else ANTHROPIC[:4]
+    async with StubEngine(said, cut=True) as stub, beyond(tmp_path, stub, kind) as talk:
+        asked = call("bedrock-runtime.ConverseStream")
+        with pytest.raises(ServiceError, match="ModelStreamErrorException"):
+            await events_of(talk, asked)
+    tokens = (0, 2) if bedrock else (4, 1)
+    billed = asked.notes.inference
+    assert (billed.input_tokens, billed.output_tokens) == tokens
+    assert asked.notes.audit["left_for"]
+
+
+async def test_what_was_produced_is_billed_when_the_caller_leaves(tmp_path):
+    async with StubEngine(SAID[:3] + ended(), held=True) as stub, beyond(tmp_path, stub) as talk:
+        asked = call("bedrock-runtime.ConverseStream")
+        answer = (await talk.converse_stream(asked, REQ))["stream"]
+        for _ in range(2):
+            await anext(answer)
+        await answer.aclose()
+        await asyncio.wait_for(stub.gone.wait(), 5)
+    assert asked.notes.inference.output_tokens == 1
+
+
+async def test_a_prompt_that_is_not_sent_has_not_left(tmp_path):
+    async with StubEngine(SAID) as stub, beyond(tmp_path, stub) as talk:
+        spent = replace(talk, quotas=Quotas(clock=ManualClock(), of_all=Quota(tokens_per_minute=1)))
+        for _ in range(2):
+            asked = call()
+            with suppress(ServiceError):
+                await spent.converse(asked, REQ)
+    assert len(stub.seen) == 1
+    assert "left_for" not in asked.notes.audit
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ class AnthropicEvents:
                 self._read = sum(usage.get(name) or 0 for name in (
                     "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"
                 ))  # fmt: skip
+                yield {"metadata": {"usage": {"inputTokens": self._read, "outputTokens": 0}}}
             case "content_block_start" if event["content_block"]["type"] == "tool_use":
                 use = event["content_block"]
                 start = {"toolUse": {"toolUseId": use["id"], "name": use["name"]}}
@@ -169,7 +170,7 @@ class AnthropicEvents:
             case "message_delta":
                 yield from self._stopped(event)
             case "error":
-                raise FAILED
+                raise ServiceError("ModelStreamErrorException", FAILED)
 
     def _stopped(self, event: Params) -> Iterator[Params]:
         delta, usage = event["delta"], event["usage"]

@@ -27,7 +27,7 @@ SENT = ("messages", "system", "inferenceConfig", "toolConfig", "additionalModelR
         "additionalModelResponseFieldPaths", "outputConfig")  # fmt: skip
 COUNTED = ("messages", "system", "toolConfig")
 COUNT_BYTES_MAX = 64 << 10
-FAILED = ServiceError("ModelStreamErrorException", "The model failed while it answered.")
+FAILED = "The model failed while it answered."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ async def number_in(response: aiohttp.ClientResponse, name: str) -> int:
     try:
         found = msgspec.json.decode(await limited(response, COUNT_BYTES_MAX), type=dict[str, Any])
         return msgspec.convert(found.get(name), int)
-    except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
+    except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
         raise broken(error, "ModelErrorException") from error
     finally:
         response.close()
@@ -99,5 +99,5 @@ class BedrockEvents:
 def _event(message: EventStreamMessage) -> Mapping[str, Any]:
     said: Mapping[str, Any] = message.to_response_dict()
     if said["headers"].get(":message-type") != "event":
-        raise FAILED
+        raise ServiceError("ModelStreamErrorException", FAILED)
     return {str(said["headers"].get(":event-type")): json.loads(said["body"])}

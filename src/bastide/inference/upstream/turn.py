@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Protocol
 
 from bastide.inference.model import StopReason
-from bastide.inference.replies import Usage
 from bastide.inference.turn import Called, Ended, Input, Opened, Part, Text
 from bastide.inference.voice import Spent
 from bastide.kernel.errors import ServiceError
@@ -20,6 +20,9 @@ BROKEN = "The model's answer broke off. Try your request again."
 BLOCKS_MAX = 256
 CALL_ID = re.compile("[a-zA-Z0-9_-]{1,64}")
 ANSWER_LETTERS_MAX = 8 << 20
+EVENTS_MAX = 1 << 20
+STOP_LETTERS_MAX = 4096
+TOKENS_MAX = (1 << 31) - 1  # as the model of AWS has it
 
 
 class Events(Protocol):
@@ -39,14 +42,19 @@ class Source(Protocol):
 
 
 class UpstreamVoice:
-    """What was heard of the answer, and the way to end it."""
+    """What was heard of the answer, and the way to end it. What it wrote is told at its end: until
+    then, and of an answer that breaks off, a piece is a token."""
 
     def __init__(self) -> None:
         self.events: Events | None = None
         self.spent = Spent()
+        self.pieces = 0
 
     def produced(self) -> Spent:
-        return self.spent
+        return replace(self.spent, written=self.spent.written + self.pieces)
+
+    def told(self, spent: Spent) -> None:
+        self.spent, self.pieces = spent, 0
 
     def close(self) -> None:
         if self.events is not None:
@@ -63,7 +71,7 @@ class UpstreamTurn:
         self.reason: StopReason | None = None
         self.stop_sequence: str | None = None
         self._call: list[str] | None = None  # the input of the call that is under way, in pieces
-        self._letters = self._blocks = 0
+        self._letters = self._blocks = self._events = 0
 
     async def parts(self) -> AsyncGenerator[Part, None]:
         events = self.voice.events = await self._source.events()
@@ -72,7 +80,7 @@ class UpstreamTurn:
             async with aclosing(self._read(events)) as parts:
                 async for part in parts:
                     yield part
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ServiceError("ModelStreamErrorException", BROKEN) from error
         finally:
             self.voice.close()
@@ -82,6 +90,9 @@ class UpstreamTurn:
     async def _read(self, events: Events) -> AsyncGenerator[Part, None]:
         async for event in events:
             ((name, value),) = event.items()
+            self._events += 1
+            if self._events > EVENTS_MAX:
+                raise ValueError("the answer has no end")
             for part in self._parts(name, value):
                 yield part
 
@@ -94,9 +105,10 @@ class UpstreamTurn:
             case "contentBlockStop":
                 return self._end()
             case "messageStop":
-                self.reason = StopReason(value["stopReason"])
+                reason = StopReason(value["stopReason"])
+                self.reason = self.reason or reason  # a call that is none is known already
                 beside = value.get("additionalModelResponseFields") or {}
-                self.stop_sequence = beside.get("stop_sequence")
+                self.stop_sequence = _stopped_by(beside.get("stop_sequence"))
             case "metadata":
                 self._use(value["usage"])
         return []
@@ -130,7 +142,8 @@ class UpstreamTurn:
             return []
         text, self._call = "".join(self._call), None
         try:
-            found = json.loads(text or "{}")
+            found = json.loads(text or "{}", parse_constant=_no_number)
+            json.dumps(found, ensure_ascii=False).encode()  # half a character is none
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
@@ -139,11 +152,12 @@ class UpstreamTurn:
         return [Ended(found)]
 
     def _use(self, usage: Params) -> None:
-        read, written = int(usage["inputTokens"]), int(usage["outputTokens"])
-        self.voice.spent.add(Usage(prompt_tokens=max(0, read), completion_tokens=max(0, written)))
+        read, written = _tokens(usage["inputTokens"]), _tokens(usage["outputTokens"])
+        self.voice.told(Spent(prompt=read, written=written))
 
     def _count(self, text: str) -> None:
         self._letters += len(text)
+        self.voice.pieces += bool(text)
         if self._letters > ANSWER_LETTERS_MAX:
             raise ValueError("the answer is too large")
 
@@ -151,7 +165,26 @@ class UpstreamTurn:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("it is no text")
+    value.encode()  # half a character is none: a ValueError
     return value
+
+
+def _stopped_by(value: Any) -> str | None:
+    if value is None:
+        return None
+    if len(text := _text(value)) > STOP_LETTERS_MAX:
+        raise ValueError("nobody asked it to stop there")
+    return text
+
+
+def _tokens(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise ValueError("it is no number of tokens")
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not of JSON")
 
 
 def _id(value: Any) -> str:

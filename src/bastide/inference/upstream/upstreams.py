@@ -26,19 +26,27 @@ class Upstreams:
         return card.remote and card.model_id in self.egress.upstreams
 
     def check(self, call: Call, card: ModelCard) -> None:
-        """The catalogue has asked the same: here it is asked again, just before the prompt leaves.
-        Raises ValidationException, as for a model that is not there."""
+        """The catalogue has asked the same. Raises ValidationException, as for a model that is not
+        there."""
         if not self.has(card):
             return
         if not self.egress.lets(call.account, call.principal.session, card.model_id):
             raise ServiceError("ValidationException", INVALID_MODEL)
-        upstream = self.egress.upstreams[card.model_id]
-        call.notes.audit[LEFT_FOR] = f"{upstream.kind} {urlsplit(upstream.url).netloc}"
 
     def source(
-        self, client: EngineClient, endpoint: Endpoint, card: ModelCard, said: Mapping[str, Any]
+        self,
+        call: Call,
+        card: ModelCard,
+        *,
+        client: EngineClient,
+        endpoint: Endpoint,
+        said: Mapping[str, Any],
     ) -> BedrockSource | AnthropicSource:
+        """The way out, for a prompt that goes it now: it is asked again whether it may, and the
+        audit record says where to. Raises ValidationException."""
+        self.check(call, card)
         upstream = self.egress.upstreams[card.model_id]
+        call.notes.audit[LEFT_FOR] = f"{upstream.kind} {urlsplit(upstream.url).netloc}"
         if upstream.kind is Kind.BEDROCK:
             return BedrockSource(client=client, endpoint=endpoint, upstream=upstream, said=said)
         return AnthropicSource(client=client, endpoint=endpoint, upstream=upstream, said=said)
