@@ -271,7 +271,7 @@ def test_personal_data_is_hidden_from_the_model_and_from_the_caller(bedrock, tal
     assert ask(talk, guard(made), mail)["usage"] == plain["usage"]
 
 
-def test_contents_attacks_topics_and_grounds(bedrock, talk):
+def test_contents_attacks_topics_and_grounds(trained_region, bedrock, talk):
     names = ("HATE", "PROMPT_ATTACK")
     filters = [
         {"type": name, "inputStrength": "MEDIUM", "outputStrength": out}
@@ -296,6 +296,10 @@ def test_contents_attacks_topics_and_grounds(bedrock, talk):
     assert told["contentPolicy"]["filters"][0]["type"] == "PROMPT_ATTACK"
     (told,) = apply(talk, made, "Which stocks should I buy?")["assessments"]
     assert told["topicPolicy"]["topics"][0]["name"] == "Investment"
+    trained_region.cli("models", "pull", "minilm-l6-v2")  # by what is meant, too
+    (told,) = apply(talk, made, "Would you put my savings into gold or into bonds?")["assessments"]
+    assert told["topicPolicy"]["topics"][0]["name"] == "Investment"
+    assert apply(talk, made, "How do I cook rice?")["action"] == "NONE"
     source, said = "The bridge was opened in 1932.", {}
     for text in (source, "Bananas are rich in potassium."):
         content = [

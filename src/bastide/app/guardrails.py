@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bastide.app.core import Core
-from bastide.app.detectors import detectors_of, worker_for
+from bastide.app.detectors import Meanings, detectors_of, worker_for
 from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
 from bastide.db.marks import Marks
@@ -20,9 +20,11 @@ from bastide.models.tags import Keeper
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
-    """`tags`: the keeper of theirs. `worker`: of what finds things, to be closed."""
+    """`tags`: the keeper of theirs. `worker`: of what finds things, to be closed. `meanings`: to be
+    joined with what embeds texts."""
 
     worker: Worker
+    meanings: Meanings
     guards: Guards
     tags: Keeper
     handlers: dict[str, list[object]]
@@ -40,13 +42,15 @@ def open_guardrails(
     )
     holding = Holding(database=core.database, approvals=approvals, arn=shelf.arn)
     worker, clock = worker_for(workshop), core.clock
-    detectors = detectors_of(worker)
+    meanings = Meanings()
+    detectors = detectors_of(worker, meanings)
     applying = Applying(shelf=shelf, detectors=detectors, clock=clock)
     resources = identity.resources
     resources.tagged["bedrock:guardrail"] = lambda who, arn, _: shelf.tags(who, arn)
     resources.labelled["bedrock:guardrail"] = lambda who, arn, _: shelf.label(who, arn)
     return Guardrails(
         worker=worker,
+        meanings=meanings,
         guards=Guards(shelf=shelf, detectors=detectors, clock=clock),
         tags=TagKeeper(shelf=shelf),
         handlers={

@@ -102,6 +102,8 @@ class RegionProcess:
             ),
         )
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
+        self.guardrails.meanings.models = self.bedrock.models
+        self.guardrails.meanings.embedder = self.bedrock.embedder
         self.knowledge = open_knowledge(
             core,
             knowledge.Needs(

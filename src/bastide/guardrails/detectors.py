@@ -7,7 +7,7 @@ waits has its turn; nobody may wait with more questions than a share.
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import msgspec
 
 from bastide.guardrails.detect.finding import Finding
+from bastide.guardrails.meaning import Meaning
+from bastide.guardrails.ports import About
 from bastide.jobs.worker import WorkerFailed
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import Unavailable
@@ -29,19 +31,6 @@ WAITING_MAX = 64  # of all agencies together
 
 class Asks(Protocol):
     def ask(self, question: bytes, timeout_s: float) -> bytes: ...
-
-
-class About(Protocol):
-    """A topic that is denied."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def definition(self) -> str: ...
-
-    @property
-    def examples(self) -> Sequence[str]: ...
 
 
 class Queue:
@@ -67,15 +56,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """The process is started at the first question (`Worker`). `agency`: whose texts are asked
-    about."""
+    """The process is started at the first question (`Worker`). `who`: whose texts are asked
+    about. `meaning`: where topics are known by more than words."""
 
     worker: Asks
-    agency: str = ""
+    who: Principal | None = None
     queue: Queue = field(default_factory=Queue)
+    meaning: Meaning | None = None
 
     def of(self, who: Principal) -> "Detectors":
-        return replace(self, agency=who.account)
+        return replace(self, who=who)
 
     def find_pii(self, text: str, kinds: Collection[str]) -> list[Finding]:
         """What is personal in it, in the order of the text; no two overlap."""
@@ -89,7 +79,10 @@ class Detectors:
 
     def is_about(self, topic: About, text: str) -> float:
         told = {"definition": topic.definition, "examples": list(topic.examples)}
-        return msgspec.convert(self._ask("topic", name=topic.name, text=text, **told), float)
+        said = msgspec.convert(self._ask("topic", name=topic.name, text=text, **told), float)
+        if self.meaning is None or self.who is None:
+            return said
+        return max(said, self.meaning.score(self.who, topic, text) or 0.0)
 
     def grounding(self, source: str, query: str, answer: str) -> tuple[float, float]:
         """How far the source says it, and how far it answers the query."""
@@ -99,7 +92,7 @@ class Detectors:
     def _ask(self, what: str, **given: Any) -> Any:
         question = msgspec.json.encode({"ask": what, "given": given})
         try:
-            with self.queue.turn(self.agency, TIMEOUT_S):
+            with self.queue.turn(self.who.account if self.who else "", TIMEOUT_S):
                 return msgspec.json.decode(self.worker.ask(question, TIMEOUT_S))
         except TimeoutError as error:
             raise Unavailable("This agency's share of what finds things", RETRY_AFTER_S) from error

@@ -1,11 +1,17 @@
 """What guardrails need from their siblings; joined in `app/guardrails.py`."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bastide.guardrails.model import Topic
 from bastide.kernel.approvals import Kind
 from bastide.kernel.call import Principal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[np.float32]
 
 T = TypeVar("T")
 
@@ -21,6 +27,28 @@ class Finding(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+
+class About(Protocol):
+    """A topic that is denied."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def definition(self) -> str: ...
+
+    @property
+    def examples(self) -> Sequence[str]: ...
+
+
+class Embeds(Protocol):
+    """What gives texts their vectors."""
+
+    def vectors(self, who: Principal, texts: Sequence[str]) -> "Vectors | None":
+        """A row of length 1 for each text; None where the region has no model for it. Raises
+        Unavailable."""
+        ...
 
 
 class Detectors(Protocol):
