@@ -19,6 +19,8 @@ from bench.common import Report
 from bastide.guardrails.detect import weights
 from bastide.guardrails.detect.finding import Finding
 from bastide.guardrails.detect.pii import find_pii
+from bastide.guardrails.managed_words import LISTS
+from bastide.guardrails.words import WordFinder
 from bastide.kernel.file_digest import sha256_of
 from evals.report import add_rate, begin, options, sampled
 
@@ -122,13 +124,17 @@ def unseen(texts: Sequence[Text], data: Path, folds: int, seed: int) -> list[Jud
 
 
 def milliseconds(texts: Sequence[Text]) -> float:
-    """Processor time for 1,000 characters, of the texts joined into some of about that length."""
+    """Processor time for 1,000 characters, of the texts joined into some of about that length:
+    personal data, the list PROFANITY and a hundred words of a guardrail's own."""
+    finders = [WordFinder(LISTS["PROFANITY"]), WordFinder(f"project{n}" for n in range(100))]
     whole = "\n".join(text.text for text in texts)[:40_000]
     pieces = [whole[at : at + 1000] for at in range(0, len(whole), 1000)]
     find_pii(pieces[0])
     start = time.process_time()
     for piece in pieces:
         find_pii(piece)
+        for finder in finders:
+            list(finder.find(piece))
     return (time.process_time() - start) / len(whole) * 1e6
 
 
@@ -147,7 +153,8 @@ def main() -> None:
     told_by_type(report, shipped)
     if chosen.folds:
         told(report, unseen(texts, chosen.data, chosen.folds, chosen.seed), " (templates unseen)")
-    report.add("processor time for 1,000 characters", milliseconds(texts), "ms", target=MS_MAX)
+    took = milliseconds(texts)
+    report.add("processor time for 1,000 characters, with words", took, "ms", target=MS_MAX)
     report.print(chosen.json)
 
 

@@ -5,9 +5,10 @@ import random
 import sys
 
 import pytest
-from evals import content, grounding, pii, prompt_attack
+from bench.common import Report
+from evals import content, grounding, pii, prompt_attack, topics
 from evals.training import sentences, tagger, texts
-from tests.live import data_home
+from tests.live import ROOT, data_home
 
 from bastide.guardrails.detect.finding import Finding
 
@@ -55,6 +56,19 @@ def test_pii_tells_recall_and_precision_of_any_file(tmp_path, capsys, monkeypatc
     told = printed(pii, capsys, monkeypatch, "--data", path)
     assert (told["recall"]["value"], told["recall"]["n"]) == (0.5, 2)
     assert told["EMAIL recall"]["value"] == 1.0
+
+
+def test_topics_are_held_against_their_own_texts_those_beside_and_others():
+    said = topics.read(ROOT / "evals" / "topics.toml")
+    assert {topic.half for topic in said} == {"a", "b"}
+    texts = [text for topic in said for text in (*topic.about, *topic.near, *topic.examples)]
+    assert len(set(texts)) == len(texts), "no text is in both halves"
+    report = Report("topics")
+    topics.told(report, said, lambda topic, text: float(text in topic.about), "perfect")
+    told = {figure.name: (figure.value, figure.n) for figure in report.figures}
+    assert told["perfect, half b, said of it: seen"] == (1.0, 42)
+    assert told["perfect, half b, said beside it: seen"] == (0.0, 28)
+    assert told["perfect, half b, said of others: seen"] == (0.0, 910)
 
 
 def test_grounding_tells_own_from_swapped(tmp_path, capsys, monkeypatch):

@@ -143,6 +143,7 @@ def test_of_what_is_in_words_the_rest_stays_beside_what_is_surer():
         ("Our founders are Ingrid, Marek and Solveig.", ["Ingrid", "Marek", "Solveig"]),
         ("We flew to Norway and Portugal.", []),
         ("He works for Ingrid Solheim Ltd in town.", []),
+        ("Patients with mutated BRAF were treated, said McKenna.", ["McKenna"]),
     ],
 )
 def test_names_in_lists_countries_and_companies(text, names):

@@ -1,6 +1,7 @@
 """Names, addresses and ages in running text: the tagger, and where it sees nothing, the words
 that we know."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,6 +17,7 @@ _PLACES = ("countries", "cities", "long_places")
 _COUNTRIES = ("countries", "long_places")
 _WORDS_MAX = 3
 _AGAIN_MIN = 3
+_TERM = re.compile(r"(?!Mc|Mac|De|Di|Du|La|Le|O')\w*[^\W_][A-Z]\w*")
 _SURE_MAX = 0.75  # a form with a check digit is surer than any tag
 _KNOWN = 0.5
 
@@ -48,7 +50,7 @@ def _mended(text: str, tokens: Sequence[Token], tagged: Sequence[Tagged]) -> Ite
         if found.kind != "NAME":
             if " ".join(words) not in gazetteers.words_of("long_places"):
                 yield found
-        elif _is_no_name(words):
+        elif _is_no_name(words) or _is_a_term(text[found.start : found.end]):
             continue
         elif after.get(found.end) in organisations or words[-1] in organisations:
             yield replace(found, kind="ORGANISATION")
@@ -64,6 +66,13 @@ def _is_no_name(words: Sequence[str]) -> bool:
     if said in gazetteers.words_of_all(_COUNTRIES) or last in gazetteers.words_of("countries"):
         return not gazetteers.is_a("family", last)
     return len(words) == 1 and last in gazetteers.words_of_all(("peoples", "titles"))
+
+
+def _is_a_term(said: str) -> bool:
+    """One word with capitals inside of it, and no name of the lists: `BRAF`, `ClickOnce`."""
+    lower = _bare(said).lower()
+    is_known = gazetteers.is_a("given", lower) or gazetteers.is_a("family", lower)
+    return _TERM.fullmatch(said) is not None and not is_known
 
 
 def _words(name: str) -> list[str]:
