@@ -257,9 +257,12 @@ class FakeKeys:
     """`runtimes.ports.Keys`."""
 
     issued: list = field(default_factory=list)
+    refuses: Exception | None = None
 
     def issue(self, account, role_arn, service, marking, name):
         self.issued.append((account, role_arn, marking, name))
+        if self.refuses:
+            raise self.refuses
         return {"AccessKeyId": f"ASIA{len(self.issued)}"}
 
 

@@ -55,7 +55,12 @@ _BEDROCK = (
     "resourceARN",
     "resourceArn",
     "agentRuntimeArn",
+    "agentRuntimeId",
     "agentRuntimeName",
+    "agentRuntimeVersion",
+    "endpointName",
+    "qualifier",
+    "runtimeSessionId",
     "roleArn",
 )
 _S3 = {"Bucket": "AWS::S3::Bucket", "Key": "AWS::S3::Object", "UploadId": "", "VersionId": ""}

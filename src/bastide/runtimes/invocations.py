@@ -180,4 +180,4 @@ def _failed(what: str) -> ServiceError:
 
 def _printable(text: str) -> str:
     """A process may say anything; what no header can hold is left out."""
-    return text if text.isascii() and text.isprintable() else "application/octet-stream"
+    return text if text and text.isascii() and text.isprintable() else "application/octet-stream"

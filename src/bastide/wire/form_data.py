@@ -12,7 +12,6 @@ from typing import Any
 from bastide.kernel.errors import ServiceError
 from bastide.wire.arrival import Pace, Receive, Room
 from bastide.wire.payload import UNIT_SIZE, Source
-from bastide.wire.sources import source_of
 from bastide.wire.types import RawRequest
 
 KIND = "multipart/form-data"
@@ -43,7 +42,7 @@ async def read_form(raw: RawRequest, receive: Receive, room: Room) -> PostForm:
     boundary = parameters.get("boundary", "")
     if kind != KIND or not _BOUNDARY.match(boundary):
         raise malformed()
-    head = _Head(receive, room, source_of(raw.source_ip))
+    head = _Head(receive, room, raw.source)
     try:
         return await _read_fields(head, b"\r\n--" + boundary.encode(), receive)
     finally:

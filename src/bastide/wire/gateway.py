@@ -43,7 +43,6 @@ from bastide.wire.rejections import Rejections
 from bastide.wire.route import Route, Router
 from bastide.wire.sending import Send, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
-from bastide.wire.sources import source_of
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
 from bastide.wire.validate import Validators
@@ -222,8 +221,8 @@ class Gateway:
             return authenticator.verify(raw, claim, None, now), None
         authenticator.admit(raw, claim, now)
         limit = LARGE_BODY_MAX if raw.raw_path.startswith(LARGE_PATHS) else BODY_MAX
-        source = source_of(raw.source_ip)
-        body = await read_whole(receive, limit, raw.header("content-length"), self._room, source)
+        length = raw.header("content-length")
+        body = await read_whole(receive, limit, length, self._room, raw.source)
         sender = authenticator.prove(raw, claim, body, now)
         if raw.header("content-md5") or raw.header("x-amz-trailer"):
             promise = promise_of(raw, "", None, has_sums=False)
@@ -443,7 +442,7 @@ def _facts(progress: Progress) -> dict[str, str]:
         "request_id": progress.request_id,
         "method": raw.method,
         "path": raw.raw_path[:1024],
-        "source_ip": raw.source_ip,
+        "source_ip": raw.source,
         "user_agent": (raw.header("user-agent") or "")[:512],
         "access_key_id": progress.claimed_key or _claimed_key(raw),
     }

@@ -85,19 +85,23 @@ class SideDoors:
             listener.bind(name)
         path.chmod(0o666)  # its folder's folders are the region's own
         doorway = Doorway(gateway=self.gateway, bound=bound, token=token, issue=issue)
-        door = self.server.open_beside(listener, doorway, f"door of {bound.account}")
+        door = self.server.open_beside(listener, doorway, bound.source)
         self._open[path] = (door, listener)
 
     def close(self, path: Path) -> None:
-        """The socket's file and its folder go with it."""
-        door, listener = self._open.pop(path, (None, None))
-        if door is not None and listener is not None and self.server is not None:
-            self.server.close_beside(door)
-            listener.close()
+        """For good: the socket's file and its folder go with it."""
+        self._shut(path)
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 
     def close_all(self) -> None:
+        """Until the region is there again: whoever stands in a door's folder finds the next one."""
         for path in list(self._open):
-            self.close(path)
+            self._shut(path)
+
+    def _shut(self, path: Path) -> None:
+        door, listener = self._open.pop(path, (None, None))
+        if door is not None and listener is not None and self.server is not None:
+            self.server.close_beside(door)
+            listener.close()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.kernel.call import BEHIND, Body, EmptyBody, Principal
+from bastide.wire.sources import source_of
 
 Headers = tuple[tuple[str, str], ...]  # names in lower case, in the order received
 Params = dict[str, Any]
@@ -18,6 +19,10 @@ class Bound:
     account: str
     role_arn: str
     label: str  # a marking
+
+    @property
+    def source(self) -> str:
+        return f"door of {self.account}"
 
     def admits(self, who: Principal) -> bool:
         asked = (who.facts.get(BEHIND), who.account, who.issuer_arn, who.session.text)
@@ -45,6 +50,11 @@ class RawRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", dict(reversed(self.headers)))
+
+    @property
+    def source(self) -> str:
+        """Whose it is, before that is known, where what is shared goes by source."""
+        return self.bound.source if self.bound else source_of(self.source_ip)
 
     def header(self, name: str) -> str | None:
         """The value of the only header of that (lower-case) name; the first if repeated."""

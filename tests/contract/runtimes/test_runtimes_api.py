@@ -336,6 +336,48 @@ def test_what_a_session_is_started_with(desk, tmp_path):
     )
 
 
+def test_the_version_of_an_object_is_the_versions(desk, tmp_path):
+    desk.make()
+    desk.kind.prepare(begun(desk), folder(tmp_path))
+    assert desk.objects.versions == [None, "v-1"]
+    place = {"s3": {"bucket": "code", "prefix": "agent.zip", "versionId": "v-0"}}
+    desk.make("named", **code_with(code=place))
+    assert desk.objects.versions[-1] == "v-0"
+    assert desk.permits.asked[-1] == ("s3:GetObjectVersion", "arn:aws-us-gov:s3:::code/agent.zip")
+
+
+@pytest.mark.asyncio
+async def test_a_doors_keys_are_made_now_and_then(desk):
+    arn = desk.make()["agentRuntimeArn"]
+    await desk.ask(arn)
+    ((whose, own),) = desk.doors.open_now.values()
+    assert (whose.role_arn, whose.label) == (ROLE, "U")
+    first = await own.issue()
+    assert await own.issue() is first
+    desk.clock.advance(25 * 60)
+    assert await own.issue() != first
+    assert [one[:3] for one in desk.keys.issued] == [(whose.account, ROLE, "U")] * 2
+    desk.keys.refuses = ServiceError("ValidationException", "The role is gone.")
+    desk.clock.advance(25 * 60)
+    for _ in range(3):
+        with pytest.raises(ServiceError, match="is gone"):
+            await own.issue()
+    assert len(desk.keys.issued) == 3  # asked once, and answered three times
+    desk.keys.refuses = None
+    desk.clock.advance(3)
+    await own.issue()
+
+
+def test_a_zip_that_is_none_makes_no_version(desk):
+    made = desk.make()
+    desk.objects.held["code", "agent.zip"] = b"no zip"
+    update = {**asked_for(), "agentRuntimeId": made["agentRuntimeId"]}
+    del update["agentRuntimeName"]
+    assert "no ZIP" in fails("ValidationException", desk.do, "update_agent_runtime", **update)
+    newest = desk.do("get_agent_runtime", agentRuntimeId=made["agentRuntimeId"])
+    assert newest["agentRuntimeVersion"] == "1"
+
+
 def folder(tmp_path):
     work = tmp_path / "work"
     work.mkdir(exist_ok=True)

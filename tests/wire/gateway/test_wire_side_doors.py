@@ -81,6 +81,9 @@ def door(live, issuer, tmp_path):
     asyncio.run_coroutine_threadsafe(opened(), live.loop).result(10)
     yield path
     asyncio.run_coroutine_threadsafe(closed(), live.loop).result(10)
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(str(path))
+    doors.close(path)
     assert not path.parent.exists()
 
 
