@@ -2,6 +2,7 @@
 at which labels, and a region that is killed while they run."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -84,6 +85,12 @@ def test_each_session_is_a_process_of_its_own(agency, agent):
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         agency.data.stop_runtime_session(agentRuntimeArn=agent, runtimeSessionId=ONE)
     assert agency.ask(agent, ONE, do="count") == [1, 1]
+
+
+def test_calls_that_begin_a_session_at_once_begin_one(agency, agent):
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(agency.ask, agent, "at-once-" + ONE, do="count") for _ in range(4)]
+    assert sorted(one.result()[1] for one in asked)[-1] == 4
 
 
 def test_an_answer_streams(agency, agent):
