@@ -121,6 +121,20 @@ def connect(asked, headers):
                 found.append(type(error).__name__)
     return found
 
+held = []
+
+def hold(asked, headers):
+    """Connections that say nothing."""
+    for _ in range(asked["count"]):
+        client = socket.socket()
+        client.settimeout(0.2)
+        try:
+            client.connect(("127.0.0.1", 9001))
+        except OSError:
+            return len(held)
+        held.append(client)
+    return len(held)
+
 def call(asked, headers):
     """One call by boto3, with the keys that it finds by itself, or with given ones."""
     import boto3
@@ -135,7 +149,7 @@ def call(asked, headers):
     return json.loads(json.dumps(answer, default=str))
 
 DOINGS = {
-    f.__name__: f for f in (count, environ, heads, die, fail, fetch, connect, call)
+    f.__name__: f for f in (count, environ, heads, die, fail, fetch, connect, hold, call)
 }
 '''
 # An agent as its makers' documents have it, with AWS's own SDK around it.

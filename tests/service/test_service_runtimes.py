@@ -130,6 +130,9 @@ def test_a_process_reaches_the_gateway_and_nothing_else(agency, agent):
     assert "connected" not in found[1:], found
     status, said = agency.ask(agent, ONE, do="fetch", url=f"{GATE}/")
     assert status == 403, said  # as for whoever has no keys
+    assert agency.ask(agent, ONE, do="hold", count=400) >= 64  # it has used up its own way
+    assert agency.ask(agent, TWO, do="fetch", url=f"{GATE}/")[0] == 403  # and no other's
+    agency.data.stop_runtime_session(agentRuntimeArn=agent, runtimeSessionId=ONE)
 
 
 def test_its_keys_are_for_who_knows_the_token(agency, agent):

@@ -8,7 +8,8 @@ What is durable is in the database and in the job; when a session was used last 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,9 @@ class Sessions:
 
     async def take_over(self) -> None:
         """At the start: what still runs has its door again, the rest is over."""
-        for session in await asyncio.to_thread(self._all):
+        sessions = await asyncio.to_thread(self._all)
+        await asyncio.to_thread(self._clear, {one.job_id for one in sessions})
+        for session in sessions:
             version = await asyncio.to_thread(self.book.version_of, session)
             over = version is None or _is_over(
                 await asyncio.to_thread(self.jobs.find, session.job_id)
@@ -215,6 +218,13 @@ class Sessions:
                 await asyncio.to_thread(self.end, session)
             else:
                 self.open_door(session, version)
+
+    def _clear(self, job_ids: Collection[str]) -> None:
+        """Doors of sessions that ended while they were being begun."""
+        kept = {door_of(self.doors_at, job_id).parent for job_id in job_ids}
+        for folder in self.doors_at.glob("*"):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def keep(self) -> None:
         """Until cancelled: end what is idle, or has died."""

@@ -310,7 +310,13 @@ async def test_after_a_kill_those_that_run_are_taken_over(desk):
     before = dict(desk.doors.open_now)
     desk.doors.open_now.clear()
     desk.sessions._live.clear()
+    stale, kept = (
+        desk.sessions.doors_at / name for name in ("0" * 32, next(iter(before)).parent.name)
+    )
+    for folder in (stale, kept):
+        folder.mkdir(parents=True)
     await desk.sessions.take_over()
+    assert not stale.exists()
     (path,) = desk.doors.open_now
     assert path in before
     assert desk.doors.open_now[path][1].token == before[path][1].token
