@@ -167,8 +167,16 @@ model = BedrockModel(
 agent = Agent(model=model, callback_handler=None)
 
 
+async def streamed(prompt):
+    async for event in agent.stream_async(prompt):
+        if "data" in event:
+            yield event["data"]
+
+
 @app.entrypoint
-def invoke(payload):
+async def invoke(payload):
+    if payload.get("stream"):
+        return streamed(payload["prompt"])
     return {"said": str(agent(payload["prompt"])).strip(), "turns": len(agent.messages)}
 
 

@@ -186,6 +186,14 @@ def test_an_agent_written_with_strands_is_unmodified(agency, role, whole):
     assert first["said"]
     assert first["turns"] == 2
     assert agency.asked(arn, ONE, prompt="And again.")["turns"] == 4  # its session remembers
+    answer = agency.data.invoke_agent_runtime(
+        agentRuntimeArn=arn, runtimeSessionId=ONE,
+        payload=json.dumps({"prompt": "Say hello.", "stream": True}),
+    )  # fmt: skip
+    assert answer["contentType"].startswith("text/event-stream")
+    lines = [line for line in answer["response"].iter_lines() if line]
+    assert len(lines) > 2
+    assert all(line.startswith(b"data: ") for line in lines)
 
 
 def test_the_label_of_who_asks_is_the_process(agency, agent, people):

@@ -77,7 +77,7 @@ def event(call: Record, end: Record | None = None) -> dict[str, Any]:
         "metadata": _metadata(call),
         "actor": {"user": _user(call)},
         "api": _api(call, ended, service, name),
-        "src_endpoint": {"ip": call["source_ip"]} if call.get("source_ip") else {"name": "region"},
+        "src_endpoint": _source(call.get("source_ip") or "region"),
         **_status(call, ended),
     }
     if call.get("user_agent"):
@@ -143,3 +143,8 @@ def _status(call: Record, ended: Record) -> dict[str, Any]:
     if ended or call.get("kind") == "operator":
         return {"status_id": _SUCCESS, "status": "Success"}
     return {"status_id": _UNKNOWN, "status": "Unknown"}
+
+
+def _source(said: str) -> dict[str, str]:
+    """An address; or the region itself, or one of its doors (`wire/side_doors.py`)."""
+    return {"name": said} if said == "region" or " " in said else {"ip": said}
