@@ -93,6 +93,35 @@ def test_calls_that_begin_a_session_at_once_begin_one(agency, agent):
     assert sorted(one.result()[1] for one in asked)[-1] == 4
 
 
+def test_who_may_ask(agency, agent, role, people):
+    """By its ARN or its id alone; policies see one name, and the endpoint's beside it."""
+    iam, runtime_id = agency.live.client("iam", agency.name), agent.partition("/")[2]
+    iam.create_user(UserName="narrow")
+    key = iam.create_access_key(UserName="narrow")["AccessKey"]
+    narrow = people.with_keys({**key, "SessionToken": None}, "bedrock-agentcore")
+    action = "bedrock-agentcore:InvokeAgentRuntime"
+
+    def say(**more):
+        document = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": action, "Resource": agent},
+            {"Effect": "Allow", "Action": action, "Resource": "*", **more},
+        ]}  # fmt: skip
+        iam.put_user_policy(
+            UserName="narrow", PolicyName="own", PolicyDocument=json.dumps(document)
+        )
+
+    say(Resource=f"{agent}/runtime-endpoint/DEFAULT")
+    for name in (agent, runtime_id):
+        assert agency.ask(name, "narrow-" + ONE, data=narrow, do="count")
+    say(Resource=f"{agent}/runtime-endpoint/live")
+    for name in (agent, runtime_id):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            agency.ask(name, "narrow-" + ONE, data=narrow, do="count")
+    say(Effect="Deny", Resource=f"{agent}/*")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        agency.ask(runtime_id, "narrow-" + ONE, data=narrow, do="count")
+
+
 def test_an_answer_streams(agency, agent):
     answer = agency.data.invoke_agent_runtime(
         agentRuntimeArn=agent, runtimeSessionId=ONE,
