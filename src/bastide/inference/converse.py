@@ -270,7 +270,12 @@ class Conversations:
                 said=asked.opened,
             )
             return UpstreamTurn(source, asked.prompt.tools)
-        return Turn(Voice(self.client, lease.endpoint, streams=streams), asked.prompt, self.ids)
+        return Turn(
+            Voice(self.client, lease.endpoint, streams=streams),
+            asked.prompt,
+            self.ids,
+            call_threshold=asked.card.call_threshold,
+        )
 
     def _card(self, call: Call, req: Params) -> ModelCard:
         """The model that answers, named in a header and in the audit record."""

@@ -92,8 +92,8 @@ class Toolbox:
                 "Reply yes or no."
             )
         return (
-            f"Somebody proposes to answer this by calling {proposed}. "
-            "Would the result be the answer to the request? Reply yes or no."
+            "A function may be called only if it was made for what the user asks. "
+            f"Is {proposed} made for that? Reply yes or no."
         )
 
     def enough(self, made: Sequence[Made]) -> str:

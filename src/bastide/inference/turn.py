@@ -22,6 +22,7 @@ from bastide.kernel.ids import ALNUM, Ids
 
 ID_LETTERS = 22
 CHOICE_TOKENS_MAX = 8
+NOWHERE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,11 @@ class Speaking(Protocol):
 class Turn:
     """`reason` and `stop_sequence` are there once its parts were read."""
 
-    def __init__(self, voice: Voice, prompt: Prompt, ids: Ids) -> None:
+    def __init__(
+        self, voice: Voice, prompt: Prompt, ids: Ids, *, call_threshold: float = 0.0
+    ) -> None:
         self.voice, self._prompt, self._ids = voice, prompt, ids
+        self._call_threshold = call_threshold
         self.reason: StopReason | None = None
         self.stop_sequence: str | None = None
 
@@ -111,14 +115,22 @@ class Turn:
             return None  # one call was asked for; and who repeats itself has nothing to add
         if made and await self._picked(box.enough(made), (YES, NO)) == YES:
             return None
-        if not made and not box.must_call and await self._picked(box.whether(), (NO, YES)) == NO:
+        if not made and not box.must_call and await self._declines(box):
             return None
         if self.reason is not None or len(box.tools) == 1:
             return None if self.reason is not None else box.tools[0]
         number = await self._picked(box.which(made), range(1, len(box.tools) + 1))
         return None if self.reason is not None else box.tools[int(number) - 1]
 
-    async def _picked(self, question: str, options: Any) -> Any:
+    async def _declines(self, box: Toolbox) -> bool:
+        """Models lean to a yes or a no of their own, so each has its threshold."""
+        leaning = {"logit_bias": [[YES, -self._call_threshold]]} if self._call_threshold else {}
+        picked: str = await self._picked(box.whether(), (NO, YES), leaning)
+        return picked == NO
+
+    async def _picked(
+        self, question: str, options: Any, leaning: Mapping[str, Any] = NOWHERE
+    ) -> Any:
         """One of `options`; the first one if the engine stopped short, and then with a reason."""
         options = list(options)
         left = self._tokens_left()
@@ -127,7 +139,7 @@ class Turn:
             return options[0]
         most = min(left or CHOICE_TOKENS_MAX, CHOICE_TOKENS_MAX)
         form = one_of(options, local=self.voice.endpoint.local)
-        settings = {"temperature": 0.0, "max_tokens": most, **form}
+        settings = {"temperature": 0.0, "max_tokens": most, **form, **leaning}
         found = await self.voice.short(self._prompt.asking(question), settings)
         picked = text_of(found).strip().strip('"')
         for option in options:

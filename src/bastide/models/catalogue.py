@@ -81,7 +81,13 @@ class Models:
 
     def refresh(self) -> None:
         """Read the shelf anew."""
-        admitted = {card.model_id: card for card in self._shelf.cards().values()}
+        known = {entry.sha256: entry.call_threshold for entry in self._entries.values()}
+        admitted = {
+            card.model_id: msgspec.structs.replace(
+                card, call_threshold=known.get(card.sha256, card.call_threshold)
+            )
+            for card in self._shelf.cards().values()
+        }
         self._by_id = {**admitted, **self._remote}
 
     def cards(self) -> list[ModelCard]:

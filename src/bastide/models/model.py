@@ -89,6 +89,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     note: str = ""
     sources: list[Source] = []
     beside: list[Beside] = []
+    call_threshold: float = 0.0  # see ModelCard
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +114,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """A model that can be called. `path` is None when another server runs it (`remote`); `label`
-    is the marking of what it was trained on, "" of what is public."""
+    is the marking of what it was trained on, "" of what is public. `call_threshold`: by how much,
+    in log-odds, its yes must outweigh its no before it calls a function."""
 
     name: str
     model_id: str
@@ -130,6 +132,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     beside: dict[str, str] = {}
     path: Path | None = None
     label: str = ""
+    call_threshold: float = 0.0
     held: str = ""  # the reservation of engines that it runs on; "": none
 
     @property
