@@ -27,6 +27,8 @@ from bastide.inference.walls import ENVIRONMENT
 from bastide.jobs import proctree
 from bench.common import Report, arguments
 
+# Both by name: the shelf may hold others.
+WEIGHTS, MODEL = "smollm2-135m", "bastide.smollm2-135m-instruct-v1:0"
 PROMPT = "Tell a long story about a lighthouse keeper."
 TOKENS = {1: 96, 8: 32}  # of each stream, by how many there are
 ROUNDS = 15
@@ -59,7 +61,7 @@ def through(client: Any, model: str, tokens: int) -> int:
     )
 
 
-class _Engine(http.client.HTTPConnection):
+class Engine(http.client.HTTPConnection):
     """A connection to the bare engine's unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +82,7 @@ def bare(path: Path, tokens: int) -> int:
         "stream_options": {"include_usage": True},
     }
     headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
-    engine = _Engine(path)
+    engine = Engine(path)
     engine.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
     events = [line[6:] for line in engine.getresponse() if line.startswith(b"data: {")]
     engine.close()
@@ -89,7 +91,7 @@ def bare(path: Path, tokens: int) -> int:
 
 def start_engine(region: LiveRegion, place: Path) -> subprocess.Popen[str]:
     """The same engine process that a region starts, alone."""
-    gguf = next((region.folder / "models").resolve().rglob("*.gguf"))
+    gguf = (region.folder / "models").resolve() / WEIGHTS / "model.gguf"
     task = {
         "model": str(gguf), "api_key": KEY, "threads": 1, "slots": 8, "context_tokens": 8192,
         "place": str(place), "memory_mib": 4096, "uid": None,
@@ -152,14 +154,12 @@ def main() -> None:
     report = Report("bench.tokens")
     with tempfile.TemporaryDirectory() as home:
         region = LiveRegion(Path(home), toml=toml).start()
-        region.cli("models", "pull", "smollm2-135m")
+        region.cli("models", "pull", WEIGHTS)
         client = region.client("bedrock-runtime", "bench", read_timeout=600, max_pool_connections=8)
-        listed = region.client("bedrock", "bench").list_foundation_models(byOutputModality="TEXT")
-        model = listed["modelSummaries"][0]["modelId"]
         engine = start_engine(region, Path(home))
         ways = Ways(
             region_pid=region.status["pid"],
-            ours=lambda tokens: through(client, model, tokens),
+            ours=lambda tokens: through(client, MODEL, tokens),
             floor=lambda tokens: bare(Path(home) / SOCKET, tokens),
         )
         for streams in TOKENS:
