@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 
 import pytest
 from tests.live import NAME, LiveRegion, cache_home
 from tests.service.test_service_bedrock import COUNT, ask, joined, said, stream_of, text_of
 
 from bastide.inference.walls import ENVIRONMENT
+from bastide.jobs import proctree
 
 APART = "site.apart-v1:0"
 DOWN = "http://127.0.0.1:1/v1"
@@ -23,8 +25,8 @@ threading.Event().wait()
 """
 
 
-@pytest.fixture
-def apart(trained_region):
+@contextmanager
+def serving():
     """A llama.cpp server that is not ours, and its address."""
     weights = cache_home() / "models" / "smollm2-135m" / "model.gguf"
     server = subprocess.Popen(
@@ -38,9 +40,23 @@ def apart(trained_region):
     server.stdout.close()
 
 
-def with_engine(home, url):
-    """A region whose bastide.toml names two servers of one model: the first of them is down."""
-    engine = f'url = "{DOWN}", model = "smol", key_file = "{home}/engine.key"'
+@pytest.fixture
+def apart(trained_region):
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def beside(apart):
+    """A second one of the same model."""
+    with serving() as found:
+        yield found
+
+
+def with_engine(home, url, first=DOWN):
+    """A region whose bastide.toml names two servers of one model; the first of them is down, if no
+    other is said."""
+    engine = f'url = "{first}", model = "smol", key_file = "{home}/engine.key"'
     engine += f', further_urls = ["{url}/v1"], tokens_at_once = 4096'
     toml = f"""
 [regions.{NAME}]
@@ -71,6 +87,31 @@ def test_an_engine_by_its_url(tmp_path, apart):
     server.kill()
     with pytest.raises(runtime.exceptions.ServiceUnavailableException):
         ask(runtime, APART)
+    live.stop()
+
+
+def test_two_servers_share_a_model_and_one_that_dies_leaves_the_other_at_work(
+    tmp_path, apart, beside
+):
+    (one, first), (other, second) = apart, beside
+    (tmp_path / "engine.key").write_text("sesame")
+    live = with_engine(tmp_path, second, first=f"{first}/v1").start()
+    runtime = live.client("bedrock-runtime", read_timeout=120)
+    before = [proctree.cpu_ticks(server.pid) for server in (one, other)]
+    stream = stream_of(runtime, APART, text="Tell a long story.", config={"maxTokens": 300})
+    next(iter(stream))
+    assert text_of(ask(runtime, APART)).startswith("1, 2, 3"), "beside the one that is busy"
+    stream.close()
+    after = [proctree.cpu_ticks(server.pid) for server in (one, other)]
+    assert all(now > then for now, then in zip(after, before, strict=True)), "both have worked"
+    one.kill()
+    one.wait()
+    answers = []
+    for _ in range(6):  # who finds it dead hears so once; after it, the other one has them all
+        with suppress(runtime.exceptions.ServiceUnavailableException):
+            answers.append(text_of(ask(runtime, APART)))
+    assert len(answers) >= 4
+    assert all(answer.startswith("1, 2, 3") for answer in answers)
     live.stop()
 
 

@@ -336,6 +336,7 @@ async def test_unknown_model(tmp_path):
         assert not stub.seen
 
 
+BYTES_MAX = 64 << 20  # more than the buffers of sockets hold
 TIMED = {"timings": {"cache_n": 2, "prompt_n": 7, "predicted_n": 4}}
 
 
@@ -371,6 +372,44 @@ async def test_what_was_produced_is_billed_when_the_caller_leaves(tmp_path):
         await asyncio.wait_for(stub.gone.wait(), 5)
     assert asked.notes.audit["output_tokens"] == "1"
     assert asked.notes.inference.output_tokens == 1
+
+
+class Endless(StubEngine):
+    """Writes for as long as it is read; `stuck` when nobody does, with `written` on their way."""
+
+    written = 0
+    stuck = False
+
+    async def _one(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if b"content-length" in line)
+        await reader.readexactly(int(length.split()[1]))
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\n\r\n")
+        part = chunk("word " * 1000)
+        while self.written < BYTES_MAX:
+            writer.write(part)
+            self.written += len(part)
+            try:
+                await asyncio.wait_for(writer.drain(), 1)
+            except TimeoutError:
+                self.stuck = True
+                await reader.read()  # until the client goes away
+                raise ConnectionError from None
+        raise ConnectionError
+
+
+async def test_who_stops_reading_keeps_little_and_lets_the_engine_go_when_given_up(tmp_path):
+    """The gateway asks for no event that it cannot send, and closes the answer after STALL_S."""
+    async with Endless() as stub, stub_room(tmp_path, stub) as talk:
+        asked = call("bedrock-runtime.ConverseStream")
+        answer = (await talk.converse_stream(asked, REQ))["stream"]
+        for _ in range(3):
+            await anext(answer)
+        await until(lambda: stub.stuck or stub.gone.is_set())
+        assert stub.stuck, "all was read, and lies somewhere"
+        await answer.aclose()
+        await asyncio.wait_for(stub.gone.wait(), 5)
+    assert asked.notes.inference.output_tokens == 2
 
 
 async def test_an_engine_that_did_nothing_is_not_billed(tmp_path):
