@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
 
 BATCH = 1_000
-NEIGHBOURS, BUILT_WITH, SEARCHED_WITH = 16, 96, 192
+NEIGHBOURS, BUILT_WITH, SEARCHED_WITH = 16, 96, 128
 
 
 @dataclass(frozen=True, slots=True)
