@@ -413,3 +413,23 @@ def test_policies_say_who_must_use_which(trained_region, talk, made):
         with pytest.raises(ClientError) as caught:
             held.converse(modelId=SMOL, messages=messages, **more)
         assert code_of(caught) == "AccessDeniedException"
+
+
+def test_so_may_an_agencys_own_cedar(trained_region, talk, made, tmp_path):
+    """Of everybody in the agency, its administrator too."""
+    rule = tmp_path / "guarded.cedar"
+    rule.write_text(
+        "forbid (principal, action, resource)"
+        ' when { context.operation like "bedrock:InvokeModel*" }'
+        f' unless {{ context has guardrail && context.guardrail == "{made["guardrailArn"]}:1" }};'
+    )
+    messages = [{"role": "user", "content": [{"text": COUNT}]}]
+    trained_region.cli("policy", "put", str(rule), "--agency", "demo")
+    try:
+        assert ask(talk, guard(made, version="1"), COUNT)["stopReason"] == "max_tokens"
+        for more in ({}, {"guardrailConfig": guard(made)}):
+            with pytest.raises(ClientError) as caught:
+                talk.converse(modelId=SMOL, messages=messages, **more)
+            assert code_of(caught) == "AccessDeniedException"
+    finally:
+        trained_region.cli("policy", "remove", "guarded", "--agency", "demo")

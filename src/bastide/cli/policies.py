@@ -65,7 +65,7 @@ def try_(
         Path | None,
         typer.Option(
             help="A JSON list of cases: principal, action, resource, expect (allow or deny), and "
-            "session, label, name if they matter."
+            "session, label, guardrail, name if they matter."
         ),
     ] = None,
     name: NameOption = "",
