@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from botocore.exceptions import ClientError
 from tests.live import NAME
-from tests.service.test_service_agents import ABLE, INSTRUCTION, SHORT, role_of
+from tests.service.test_service_agents import ABLE, INSTRUCTION, SHORT, prompts, role_of
 
 TRUST = {
     "Version": "2012-10-17",
@@ -252,3 +252,36 @@ def test_an_agent_has_its_functions_executed(region, role):
     assert event["agent"]["id"] == agent_id
     assert event["sessionAttributes"] == {"desk": "7"}
     assert event["parameters"] == [{"name": "order_id", "type": "string", "value": "A-17"}]
+
+
+def test_an_agent_runs_code_and_hands_its_files_over(region):
+    agents = region.client("bedrock-agent")
+    agent_id = agents.create_agent(
+        agentName="coder", foundationModel=ABLE,
+        instruction="You are a calculator. You compute with Python, by your function run_python, "
+        "and write results to files.",
+        agentResourceRoleArn=role_of(region, "bedrock:Invoke*"),
+        promptOverrideConfiguration=prompts(80),
+    )["agent"]["agentId"]  # fmt: skip
+    agents.create_agent_action_group(
+        agentId=agent_id, agentVersion="DRAFT", actionGroupName="code",
+        parentActionGroupSignature="AMAZON.CodeInterpreter",
+    )  # fmt: skip
+    assert agents.prepare_agent(agentId=agent_id)["agentStatus"] == "PREPARED"
+    given = {"sourceType": "BYTE_CONTENT",
+             "byteContent": {"data": b"1\n", "mediaType": "text/plain"}}  # fmt: skip
+    answer = region.client("bedrock-agent-runtime", read_timeout=600).invoke_agent(
+        agentId=agent_id, agentAliasId="TSTALIASID", sessionId="s-1", enableTrace=True,
+        inputText="Use run_python to write 42 to the file out.txt.",
+        sessionState={"files": [
+            {"name": "in.txt", "useCase": "CODE_INTERPRETER", "source": given},
+        ]},
+    )  # fmt: skip
+    events = list(answer["completion"])
+    assert events[-1]["chunk"]["bytes"]
+    (handed,) = [one["files"]["files"] for one in events if "files" in one]
+    assert [(one["name"], one["bytes"]) for one in handed] == [("out.txt", b"42")]
+    traced = [one["trace"]["trace"]["orchestrationTrace"] for one in events if "trace" in one]
+    (ran,) = [one["observation"]["codeInterpreterInvocationOutput"] for one in traced
+              if "codeInterpreterInvocationOutput" in one.get("observation", {})]  # fmt: skip
+    assert ran["files"] == ["in.txt", "out.txt"]

@@ -20,12 +20,13 @@ from bastide.db.database import Database
 from bastide.functions.model import Interpreted
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import ServiceError, Unavailable, invalid
 
 Params = dict[str, Any]
 NAME = re.compile(r"(?!\.)[\w .()-]{1,128}\Z")
 FILES_MAX = 5  # in one event
 FILE_BYTES_MAX = 1_000_000  # of each, as the event's shape has it
+KEPT_MAX, KEPT_BYTES_MAX = 40, 8 * 1024 * 1024  # of a conversation
 CODE_MAX = 100_000  # characters
 _PURPOSE = "agent-files"
 _TYPE = "application/octet-stream"
@@ -87,6 +88,11 @@ class Interpreting:
         if folder.files is None:
             kept = await asyncio.to_thread(self._kept, key)
             folder.files = {**kept, **folder.given}
+            size = sum(map(len, folder.files.values()))
+            if size > KEPT_BYTES_MAX or len(folder.files) > KEPT_MAX:
+                raise invalid(
+                    f"A session keeps {KEPT_MAX} files and {KEPT_BYTES_MAX} bytes of them at most."
+                )
         return folder.files
 
     def _kept(self, key: Key) -> dict[str, bytes]:

@@ -187,7 +187,8 @@ class Fleet:
         with ExitStack() as undo:
             undo.callback(self._release, order)
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            folder.mkdir(mode=0o755)
+            folder.mkdir()
+            folder.chmod(0o755)  # whatever the umask: it is read as the agency's uid
             order.unpack(folder)
             cell = Cell(
                 walls=self.walls_of(order.account),

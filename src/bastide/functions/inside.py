@@ -33,7 +33,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         except Exception:  # whatever the model's own code raises is the answer
             lines = traceback.format_exc().splitlines(keepends=True)
             error = "".join([lines[0], *lines[3:]])  # but for our own frame
-    return {"output": _cut(printed.getvalue()), "error": _cut(error), "files": dict(_files())}
+    files = dict(_files())
+    output = _cut(printed.getvalue())
+    if lost := sorted(set(os.listdir(".")) - files.keys()):
+        output += f"\nNot kept, as they are no files or too large: {', '.join(lost)[:1_000]}\n"
+    return {"output": output, "error": _cut(error), "files": files}
 
 
 def _cut(text: str) -> str:

@@ -21,6 +21,7 @@ from bastide.kernel.errors import ServiceError
 MEMORY_MIB = 512
 TIMEOUT_S = 30.0
 NAME = re.compile(r"(?!\.)[\w .()-]{1,128}\Z")
+_TEXT_MAX = inside.TEXT_MAX + 2_000  # with what is said of what was cut
 _SILENT = dict.fromkeys(
     ("function_name", "function_version", "invoked_function_arn", "aws_request_id",
      "log_group_name", "log_stream_name"), "",
@@ -72,8 +73,8 @@ def _heard(answer: Answer, before: Mapping[str, bytes]) -> Interpreted:
     try:
         said = json.loads(answer.payload)
         return Interpreted(
-            output=str(said["output"])[: inside.TEXT_MAX + 100],
-            error=str(said["error"])[: inside.TEXT_MAX + 100],
+            output=str(said["output"])[:_TEXT_MAX],
+            error=str(said["error"])[:_TEXT_MAX],
             files=_files(said["files"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

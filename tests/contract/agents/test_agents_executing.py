@@ -258,6 +258,17 @@ async def test_code_is_run_with_the_files_of_its_conversation(desk):
 
 
 @pytest.mark.asyncio
+async def test_a_conversation_keeps_only_so_many_files(desk):
+    agent_id = coder(desk)
+    desk.programs.does = lambda files: Interpreted(files={f"{n}": b"1" for n in range(40)})
+    desk.model.script = [[use("run_python", code="1")], [text("Done.")]]
+    await desk.ask(agent_id, "Write.")
+    desk.model.script = [[use("run_python", code="1")]]
+    with pytest.raises(ServiceError, match="40 files"):
+        await desk.ask(agent_id, "Again.", sessionState={"files": [a_file("in.csv")]})
+
+
+@pytest.mark.asyncio
 async def test_a_file_to_be_read_is_data_of_somebody(desk):
     agent_id = clerk(desk)
     desk.model.script = [[use("get_order", order_id="9")]]

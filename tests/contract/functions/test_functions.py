@@ -219,6 +219,7 @@ async def test_code_of_a_model_is_run_with_its_files(site):
     assert ran.files == {"a.csv": b"1", "b.txt": b"x"}
     ran = await run("import os\nos.symlink('/etc/passwd', 'p')\nos.mkdir('d')\n1 / 0")
     assert "ZeroDivisionError" in ran.error
+    assert "Not kept, as they are no files or too large: d, p" in ran.output
     assert ran.files == {}
     ran = await run("import os\nos._exit(1)", {"a": b"1"})
     assert (ran.error, ran.files) == ("The process ended: exit status 1", {"a": b"1"})

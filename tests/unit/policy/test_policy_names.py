@@ -243,3 +243,35 @@ def test_who_names_a_guardrail_must_be_allowed_to_apply_it(operation):
     guarded, bare = HELD[operation]
     assert "bedrock:ApplyGuardrail" in desk.refusal(operation, guarded).message
     assert desk.allows(operation, bare)
+
+
+LAMBDA = f"arn:aws-us-gov:lambda:us-gov-west-1:{ME}:function"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "secret", "secret:$LATEST", f"{ME}:function:secret", f"{LAMBDA}:secret",
+        f"{LAMBDA}:secret:$LATEST", "function:secret", f"us-gov-west-1:{ME}:function:secret",
+    ],
+)  # fmt: skip
+def test_a_denied_function_is_denied_in_every_spelling(named):
+    desk = Desk(statement(), statement("lambda:*", f"{LAMBDA}:secret", "Deny"))
+    for operation in ("Invoke", "GetFunction", "UpdateFunctionCode", "AddPermission"):
+        asked = {"FunctionName": named}
+        assert "explicit deny" in desk.refusal(f"lambda.{operation}", asked).message
+        assert canonical(a_call(f"lambda.{operation}"), asked) == {"FunctionName": "secret"}
+    assert desk.allows("lambda.Invoke", {"FunctionName": named.replace("secret", "other")})
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        f"{OTHER}:function:f", f"{LAMBDA}:f".replace(ME, OTHER),
+        f"{LAMBDA}:f".replace("-west-", "-east-"), f"us-gov-east-1:{ME}:function:f",
+    ],
+)  # fmt: skip
+def test_a_function_of_elsewhere_keeps_its_name(named):
+    found = canonical(a_call("lambda.Invoke"), {"FunctionName": named})["FunctionName"]
+    assert found.startswith("arn:")
+    assert found.endswith(":function:f")
