@@ -10,7 +10,7 @@ from typing import Any
 
 from bastide.agents.ports import Retriever
 from bastide.agents.traces import references
-from bastide.agents.workers import Workers
+from bastide.agents.workers import INVOKE_MODEL, Workers
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Notes
 from bastide.kernel.errors import ServiceError
@@ -52,6 +52,8 @@ class LookingUp:
             self.workers.require(
                 call, RETRIEVE, arns.regional(call.region, "bedrock", call.account, name)
             )
+            ranking = (wanted.get("vectorSearchConfiguration") or {}).get("rerankingConfiguration")
+            self._may_rerank(call, ranking or {})
             config = {"vectorSearchConfiguration": {"numberOfResults": PASSAGES}, **wanted}
             req = {
                 "knowledgeBaseId": knowledge_base_id,
@@ -62,6 +64,18 @@ class LookingUp:
         except ServiceError as error:
             return Passages(refused=f"The search failed: {error.message}")
         return Passages(found=answer["retrievalResults"], label=call.notes.label)
+
+    def _may_rerank(self, call: Call, ranking: Mapping[str, Any]) -> None:
+        """As the caller of Retrieve is asked, where its passages are ranked by another model."""
+        if not ranking:
+            return
+        self.workers.require(call, "bedrock:Rerank", "*")
+        inside = ranking.get("bedrockRerankingConfiguration") or {}
+        model = (inside.get("modelConfiguration") or {}).get("modelArn") or ""
+        profile, models = self.workers.models.arns(call.region, call.principal, model)
+        for arn in (profile, *models):
+            if arn:
+                self.workers.require(call, INVOKE_MODEL, arn)
 
 
 def citations(answer: str, found: Sequence[Mapping[str, Any]]) -> list[Params]:

@@ -72,6 +72,7 @@ class Bedrock:
     client: EngineClient
     keepers: dict[str, Keeper]
     embedder: Embedder
+    quotas: Quotas
     conversations: Conversations
     threads: Pool
     handlers: dict[str, list[object]]
@@ -119,6 +120,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         client=client,
         keepers=keepers,
         embedder=embedder,
+        quotas=quotas,
         conversations=talk,
         threads=threads,
         handlers={

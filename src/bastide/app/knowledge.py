@@ -10,6 +10,7 @@ from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.db.marks import Marks
 from bastide.inference.embedder import Embedder
+from bastide.inference.quotas import Quotas
 from bastide.jobs.worker import Worker
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import ServiceError, Unavailable, invalid, unsupported
@@ -37,19 +38,25 @@ from bastide.knowledge.tasks import Tasks
 from bastide.knowledge.work import Work
 from bastide.models import naming
 from bastide.models.catalogue import Models
-from bastide.models.model import ModelKind
+from bastide.models.model import ModelCard, ModelKind
+from bastide.training.ports import Permits
 
 if TYPE_CHECKING:
     from bastide.knowledge.ports import Vectors
 
+INVOKE_MODEL = "bedrock:InvokeModel"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEmbedder:
-    """`knowledge.ports.Embedder`: models by their ARNs, as who asks sees them."""
+    """`knowledge.ports.Embedder`: models by their ARNs, as who asks sees them. What is read of a
+    text is known afterwards: so one that has begun is read, and the next waits for it."""
 
     region: Region
     models: Models
     embedder: Embedder
+    permits: Permits
+    quotas: Quotas
 
     def check(self, call: Call, model_arn: str, dimensions: int | None) -> None:
         card = self.models.called(call, model_arn)
@@ -58,17 +65,37 @@ class ModelEmbedder:
         if dimensions not in (None, card.dimensions):
             raise unsupported(call.operation, f"dimensions other than {card.dimensions}")
 
+    def allow(self, who: Principal, model_arn: str) -> None:
+        profile, models = self.models.arns(self.region, who, model_arn)
+        for arn in (profile, *models):
+            if arn and not self.permits.permits(who, INVOKE_MODEL, arn, {}):
+                raise ServiceError(
+                    "AccessDeniedException",
+                    f"{who.issuer_arn} is not authorized to perform: {INVOKE_MODEL} on resource: "
+                    f"{arn}",
+                    status=403,
+                )
+
+    def begin(self, who: Principal, model_arn: str) -> None:
+        self.quotas.begin(who, self._card(who, model_arn))
+
     def embed(
         self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
     ) -> "Vectors":
+        card = self._card(who, model_arn)
+        try:
+            found = self.embedder.embedded(who, card, texts)
+        except ServiceError as error:  # others are before us, or its process ended: a job waits
+            raise Unavailable(error.message) from error
+        self.quotas.charge(who, card, sum(found.tokens))
+        return found.unit
+
+    def _card(self, who: Principal, model_arn: str) -> ModelCard:
         name = naming.bare(model_arn, self.region, who.account)
         card = self.models.resolve(name, who.session, who.account) if name is not None else None
         if card is None:
             raise invalid(f"The embedding model {model_arn} is not there any more.")
-        try:
-            return self.embedder.embed(who, card, texts)
-        except ServiceError as error:  # others are before us, or its process ended: a job waits
-            raise Unavailable(error.message) from error
+        return card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +107,7 @@ class Needs:
     workshop: Workshop
     models: Models
     embedder: Embedder
+    quotas: Quotas
     conversations: Conversations
 
 
@@ -100,7 +128,7 @@ class Knowledge:
 def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     identity, parse = needs.identity, core.labelling.scheme.parse
     index = Index(core.home / "knowledge.db", keyring=core.keyring, parse=parse)
-    embedder = ModelEmbedder(region=core.region, models=needs.models, embedder=needs.embedder)
+    embedder = _embedder(core.region, needs)
     marks = Marks(labelling=identity.labelling, in_use=core.labels)
     shelf = Shelf(database=core.database, clock=core.clock, ids=core.ids, marks=marks)
     parser = Worker(
@@ -136,7 +164,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     )
     work = Work()
     work.wanted = Tasks(database=core.database, index=index, sync=sync, handed=handed).wanted
-    search = Search(shelf=shelf, index=index, embedder=embedder)
+    search = Search(shelf=shelf, index=index, embedder=embedder, roles=identity.roles)
     identity.resources.labelled["bedrock:knowledge-base"] = shelf.label
     retrieve = Retrieve(search=search)
     return Knowledge(
@@ -163,4 +191,14 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
                 ),
             ],
         },
+    )
+
+
+def _embedder(region: Region, needs: Needs) -> ModelEmbedder:
+    return ModelEmbedder(
+        region=region,
+        models=needs.models,
+        embedder=needs.embedder,
+        permits=needs.identity.authorizer,
+        quotas=needs.quotas,
     )

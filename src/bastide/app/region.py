@@ -112,6 +112,7 @@ class RegionProcess:
                 workshop=self.workshop,
                 models=self.bedrock.models,
                 embedder=self.bedrock.embedder,
+                quotas=self.bedrock.quotas,
                 conversations=self.bedrock.conversations,
             ),
         )

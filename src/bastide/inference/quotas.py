@@ -7,11 +7,12 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndo
 """
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
 from bastide.models.model import ModelCard
@@ -51,19 +52,37 @@ class Ticket:
 
 @dataclass(slots=True, kw_only=True)
 class Quotas:
-    """Belongs to one event loop. `of_models` (by model id) stand before `of_all`."""
+    """Safe to use from many threads. `of_models` (by model id) stand before `of_all`."""
 
     clock: Clock
     of_all: Quota = field(default_factory=Quota)
     of_models: Mapping[str, Quota] = field(default_factory=dict)
     _buckets: OrderedDict[_Key, _Bucket] = field(default_factory=OrderedDict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def admit(self, call: Call, card: ModelCard, *, letters: int, written_max: int) -> Ticket:
         """Raises ThrottlingException. `letters`: of what is to be read; `written_max`: tokens."""
+        with self._lock:
+            return self._admit(call.principal, card, letters, written_max)
+
+    def begin(self, who: Principal, card: ModelCard) -> None:
+        """One request of many tokens, which are told by `charge` as they are read. Raises
+        ThrottlingException, also where more was read than the minute had."""
+        with self._lock:
+            self._admit(who, card, 0, 0)
+
+    def charge(self, who: Principal, card: ModelCard, tokens: int) -> None:
+        """Taken, whatever is left."""
+        limit = self.of_models.get(card.model_id, self.of_all).tokens_per_minute
+        if limit is not None:
+            whose = who.account, who.session.text, card.model_id
+            self.give((*whose, "tokens"), limit, -tokens)
+
+    def _admit(self, who: Principal, card: ModelCard, letters: int, written_max: int) -> Ticket:
         quota = self.of_models.get(card.model_id, self.of_all)
         if quota.requests_per_minute is None and quota.tokens_per_minute is None:
             return Ticket(self, None, 0)
-        whose = call.account, call.principal.session.text, card.model_id
+        whose = who.account, who.session.text, card.model_id
         requests, tokens = (*whose, "requests"), (*whose, "tokens")
         wanted = letters // LETTERS_PER_TOKEN + written_max
         if quota.requests_per_minute is not None:
@@ -80,8 +99,9 @@ class Quotas:
 
     def give(self, key: _Key, limit: int, amount: float) -> None:
         """Back; a negative amount is taken, whatever is left."""
-        bucket = self._bucket(key, limit)
-        bucket.left = min(float(limit), bucket.left + amount)
+        with self._lock:
+            bucket = self._bucket(key, limit)
+            bucket.left = min(float(limit), bucket.left + amount)
 
     def _take(self, key: _Key, limit: int, wanted: int, refusal: str) -> float:
         """All of a bucket, where more than it ever holds is wanted."""

@@ -59,6 +59,12 @@ class FakeEmbedder:
     def check(self, call: Call, model_arn: str, dimensions: int | None) -> None:
         return
 
+    def allow(self, who: Principal, model_arn: str) -> None:
+        return
+
+    def begin(self, who: Principal, model_arn: str) -> None:
+        return
+
     def embed(
         self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
     ) -> "Vectors":

@@ -120,6 +120,7 @@ class Handed:
             ceiling=ceiling,
             attributes=attributes,
         )
+        self.indexing.begin(given)
         if not (
             yield from self.indexing.put(given, lambda: None not in self._belongings(document))
         ):

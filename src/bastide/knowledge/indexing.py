@@ -3,16 +3,28 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from bastide.kernel.errors import ServiceError
 from bastide.knowledge.index.model import Kb
 from bastide.knowledge.model import Document
 from bastide.knowledge.ports import Index
 from bastide.knowledge.preparing import Given, Preparer, id_of
+from bastide.knowledge.reading import NotYet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexing:
     index: Index
     preparer: Preparer
+
+    def begin(self, given: Given) -> None:
+        """Before anything is written of a document: its role may call the model, and its agency
+        has something left of it. AccessDeniedException, NotYet."""
+        embedder, (model, _) = self.preparer.embedder, given.base.model
+        embedder.allow(given.who, model)
+        try:
+            embedder.begin(given.who, model)
+        except ServiceError as error:
+            raise NotYet(error.message, error.retry_after_s or 1.0) from error
 
     def put(self, given: Given, stands: Callable[[], bool]) -> Generator[bool, None, bool]:
         """Its row must be there already: what is in the index is always some row's. Raises

@@ -110,10 +110,12 @@ class KnowledgeBases:
         return {"knowledgeBaseId": base.id, "status": str(gone.status)}
 
     def _check_use(self, call: Call, base: BaseRow) -> None:
-        """The role may be passed, and lets the service in; the model embeds."""
+        """The role may be passed, and lets the service in; the model embeds, and may be called by
+        the role."""
         self.roles.check_pass(call, base.role_arn, SERVICE, base.arn)
-        self.roles.assume_for_service(call.account, base.role_arn, SERVICE, base.label)
+        who = self.roles.assume_for_service(call.account, base.role_arn, SERVICE, base.label)
         self.embedder.check(call, *base.model)
+        self.embedder.allow(who, base.model[0])
 
 
 def _check(call: Call, req: Params) -> None:

@@ -31,10 +31,19 @@ class Embedder(Protocol):
         """ValidationException unless that model embeds, in so many dimensions."""
         ...
 
+    def allow(self, who: Principal, model_arn: str) -> None:
+        """AccessDeniedException unless policies let it call that model."""
+        ...
+
+    def begin(self, who: Principal, model_arn: str) -> None:
+        """One request to the model, of whatever is then embedded. ThrottlingException where the
+        quota of its agency, at its label, is used up."""
+        ...
+
     def embed(
         self, who: Principal, model_arn: str, dimensions: int | None, texts: Sequence[str]
     ) -> "Vectors":
-        """ServiceError or Unavailable where it cannot."""
+        """Counted to the quota, whatever is left. ServiceError or Unavailable where it cannot."""
         ...
 
 

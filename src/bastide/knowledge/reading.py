@@ -1,4 +1,6 @@
-"""Why a document is not in a knowledge base."""
+"""Why a document is not in a knowledge base, or not yet."""
+
+from bastide.kernel.errors import Unavailable
 
 
 class Unreadable(Exception):
@@ -7,3 +9,7 @@ class Unreadable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotYet(Unavailable):
+    """What there is too little of comes by itself: waiting for it is no failure."""

@@ -6,10 +6,11 @@ catalogue; `amazon.rerank-v1:0` and the like are aliases of one, if the site mak
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Principal
 from bastide.kernel.errors import invalid
 from bastide.kernel.operation import operation
 from bastide.knowledge.model import Params
@@ -49,11 +50,19 @@ class Rerank:
         if len(req["sources"]) > SOURCES_MAX:
             raise invalid(f"At most {SOURCES_MAX} sources are ranked in one call.")
         texts = [_text(source["inlineDocumentSource"]) for source in req["sources"]]
-        vectors = self.embedder.embed(call.principal, model, None, [query, *texts])
-        scores = relevance(query, vectors[0], texts, vectors[1:])
+        scores = scored(self.embedder, call.principal, model, query, texts)
         order = sorted(range(len(texts)), key=lambda at: (-scores[at], at))
         count = wanted.get("numberOfResults") or len(order)
         return {"results": [{"index": at, "relevanceScore": scores[at]} for at in order[:count]]}
+
+
+def scored(
+    embedder: Embedder, who: Principal, model: str, query: str, texts: Sequence[str]
+) -> list[float]:
+    """How well each text answers, by that model: one request to it."""
+    embedder.begin(who, model)
+    vectors = embedder.embed(who, model, None, [query, *texts])
+    return relevance(query, vectors[0], texts, vectors[1:])
 
 
 def _text(source: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported
 from bastide.kernel.operation import operation
 from bastide.knowledge.model import Params
-from bastide.knowledge.search import Passage, Search, located
+from bastide.knowledge.search import SEARCH_MEMBERS, Passage, Search, located
 
 SEARCH = "retrievalConfiguration.vectorSearchConfiguration"
 
@@ -22,9 +22,7 @@ class Retrieve:
         "knowledgeBaseId",
         "retrievalQuery.text",
         "retrievalQuery.type",
-        f"{SEARCH}.filter",
-        f"{SEARCH}.numberOfResults",
-        f"{SEARCH}.overrideSearchType",
+        *(f"{SEARCH}.{member}" for member in SEARCH_MEMBERS),
     )
     def retrieve(self, call: Call, req: Params) -> Params:
         base = self.search.shelf.working(call, req["knowledgeBaseId"])

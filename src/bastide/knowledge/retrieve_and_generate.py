@@ -18,7 +18,7 @@ from bastide.knowledge.citing import Telling
 from bastide.knowledge.model import BaseRow, Params
 from bastide.knowledge.ports import Conversations
 from bastide.knowledge.prompting import check_template, request
-from bastide.knowledge.search import Passage, Search
+from bastide.knowledge.search import SEARCH_MEMBERS, Passage, Search
 from bastide.knowledge.sentences import Sentence, SentenceReader
 from bastide.knowledge.sessions import Sessions, Turn
 
@@ -32,9 +32,7 @@ _HONOURED = (
     "retrieveAndGenerateConfiguration.type",
     f"{_KB}.knowledgeBaseId",
     f"{_KB}.modelArn",
-    f"{_SEARCH}.filter",
-    f"{_SEARCH}.numberOfResults",
-    f"{_SEARCH}.overrideSearchType",
+    *(f"{_SEARCH}.{member}" for member in SEARCH_MEMBERS),
     f"{_GENERATION}.promptTemplate",
     f"{_GENERATION}.inferenceConfig",
     f"{_GENERATION}.guardrailConfiguration",

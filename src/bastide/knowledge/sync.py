@@ -178,6 +178,7 @@ class Sync:
             ceiling=fetched.ceiling,
             attributes=attributes,
         )
+        self.indexing.begin(given)
         begun = replace(document, status=DocumentStatus.IN_PROGRESS, job="")
         self.database.write(lambda c: records.put_document(c, key_of(uri), begun))
         if not (

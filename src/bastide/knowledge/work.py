@@ -11,9 +11,11 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 
 from bastide.kernel.errors import Unavailable
+from bastide.knowledge.reading import NotYet
 
 logger = logging.getLogger(__name__)
 RETRY_S = 2.0
+WAIT_MAX_S = 60.0
 TRIES_MAX = 30
 IN_HAND_MAX = 4  # documents of an agency, of up to 200 MB each
 Key = tuple[str, ...]  # account first
@@ -44,6 +46,7 @@ class Work:
     wanted: Callable[[], Iterable[Task]] = tuple
     _line: "OrderedDict[str, deque[_Going]]" = field(default_factory=OrderedDict)
     _known: set[Key] = field(default_factory=set)
+    _resting: set[Key] = field(default_factory=set)
     _failures: dict[Key, int] = field(default_factory=dict)
     _poked: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
@@ -66,6 +69,7 @@ class Work:
 
     def settle(self) -> None:
         """Do all that there is, here and now: for tests."""
+        self._resting.clear()
         self._look()
         while self._line:
             self._turn()
@@ -93,13 +97,21 @@ class Work:
             self._later()
 
     def _later(self) -> None:
-        timer = threading.Timer(RETRY_S, self.poke)
-        timer.daemon = True
-        timer.start()
+        _after(RETRY_S, self.poke)
+
+    def _rest(self, key: Key, wait_s: float) -> None:
+        """It is not begun again before its time, however often others are poked."""
+
+        def wake() -> None:
+            self._resting.discard(key)
+            self.poke()
+
+        self._resting.add(key)
+        _after(min(max(wait_s, RETRY_S), WAIT_MAX_S), wake)
 
     def _look(self) -> None:
         for task in self.wanted():
-            if task.key not in self._known:
+            if task.key not in self._known and task.key not in self._resting:
                 self._known.add(task.key)
                 going = _Going(task, task.begin())
                 self._line.setdefault(task.key[0], deque()).append(going)
@@ -127,6 +139,8 @@ class Work:
         except StopIteration:
             self._failures.pop(key, None)
             self._poked.set()
+        except NotYet as error:
+            self._rest(key, error.retry_after_s)
         except Unavailable as error:
             logger.info("%s of a knowledge base waits: %s", key[1], error)
             self._try_again(going.task)
@@ -143,6 +157,12 @@ class Work:
             task.give_up()
         else:
             self._later()
+
+
+def _after(wait_s: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(wait_s, act)
+    timer.daemon = True
+    timer.start()
 
 
 def _next(tasks: deque[_Going]) -> _Going:

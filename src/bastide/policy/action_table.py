@@ -165,9 +165,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
             "bedrock:Retrieve asked-base",
             "bedrock:InvokeModel asked-model",
             "bedrock:ApplyGuardrail asked-guardrail",
+            "bedrock:Rerank asked-reranking",
+            "bedrock:InvokeModel reranking-model",
         )
         for kind in ("", "Stream")
     },
+    "bedrock-agent-runtime.Retrieve": (
+        "bedrock:Retrieve knowledge-base",
+        "bedrock:Rerank asked-reranking",
+        "bedrock:InvokeModel reranking-model",
+    ),
     "bedrock-agent-runtime.Rerank": ("bedrock:Rerank *", "bedrock:InvokeModel reranking-model"),
     "bedrock-agentcore-control.CreateAgentRuntime": (
         "bedrock-agentcore:CreateAgentRuntime *",

@@ -200,11 +200,26 @@ def _asked_model(call: Call, params: Params, stored: Stored) -> Found:
     return _model(call, {"modelId": _text(_asked(params), "modelArn")}, stored)
 
 
+def _asked_reranking(call: Call, params: Params) -> Found:
+    """Where passages that were found are ranked by another model."""
+    return ["*"] if _reranking(params) else []
+
+
 def _reranking_model(call: Call, params: Params, stored: Stored) -> Found:
-    configuration = params.get("rerankingConfiguration") or {}
-    inside = configuration.get("bedrockRerankingConfiguration") or {}
+    wanted = _reranking(params)
+    if not wanted:
+        return []
+    inside = wanted.get("bedrockRerankingConfiguration") or {}
     model = _text(inside.get("modelConfiguration") or {}, "modelArn")
     return _model(call, {"modelId": model}, stored)
+
+
+def _reranking(params: Params) -> Params:
+    """Rerank's own, or that of a question to a knowledge base."""
+    asked = _asked(params) or params
+    search = (asked.get("retrievalConfiguration") or {}).get("vectorSearchConfiguration") or {}
+    found: Params = (search if search else params).get("rerankingConfiguration") or {}
+    return found
 
 
 def _asked(params: Params) -> Params:
@@ -345,6 +360,7 @@ _PLAIN: dict[str, Callable[[Call, Params], Found]] = {
     "knowledge-base": _knowledge_base,
     "asked-base": _asked_base,
     "asked-guardrail": _asked_guardrail,
+    "asked-reranking": _asked_reranking,
     "sagemaker": _sagemaker,
     "agent": _agent,
     "agent-alias": _agent_alias,

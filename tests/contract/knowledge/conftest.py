@@ -89,9 +89,22 @@ class FlakyIndex(FakeIndex):
 class FaultyEmbedder(FakeEmbedder):
     fault: Exception | None = None
     tries: int = 0
+    refused: bool = False  # whether policies let nobody call the model
+    left: int | None = None  # requests that the quota has, if there is one
+    by: list = field(default_factory=list)  # who asked
+
+    def allow(self, who, model_arn):
+        if self.refused:
+            raise ServiceError("AccessDeniedException", f"{who.arn}: bedrock:InvokeModel")
+
+    def begin(self, who, model_arn):
+        if self.left == 0:
+            raise ServiceError("ThrottlingException", "Too many tokens.", retry_after_s=7.0)
+        self.left = None if self.left is None else self.left - 1
 
     def embed(self, who, model_arn, dimensions, texts):
         self.tries += 1
+        self.by.append(who)
         if self.fault is not None:
             raise self.fault
         return super().embed(who, model_arn, dimensions, texts)
@@ -145,7 +158,9 @@ class World:
         self.documents = KnowledgeBaseDocuments(
             shelf=self.shelf, roles=self.roles, sealer=self.sealer, work=self.work
         )
-        self.search = Search(shelf=self.shelf, index=self.index, embedder=self.embedder)
+        self.search = Search(
+            shelf=self.shelf, index=self.index, embedder=self.embedder, roles=self.roles
+        )
         self.retrieve = Retrieve(search=self.search)
 
     def put(self, key, text, label="U"):

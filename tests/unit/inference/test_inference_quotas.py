@@ -87,6 +87,28 @@ def test_a_request_that_has_no_tokens_costs_none_of_the_requests():
     ask(made, written_max=10)
 
 
+def test_what_is_read_after_a_request_began_is_owed_whatever_is_left():
+    made, who = (
+        quotas(of_all=Quota(requests_per_minute=100, tokens_per_minute=60)),
+        call().principal,
+    )
+    made.begin(who, CARD)
+    made.charge(who, CARD, 50)
+    made.begin(who, CARD)
+    made.charge(who, CARD, 50)
+    assert waits(lambda: made.begin(who, CARD)) == 40
+    made.begin(replace(who, **at("S")), CARD)
+    made.begin(call(account=OTHER).principal, CARD)
+    made.clock.advance(40.0)
+    made.begin(who, CARD)
+
+
+def test_without_a_quota_nothing_is_charged():
+    made = quotas()
+    made.charge(call().principal, CARD, 10**9)
+    assert not made._buckets
+
+
 def test_agencies_labels_and_models_share_nothing():
     made = quotas(of_all=Quota(requests_per_minute=1))
     high = call()
