@@ -24,6 +24,7 @@ from bastide.agents.preparing import Preparing
 from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
+from bastide.agents.tags import AgentTags
 from bastide.agents.turn_desk import Desk as TurnDesk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
@@ -268,6 +269,7 @@ class Desk:
             ),
             Versions(book=book),
             Aliases(book=book),
+            AgentTags(book=book),
         ]
         remembering = Remembering(
             workers=workers, sessions=self.sessions, memories=memories, consulting=consulting

@@ -13,6 +13,7 @@ KINDS = {
     "sagemaker": "endpoint/x",
     "logs": "log-group:x",
     "cloudwatch": "alarm:x",
+    "bedrock-agent": "agent/AGENTAGENT",
     "bedrock-agentcore-control": f"runtime/{RUNTIME}",
 }
 NAMING = {"UserName", "logGroupName"}  # set where they may be left out, too
@@ -134,7 +135,8 @@ class Inputs:
         if name == "RoleArn":
             return self._roles[service]
         if name in ("ResourceArn", "resourceArn", "ResourceARN"):
-            return self._here(service.removesuffix("-control"), KINDS[service])
+            signed_as = service.removesuffix("-control").removesuffix("-agent")
+            return self._here(signed_as, KINDS[service])
         return "x" * max(1, shape.metadata.get("min") or 1)
 
     def of(self, operation: Any) -> list[Asked]:

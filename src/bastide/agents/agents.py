@@ -20,6 +20,7 @@ from bastide.agents import (
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
 from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
 from bastide.agents.ports import Roles
+from bastide.agents.tags import checked
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, invalid, unsupported
@@ -40,15 +41,16 @@ class Agents:
     book: Book
     roles: Roles
 
-    @operation(*_MEMBERS, accepted=_ONCE)
+    @operation(*_MEMBERS, "tags", accepted=_ONCE)
     def create_agent(self, call: Call, req: Params) -> Params:
         agent_id, now = self.book.new_id(), self.book.now_ms()
         self._check(call, req, agent_id)
-        label = self.book.marks.of_new(call, {}, "An agent")
+        tags = checked(req.get("tags") or {})
+        label = self.book.marks.of_new(call, tags, "An agent")
         new = Agent(
             account=call.account, id=agent_id, label=label, name=req["agentName"],
             status=Status.NOT_PREPARED, created_ms=now, updated_ms=now, prepared_ms=0, latest=0,
-            asked=_kept(req), failures=(), prepared=None,
+            asked=_kept(req), failures=(), prepared=None, tags=tags,
         )  # fmt: skip
 
         def write(c: Connection) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from bastide.agents import records
 from bastide.agents.book import Book, alias_arn, missing, paged
 from bastide.agents.model import DRAFT, TEST_ALIAS, Agent, Alias, Params, Status, Version
+from bastide.agents.tags import checked
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError, invalid
@@ -30,11 +31,14 @@ ACCEPTS = "ACCEPT_INVOCATIONS"
 class Aliases:
     book: Book
 
-    @operation("agentId", *_ASKED, accepted=_ONCE)
+    @operation("agentId", *_ASKED, "tags", accepted=_ONCE)
     def create_agent_alias(self, call: Call, req: Params) -> Params:
+        tags = checked(req.get("tags") or {})
+
         def write(c: Connection) -> Alias:
             agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
             others = records.aliases_of(c, agent.account, agent.id)
+            self.book.marks.check_tags(call, tags, agent.label)
             _check_name(others, req["agentAliasName"])
             if len(others) >= ALIASES_MAX:
                 raise ServiceError("ServiceQuotaExceededException", f"{ALIASES_MAX} aliases.")
@@ -42,7 +46,7 @@ class Aliases:
             new = Alias(
                 account=agent.account, agent_id=agent.id, id=self.book.new_id(),
                 label=agent.label, name=req["agentAliasName"], created_ms=now, updated_ms=now,
-                version=number, asked=_kept(req), history=(_event(number, now),),
+                version=number, asked=_kept(req), history=(_event(number, now),), tags=tags,
             )  # fmt: skip
             records.put_alias(c, new)
             return new
@@ -126,7 +130,7 @@ def test_alias(agent: Agent) -> Alias:
     return Alias(
         account=agent.account, agent_id=agent.id, id=TEST_ALIAS, label=agent.label,
         name="AgentTestAlias", created_ms=agent.created_ms, updated_ms=agent.updated_ms,
-        version=DRAFT, asked={}, history=(),
+        version=DRAFT, asked={}, history=(), tags={},
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The agents of a region, as a caller's session finds them and may change them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,20 @@ class Book:
             lambda c: records.find(c, principal.account, agent_id, view.seen)
         )
         return None if found is None else self.marks.parse(found.label)
+
+    def tags(self, principal: Principal, arn: str) -> Mapping[str, str]:
+        """Of an agent or of one of its aliases, for policy."""
+        _, agent_id, alias_id = (*arn.split("/"), "", "")[:3]
+        view = self.marks.view(principal)
+
+        def read(c: Connection) -> Mapping[str, str]:
+            agent = records.find(c, principal.account, agent_id, view.seen)
+            if agent is None or not alias_id:
+                return agent.tags if agent else {}
+            alias = records.alias(c, agent.account, agent.id, alias_id)
+            return alias.tags if alias else {}
+
+        return self.database.read(read)
 
     def new_id(self) -> str:
         return self.ids.word(ID_LENGTH)

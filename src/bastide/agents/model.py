@@ -43,6 +43,7 @@ class Agent:
     asked: Mapping[str, Any]
     failures: Sequence[str]
     prepared: Mapping[str, Any] | None
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ class Alias:
     version: str
     asked: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    tags: Mapping[str, str]
 
 
 def definition_of(asked: Mapping[str, Any], parts: Sequence[PartRow]) -> Params:

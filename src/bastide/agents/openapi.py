@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from bastide.agents import plain_yaml
+
 SIZE_MAX = 512 * 1024
 DEPTH_MAX = 16  # of what refers to what
 NODES_MAX = 20_000
@@ -88,11 +90,22 @@ def _parsed(payload: str) -> Mapping[str, Any]:
         raise BadSchema(f"The document is longer than {SIZE_MAX} characters.")
     try:
         document = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise BadSchema("The document is not JSON; YAML is not read here.") from error
+    except RecursionError as error:
+        raise BadSchema("The document is too deep.") from error
+    except ValueError:
+        document = _yaml(payload)
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise BadSchema("The document is not OpenAPI 3.")
     return document
+
+
+def _yaml(payload: str) -> Any:
+    try:
+        return plain_yaml.read(payload)
+    except plain_yaml.BadYaml as error:
+        raise BadSchema(
+            f"The document is neither JSON nor YAML that is read here: {error}."
+        ) from error
 
 
 def _operation(reader: _Reader, path: str, verb: str, item: Mapping[str, Any]) -> Operation:

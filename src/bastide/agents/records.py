@@ -43,6 +43,7 @@ agents = Table(
     Column("asked", Text, nullable=False),
     Column("failures", Text, nullable=False),
     Column("prepared", Text, nullable=False),
+    Column("tags", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("account", "id"),
     Index("ix_bedrock_agents_name", "account", "name"),
 )
@@ -84,9 +85,10 @@ aliases = Table(
     Column("version", String(5), nullable=False),
     Column("asked", Text, nullable=False),
     Column("history", Text, nullable=False),
+    Column("tags", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("account", "agent_id", "id"),
 )
-_JSON = frozenset({"asked", "failures", "prepared", "definition", "history"})
+_JSON = frozenset({"asked", "failures", "prepared", "definition", "history", "tags"})
 T = TypeVar("T", Agent, PartRow, Version, Alias)
 
 

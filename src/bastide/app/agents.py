@@ -23,6 +23,7 @@ from bastide.agents.preparing import Preparing
 from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
+from bastide.agents.tags import AgentTags
 from bastide.agents.turn_desk import Desk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
@@ -84,6 +85,7 @@ def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> A
     schemas = Schemas(workers=workers, objects=store.space)
     for kind in ("agent", "agent-alias"):
         identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
+        identity.resources.tagged[f"bedrock:{kind}"] = lambda who, arn, _: book.tags(who, arn)
     return AgentService(
         handlers={
             "bedrock-agent": [
@@ -100,6 +102,7 @@ def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> A
                 ),
                 Versions(book=book),
                 Aliases(book=book),
+                AgentTags(book=book),
             ],
             "bedrock-agent-runtime": [
                 Invocations(

@@ -118,7 +118,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bedrock.TagResource": ("bedrock:TagResource tagged",),
     "bedrock.UntagResource": ("bedrock:UntagResource tagged",),
     "bedrock.ListTagsForResource": ("bedrock:ListTagsForResource tagged",),
-    "bedrock-agent.CreateAgent": ("bedrock:CreateAgent *",),
+    "bedrock-agent.CreateAgent": ("bedrock:CreateAgent *", "bedrock:TagResource * tags"),
     **{
         f"bedrock-agent.{name}": (f"bedrock:{name} agent",)
         for name in (
@@ -134,10 +134,13 @@ NEEDS: dict[str, tuple[str, ...]] = {
             "GetAgentVersion",
             "ListAgentVersions",
             "DeleteAgentVersion",
-            "CreateAgentAlias",
             "ListAgentAliases",
         )
     },
+    "bedrock-agent.CreateAgentAlias": (
+        "bedrock:CreateAgentAlias agent",
+        "bedrock:TagResource * tags",
+    ),
     **{
         f"bedrock-agent.{name}": (f"bedrock:{name} agent-alias",)
         for name in ("GetAgentAlias", "UpdateAgentAlias", "DeleteAgentAlias")
@@ -156,6 +159,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
             "DisassociateAgentCollaborator",
             "ListAgentCollaborators",
         )
+    },
+    **{
+        f"bedrock-agent.{name}": (f"bedrock:{name} tagged-arn",)
+        for name in ("TagResource", "UntagResource", "ListTagsForResource")
     },
     "bedrock-agent-runtime.InvokeInlineAgent": ("bedrock:InvokeInlineAgent *",),
     "bedrock-agent-runtime.InvokeAgent": ("bedrock:InvokeAgent agent-alias",),

@@ -43,6 +43,7 @@ _AMBIGUOUS = {
 _FOREIGN = {
     # bedrock-agent's model knows one partition alone; ARNs here have the region's.
     "arn:aws:bedrock:": "arn:aws(-[^:]+)?:bedrock:",
+    ":/d{12}:": ":\\d{12}:",  # the same model's slip: no ARN that AWS gives would match it
     "\\z": "\\Z",
     "[\\w-_]": "[\\w_-]",
     "${1,128}": "",
