@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Invoke
 import asyncio
 from dataclasses import dataclass, replace
 
-from bastide.agents import files
+from bastide.agents import files, history
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
 from bastide.agents.memory import remembers
@@ -30,7 +30,7 @@ SESSION_MEMBERS = (
     f"{_RESULTS}.apiResult.actionGroup", f"{_RESULTS}.apiResult.apiPath",
     f"{_RESULTS}.apiResult.httpMethod", f"{_RESULTS}.apiResult.httpStatusCode",
     f"{_RESULTS}.apiResult.confirmationState", f"{_RESULTS}.apiResult.responseState",
-    f"{_RESULTS}.apiResult.responseBody.body",
+    f"{_RESULTS}.apiResult.responseBody.body", *history.MEMBERS,
 )  # fmt: skip
 UNHEARD = files.UNUSED | {
     f"{_RESULTS}.{kind}.agentId": "a session is of one agent"

@@ -6,6 +6,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bastide.agents import history
 from bastide.agents.asked import Asked
 from bastide.agents.executing import BadResponse, check_attributes
 from bastide.agents.files import Attaching
@@ -60,6 +61,7 @@ class Desk:
         model = self.workers.check(worker, agent)
         call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = model
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
+        held = history.told(held, state)
         held = replace(held, attributes=_attributes(state, held.attributes))
         trace_id = self.turns.ids.word(10).lower()
         searched = {
