@@ -136,6 +136,18 @@ class KnowledgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     portions_apart: bool = False
 
 
+LICENCES = (
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "cc0-1.0", "cc-by-4.0", "unlicense",
+)  # fmt: skip
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What agencies may bring as models of their own."""
+
+    licences: list[str] = msgspec.field(default_factory=lambda: list(LICENCES))
+    import_mib_max: Positive = 20_480
+
+
 class MasterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the region's master key is: in a file, or in a PKCS #11 token."""
 
@@ -163,6 +175,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     aliases: dict[str, str] = {}
     master: MasterSettings = msgspec.field(default_factory=MasterSettings)
     jobs: JobSettings = msgspec.field(default_factory=JobSettings)
+    models: ModelSettings = msgspec.field(default_factory=ModelSettings)
     engines: EngineSettings = msgspec.field(default_factory=EngineSettings)
     air_gapped: bool = True
     upstreams: dict[str, UpstreamSettings] = {}

@@ -64,6 +64,7 @@ class Inputs:
             "model": MODEL,
             "modelId": MODEL,
             "modelIdentifier": MODEL,
+            "modelDataSource": {"s3DataSource": {"s3Uri": f"s3://{BUCKET}/model"}},
             "modelSource": {"copyFrom": f"{here}:bedrock:{region.name}::foundation-model/{MODEL}"},
         }
         runtime, code = f"{here}:bedrock-agentcore:{region.name}:{account}:runtime/", {
@@ -97,6 +98,8 @@ class Inputs:
         handed = {"documents": [{"content": {"dataSourceType": "CUSTOM"}}]}
         self._of["bedrock-agent.IngestKnowledgeBaseDocuments"] = handed
         self._of["bedrock-agent-runtime.Rerank"] = reranked
+        for verb in ("Get", "Delete"):
+            self._of[f"bedrock.{verb}ImportedModel"] = {"modelIdentifier": "x"}
         self._roles = {"sts": f"{iam}:role/{TARGET}", "sagemaker": f"{iam}:role/{ROLE}"}
 
     def least(self, operation: Any, *more: str) -> dict[str, Any]:

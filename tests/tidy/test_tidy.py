@@ -28,6 +28,7 @@ BROAD = {
     "functions/inside.py": (1, "whatever the model's own code raises is the answer"),
     "functions/caged.py": (1, "its thread must not outlive a start that failed, then raised on"),
     "knowledge/work.py": (2, "a round over all tasks: one must not stop the others"),
+    "models/import_work.py": (1, "the edge: one import's trouble must not end its thread"),
     "serving/serve_script.py": (1, "whatever the user's own code raises is the answer"),
     "operators/progress.py": (1, "the operators' edge, for a command that tells its steps"),
     "inference/engines.py": (1, "an engine that is not there is forgotten, then raised on"),

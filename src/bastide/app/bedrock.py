@@ -8,9 +8,12 @@ from pathlib import Path
 
 from msgspec import UNSET
 
+from bastide.app import imports
 from bastide.app.core import Core
 from bastide.app.egress import egress_of
 from bastide.app.identity import Identity
+from bastide.app.imports import Imports, import_shelf, open_imports
+from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.db import durable
@@ -40,6 +43,7 @@ from bastide.models.aliases import Aliases
 from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
+from bastide.models.imported_models import ImportShelf
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.model import ModelCard
 from bastide.models.shelf import TOKENIZER, verify
@@ -61,6 +65,7 @@ class Needs:
     receipts: Receipts
     guards: Guards
     documents: DocumentReader
+    store: Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ class Bedrock:
     quotas: Quotas
     conversations: Conversations
     threads: Pool
+    imports: Imports
     handlers: dict[str, list[object]]
 
 
@@ -83,8 +89,10 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     own = _own_profiles(core, needs.identity)
     keepers: dict[str, Keeper] = {naming.APPLICATION: own}
     egress = egress_of(core)
+    shelf = import_shelf(core, needs.identity)
     models = _models(core, own, egress)
     models.leaves = egress.lets
+    models.brought.append(shelf.card)
     engines = _engines(core, needs.workshop, egress)
     limits = core.settings.quotas
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
@@ -114,6 +122,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         receipts=receipts,
         whole=(Embeddings(vectors=vectors),),
     )
+    brought = _imports(core, needs, (engines, client), (shelf, keepers))
     return Bedrock(
         models=models,
         engines=engines,
@@ -123,8 +132,10 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         quotas=quotas,
         conversations=talk,
         threads=threads,
+        imports=brought,
         handlers={
             "bedrock": [
+                *brought.handlers,
                 FoundationModels(models=models),
                 InferenceProfiles(models=models, own=own),
                 Tags(keepers=keepers),
@@ -139,6 +150,26 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
             ],
         },
     )
+
+
+def _imports(
+    core: Core,
+    needs: Needs,
+    run_by: tuple[Engines, EngineClient],
+    kept_by: tuple[ImportShelf, dict[str, Keeper]],
+) -> Imports:
+    engines, client = run_by
+    shelf, keepers = kept_by
+    joined = imports.Needs(
+        identity=needs.identity,
+        store=needs.store,
+        workshop=needs.workshop,
+        engines=engines,
+        client=client,
+        shelf=shelf,
+        keepers=keepers,
+    )
+    return open_imports(core, joined)
 
 
 def _models(core: Core, own: ApplicationProfiles, egress: Egress) -> Models:

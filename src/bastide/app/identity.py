@@ -46,6 +46,7 @@ from bastide.store.objects_api import ObjectSpace
 TagsOf = Callable[[Principal, str, str | None], Mapping[str, str]]
 LabelOf = Callable[[Principal, str, str | None], Label | None]
 IsDelivered = Callable[[Principal, str], bool]
+Identified = Callable[[Principal, str], str]
 
 
 class ResourceSources:
@@ -58,6 +59,7 @@ class ResourceSources:
         # By service, or by `service:kind` where a service's kinds have several owners.
         self.tagged: dict[str, TagsOf] = {}
         self.labelled: dict[str, LabelOf] = {}
+        self.identified_by: dict[str, Identified] = {}  # by kind of thing of Bedrock's
         self.delivered: IsDelivered | None = None
         self._labelling = labelling
         self._memory = Memory()
@@ -91,6 +93,9 @@ class ResourceSources:
         if read is not None:
             return read(principal, resource, version)
         return self._labelling.of_account(principal.account)
+
+    def identified(self, principal: Principal, kind: str, identifier: str) -> str:
+        return self.identified_by[kind](principal, identifier)
 
     def is_delivered(self, principal: Principal, resource: str) -> bool:
         assert self.delivered is not None

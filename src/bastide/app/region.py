@@ -99,6 +99,7 @@ class RegionProcess:
                 receipts=receipts,
                 guards=self.guardrails.guards,
                 documents=self.documents,
+                store=store,
             ),
         )
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
@@ -245,6 +246,7 @@ class RegionProcess:
         self.learning.settler.start()
         self.learning.checkpoints.start()
         self.knowledge.work.start()
+        self.bedrock.imports.work.start()
         if self.datagrams is not None:
             self.datagrams.start()
         self.evidence.start()
@@ -305,6 +307,7 @@ class RegionProcess:
 
     def _close_threads(self) -> None:
         self.knowledge.close()
+        self.bedrock.imports.work.close()
         self.documents.close()
         self.bedrock.embedder.close()
         if self.datagrams is not None:

@@ -36,12 +36,24 @@ class Message(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
+class Score(msgspec.Struct, frozen=True):
+    """How likely a token was to the engine; None where it computed no number."""
+
+    token: str = ""
+    logprob: float | None = None
+
+
+class Scores(msgspec.Struct, frozen=True):
+    content: list[Score] = []
+
+
 class Choice(msgspec.Struct, frozen=True):
-    """`stop_reason` is vLLM's: the stop string that was met."""
+    """`stop_reason` is vLLM's: the stop string that was met. `logprobs`: when asked for."""
 
     message: Message
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    logprobs: Scores | None = None
 
 
 class Completion(msgspec.Struct, frozen=True):

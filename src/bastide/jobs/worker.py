@@ -41,24 +41,31 @@ class WorkerFailed(Exception):
 class Worker:
     """`count` processes of `module`, each started when it is first needed, and again after it died.
 
-    `settings` reach the module's `begin` as JSON; `reads` are the paths that it sees. Thread-safe.
+    `settings` reach the module's `begin` as JSON; `reads` are the paths that it sees, `writes`
+    those that it changes too, each file up to `out_bytes_max`. Thread-safe.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two have a default
         self,
         *,
         walls: Walls,
         module: str,
         settings: Mapping[str, Any] | None = None,
         reads: Sequence[str] = (),
+        writes: Sequence[str] = (),
         count: int = 1,
         memory_bytes: int = MEMORY_BYTES,
+        out_bytes_max: int = SCRATCH_BYTES_MAX,
     ) -> None:
         self._walls = walls
         self._module = module
         self._settings = msgspec.json.encode(dict(settings or {}))
         self._room = Room(
-            out_bytes_max=SCRATCH_BYTES_MAX, memory_bytes=memory_bytes, reads=reads, cpu_s=None
+            out_bytes_max=out_bytes_max,
+            memory_bytes=memory_bytes,
+            reads=reads,
+            writes=writes,
+            cpu_s=None,
         )
         # A thread for each process, as long as it lives: the kernel ends one whose starter ends.
         self._threads = ThreadPoolExecutor(count, module.rpartition(".")[2])

@@ -30,6 +30,7 @@ from bastide.models.shelf import Shelf
 INVALID_MODEL = "The provided model identifier is invalid."
 TITLE_LETTERS_MAX = 20
 Leaves = Callable[[str, Label, str], bool]  # an account, a session, the model's id
+FindCard = Callable[[Principal, str], ModelCard | None]
 
 
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,8 +57,9 @@ def remote_card(model_id: str) -> ModelCard:
 
 class Models:
     """`remote_ids` are the models that others run; `leaves` says of which sessions the prompts may
-    go there, and is true for all that are inside: `app/` sets it. One that a session
-    does not dominate is not there for it, nor is an alias of it."""
+    go there, and is true for all that are inside; `brought`: who finds what agencies have brought,
+    by its ARN alone, which is listed elsewhere: `app/` fills both. One that a session does not
+    dominate is not there for it, nor is an alias of it."""
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Models:
         self._labelling = labelling
         self._own = own
         self.leaves: Leaves = lambda account, session, model_id: True
+        self.brought: list[FindCard] = []
         self._remote = {model_id: remote_card(model_id) for model_id in remote_ids}
         self._by_id: dict[str, ModelCard] = {}
         self.refresh()
@@ -120,6 +123,9 @@ class Models:
         card = (
             self.resolve(name, call.principal.session, call.account) if name is not None else None
         )
+        if card is None:
+            found = (find(call.principal, identifier) for find in self.brought)
+            card = next((one for one in found if one is not None), None)
         if card is None:
             raise ServiceError("ValidationException", INVALID_MODEL)
         return card

@@ -1,7 +1,7 @@
 """A strict reader of a GGUF file's header: metadata and the table of tensors, never the weights.
 
-Every count and length is bounded before it is believed. It is a sanity check for files whose
-digest an operator vouches for, not a gate for what tenants bring.
+Every count and length is bounded before it is believed. For files whose digest an operator vouches
+for it is a sanity check; what tenants bring is held to more (`importing/gate.py`).
 Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -39,12 +39,34 @@ class BadGguf(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Elements:
+    """An array that was checked and left out."""
+
+    kind: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A line of the table: where its bytes begin behind the header, and what they are."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """`values` holds the scalar and string metadata; arrays are checked and left out."""
+    """`values` holds the scalar and string metadata, `arrays` what the lists are of; `end` is where
+    the header ends."""
 
     version: int
     tensors: int
     values: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Elements] = field(default_factory=dict)
+    table: tuple[Tensor, ...] = ()
+    end: int = 0
 
     @property
     def context_tokens(self) -> int:
@@ -90,21 +112,24 @@ class _Reader:
             if name in values:
                 raise BadGguf("a key stands twice")
             values[name] = value
-        for _ in range(tensors):
-            self._tensor()
-        kept = {name: value for name, value in values.items() if value is not None}
-        return Header(version, tensors, kept)
+        table = {one.name: one for one in (self._tensor() for _ in range(tensors))}
+        if len(table) != tensors:
+            raise BadGguf("a tensor stands twice")
+        arrays = {name: value for name, value in values.items() if isinstance(value, Elements)}
+        kept = {name: value for name, value in values.items() if name not in arrays}
+        end = self._file.tell()
+        return Header(version, tensors, kept, arrays, tuple(table.values()), end)
 
-    def _tensor(self) -> None:
-        self._text()
+    def _tensor(self) -> Tensor:
+        name = self._text()
         dimensions = self._scalar("I")
-        if dimensions > DIMENSIONS_MAX:
+        if not 0 < dimensions <= DIMENSIONS_MAX:
             raise BadGguf(f"a tensor has {dimensions} dimensions")
-        for _ in range(dimensions):
-            self._scalar("Q")
-        self._scalar("I")
-        if self._scalar("Q") >= self._size:
+        shape = tuple(self._scalar("Q") for _ in range(dimensions))
+        kind, offset = self._scalar("I"), self._scalar("Q")
+        if offset >= self._size:
             raise BadGguf("a tensor begins behind the end of the file")
+        return Tensor(name, shape, kind, offset)
 
     def _value(self, kind: int) -> Any:
         if kind == STRING:
@@ -115,7 +140,7 @@ class _Reader:
             raise BadGguf(f"a value has the unknown type {kind}")
         return self._scalar(SCALARS[kind])
 
-    def _array(self) -> None:
+    def _array(self) -> Elements:
         kind = self._scalar("I")
         count = self._count("elements", ELEMENTS_MAX)
         if kind == STRING:
@@ -125,6 +150,7 @@ class _Reader:
             self._skip(count * struct.calcsize("<" + SCALARS[kind]))
         else:
             raise BadGguf(f"an array holds the type {kind}")
+        return Elements(kind, count)
 
     def _text(self) -> str:
         raw = self._take(self._count("bytes of text", STRING_BYTES_MAX))

@@ -75,6 +75,11 @@ class ResourceFacts(KeyFacts, Protocol):
         an alias, the true one."""
         ...
 
+    def identified(self, principal: Principal, kind: str, identifier: str) -> str:
+        """The ARN of one of Bedrock's things that is called by its name or by its ARN; of what the
+        principal sees none, the ARN that one of that name might have."""
+        ...
+
     def tags(self, principal: Principal, resource: str, version: str | None) -> Mapping[str, str]:
         """The tags on a resource of the principal's account; none if it sees none of that name.
         `version`: of an object, the latest if None."""
@@ -124,6 +129,9 @@ class NoResourceFacts:
 
     def label(self, principal: Principal, resource: str, version: str | None) -> Label | None:
         return None
+
+    def identified(self, principal: Principal, kind: str, identifier: str) -> str:
+        return identifier
 
     def is_delivered(self, principal: Principal, resource: str) -> bool:
         return False

@@ -128,6 +128,16 @@ def _copied(call: Call, params: Params, stored: Stored) -> Found:
     return [profile, *models] if profile else list(models)
 
 
+def _identified(kind: str, member: str) -> Callable[[Call, Params, Stored], Found]:
+    """One that is called by its name or by its ARN."""
+
+    def found(call: Call, params: Params, stored: Stored) -> Found:
+        named = _text(params, member)
+        return [stored.resources.identified(call.principal, kind, named) if named else "*"]
+
+    return found
+
+
 def _agent(call: Call, params: Params) -> Found:
     name = f"agent/{_text(params, 'agentId') or '*'}"
     return [arns.regional(call.region, "bedrock", call.account, name)]
@@ -389,4 +399,6 @@ _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "reranking-model": _reranking_model,
     "inference-profile": _inference_profile,
     "copied": _copied,
+    "imported-model": _identified("imported-model", "modelIdentifier"),
+    "import-job": _identified("model-import-job", "jobIdentifier"),
 }

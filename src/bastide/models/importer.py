@@ -1,0 +1,252 @@
+"""One import, from the objects of a bucket to a model that answers: the admission gate.
+
+In order: each file's digest, as it is read; the strict parser, in its cage; the licence; the label,
+which is the job's joined with the objects'; and prompts that a model must be able to answer at all.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bastide.db import durable
+from bastide.db.database import Database
+from bastide.jobs.ports import JobFailed
+from bastide.kernel.call import Principal
+from bastide.kernel.clock import Clock, epoch_ms
+from bastide.kernel.errors import ServiceError
+from bastide.kernel.labels.label import joined
+from bastide.models import import_records as records
+from bastide.models.import_records import ImportedModel, ImportJob, Status
+from bastide.models.imported_models import WEIGHTS, ImportShelf
+from bastide.models.importing.facts import Facts
+from bastide.models.ports import SERVICE, Judge, Reading, Roles, Running
+
+FILES_MAX = 500
+TEXT_BYTES_MAX = 64 << 20
+FREE_BYTES_MIN = 1 << 30  # of the disk, left to everybody else
+TRIES_MAX = 5
+FAILURE_LETTERS_MAX = 2048
+BLOCK_BYTES = 1 << 20
+TEXTS = frozenset(
+    {
+        "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json",
+        "chat_template.jinja", "README.md",
+    }
+)  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+class ImportFailed(Exception):
+    """It is not taken; the text says why, to who brought it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importer:
+    """`licences`: those that the site takes, in small letters. `bytes_max`: of one model."""
+
+    shelf: ImportShelf
+    database: Database
+    clock: Clock
+    roles: Roles
+    reading: Callable[[Principal], Reading]
+    judge: Judge
+    running: Running
+    licences: Sequence[str]
+    bytes_max: int
+
+    def run(self, job: ImportJob) -> str:
+        """To its end, from the beginning: what a killed region left of it is not looked at. Answers
+        why it failed, or "". Raises Unavailable where it is to be tried again."""
+        now = self.database.write(lambda c: records.begin(c, job.id, self._now_ms()))
+        if now is None:
+            return ""
+        self._clear(job)
+        try:
+            if now.attempts > TRIES_MAX:
+                return f"It was begun {TRIES_MAX} times, and did not come to an end."
+            self._complete(job, self._admitted(job))
+        except (ImportFailed, JobFailed) as error:
+            return str(error)
+        except ServiceError as error:
+            return error.message
+        except OSError as error:
+            return f"The files could not be kept: {error.strerror}."
+        return ""
+
+    def fail(self, job: ImportJob, reason: str) -> None:
+        told = reason[:FAILURE_LETTERS_MAX]
+        self._clear(job)
+        self.database.write(lambda c: records.end_job(c, job, Status.FAILED, told, self._now_ms()))
+
+    def sweep(self) -> None:
+        """What no model and no job has left behind."""
+        known = self.database.read(records.known_models)
+        for place in self.shelf.folder.glob("*/*"):
+            account, id_ = place.parent.name, place.name.partition(".")[0]
+            if (account, id_) not in known:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _admitted(self, job: ImportJob) -> ImportedModel:
+        who = self.roles.assume_for_service(job.account, job.role_arn, SERVICE, job.label)
+        aside = self._aside(job)
+        files = self._fetched(job, who, aside / "in")
+        facts = self._judged(aside)
+        licence = self._licence(facts, job.licence)
+        made = self._placed(job, aside, facts, files, licence)
+        reason = self.running.reason_against(self.shelf.card_of(made), job.account, job.label)
+        if reason:
+            raise ImportFailed(reason)
+        return made
+
+    def _fetched(self, job: ImportJob, who: Principal, folder: Path) -> Mapping[str, str]:
+        """The digest of each file that belongs to the model."""
+        bucket, _, path = job.source.removeprefix("s3://").partition("/")
+        prefix = f"{path.rstrip('/')}/" if path.rstrip("/") else ""
+        reading = self.reading(who)
+        names = [key.removeprefix(prefix) for key in reading.listing(bucket, prefix)]
+        wanted = [name for name in names if _belongs(name)]
+        if len(wanted) > FILES_MAX:
+            raise ImportFailed(f"A model has at most {FILES_MAX} files.")
+        left, found = self.bytes_max, {}
+        for name in wanted:
+            chunks = reading.chunks(bucket, prefix + name)
+            most = min(left, TEXT_BYTES_MAX) if name in TEXTS else left
+            found[name], size = _kept(folder / name, chunks, most)
+            left -= size
+        label, own = joined(reading.read_at), self.shelf.marks.parse(job.label)
+        assert label is None or own.dominates(label), "its role reads nothing above it"
+        return found
+
+    def _judged(self, aside: Path) -> Facts:
+        judged = self.judge.judge(aside / "in", aside / "out", self.bytes_max)
+        if judged.facts is None:
+            raise ImportFailed(judged.reason)
+        return judged.facts
+
+    def _licence(self, facts: Facts, given: str) -> str:
+        """What the files say; only where they say nothing, what who brought them says."""
+        if given and facts.licence and given.lower() != facts.licence.lower():
+            raise ImportFailed(
+                f"The files say the licence {facts.licence[:100]}, the job says {given[:100]}."
+            )
+        found = facts.licence or given
+        if not found:
+            raise ImportFailed(
+                "The files do not say their licence: neither general.license nor README.md does. "
+                "The job's tag bastide:licence may."
+            )
+        if found.lower() not in self.licences:
+            raise ImportFailed(f"The licence {found[:100]} is not one that this site takes.")
+        return found
+
+    def _placed(
+        self,
+        job: ImportJob,
+        aside: Path,
+        facts: Facts,
+        files: Mapping[str, str],
+        licence: str,
+    ) -> ImportedModel:
+        """The weights at their place. Nobody finds them there before the job's end says so."""
+        came = aside / "out" / WEIGHTS if facts.converted else aside / "in" / facts.weights
+        if not stat.S_ISREG(came.lstat().st_mode):
+            raise ImportFailed("The weights could not be kept.")
+        place = self.shelf.place(job.account, job.model)
+        durable.folder(place)
+        weights = place / WEIGHTS
+        came.rename(weights)
+        digest, size = _sealed(weights)
+        if not facts.converted and digest != files[facts.weights]:
+            raise ImportFailed("The weights changed while they were looked at.")
+        shutil.rmtree(aside)
+        durable.sync_folder(place)
+        return ImportedModel(
+            id=job.model,
+            account=job.account,
+            label=job.label,
+            name=job.model_name,
+            job=job.id,
+            job_name=job.name,
+            source=job.source,
+            sha256=digest,
+            size=size,
+            architecture=facts.architecture,
+            context_tokens=facts.context_tokens,
+            kv_bytes_per_token=facts.kv_bytes_per_token,
+            licence=licence,
+            instruct=facts.instruct,
+            created_ms=self._now_ms(),
+            files=files,
+            tags=job.model_tags,
+        )
+
+    def _complete(self, job: ImportJob, made: ImportedModel) -> None:
+        def write(c: Connection) -> bool:
+            ended = records.end_job(c, job, Status.COMPLETED, "", self._now_ms())
+            if ended:
+                records.add_model(c, made)
+            return ended
+
+        self.database.write(write)
+
+    def _aside(self, job: ImportJob) -> Path:
+        """Where an import gathers its files; what is there before goes."""
+        aside = self.shelf.folder / job.account / f"{job.model}.partial"
+        durable.folder(aside.parent)
+        for folder in (aside, aside / "in", aside / "out"):
+            folder.mkdir(mode=0o700)
+        return aside
+
+    def _clear(self, job: ImportJob) -> None:
+        place = self.shelf.place(job.account, job.model)
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(place.with_name(f"{job.model}.partial"), ignore_errors=True)
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self.clock.now())
+
+
+def _belongs(name: str) -> bool:
+    """What else lies in the folder is not read, whatever it is: pickles, pictures, folders."""
+    if name in TEXTS:
+        return True
+    is_weights = name.endswith((".safetensors", ".gguf")) and "/" not in name
+    if is_weights and not _NAME.fullmatch(name):
+        raise ImportFailed(f"{name[:100]} is no name that weights can have.")
+    return is_weights
+
+
+def _kept(path: Path, chunks: Iterable[bytes], most: int) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("xb") as file:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > most:
+                raise ImportFailed(f"{path.name} is larger than {most} bytes, or the model is.")
+            if shutil.disk_usage(path.parent).free < FREE_BYTES_MIN:
+                raise ImportFailed("There is no room left on the disk.")
+            digest.update(chunk)
+            file.write(chunk)
+    path.chmod(0o444)  # for the cage's own uid; the folders above are closed
+    return digest.hexdigest(), size
+
+
+def _sealed(weights: Path) -> tuple[str, int]:
+    """The digest and the size of weights, which are the region's own, and on the disk, from now."""
+    descriptor = os.open(weights, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        os.fchown(file.fileno(), os.getuid(), os.getgid())
+        os.fchmod(file.fileno(), 0o444)
+        digest, size = hashlib.sha256(), 0
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+        os.fsync(file.fileno())
+    return digest.hexdigest(), size

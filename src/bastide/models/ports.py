@@ -1,0 +1,61 @@
+"""What models need of the contexts beside and above them; joined in `app/`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from bastide.kernel.call import Call, Principal
+from bastide.kernel.labels.label import Label
+from bastide.models.importing.facts import Judged
+from bastide.models.model import ModelCard
+
+SERVICE = "bedrock.amazonaws.com"
+
+
+class Roles(Protocol):
+    def check_pass(self, call: Call, role_arn: str, service: str, associated_arn: str) -> None:
+        """AccessDeniedException unless the caller may pass the role to the service for the
+        resource that is being made."""
+        ...
+
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """ValidationException unless the role is there, trusts the service, and is cleared for
+        the label at which the service shall work."""
+        ...
+
+
+class Reading(Protocol):
+    """Objects, as a role reads them: every read is asked of the policies. Raises JobFailed."""
+
+    @property
+    def read_at(self) -> set[Label]:
+        """The labels of what was read."""
+        ...
+
+    def listing(self, bucket: str, prefix: str) -> list[str]: ...
+
+    def chunks(self, bucket: str, key: str) -> Iterator[bytes]: ...
+
+
+class Judge(Protocol):
+    """Reads what an agency brought, behind walls."""
+
+    def judge(self, folder: Path, out: Path, bytes_max: int) -> Judged:
+        """What the files of `folder` are; a converted model is `model.gguf` in `out`. Raises
+        Unavailable where it cannot be tried."""
+        ...
+
+
+class Running(Protocol):
+    """The engines, as they are asked from a thread."""
+
+    def reason_against(self, card: ModelCard, owner: str, label: str) -> str:
+        """Load the model and ask it something: why it cannot be served, or "". Raises Unavailable
+        where it cannot be tried now."""
+        ...
+
+    def unload(self, card: ModelCard) -> None:
+        """End its engine, if it has one. What it was answering breaks off."""
+        ...

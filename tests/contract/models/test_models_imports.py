@@ -1,0 +1,351 @@
+"""Models that agencies bring: the gate, in its order; whose they are; what a killed region left."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from tests.importing_kit import Tiny, digest, safetensors
+from tests.inference_kit import ACCOUNT, GOV, OTHER, call
+from tests.labels_kit import US, at, marks
+
+from bastide.jobs.ports import JobFailed
+from bastide.kernel.clock import SystemClock
+from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.ids import SystemIds
+from bastide.models import import_records as records
+from bastide.models.import_jobs import ImportJobs, ImportJobShelf
+from bastide.models.import_work import ImportWork
+from bastide.models.imported_models import ImportedModels, ImportShelf
+from bastide.models.importer import TRIES_MAX, Importer
+from bastide.models.importing.facts import Judged, Refused
+from bastide.models.importing.worker import facts_of
+from bastide.models.tags import Tags
+
+ROLE = f"arn:aws-us-gov:iam::{ACCOUNT}:role/r"
+TINY = Tiny()
+
+
+@dataclass
+class FakeRoles:
+    refused: bool = False
+
+    def check_pass(self, call, role_arn, service, associated_arn):
+        if self.refused:
+            raise ServiceError("AccessDeniedException", "no")
+
+    def assume_for_service(self, account, role_arn, service, marking):
+        made = call(account=account).principal
+        return replace(made, session=US.parse(marking))
+
+
+@dataclass
+class FakeBucket:
+    objects: dict[str, bytes]
+    read_at: set = field(default_factory=set)
+
+    def listing(self, bucket, prefix):
+        return [key for key in self.objects if key.startswith(prefix)]
+
+    def chunks(self, bucket, key):
+        if key not in self.objects:
+            raise JobFailed("NoSuchKey")
+        yield self.objects[key]
+
+
+@dataclass
+class FakeRunning:
+    reason: str = ""
+    unloaded: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    busy: int = 0
+
+    def reason_against(self, card, owner, label):
+        if self.busy:
+            self.busy -= 1
+            raise Unavailable("busy")
+        assert hashlib.sha256(card.path.read_bytes()).hexdigest() == card.sha256
+        self.asked.append(card.name)
+        return self.reason
+
+    def unload(self, card):
+        self.unloaded.append(card.name)
+
+
+class OpenJudge:
+    """The same code without the cage."""
+
+    def judge(self, folder, out, bytes_max):
+        try:
+            return Judged(facts=facts_of(folder, out / "model.gguf"))
+        except Refused as error:
+            return Judged(reason=str(error))
+
+
+class Api:
+    def __init__(self, database, folder):
+        shelf = ImportShelf(region=GOV, database=database, marks=marks(database), folder=folder)
+        self.shelf, self.database, self.folder = shelf, database, folder
+        self.running, self.roles, self.objects = FakeRunning(), FakeRoles(), {}
+        self.work = ImportWork(database=database, importer=self.importer())
+        job_shelf = ImportJobShelf(shelf=shelf)
+        self.jobs = ImportJobs(
+            jobs=job_shelf, clock=SystemClock(), ids=SystemIds(), roles=self.roles,
+            poke=lambda: None,
+        )  # fmt: skip
+        self.models = ImportedModels(shelf=shelf, running=self.running)
+        self.tags = Tags(keepers={"imported-model": shelf, "model-import-job": job_shelf})
+
+    def importer(self, **more):
+        return Importer(
+            **{
+                "shelf": self.shelf, "database": self.database, "clock": SystemClock(),
+                "roles": self.roles, "reading": lambda who: FakeBucket(self.objects),
+                "judge": OpenJudge(), "running": self.running, "licences": ("apache-2.0",),
+                "bytes_max": 1 << 30, **more,
+            }
+        )  # fmt: skip
+
+    def lay(self, files):
+        self.objects |= {f"m/{name}": content for name, content in files.items()}
+
+    def begin(self, name="tiny", by=None, **more):
+        req = {
+            "jobName": f"{name}-job", "importedModelName": name, "roleArn": ROLE,
+            "modelDataSource": {"s3DataSource": {"s3Uri": "s3://b/m/"}}, **more,
+        }  # fmt: skip
+        return self.jobs.create_model_import_job(by or call(), req)["jobArn"]
+
+    def shown(self, arn, by=None):
+        return self.jobs.get_model_import_job(by or call(), {"jobIdentifier": arn})
+
+    def brought(self, name="tiny", by=None, **more):
+        arn = self.begin(name, by, **more)
+        self.work.settle()
+        return self.shown(arn, by)
+
+    def left(self):
+        return sorted(str(one.relative_to(self.folder)) for one in self.folder.glob("*/*"))
+
+
+@pytest.fixture
+def api(database, tmp_path):
+    folder = tmp_path / "imported"
+    folder.mkdir()
+    made = Api(database, folder)
+    made.lay(TINY.files())
+    return made
+
+
+def working_at(marking, account=ACCOUNT):
+    made = call("bedrock.CreateModelImportJob", account)
+    return replace(made, principal=replace(made.principal, **at(marking)))
+
+
+def refused(work):
+    with pytest.raises(ServiceError) as caught:
+        work()
+    return caught.value.code
+
+
+def changed(name, content):
+    return {**TINY.files(), name: content}
+
+
+def config(**more):
+    return changed("config.json", json.dumps({**TINY.config, **more}).encode())
+
+
+def test_a_model_and_what_is_said_of_it(api):
+    job = api.brought(importedModelTags=[{"key": "a", "value": "1"}])
+    assert (job["status"], "failureMessage" in job) == ("Completed", False)
+    arn = job["importedModelArn"]
+    for named in (arn, "tiny"):
+        shown = api.models.get_imported_model(call(), {"modelIdentifier": named})
+        assert (shown["modelArn"], shown["jobArn"]) == (arn, job["jobArn"])
+    listed = api.models.list_imported_models(call(), {"nameContains": "in"})
+    assert [one["modelArn"] for one in listed["modelSummaries"]] == [arn]
+    assert api.tags.list_tags_for_resource(call(), {"resourceARN": arn})["tags"] == [
+        {"key": "a", "value": "1"}
+    ]
+    row = api.shelf.find(call().principal, arn)
+    assert row.files == {name: digest(content) for name, content in TINY.files().items()}
+    assert api.shelf.card(call().principal, "tiny") is None  # it is called by its ARN alone
+    assert api.running.asked == [api.shelf.card(call().principal, arn).name]
+
+
+def test_it_is_deleted_with_its_files_and_its_engine(api):
+    arn = api.brought()["importedModelArn"]
+    card = api.shelf.card(call().principal, arn)
+    api.models.delete_imported_model(call(), {"modelIdentifier": arn})
+    assert api.running.unloaded == [card.name]
+    assert api.left() == []
+    named = {"modelIdentifier": arn}
+    assert refused(lambda: api.models.get_imported_model(call(), named)) == (
+        "ResourceNotFoundException"
+    )
+    assert api.shelf.card(call().principal, arn) is None
+
+
+BAD_HEADER = (1 << 40).to_bytes(8, "little") + b"{}"
+SPIKE = {**TINY.weights, "model.norm.weight": TINY.weights["model.norm.weight"] * float("nan")}
+LESS = {name: found for name, found in TINY.weights.items() if "q_proj" not in name}
+MORE = {**TINY.weights, "model.layers.0.mlp.experts.weight": TINY.weights["model.norm.weight"]}
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"README.md": b"---\nlicense: mit\n---\n", "pytorch_model.bin": b"x"}, "no weights"),
+        (changed("model.safetensors", BAD_HEADER), "no length that can be"),
+        (changed("model.safetensors", b""), "no length that can be"),
+        (changed("model.safetensors", TINY.files()["model.safetensors"] + b"x"), "do not fill"),
+        (changed("model.safetensors", TINY.files()["model.safetensors"][:-9]), "do not fill"),
+        (changed("model.safetensors", safetensors(LESS, "F16")), "q.weight is missing"),
+        (changed("model.safetensors", safetensors(MORE, "F16")), "is not one of a model"),
+        (changed("model.safetensors", safetensors(SPIKE, "F16")), "what is no number"),
+        (changed("model.gguf", b"GGUF"), "more than one model"),
+        (changed("config.json", b"{" * 100_000), "config.json cannot be read"),
+        (config(architectures=["BertModel"]), "BertModel is not supported"),
+        (config(hidden_size=-1), "hidden values"),
+        (config(num_hidden_layers=10**9), "layers"),
+        (config(intermediate_size=32), "has the shape"),
+        (config(quantization_config={"bits": 4}), "quantization_config"),
+        (config(rope_scaling={"rope_type": "yarn", "factor": 4}), "yarn"),
+        (config(hidden_act="gelu"), "gelu"),
+        (changed("tokenizer.json", b"[]"), "no JSON object"),
+        (changed("tokenizer.json", b'{"model": {"type": "WordPiece"}}'), "is not BPE"),
+        ({"model.gguf": b"GGUF" + b"\xff" * 64}, "no acceptable GGUF"),
+    ],
+)
+def test_what_the_gate_does_not_take(api, files, why):
+    api.objects.clear()
+    api.lay(files)
+    job = api.brought()
+    assert job["status"] == "Failed"
+    assert why in job["failureMessage"]
+    assert api.left() == []
+    assert api.running.asked == []
+    assert "importedModelArn" not in job
+
+
+@pytest.mark.parametrize(
+    ("said", "tag", "why"),
+    [
+        ("mit", "", "not one that this site takes"),
+        ("", "", "do not say their licence"),
+        ("", "GPL-3.0", "not one that this site takes"),
+        ("apache-2.0", "mit", "The files say the licence apache-2.0, the job says mit"),
+        ("", "Apache-2.0", None),
+        ("Apache-2.0", "", None),
+    ],
+)
+def test_licences(api, said, tag, why):
+    api.lay(TINY.files(said))
+    tags = [{"key": "bastide:licence", "value": tag}] if tag else []
+    job = api.brought(jobTags=tags)
+    assert job.get("failureMessage") is None if why is None else why in job["failureMessage"]
+
+
+def test_one_that_does_not_answer_is_not_taken(api):
+    api.running.reason = "The model answers nothing."
+    job = api.brought()
+    assert (job["status"], job["failureMessage"]) == ("Failed", "The model answers nothing.")
+    assert api.left() == []
+
+
+def test_what_is_larger_than_the_site_takes(api):
+    api.work.importer = api.importer(bytes_max=1000)
+    assert "larger than" in api.brought()["failureMessage"]
+    assert api.left() == []
+
+
+def test_what_a_killed_region_left_is_begun_anew(api):
+    arn = api.begin()
+    job = api.database.read(records.unfinished)[0]
+    half = api.folder / ACCOUNT / f"{job.model}.partial"
+    half.mkdir(parents=True)
+    (half / "in").write_bytes(b"torn")
+    stray = api.folder / ACCOUNT / "abcdefghijkl"
+    stray.mkdir()
+    again = ImportWork(database=api.database, importer=api.importer())
+    again.importer.sweep()
+    assert not stray.exists()
+    again.settle()
+    assert api.shown(arn)["status"] == "Completed"
+    assert api.left() == [f"{ACCOUNT}/{job.model}"]
+
+
+def test_one_that_never_comes_to_an_end_fails(api):
+    arn = api.begin()
+    job = api.database.read(records.unfinished)[0]
+    for _ in range(TRIES_MAX):
+        api.database.write(lambda c: records.begin(c, job.id, 1))
+    api.work.settle()
+    assert "did not come to an end" in api.shown(arn)["failureMessage"]
+
+
+def test_one_waits_while_the_engines_are_busy(api):
+    api.running.busy = 1
+    arn = api.begin()
+    api.work.settle()
+    assert api.shown(arn)["status"] == "InProgress"
+    ImportWork(database=api.database, importer=api.importer()).settle()
+    assert api.shown(arn)["status"] == "Completed"
+
+
+def test_another_agency_finds_nothing(api):
+    job, theirs = api.brought(), call(account=OTHER)
+    arn = job["importedModelArn"]
+    for work in (
+        lambda: api.models.get_imported_model(theirs, {"modelIdentifier": arn}),
+        lambda: api.models.delete_imported_model(theirs, {"modelIdentifier": arn}),
+        lambda: api.shown(job["jobArn"], theirs),
+    ):
+        assert refused(work) == "ResourceNotFoundException"
+    assert api.models.list_imported_models(theirs, {}) == {"modelSummaries": []}
+    assert api.jobs.list_model_import_jobs(theirs, {}) == {"modelImportJobSummaries": []}
+    assert api.shelf.card(theirs.principal, arn) is None
+
+
+def test_what_is_above_is_found_by_none_and_what_is_below_is_not_changed(api):
+    high = working_at("TS")
+    job = api.brought(by=high)
+    arn = job["importedModelArn"]
+    assert api.shelf.card(call().principal, arn) is None
+    assert api.models.list_imported_models(call(), {}) == {"modelSummaries": []}
+    assert api.jobs.list_model_import_jobs(call(), {}) == {"modelImportJobSummaries": []}
+    low = api.brought()["importedModelArn"]  # its name is no less free for that
+    assert api.shelf.card(high.principal, low).model_id == low
+    delete = api.models.delete_imported_model
+    assert refused(lambda: delete(high, {"modelIdentifier": low})) == "AccessDeniedException"
+    found = api.models.get_imported_model(high, {"modelIdentifier": "tiny"})
+    assert found["modelArn"] == arn  # of two of one name, its own
+
+
+def test_what_cannot_be_begun(api):
+    api.begin()
+    assert refused(api.begin) == "ConflictException"
+    once = api.begin("other", clientRequestToken="t")
+    assert api.begin("other", clientRequestToken="t") == once
+    assert refused(lambda: api.begin("third", clientRequestToken="t")) == "ConflictException"
+    api.roles.refused = True
+    assert refused(lambda: api.begin("fourth")) == "AccessDeniedException"
+
+
+def test_pages_of_jobs(api):
+    for number in range(5):
+        api.begin(f"m{number}")
+    found, req = [], {"maxResults": 2, "statusEquals": "InProgress", "sortOrder": "Ascending"}
+    while True:
+        answer = api.jobs.list_model_import_jobs(call(), req)
+        found += [one["jobName"] for one in answer["modelImportJobSummaries"]]
+        if "nextToken" not in answer:
+            break
+        req |= {"nextToken": answer["nextToken"]}
+    assert sorted(found) == [f"m{number}-job" for number in range(5)]
+    later = SystemClock().now() + timedelta(days=1)
+    assert api.jobs.list_model_import_jobs(call(), {"creationTimeAfter": later}) == {
+        "modelImportJobSummaries": []
+    }
