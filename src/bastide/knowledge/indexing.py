@@ -24,6 +24,8 @@ class Indexing:
         try:
             embedder.begin(given.who, model)
         except ServiceError as error:
+            if error.code != "ThrottlingException":
+                raise  # a model that went away comes back by nobody's waiting
             raise NotYet(error.message, error.retry_after_s or 1.0) from error
 
     def put(self, given: Given, stands: Callable[[], bool]) -> Generator[bool, None, bool]:

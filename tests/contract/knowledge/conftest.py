@@ -91,6 +91,7 @@ class FaultyEmbedder(FakeEmbedder):
     tries: int = 0
     refused: bool = False  # whether policies let nobody call the model
     left: int | None = None  # requests that the quota has, if there is one
+    gone: bool = False  # whether the model is not there any more
     by: list = field(default_factory=list)  # who asked
 
     def allow(self, who, model_arn):
@@ -98,6 +99,8 @@ class FaultyEmbedder(FakeEmbedder):
             raise ServiceError("AccessDeniedException", f"{who.arn}: bedrock:InvokeModel")
 
     def begin(self, who, model_arn):
+        if self.gone:
+            raise ServiceError("ValidationException", "The model is not there any more.")
         if self.left == 0:
             raise ServiceError("ThrottlingException", "Too many tokens.", retry_after_s=7.0)
         self.left = None if self.left is None else self.left - 1

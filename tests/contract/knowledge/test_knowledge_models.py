@@ -79,6 +79,16 @@ def test_a_job_beyond_the_quota_waits_and_goes_on_where_it_was(world):
     assert len(world.embedder.asked) == asked + 3
 
 
+def test_a_job_whose_model_went_away_fails(world):
+    world.put("a.txt", "Cats hunt.")
+    world.embedder.gone = True
+    job = world.synced()
+    assert (job["status"], job["failureReasons"]) == (
+        "FAILED",
+        ["The model is not there any more."],
+    )
+
+
 def test_passages_are_ranked_anew_and_cut(world):
     for n, text in enumerate(["Cats and dogs and birds.", "Cats sleep.", "Cats hunt at dusk."]):
         world.put(f"{n}.txt", text)
