@@ -33,7 +33,7 @@ class Asked:
 
 
 @contextmanager
-def region_for(model: str, toml: str = TOML) -> Iterator[Asked]:
+def region_for(model: str, toml: str = TOML, *, pulls: bool = True) -> Iterator[Asked]:
     """`model`: an id, or a name of the catalogue, whose weights are pulled."""
     if os.environ.get(ENDPOINT):
         yield Asked(_known(boto3.client("bedrock", config=Config(**CONFIG)), model), None)
@@ -41,7 +41,8 @@ def region_for(model: str, toml: str = TOML) -> Iterator[Asked]:
     with tempfile.TemporaryDirectory() as home:
         live = LiveRegion(Path(home), toml=toml).start()
         try:
-            live.cli("models", "pull", _name_of(live, model))
+            if pulls:
+                live.cli("models", "pull", _name_of(live, model))
             yield Asked(_known(live.client("bedrock", "evals"), model), live)
         finally:
             live.stop()

@@ -13,6 +13,7 @@ LOCKS = {
         name: ROOT / "requirements" / f"{name}.txt"
         for name in (
             "agentcore",
+            "agentdojo",
             "anthropic",
             "awscli",
             "inspect-ai",
