@@ -25,14 +25,16 @@ from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.tags import AgentTags
+from bastide.agents.tracing import Tracing
 from bastide.agents.turn_desk import Desk as TurnDesk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
 from bastide.agents.workers import Schemas, Workers
 from bastide.kernel.clock import ManualClock
-from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.errors import ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.operation import operation
+from tests.inference_kit import AnyThread
 from tests.labels_kit import marks
 from tests.sagefakes import ONE, ROLE, call
 from tests.stores import FakeKeyring
@@ -218,6 +220,19 @@ class Programs:
         return self.does(files)
 
 
+@dataclass
+class Lines:
+    """`agents.ports.Lines`: what was put, as it was put; `broken` keeps nothing."""
+
+    put_: list[Any] = field(default_factory=list)
+    broken: bool = False
+
+    def put(self, account, marking, group, stream, events):
+        if self.broken:
+            raise Unavailable("the database")
+        self.put_.append((account, marking, group, stream, list(events)))
+
+
 class NoReader:
     async def text(self, call, kind, data):
         raise unsupported(call.operation, f"document.format={kind}")
@@ -234,7 +249,7 @@ class Desk:
         workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
         self.library, self.lambdas, self.programs = Library(), Lambdas(), Programs()
-        routing = Routing(book=book)
+        self.lines, threads, routing = Lines(), AnyThread(), Routing(book=book)
         collaborating = Collaborating(
             routing=routing, workers=workers, sessions=self.sessions, ids=ids
         )
@@ -242,16 +257,22 @@ class Desk:
         memories = Memories(database=database, sealer=FakeKeyring(), clock=self.clock)
         turns = Turns(
             consulting=consulting, sessions=self.sessions, clock=self.clock, ids=ids,
-            looking_up=LookingUp(retriever=self.library, workers=workers),
+            looking_up=LookingUp(retriever=self.library, workers=workers, threads=threads),
+            threads=threads,
             collaborating=collaborating, executing=Executing(executors=self.lambdas),
             interpreting=Interpreting(
                 interpreter=self.programs, database=database, sealer=FakeKeyring(),
-                clock=self.clock,
+                clock=self.clock, threads=threads,
             ),
         )  # fmt: skip
         attaching = Attaching(permits=self.permits, objects=self.objects, reader=NoReader())
         turn_desk = TurnDesk(
-            workers=workers, sessions=self.sessions, turns=turns, attaching=attaching
+            workers=workers,
+            sessions=self.sessions,
+            turns=turns,
+            attaching=attaching,
+            tracing=Tracing(lines=self.lines, threads=threads, clock=self.clock),
+            threads=threads,
         )
         schemas = Schemas(workers=workers, objects=self.objects)
         self.book = book
@@ -272,11 +293,20 @@ class Desk:
             AgentTags(book=book),
         ]
         remembering = Remembering(
-            workers=workers, sessions=self.sessions, memories=memories, consulting=consulting
+            workers=workers,
+            sessions=self.sessions,
+            memories=memories,
+            consulting=consulting,
+            threads=threads,
         )
         self.parts.append(AgentMemories(book=book, routing=routing, memories=memories))
         self.invocations = Invocations(
-            book=book, routing=routing, workers=workers, desk=turn_desk, remembering=remembering
+            book=book,
+            routing=routing,
+            workers=workers,
+            desk=turn_desk,
+            remembering=remembering,
+            threads=threads,
         )
         self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
 

@@ -2,6 +2,8 @@
 is killed between and within turns."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from botocore.exceptions import ClientError
@@ -115,12 +117,33 @@ def test_an_agent_from_its_making_to_its_answer(site):
 
 def test_an_inline_agent_is_kept_nowhere(site):
     run = site.client("bedrock-agent-runtime", read_timeout=600)
-    events = run.invoke_inline_agent(
+    answer = run.invoke_inline_agent(
         sessionId="s-2", inputText="Say hello.", instruction=INSTRUCTION, foundationModel=MODEL,
         promptOverrideConfiguration=SHORT,
-    )["completion"]  # fmt: skip
-    first, *_ = events  # read to its end: nothing stays open
+    )  # fmt: skip
+    first, *_ = answer["completion"]  # read to its end: nothing stays open
     assert first["chunk"]["bytes"]
+    request = answer["ResponseMetadata"]["RequestId"]
+    done = traced(site, "demo", "s-2", "--json")
+    (turn,) = json.loads(done.stdout)
+    assert turn["trace_id"] == request.replace("-", "")
+    names = [one["attributes"]["gen_ai.operation.name"] for one in turn["spans"]]
+    assert names == ["invoke_agent", "chat"]
+    assert turn["spans"][0]["attributes"]["gen_ai.usage.output_tokens"] > 0
+    assert "Say hello" not in done.stdout
+    shown = traced(site, "demo", request).stdout
+    assert f"chat {MODEL}" in shown
+    assert "tokens in" in shown
+    assert traced(site, "other", request).returncode == 1
+
+
+def traced(live, agency, *words):
+    """`bastide agent trace` with an agency's credentials."""
+    return subprocess.run(
+        [sys.executable, "-m", "bastide.cli.main", "agent", "trace", *words],
+        env={**live.environ(), **live.agency(agency)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def test_a_turn_that_the_region_dies_in_never_was(own_region):

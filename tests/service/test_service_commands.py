@@ -55,6 +55,7 @@ ELSEWHERE = {
     *("audit deliver", "audit export"),  # test_service_trails.py
     "audit rotate-digest-key",  # test_service_duties.py
     *("receipt get", "receipt verify"),  # test_service_receipts.py
+    "agent trace",  # test_service_agents.py
 }
 
 

@@ -4,7 +4,6 @@ files of its conversation.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-code-interpretation.html
 """
 
-import asyncio
 import base64
 import json
 import mimetypes
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.agents import file_records
-from bastide.agents.ports import Interpreter, Sealer
+from bastide.agents.ports import Interpreter, Sealer, Threads
 from bastide.agents.session_records import Key
 from bastide.db.database import Database
 from bastide.functions.model import Interpreted
@@ -56,6 +55,7 @@ class Interpreting:
     database: Database
     sealer: Sealer
     clock: Clock
+    threads: Threads
 
     async def run(self, worker: Call, key: Key, folder: Folder, code: str) -> Interpreted:
         """What was printed and why it failed; and the folder as it is then."""
@@ -80,13 +80,13 @@ class Interpreting:
             return None
         files = await self._opened(key, folder)
         plain = {name: base64.b64encode(data).decode() for name, data in files.items()}
-        return await asyncio.to_thread(
-            self.sealer.seal, _PURPOSE, json.dumps(plain).encode(), key.aad
+        return await self.threads.run(
+            key.account, self.sealer.seal, _PURPOSE, json.dumps(plain).encode(), key.aad
         )
 
     async def _opened(self, key: Key, folder: Folder) -> Mapping[str, bytes]:
         if folder.files is None:
-            kept = await asyncio.to_thread(self._kept, key)
+            kept = await self.threads.run(key.account, self._kept, key)
             folder.files = {**kept, **folder.given}
             size = sum(map(len, folder.files.values()))
             if size > KEPT_BYTES_MAX or len(folder.files) > KEPT_MAX:

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_InvokeAgent.html
 """
 
-import asyncio
 from dataclasses import dataclass, replace
 
 from bastide.agents import files, history
@@ -12,6 +11,7 @@ from bastide.agents.book import Book
 from bastide.agents.memory import remembers
 from bastide.agents.memory_records import MemoryKey
 from bastide.agents.model import Params
+from bastide.agents.ports import Threads
 from bastide.agents.remembering import Remembering, Whose
 from bastide.agents.routing import Found, Routing
 from bastide.agents.session_records import Key
@@ -48,6 +48,7 @@ class Invocations:
     workers: Workers
     desk: Desk
     remembering: Remembering
+    threads: Threads
 
     @operation(
         "agentId", "agentAliasId", "sessionId", "inputText", "enableTrace", "endSession",
@@ -59,8 +60,8 @@ class Invocations:
     )  # fmt: skip
     async def invoke_agent(self, call: Call, req: Params) -> Params:
         check(call, req)
-        found = await asyncio.to_thread(
-            self.routing.found, call, req["agentId"], req["agentAliasId"]
+        found = await self.threads.run(
+            call.account, self.routing.found, call, req["agentId"], req["agentAliasId"]
         )
         label = self.book.marks.own(call.principal)
         key = Key(

@@ -3,12 +3,11 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-kb-add.html
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bastide.agents.ports import Retriever
+from bastide.agents.ports import Retriever, Threads
 from bastide.agents.traces import references
 from bastide.agents.workers import INVOKE_MODEL, Workers
 from bastide.kernel import arns
@@ -40,6 +39,7 @@ class Passages:
 class LookingUp:
     retriever: Retriever
     workers: Workers
+    threads: Threads
 
     async def ask(
         self, worker: Call, knowledge_base_id: str, query: str, wanted: Mapping[str, Any]
@@ -60,7 +60,7 @@ class LookingUp:
                 "retrievalQuery": {"text": query},
                 "retrievalConfiguration": config,
             }
-            answer = await asyncio.to_thread(self.retriever.retrieve, call, req)
+            answer = await self.threads.run(call.account, self.retriever.retrieve, call, req)
         except ServiceError as error:
             return Passages(refused=f"The search failed: {error.message}")
         return Passages(found=answer["retrievalResults"], label=call.notes.label)

@@ -1,13 +1,15 @@
 """What agents need of the contexts beside and below them; joined in `app/`."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bastide.functions.model import Interpreted
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.regions import Region
 
 Params = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Roles(Protocol):
@@ -87,6 +89,29 @@ class Interpreter(Protocol):
 class DocumentReader(Protocol):
     async def text(self, call: Call, kind: str, data: bytes) -> str:
         """What a document says; ServiceError for what cannot be read."""
+        ...
+
+
+class Threads(Protocol):
+    """Where work is done that would hold the loop: agencies have shares of it."""
+
+    async def run(self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Raises Unavailable where the agency's turn does not come."""
+        ...
+
+
+class Lines(Protocol):
+    """The agencies' logs."""
+
+    def put(
+        self,
+        account: str,
+        marking: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+    ) -> None:
+        """Durable when it returns; group and stream are made as needed."""
         ...
 
 

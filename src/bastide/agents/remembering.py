@@ -2,7 +2,6 @@
 role, and the summary is kept before the session is forgotten. One that ran out of time is summed up
 when its memory is next asked for."""
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bastide.agents.consulting import Consulting
 from bastide.agents.memory import Memories, Recollection, Remembers
 from bastide.agents.memory_records import MemoryKey
+from bastide.agents.ports import Threads
 from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
 from bastide.agents.summing_up import request_of, summary_of
@@ -35,17 +35,18 @@ class Remembering:
     sessions: Sessions
     memories: Memories
     consulting: Consulting
+    threads: Threads
 
     async def end(self, call: Call, whose: Whose, key: Key) -> None:
         """The session is summed up and gone."""
-        held = await asyncio.to_thread(self.sessions.ended, key)
+        held = await self.threads.run(call.account, self.sessions.ended, key)
         await self._sum_up(call, whose, held)
-        await asyncio.to_thread(self.sessions.end, key)
+        await self.threads.run(call.account, self.sessions.end, key)
 
     async def catch_up(self, call: Call, whose: Whose) -> None:
         """With the sessions of this memory whose time has run out."""
-        late = await asyncio.to_thread(
-            self.sessions.late, _session_key(whose, ""), whose.key.id, LATE_MAX
+        late = await self.threads.run(
+            call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LATE_MAX
         )
         for key in late:
             with self.sessions.one_turn(key):
@@ -61,8 +62,8 @@ class Remembering:
         if not held.turn.messages or not whose.asked.days:
             return
         role = whose.agent["agentResourceRoleArn"]
-        worker = await asyncio.to_thread(self.workers.worker, call, role, whose.label)
-        await asyncio.to_thread(self.workers.check, worker, whose.agent)
+        worker = await self.threads.run(call.account, self.workers.worker, call, role, whose.label)
+        await self.threads.run(call.account, self.workers.check, worker, whose.agent)
         req = request_of(whose.agent, held.turn.messages, held.turn.fence)
         summary = summary_of(await self.consulting.whole(call, worker, req))
         if not summary:
@@ -71,7 +72,9 @@ class Remembering:
             session_id=held.key.id, text=summary, tainted=held.turn.tainted, began=held.began,
             expires=held.began,
         )  # fmt: skip
-        await asyncio.to_thread(self.memories.keep, whose.key, whose.label, kept, whose.asked.days)
+        await self.threads.run(
+            call.account, self.memories.keep, whose.key, whose.label, kept, whose.asked.days
+        )
 
 
 def _session_key(whose: Whose, session_id: str) -> Key:

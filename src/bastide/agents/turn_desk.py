@@ -1,6 +1,5 @@
 """Where a turn is begun, whichever operation asks for it: its session is its own until it ends."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -12,11 +11,13 @@ from bastide.agents.executing import BadResponse, check_attributes
 from bastide.agents.files import Attaching
 from bastide.agents.loop import Event, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S, Params
+from bastide.agents.ports import Threads
 from bastide.agents.resuming import resumed
 from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
 from bastide.agents.tools import tools_of
 from bastide.agents.traces import Tracer
+from bastide.agents.tracing import Tracing
 from bastide.agents.turns import Turns
 from bastide.agents.workers import Workers
 from bastide.kernel.call import Call
@@ -33,6 +34,8 @@ class Desk:
     sessions: Sessions
     turns: Turns
     attaching: Attaching
+    tracing: Tracing
+    threads: Threads
 
     async def turn(
         self,
@@ -46,11 +49,12 @@ class Desk:
         with ExitStack() as undo:
             undo.enter_context(self.sessions.one_turn(key))
             if req.get("endSession"):
-                await (end() if end else asyncio.to_thread(self.sessions.end, key))
+                await (end() if end else self.threads.run(key.account, self.sessions.end, key))
                 events = _ended()
             else:
-                found = await self.attaching.told(await asyncio.to_thread(asked))
-                events = _shown(self.turns.events(found), traced=bool(req.get("enableTrace")))
+                found = await self.attaching.told(await self.threads.run(key.account, asked))
+                watched = self.tracing.watched(found, self.turns.events(found))
+                events = _shown(watched, traced=bool(req.get("enableTrace")))
             stream = Completion(events, undo.pop_all())
         return {"completion": stream, "contentType": "application/json", "sessionId": key.id}
 

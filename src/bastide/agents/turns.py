@@ -1,7 +1,6 @@
 """One turn, really done: the effects of the pure loop one after the other, and what is told of
 them. What was said is kept once, before its last event: a turn that is cut short never was."""
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from bastide.agents.loop import (
     Turn,
     step,
 )
+from bastide.agents.ports import Threads
 from bastide.agents.sessions import Sessions
 from bastide.agents.tools import Does, Tool
 from bastide.kernel.clock import Clock
@@ -69,6 +69,7 @@ class Turns:
     collaborating: Collaborating
     executing: Executing
     interpreting: Interpreting
+    threads: Threads
     clock: Clock
     ids: Ids
 
@@ -195,7 +196,9 @@ class Turns:
         inner = replace(under, todo=deque(), read=[])
         said, ok = "It has no answer.", False
         try:
-            child = await asyncio.to_thread(self.collaborating.begun, asked, under.turn, effect)
+            child = await self.threads.run(
+                asked.held.key.account, self.collaborating.begun, asked, under.turn, effect
+            )
             inner = _under_way(child)
             with self.sessions.one_turn(child.held.key):
                 async for event in self._run(child, inner):
@@ -250,7 +253,7 @@ class Turns:
             attributes=under.beside.session,
         )  # fmt: skip
         files = await self.interpreting.opened(asked.held.key, under.folder)
-        await asyncio.to_thread(self.sessions.save, held, asked.ttl_s, files)
+        await self.threads.run(asked.held.key.account, self.sessions.save, held, asked.ttl_s, files)
 
 
 def _under_way(asked: Asked) -> _UnderWay:

@@ -24,6 +24,7 @@ from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
 from bastide.agents.tags import AgentTags
+from bastide.agents.tracing import Tracing
 from bastide.agents.turn_desk import Desk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
@@ -33,6 +34,8 @@ from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
 from bastide.db.marks import Marks
+from bastide.logs.sink import LogSink
+from bastide.wire.pool import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,30 +61,27 @@ def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> A
         roles=identity.roles, permits=identity.authorizer, models=needs.bedrock.models
     )
     sessions = Sessions(core.database, core.keyring, core.clock, core.ids)
-    routing = Routing(book=book)
+    routing, threads = Routing(book=book), needs.bedrock.threads
     collaborating = Collaborating(routing=routing, workers=workers, sessions=sessions, ids=core.ids)
     consulting = Consulting(conversations=needs.bedrock.conversations, clock=core.clock)
     memories = Memories(database=core.database, sealer=core.keyring, clock=core.clock)
-    turns = Turns(
-        consulting=consulting,
-        sessions=sessions,
-        looking_up=LookingUp(retriever=needs.retriever, workers=workers),
-        collaborating=collaborating,
-        executing=Executing(executors=needs.executors),
-        interpreting=Interpreting(
-            interpreter=needs.interpreter,
-            database=core.database,
-            sealer=core.keyring,
-            clock=core.clock,
-        ),
-        clock=core.clock,
-        ids=core.ids,
-    )
+    turns = _turns(core, needs, collaborating, consulting)
     remembering = Remembering(
-        workers=workers, sessions=sessions, memories=memories, consulting=consulting
+        workers=workers,
+        sessions=sessions,
+        memories=memories,
+        consulting=consulting,
+        threads=threads,
     )
     attaching = Attaching(permits=identity.authorizer, objects=store.space, reader=needs.reader)
-    desk = Desk(workers=workers, sessions=sessions, turns=turns, attaching=attaching)
+    desk = Desk(
+        workers=workers,
+        sessions=sessions,
+        turns=turns,
+        attaching=attaching,
+        tracing=_tracing(core, threads),
+        threads=threads,
+    )
     schemas = Schemas(workers=workers, objects=store.space)
     for kind in ("agent", "agent-alias"):
         identity.resources.labelled[f"bedrock:{kind}"] = lambda who, arn, _: book.label(who, arn)
@@ -111,9 +111,36 @@ def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> A
                     workers=workers,
                     desk=desk,
                     remembering=remembering,
+                    threads=threads,
                 ),
                 AgentMemories(book=book, routing=routing, memories=memories),
                 InlineInvocations(book=book, schemas=schemas, desk=desk),
             ],
         }
+    )
+
+
+def _tracing(core: Core, threads: Pool) -> Tracing:
+    lines = LogSink(database=core.database, labels=core.labels, clock=core.clock)
+    return Tracing(lines=lines, threads=threads, clock=core.clock)
+
+
+def _turns(core: Core, needs: Needs, asked: Collaborating, consulting: Consulting) -> Turns:
+    threads = needs.bedrock.threads
+    return Turns(
+        consulting=consulting,
+        sessions=asked.sessions,
+        looking_up=LookingUp(retriever=needs.retriever, workers=asked.workers, threads=threads),
+        collaborating=asked,
+        executing=Executing(executors=needs.executors),
+        interpreting=Interpreting(
+            interpreter=needs.interpreter,
+            database=core.database,
+            sealer=core.keyring,
+            clock=core.clock,
+            threads=threads,
+        ),
+        threads=threads,
+        clock=core.clock,
+        ids=core.ids,
     )

@@ -25,7 +25,7 @@ from bastide.knowledge.index.index import Index
 from bastide.knowledge.indexing import Indexing
 from bastide.knowledge.ingestion_jobs import IngestionJobs
 from bastide.knowledge.knowledge_bases import KnowledgeBases
-from bastide.knowledge.ports import Conversations
+from bastide.knowledge.ports import Conversations, Threads
 from bastide.knowledge.preparing import Preparer
 from bastide.knowledge.reranking import Rerank
 from bastide.knowledge.retrieve import Retrieve
@@ -109,6 +109,7 @@ class Needs:
     embedder: Embedder
     quotas: Quotas
     conversations: Conversations
+    threads: Threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +189,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
                     search=search,
                     sessions=Sessions(shelf=shelf, sealer=core.keyring),
                     conversations=needs.conversations,
+                    threads=needs.threads,
                 ),
             ],
         },

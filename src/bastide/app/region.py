@@ -115,6 +115,7 @@ class RegionProcess:
                 embedder=self.bedrock.embedder,
                 quotas=self.bedrock.quotas,
                 conversations=self.bedrock.conversations,
+                threads=self.bedrock.threads,
             ),
         )
         self.runtimes = open_runtimes(core, self.identity, store, self.workshop)

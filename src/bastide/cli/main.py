@@ -7,6 +7,7 @@ import typer
 
 from bastide.cli import (
     agency,
+    agent,
     approvals,
     audit,
     clearance,
@@ -58,6 +59,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(transfer.app, name="transfer")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(agent.app, name="agent")
 
 
 def main() -> None:

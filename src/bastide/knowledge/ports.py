@@ -1,7 +1,7 @@
 """What knowledge bases need of the contexts beside and below them; joined in `app/`."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call, Principal
 from bastide.knowledge.index.model import Chunk, Hit, Kb, Query
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]  # one row for each text
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Roles(Protocol):
@@ -55,6 +58,14 @@ class Sealer(Protocol):
 class Reader(Protocol):
     def read(self, content: bytes, name: str, media_type: str) -> str:
         """The text of a document. `Unreadable` with the reason where there is none."""
+        ...
+
+
+class Threads(Protocol):
+    """Where work is done that would hold the loop: agencies have shares of it."""
+
+    async def run(self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Raises Unavailable where the agency's turn does not come."""
         ...
 
 

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Retrie
 The answer's label is the join of all that the model was shown, known before the first word.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from bastide.kernel.labels.label import Label, joined
 from bastide.kernel.operation import operation
 from bastide.knowledge.citing import Telling
 from bastide.knowledge.model import BaseRow, Params
-from bastide.knowledge.ports import Conversations
+from bastide.knowledge.ports import Conversations, Threads
 from bastide.knowledge.prompting import check_template, request
 from bastide.knowledge.search import SEARCH_MEMBERS, Passage, Search
 from bastide.knowledge.sentences import Sentence, SentenceReader
@@ -69,10 +68,11 @@ class RetrieveAndGenerate:
     search: Search
     sessions: Sessions
     conversations: Conversations
+    threads: Threads
 
     @operation(*_HONOURED)
     async def retrieve_and_generate(self, call: Call, req: Params) -> Params:
-        asked = await asyncio.to_thread(self._asked, call, req)
+        asked = await self.threads.run(call.account, self._asked, call, req)
         telling = self._telling(call, asked)
         call.notes.label = asked.label.text
         if not asked.passages:
@@ -85,14 +85,14 @@ class RetrieveAndGenerate:
         telling.begin()
         for sentence in _sentences(asked, written):
             telling.add(sentence)
-        await asyncio.to_thread(self._keep, call, asked, telling.text)
+        await self.threads.run(call.account, self._keep, call, asked, telling.text)
         citations = [telling.citation(part) for part in telling.parts]
         return _answer(asked, telling.text, citations)
 
     @operation(*_HONOURED)
     async def retrieve_and_generate_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the first byte is an error of the call, later an event."""
-        asked = await asyncio.to_thread(self._asked, call, req)
+        asked = await self.threads.run(call.account, self._asked, call, req)
         telling = self._telling(call, asked)
         call.notes.label = asked.label.text
         if not asked.passages:
@@ -149,7 +149,7 @@ class RetrieveAndGenerate:
         return Telling(passages=asked.passages, label=asked.label, banner=banner, before=before)
 
     async def _nothing(self, call: Call, asked: _Asked) -> Params:
-        await asyncio.to_thread(self._keep, call, asked, NOTHING)
+        await self.threads.run(call.account, self._keep, call, asked, NOTHING)
         return _answer(asked, NOTHING, [])
 
     def _keep(self, call: Call, asked: _Asked, text: str) -> None:
@@ -182,7 +182,7 @@ class RetrieveAndGenerate:
             return
         if not telling.parts:
             raise _no_answer()
-        await asyncio.to_thread(self._keep, call, asked, telling.text)
+        await self.threads.run(call.account, self._keep, call, asked, telling.text)
 
 
 class Told:

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from tests.inference_kit import AnyThread
 from tests.sagefakes import call
 
 from bastide.kernel.errors import ServiceError
@@ -50,7 +51,9 @@ def answers(world, model):
     world.put("tides.txt", "The moon raises tides.")
     world.synced()
     sessions = Sessions(shelf=world.shelf, sealer=world.sealer)
-    return RetrieveAndGenerate(search=world.search, sessions=sessions, conversations=model)
+    return RetrieveAndGenerate(
+        search=world.search, sessions=sessions, conversations=model, threads=AnyThread()
+    )
 
 
 def request(world, text="What do cats do at dusk?", session="", **generation):
