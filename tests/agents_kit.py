@@ -21,6 +21,7 @@ from bastide.agents.looking_up import LookingUp
 from bastide.agents.memories import AgentMemories
 from bastide.agents.memory import Memories
 from bastide.agents.preparing import Preparing
+from bastide.agents.receipting import Receipting
 from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
@@ -36,6 +37,7 @@ from bastide.kernel.ids import SeededIds
 from bastide.kernel.operation import operation
 from tests.inference_kit import AnyThread
 from tests.labels_kit import marks
+from tests.receipts_kit import RECEIPTS
 from tests.sagefakes import ONE, ROLE, call
 from tests.stores import FakeKeyring
 
@@ -99,6 +101,8 @@ async def _streamed(answer):
 @dataclass(frozen=True)
 class Card:
     model_id: str
+    sha256: str = "5a" * 32
+    remote: bool = False
 
 
 @dataclass
@@ -273,6 +277,7 @@ class Desk:
             attaching=attaching,
             tracing=Tracing(lines=self.lines, threads=threads, clock=self.clock),
             threads=threads,
+            receipting=Receipting(receipts=RECEIPTS, cores=2, clock=self.clock),
         )
         schemas = Schemas(workers=workers, objects=self.objects)
         self.book = book

@@ -115,7 +115,7 @@ def test_an_agent_from_its_making_to_its_answer(site):
     assert agents.get_agent(agentId=agent_id)["agent"]["agentArn"] == arn
 
 
-def test_an_inline_agent_is_kept_nowhere(site):
+def test_an_inline_agent_is_kept_nowhere_but_how_it_went_is_told(site, tmp_path):
     run = site.client("bedrock-agent-runtime", read_timeout=600)
     answer = run.invoke_inline_agent(
         sessionId="s-2", inputText="Say hello.", instruction=INSTRUCTION, foundationModel=MODEL,
@@ -135,6 +135,15 @@ def test_an_inline_agent_is_kept_nowhere(site):
     assert f"chat {MODEL}" in shown
     assert "tokens in" in shown
     assert traced(site, "other", request).returncode == 1
+    headers, receipt = answer["ResponseMetadata"]["HTTPHeaders"], tmp_path / "receipt.json"
+    site.cli("receipt", "get", headers["x-bastide-receipt"], "--out", str(receipt))
+    (tmp_path / "said").write_text("Say hello.")
+    (tmp_path / "answer").write_bytes(first["chunk"]["bytes"])
+    site.cli(
+        "receipt", "verify", str(receipt), "--salt", headers["x-bastide-receipt-salt"],
+        "--prompt", str(tmp_path / "said"), "--answer", str(tmp_path / "answer"),
+        "--key", str(site.folder / "audit" / "audit.pub"),
+    )  # fmt: skip
 
 
 def traced(live, agency, *words):

@@ -8,6 +8,7 @@ from bastide.agents.interpreting import File
 from bastide.agents.loop import Event
 from bastide.agents.sessions import Held
 from bastide.agents.traces import Tracer
+from bastide.audit.receipts import Draft
 from bastide.kernel.call import Call
 
 
@@ -16,7 +17,7 @@ class Asked:
     """Whose, as whom, of which agent, from where the conversation is. `searched`: by knowledge
     base, how this turn's caller wants it searched. `depth`: of how many supervisors' turns it is
     part. `files`: that came with it. `streams`: the answer is told as it is written. `remembered`:
-    of earlier sessions."""
+    of earlier sessions. `draft`: of the receipt, unless the turn is part of another's."""
 
     call: Call
     worker: Call
@@ -31,3 +32,4 @@ class Asked:
     streams: bool = False
     remembered: str = ""
     files: Sequence[File] = ()
+    draft: Draft | None = None

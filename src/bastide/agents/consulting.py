@@ -27,6 +27,9 @@ _FAILURES = frozenset(
 )
 
 
+_SUMMED = frozenset({"model", "input_tokens", "output_tokens"})
+
+
 @dataclass(slots=True)
 class Consultation:
     """`answer` is there once its events were read; `pieces`: what was written of it, as it came."""
@@ -131,9 +134,9 @@ def _told(error: ServiceError | Unavailable) -> Exception:
 
 
 def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
-    """The call's audit record says what all of its steps took, and of which model."""
+    """The call's audit record says what all of its steps took, and what else is told of them: the
+    model's digest, a guardrail, that the words left the region."""
     audit = call.notes.audit
     for name, key in (("input_tokens", "inputTokens"), ("output_tokens", "outputTokens")):
         audit[name] = str(int(audit.get(name, "0")) + int(usage.get(key) or 0))
-    if digest := worker.notes.audit.get("model_sha256"):
-        audit["model_sha256"] = digest
+    audit |= {name: said for name, said in worker.notes.audit.items() if name not in _SUMMED}

@@ -39,6 +39,12 @@ class ModelCard(Protocol):
     @property
     def model_id(self) -> str: ...
 
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def remote(self) -> bool: ...
+
 
 class Models(Protocol):
     def called(self, call: Call, identifier: str) -> ModelCard:

@@ -12,6 +12,7 @@ from bastide.agents.files import Attaching
 from bastide.agents.loop import Event, Said, Turn
 from bastide.agents.model import TTL_DEFAULT_S, Params
 from bastide.agents.ports import Threads
+from bastide.agents.receipting import Receipting
 from bastide.agents.resuming import resumed
 from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
@@ -35,6 +36,7 @@ class Desk:
     turns: Turns
     attaching: Attaching
     tracing: Tracing
+    receipting: Receipting
     threads: Threads
 
     async def turn(
@@ -53,7 +55,10 @@ class Desk:
                 events = _ended()
             else:
                 found = await self.attaching.told(await self.threads.run(key.account, asked))
-                watched = self.tracing.watched(found, self.turns.events(found))
+                if found.draft is not None:
+                    found.draft.promise()
+                kept = self.receipting.kept(found, self.turns.events(found))
+                watched = self.tracing.watched(found, kept)
                 events = _shown(watched, traced=bool(req.get("enableTrace")))
             stream = Completion(events, undo.pop_all())
         return {"completion": stream, "contentType": "application/json", "sessionId": key.id}
@@ -62,8 +67,8 @@ class Desk:
         """`worker`: the call as who works makes it. `state`: the member that has the session's."""
         definition, key, about = what
         agent = definition["agent"]
-        model = self.workers.check(worker, agent)
-        call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = model
+        card = self.workers.check(worker, agent)
+        call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = card.model_id
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
         held = history.told(held, state)
         held = replace(held, attributes=_attributes(state, held.attributes))
@@ -78,6 +83,7 @@ class Desk:
             prompted=state.get("promptSessionAttributes") or {},
             ttl_s=int(agent.get("idleSessionTTLInSeconds") or TTL_DEFAULT_S),
             searched=searched, streams=_streams(req), files=self.attaching.given(call, state),
+            draft=self.receipting.begun(call, card, req, state),
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bastide.agents import openapi
 from bastide.agents.model import SERVICE, Params
 from bastide.agents.openapi import BadSchema
-from bastide.agents.ports import Models, Objects, Permits, Roles
+from bastide.agents.ports import ModelCard, Models, Objects, Permits, Roles
 from bastide.kernel import arns
 from bastide.kernel.arns import s3
 from bastide.kernel.call import Call, Notes
@@ -30,8 +30,8 @@ class Workers:
         role = self.roles.assume_for_service(call.account, role_arn, SERVICE, marking)
         return replace(call, operation="bedrock-runtime.Converse", principal=role, notes=Notes())
 
-    def check(self, worker: Call, agent: Mapping[str, Any]) -> str:
-        """The id of the model that answers. ValidationException, AccessDeniedException."""
+    def check(self, worker: Call, agent: Mapping[str, Any]) -> ModelCard:
+        """The model that answers. ValidationException, AccessDeniedException."""
         model = agent["foundationModel"]
         card = self.models.called(worker, model)
         profile, models = self.models.arns(worker.region, worker.principal, model)
@@ -42,7 +42,7 @@ class Workers:
             name = guardrail["guardrailIdentifier"]
             arn = arns.regional(worker.region, "bedrock", worker.account, f"guardrail/{name}")
             self.require(worker, APPLY_GUARDRAIL, name if name.startswith("arn:") else arn)
-        return card.model_id
+        return card
 
     def require(self, worker: Call, action: str, arn: str) -> None:
         """AccessDeniedException unless whoever works for an agent may do this."""

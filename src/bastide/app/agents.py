@@ -20,6 +20,7 @@ from bastide.agents.memories import AgentMemories
 from bastide.agents.memory import Memories
 from bastide.agents.ports import DocumentReader, Executors, Interpreter, Retriever
 from bastide.agents.preparing import Preparing
+from bastide.agents.receipting import Receipting
 from bastide.agents.remembering import Remembering
 from bastide.agents.routing import Routing
 from bastide.agents.sessions import Sessions
@@ -33,6 +34,7 @@ from bastide.app.bedrock import Bedrock
 from bastide.app.core import Core
 from bastide.app.identity import Identity
 from bastide.app.store import Store
+from bastide.audit.receipts import Receipts
 from bastide.db.marks import Marks
 from bastide.logs.sink import LogSink
 from bastide.wire.pool import Pool
@@ -52,6 +54,7 @@ class Needs:
     executors: Executors
     interpreter: Interpreter
     reader: DocumentReader
+    receipts: Receipts
 
 
 def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> AgentService:
@@ -80,6 +83,9 @@ def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> A
         turns=turns,
         attaching=attaching,
         tracing=_tracing(core, threads),
+        receipting=Receipting(
+            receipts=needs.receipts, cores=core.settings.engines.threads, clock=core.clock
+        ),
         threads=threads,
     )
     schemas = Schemas(workers=workers, objects=store.space)

@@ -120,7 +120,7 @@ class RegionProcess:
         )
         self.runtimes = open_runtimes(core, self.identity, store, self.workshop)
         self.functions = open_functions(core, self.identity, store, self.workshop)
-        self.agents = self._agents(store)
+        self.agents = self._agents(store, receipts)
         self.evidence = open_evidence(core, self.identity, store, self.approvals.book)
         resources.labelled["cloudtrail"] = self.evidence.delivery.label
         resources.delivered = self.evidence.delivery.is_delivered
@@ -144,7 +144,7 @@ class RegionProcess:
         self.listener = listener
         self.certificates = self._certificates()
 
-    def _agents(self, store: Store) -> AgentService:
+    def _agents(self, store: Store, receipts: Receipts) -> AgentService:
         return open_agents(
             self.core,
             self.identity,
@@ -155,6 +155,7 @@ class RegionProcess:
                 executors=self.functions.executors,
                 interpreter=self.functions.interpreter,
                 reader=self.documents,
+                receipts=receipts,
             ),
         )
 
