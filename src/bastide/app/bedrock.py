@@ -13,6 +13,7 @@ from bastide.app.core import Core
 from bastide.app.egress import egress_of
 from bastide.app.identity import Identity
 from bastide.app.imports import Imports, import_shelf, open_imports
+from bastide.app.invocation_logs import invocation_logs, logging_of
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
@@ -45,6 +46,7 @@ from bastide.models.catalogue import Models, packaged
 from bastide.models.foundation_models import FoundationModels
 from bastide.models.imported_models import ImportShelf
 from bastide.models.inference_profiles import InferenceProfiles
+from bastide.models.invocation_delivery import InvocationLogs
 from bastide.models.model import ModelCard
 from bastide.models.shelf import TOKENIZER, verify
 from bastide.models.shelf import Shelf as ModelShelf
@@ -81,6 +83,7 @@ class Bedrock:
     conversations: Conversations
     threads: Pool
     imports: Imports
+    logs: InvocationLogs
     handlers: dict[str, list[object]]
 
 
@@ -98,6 +101,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
     quotas = Quotas(clock=core.clock, of_all=limits, of_models=limits.models)
     client = EngineClient(unreachable=engines.unreachable)
     threads = Pool(core.settings.handler_threads, "inference")
+    logs = invocation_logs(core, needs.identity, needs.store)
     talk = Conversations(
         models=models,
         engines=engines,
@@ -110,6 +114,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         threads=threads,
         documents=Documents(needs.documents),
         upstreams=Upstreams(egress=egress),
+        log=logs,
     )
     embedder = Embedder(launch=lambda card: _embedding_process(needs.workshop, card))
     vectors = Vectors(
@@ -121,6 +126,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         clock=core.clock,
         receipts=receipts,
         whole=(Embeddings(vectors=vectors),),
+        log=logs,
     )
     brought = _imports(core, needs, (engines, client), (shelf, keepers))
     return Bedrock(
@@ -133,8 +139,10 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         conversations=talk,
         threads=threads,
         imports=brought,
+        logs=logs,
         handlers={
             "bedrock": [
+                logging_of(core, needs.identity, logs),
                 *brought.handlers,
                 FoundationModels(models=models),
                 InferenceProfiles(models=models, own=own),

@@ -249,6 +249,7 @@ class RegionProcess:
         self.learning.checkpoints.start()
         self.knowledge.work.start()
         self.bedrock.imports.work.start()
+        self.bedrock.logs.start()
         if self.datagrams is not None:
             self.datagrams.start()
         self.evidence.start()
@@ -301,6 +302,7 @@ class RegionProcess:
 
     async def close(self) -> None:
         self.gateway.rejections.close()
+        self.bedrock.imports.work.stop()  # a model that is tried does not fail of the end
         await self.bedrock.engines.close()
         await self.bedrock.client.close()
         await self.learning.replicas.close()
@@ -310,6 +312,7 @@ class RegionProcess:
     def _close_threads(self) -> None:
         self.knowledge.close()
         self.bedrock.imports.work.close()
+        self.bedrock.logs.close()
         self.documents.close()
         self.bedrock.embedder.close()
         if self.datagrams is not None:

@@ -20,7 +20,7 @@ from bastide.inference.engines import Engines
 from bastide.inference.guarding import WHOLE, Guarded, guarded_by
 from bastide.inference.lease import Lease
 from bastide.inference.pointers import pointed_at
-from bastide.inference.ports import Guards, Threads
+from bastide.inference.ports import Guards, InvocationLog, NoLog, Threads
 from bastide.inference.prompts import Prompt, prompt_of
 from bastide.inference.quotas import LETTERS_PER_TOKEN, Quotas, Ticket
 from bastide.inference.turn import Part, Speaking, Turn, UnknownEnd
@@ -34,6 +34,7 @@ from bastide.kernel.ids import Ids
 from bastide.kernel.operation import honours_of, operation
 from bastide.kernel.receipts import conversation
 from bastide.models.catalogue import Models
+from bastide.models.invocation_records import Invocation, of_call
 from bastide.models.model import ModelCard, ModelKind
 
 Params = dict[str, Any]
@@ -82,13 +83,15 @@ HONOURED = (
     "performanceConfig",
     "serviceTier",
     "guardrailConfig",
+    "requestMetadata",
 )
 _TTL = "a place remembers a prompt until another agency or label needs it"
 TTLS = {f"{at}.cachePoint.ttl": _TTL for at in ("messages.content", "system", "toolConfig.tools")}
 ACCEPTED = {
-    "requestMetadata": "it only filters invocation logs, and there are none here",
     **TTLS,
 }
+BODIES = "bedrock-runtime.InvokeModel"
+UNLOGGED = ("modelId", "requestMetadata")
 COUNTED = ("modelId", "input.invokeModel.body", *(f"input.converse.{name}" for name in SAID))
 UNCOUNTED = {
     "input.converse.additionalModelRequestFields": (
@@ -111,6 +114,7 @@ class Conversations:
     threads: Threads
     documents: Documents = field(default_factory=lambda: Documents(NoReader()))
     upstreams: Upstreams = field(default_factory=Upstreams)
+    log: InvocationLog = field(default_factory=NoLog)
 
     @operation(*HONOURED, accepted=ACCEPTED)
     async def converse(self, call: Call, req: Params) -> Params:
@@ -236,6 +240,7 @@ class Conversations:
             clock=self.clock,
             started=started,
             guarded=guarded,
+            log=self.log,
         )
 
     def _refused(self, asked: "_Asked") -> Params:
@@ -338,6 +343,7 @@ class _Asked:
     clock: Clock
     started: float
     guarded: Guarded
+    log: InvocationLog
 
     @property
     def tokens(self) -> int:
@@ -368,6 +374,22 @@ class _Asked:
         self.draft.end(self.took_s(), tokens)
         self.call.notes.audit["input_tokens"], self.call.notes.audit["output_tokens"] = map(
             str, tokens
+        )
+        if not self.call.operation.startswith(BODIES):  # they are logged in their own words
+            self.log.record(self.call.account, lambda: self._logged(turn, content, tokens))
+
+    def _logged(self, turn: Speaking, content: Content, tokens: tuple[int, int]) -> Invocation:
+        message = {"role": "assistant", "content": list(content.blocks)}
+        asked = {name: value for name, value in self.req.items() if name not in UNLOGGED}
+        written = sum(len(block.get("text", "")) for block in content.blocks)
+        return of_call(
+            self.call,
+            model_id=self.req["modelId"],
+            asked=asked,
+            answered={"output": {"message": message}, "stopReason": str(turn.reason or "")},
+            tokens=tokens,
+            size=self.prompt.letters + written,
+            metadata=self.req.get("requestMetadata") or {},
         )
 
     def took_s(self) -> float:

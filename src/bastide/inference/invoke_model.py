@@ -4,8 +4,8 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.ht
 """
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bastide.audit.receipts import Bodies, Receipts
@@ -13,12 +13,14 @@ from bastide.inference.converse import Conversations
 from bastide.inference.dialects import families, guard_tags
 from bastide.inference.dialects.dialect import METRICS, About, Exchange, Whole, WholeCalls
 from bastide.inference.dialects.json_body import malformed, parsed
+from bastide.inference.ports import InvocationLog, NoLog
 from bastide.inference.retelling import check_honoured
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import invalid
 from bastide.kernel.operation import honours_of, operation
 from bastide.models.catalogue import Models
+from bastide.models.invocation_records import Invocation, of_call
 from bastide.models.model import ModelCard
 
 Params = dict[str, Any]
@@ -58,6 +60,7 @@ class ModelInvocations:
     clock: Clock
     receipts: Receipts
     whole: tuple[WholeCalls, ...] = ()
+    log: InvocationLog = field(default_factory=NoLog)
 
     @operation(*HONOURED)
     async def invoke_model(self, call: Call, req: Params) -> Params:
@@ -87,7 +90,12 @@ class ModelInvocations:
         await count_first(self.talk, card, call, (exchange, request))
         said = await self.talk.converse_stream(call, request)
         bodies = self.receipts.of_bodies(call, req.get("body") or b"")
-        told = Telling(exchange=exchange, bodies=bodies, req=req)
+        told = Telling(
+            exchange=exchange,
+            bodies=bodies,
+            req=req,
+            end=lambda chunks: self._log(call, req, chunks),
+        )
         chunks = Chunks(said["stream"], told, (self.clock, started))
         return {"body": chunks, "contentType": JSON, **_echoed(req)}
 
@@ -134,7 +142,26 @@ class ModelInvocations:
         headers |= {header: str(usage[name]) for header, name in _COUNTS.items()}
         took_ms = int((self.clock.monotonic_s() - started) * 1000)
         headers["x-amzn-bedrock-invocation-latency"] = str(took_ms)
+        self._log(call, req, body)
         return {"body": raw, "contentType": JSON, **_echoed(req)}
+
+    def _log(self, call: Call, req: Params, answered: Any) -> None:
+        """`answered`: a body, or the chunks of a stream."""
+
+        def made() -> Invocation:
+            audit = call.notes.audit
+            return of_call(
+                call,
+                model_id=req["modelId"],
+                asked=parsed(req.get("body") or b""),
+                answered=answered,
+                tokens=(int(audit.get("input_tokens", 0)), int(audit.get("output_tokens", 0))),
+                size=len(req.get("body") or b"") + len(str(answered)),
+                metadata=_settings(req).get("requestMetadata") or {},
+                is_embedding="output_tokens" not in audit,
+            )
+
+        self.log.record(call.account, made)
 
 
 async def count_first(
@@ -167,6 +194,7 @@ class Telling:
     exchange: Exchange
     bodies: Bodies
     req: Params
+    end: Callable[[list[Params]], None]
 
 
 class Chunks:
@@ -177,6 +205,8 @@ class Chunks:
         self._clock, self._started = since
         self._first_ms: int | None = None
         self._stop = ""
+        self._said: list[Params] = []
+        self._is_logged = False
         self._ready: list[bytes] = []
 
     def __aiter__(self) -> "Chunks":
@@ -189,6 +219,13 @@ class Chunks:
 
     async def aclose(self) -> None:
         await self._events.aclose()
+        self._end()
+
+    def _end(self) -> None:
+        """The invocation log says what was told, also of an answer that broke off."""
+        if not self._is_logged:
+            self._is_logged = True
+            self._told.end(self._said)
 
     def _take(self, event: Params) -> None:
         chunks = self._told.exchange.chunks(event)
@@ -198,11 +235,13 @@ class Chunks:
             self._stop = event["messageStop"]["stopReason"]
         if "metadata" in event:
             chunks[-1] |= self._last(event["metadata"])
+        self._said += chunks
         self._ready = [_dumps(chunk) for chunk in chunks]
         for raw in self._ready:
             self._told.bodies.add(raw)
         if "metadata" in event:
             self._told.bodies.end()
+            self._end()
 
     def _last(self, metadata: Params) -> Params:
         """What the last chunk says beside the family's own members."""

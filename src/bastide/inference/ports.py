@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call
+from bastide.models.invocation_records import Invocation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,3 +97,16 @@ class Guards(Protocol):
     def guard(self, call: Call, config: Mapping[str, Any]) -> Guard:
         """Raises ServiceError for a guardrail that the caller does not find."""
         ...
+
+
+class InvocationLog(Protocol):
+    """Where an agency has the invocations of its models logged, if it has."""
+
+    def record(self, account: str, made: Callable[[], Invocation]) -> None:
+        """Returns at once, and never fails. `made` is asked where there is such a place."""
+        ...
+
+
+class NoLog:
+    def record(self, account: str, made: Callable[[], Invocation]) -> None:
+        return

@@ -39,11 +39,14 @@ class ImportWork:
             self._threads.append(thread)
             thread.start()
 
-    def close(self) -> None:
-        """What is under way is begun anew at the next start."""
+    def stop(self) -> None:
+        """What is under way is begun anew at the next start, whatever becomes of it now."""
         with self._news:
             self._stopping = True
             self._news.notify_all()
+
+    def close(self) -> None:
+        self.stop()
         for thread in self._threads:
             thread.join(JOIN_S)
 

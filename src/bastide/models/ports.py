@@ -1,6 +1,6 @@
 """What models need of the contexts beside and above them; joined in `app/`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -58,4 +58,57 @@ class Running(Protocol):
 
     def unload(self, card: ModelCard) -> None:
         """End its engine, if it has one. What it was answering breaks off."""
+        ...
+
+
+class LogObjects(Protocol):
+    """The store without its policies: whoever uses it asked `LoggingPermits` first."""
+
+    def has_bucket(self, who: Principal, bucket: str) -> bool: ...
+
+    def put(
+        self,
+        who: Principal,
+        bucket: str,
+        key: str,
+        chunks: Iterator[bytes],
+        content_type: str = ...,
+        metadata: Mapping[str, str] | None = None,
+    ) -> object: ...
+
+
+class LogLines(Protocol):
+    """Makes group and stream as needed, at that marking."""
+
+    def put(
+        self,
+        account: str,
+        marking: str,
+        group: str,
+        stream: str,
+        events: Sequence[tuple[int, str]],
+    ) -> None: ...
+
+
+class LoggingRoles(Protocol):
+    def assume_for_service(
+        self, account: str, role_arn: str, service: str, marking: str
+    ) -> Principal:
+        """ValidationException for a role that cannot work there."""
+        ...
+
+
+class LoggingPermits(Protocol):
+    def permits(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Mapping[str, str | list[str]],
+    ) -> bool: ...
+
+    def permits_service(
+        self, service: Principal, action: str, resource: str, context: Mapping[str, str]
+    ) -> bool:
+        """Whether the policy of a bucket of its account lets a service do one thing."""
         ...
