@@ -143,9 +143,11 @@ class Permitted:
 
     refused: set[tuple[str, str]] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
 
     def permits(self, who, action, resource, context):
         self.asked.append((action, resource))
+        self.said.append(dict(context))
         return (action, resource) not in self.refused
 
 

@@ -15,6 +15,7 @@ from bastide.kernel.errors import ServiceError
 
 INVOKE_MODEL = "bedrock:InvokeModel"
 APPLY_GUARDRAIL = "bedrock:ApplyGuardrail"
+PROFILE_KEY, GUARDRAIL_KEY = "bedrock:InferenceProfileArn", "bedrock:GuardrailIdentifier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,24 +36,40 @@ class Workers:
         model = agent["foundationModel"]
         card = self.models.called(worker, model)
         profile, models = self.models.arns(worker.region, worker.principal, model)
+        guardrail, numbered = _guardrail(worker, agent)
+        said = {PROFILE_KEY: profile, GUARDRAIL_KEY: numbered}
+        context = {name: value for name, value in said.items() if value}
         for arn in (profile, *models):
             if arn:
-                self.require(worker, INVOKE_MODEL, arn)
-        if guardrail := agent.get("guardrailConfiguration"):
-            name = guardrail["guardrailIdentifier"]
-            arn = arns.regional(worker.region, "bedrock", worker.account, f"guardrail/{name}")
-            self.require(worker, APPLY_GUARDRAIL, name if name.startswith("arn:") else arn)
+                self.require(worker, INVOKE_MODEL, arn, context)
+        if guardrail:
+            self.require(worker, APPLY_GUARDRAIL, guardrail)
         return card
 
-    def require(self, worker: Call, action: str, arn: str) -> None:
-        """AccessDeniedException unless whoever works for an agent may do this."""
-        if not self.permits.permits(worker.principal, action, arn, {}):
+    def require(
+        self, worker: Call, action: str, arn: str, context: Mapping[str, str] | None = None
+    ) -> None:
+        """AccessDeniedException unless whoever works for an agent may do this. `context`: what
+        policies may make it a condition of."""
+        if not self.permits.permits(worker.principal, action, arn, dict(context or {})):
             who = worker.principal.issuer_arn
             raise ServiceError(
                 "AccessDeniedException",
                 f"{who} is not authorized to perform: {action} on resource: {arn}",
                 status=403,
             )
+
+
+def _guardrail(worker: Call, agent: Mapping[str, Any]) -> tuple[str, str]:
+    """The ARN of an agent's guardrail, and the same with its version, as the condition key has it;
+    both "" if it has none."""
+    asked = agent.get("guardrailConfiguration") or {}
+    name, version = asked.get("guardrailIdentifier") or "", asked.get("guardrailVersion") or ""
+    if not name:
+        return "", ""
+    own = arns.regional(worker.region, "bedrock", worker.account, f"guardrail/{name}")
+    arn = name if name.startswith("arn:") else own
+    return arn, arn if version in ("", "DRAFT") else f"{arn}:{version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from tests.agents_kit import (
     text,
     use,
 )
-from tests.sagefakes import OTHER, ROLE
+from tests.sagefakes import ONE, OTHER, ROLE
 
 from bastide.kernel.errors import ServiceError
 
@@ -320,3 +320,14 @@ async def test_an_agents_conversations_go_with_it(desk):
     with desk.database.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT id FROM bedrock_agent_sessions").all()
     assert rows == []
+
+
+@pytest.mark.parametrize(("version", "end"), [("DRAFT", ""), ("3", ":3")])
+def test_policies_are_told_which_guardrail_a_model_is_asked_under(desk, version, end):
+    arn = "arn:aws-us-gov:bedrock:us-gov-west-1:" + ONE + ":guardrail/guarded"
+    guardrail = {"guardrailIdentifier": "guarded", "guardrailVersion": version}
+    desk.agent(guardrailConfiguration=guardrail)
+    asked = dict(zip(desk.permits.asked, desk.permits.said, strict=True))
+    (said,) = (one for (action, _), one in asked.items() if action == "bedrock:InvokeModel")
+    assert said == {"bedrock:GuardrailIdentifier": arn + end}
+    assert asked["bedrock:ApplyGuardrail", arn] == {}
