@@ -27,7 +27,8 @@ def agrees(user: User, case: Case, function: str, args: Mapping[str, Any]) -> bo
 
 
 def _is(needed: Planned, args: Mapping[str, Any], prompt: str) -> bool:
-    """Words may be others than those expected; an address, an amount or a date may not."""
+    """One word (an address, an amount, a day) must be one of those expected, or of her own. Several
+    words may be any: she reads none of them."""
     expected = set(_telling(needed.args))
     return all(one in expected or one in prompt.casefold() for one in _telling(args))
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from evals.bfcl import rows_of, schema_of
+from evals.bfcl import Row, is_for_design, rows_of, schema_of
 from evals.bfcl_match import all_match, matches
 
 RIGHT = {
@@ -81,3 +81,10 @@ def test_questions_and_their_answers(tmp_path):
     none = tmp_path / "BFCL_v4_irrelevance.json"
     none.write_text(json.dumps(row))
     assert rows_of(none)[0].truth is None
+
+
+def test_one_row_in_four_is_for_design_whatever_it_asks():
+    rows = [Row(f"x_{n}", [], [], {}, None) for n in range(400)]
+    chosen = [row.id for row in rows if is_for_design(row)]
+    assert 70 < len(chosen) < 130
+    assert chosen == [row.id for row in rows if is_for_design(row)]
