@@ -149,15 +149,19 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
                 Tags(keepers=keepers),
             ],
             "bedrock-runtime": [talk, invocations],
-            "bedrock-mantle": [
-                ChatCompletions(talk=talk, models=models),
-                Responses(talk=talk, models=models),
-                Messages(talk=talk, models=models),
-                EmbeddingLists(vectors=vectors, models=models),
-                ModelLists(models=models),
-            ],
+            "bedrock-mantle": _in_other_words(talk, models, vectors),
         },
     )
+
+
+def _in_other_words(talk: Conversations, models: Models, vectors: Vectors) -> list[object]:
+    return [
+        ChatCompletions(talk=talk, models=models),
+        Responses(talk=talk, models=models),
+        Messages(talk=talk, models=models),
+        EmbeddingLists(vectors=vectors, models=models),
+        ModelLists(models=models),
+    ]
 
 
 def _imports(

@@ -26,7 +26,7 @@ from bastide.app.functions import open_functions
 from bastide.app.guardrails import open_guardrails
 from bastide.app.identity import open_identity
 from bastide.app.kms import open_kms
-from bastide.app.knowledge import open_knowledge
+from bastide.app.knowledge import Knowledge, open_knowledge
 from bastide.app.learning import open_machine_learning, tell_authorizer
 from bastide.app.operators import Manageable, open_operators
 from bastide.app.runtimes import open_runtimes
@@ -105,19 +105,7 @@ class RegionProcess:
         self.bedrock.keepers["guardrail"] = self.guardrails.tags
         self.guardrails.meanings.models = self.bedrock.models
         self.guardrails.meanings.embedder = self.bedrock.embedder
-        self.knowledge = open_knowledge(
-            core,
-            knowledge.Needs(
-                identity=self.identity,
-                store=store,
-                workshop=self.workshop,
-                models=self.bedrock.models,
-                embedder=self.bedrock.embedder,
-                quotas=self.bedrock.quotas,
-                conversations=self.bedrock.conversations,
-                threads=self.bedrock.threads,
-            ),
-        )
+        self.knowledge = self._knowledge(store)
         self.runtimes = open_runtimes(core, self.identity, store, self.workshop)
         self.functions = open_functions(core, self.identity, store, self.workshop)
         self.agents = self._agents(store, receipts)
@@ -143,6 +131,21 @@ class RegionProcess:
         self.gateway = self._gateway(store)
         self.listener = listener
         self.certificates = self._certificates()
+
+    def _knowledge(self, store: Store) -> Knowledge:
+        return open_knowledge(
+            self.core,
+            knowledge.Needs(
+                identity=self.identity,
+                store=store,
+                workshop=self.workshop,
+                models=self.bedrock.models,
+                embedder=self.bedrock.embedder,
+                quotas=self.bedrock.quotas,
+                conversations=self.bedrock.conversations,
+                threads=self.bedrock.threads,
+            ),
+        )
 
     def _agents(self, store: Store, receipts: Receipts) -> AgentService:
         return open_agents(

@@ -58,7 +58,6 @@ _BEDROCK = (
     "agentRuntimeId",
     "agentRuntimeName",
     "agentRuntimeVersion",
-    "endpointName",
     "qualifier",
     "runtimeSessionId",
     "roleArn",

@@ -59,6 +59,9 @@ def image(tmp_path_factory):
     database = Database(f"sqlite:///{folder}/region.db")
     database.start(create=True)
     database.write(lambda c: c.exec_driver_sql("PRAGMA wal_autocheckpoint=0").all())
+    with sqlite3.connect(folder / "region.db") as connection:  # so that what is torn is the log
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
     signer = load_signer(folder / "keys", "bastide/torn")
     log = MerkleLog(database, signer, ManualClock(), checkpoint_leaves=7)
     log.start()
