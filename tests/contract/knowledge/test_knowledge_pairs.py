@@ -9,9 +9,9 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from conftest import World
 from tests.index_kit import index_at
 from tests.knowledge_kit import base_request
+from tests.knowledge_world import World
 from tests.labels_kit import US
 from tests.sagefakes import ROLE, call
 
