@@ -1,5 +1,5 @@
 """How many attacks on a prompt are seen, and how much that is harmless is taken for one: `python -m
-evals.prompt_attack --data PATH [--folds N]`.
+evals.prompt_attack --data PATH [--folds N] [--judge MODEL]`.
 
 PATH is the data folder (its in-the-wild jailbreaks, against BFCL's questions, PubMedQA's questions
 and TRAM's sentences), or a file that is a JSON list of attacks. The shipped weights learned from
@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.common import Report
 
 from bastide.guardrails.detect.attack import prompt_attack_score
+from evals.grey_zone import Near, add_judged
 from evals.grounding import area
 from evals.report import add_rate, begin, options, sampled
 from evals.training import texts
@@ -37,17 +38,19 @@ def shipped(attacks: Sequence[str], others: Sequence[str]) -> tuple[list[float],
 
 def unseen(
     missions: Path, attacks: Sequence[str], others: Sequence[str], folds: int, seed: int
-) -> tuple[list[float], list[float]]:
+) -> tuple[list[Near], list[Near]]:
     """Each text's score by weights that were made without its group."""
     groups = {text: f"jailbreak {group}" for text, group in texts.grouped(missions)}
-    found: tuple[list[float], list[float]] = ([], [])
+    found: tuple[list[Near], list[Near]] = ([], [])
     for fold in without_each(texts.examples(missions, seed), [NAME], folds):
         for text in attacks:
             if fold.holds_out(groups[text]):
-                found[0].append(prompt_attack_score(text, fold.model))
+                score = prompt_attack_score(text, fold.model)
+                found[0].append(Near(NAME, text, score, is_one=True))
         for text in others:
             if fold.holds_out(texts.group_of(text)):
-                found[1].append(prompt_attack_score(text, fold.model))
+                score = prompt_attack_score(text, fold.model)
+                found[1].append(Near(NAME, text, score, is_one=False))
     return found
 
 
@@ -72,6 +75,7 @@ def told(
 def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=5, help="0: the shipped weights only")
+    parser.add_argument("--judge", action="append", default=[], help="a model, for the grey zone")
     chosen = parser.parse_args()
     report = begin("prompt_attack", chosen)
     if chosen.data.is_file():
@@ -82,8 +86,11 @@ def main() -> None:
         attacks = sampled([text for text, _ in texts.grouped(missions)], chosen.limit, chosen.seed)
         others = sampled(harmless(missions), chosen.limit, chosen.seed)
         if chosen.folds:
-            scores = unseen(missions, attacks, others, chosen.folds, chosen.seed)
+            near = unseen(missions, attacks, others, chosen.folds, chosen.seed)
+            scores = ([one.score for one in near[0]], [one.score for one in near[1]])
             told(report, scores, " (unseen)", tpr=TPR_MIN, fpr=FPR_MAX)
+            for model in chosen.judge:
+                add_judged(report, model, [*near[0], *near[1]], seed=chosen.seed)
         told(report, shipped(attacks, others), " (shipped: learned from these)")
     report.print(chosen.json)
 

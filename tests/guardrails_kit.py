@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from bastide.guardrails.grey_zone import GreyZone
 from bastide.guardrails.judging import Judge, Matchers
 from bastide.guardrails.model import Action, Regex, Rules, Sides, Source, Word
 from bastide.guardrails.verdicts import Content, evaluate
@@ -22,10 +23,12 @@ class Found:
 @dataclass
 class FakeDetectors:
     """`Ada Lovelace` is a NAME, an address with @ an EMAIL; `hate0.7` scores HATE by 0.7,
-    `attack0.9` an attack; a topic is met where its name stands. `down`: what does not answer."""
+    `attack0.9` an attack; a topic is met where its name stands. `down`: what does not answer.
+    `zone`: where a score near the line is not the last word."""
 
     down: set = field(default_factory=set)
     asked: list = field(default_factory=list)
+    zone: GreyZone | None = None
 
     def of(self, who):
         return self
@@ -44,6 +47,9 @@ class FakeDetectors:
     def prompt_attack_score(self, text):
         self._ask("attack", text)
         return _score("attack", text)
+
+    def settled(self, kind, score, line, text):
+        return self.zone.settled(kind, score, line, text) if self.zone else score
 
     def is_about(self, topic, text):
         self._ask("topic", text)

@@ -136,6 +136,13 @@ class KnowledgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     portions_apart: bool = False
 
 
+class GuardrailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`judge_model`: which model of this region is asked where a filter's score is near its line;
+    "": none is."""
+
+    judge_model: str = ""
+
+
 LICENCES = (
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "cc0-1.0", "cc-by-4.0", "unlicense",
 )  # fmt: skip
@@ -185,6 +192,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
     knowledge: KnowledgeSettings = msgspec.field(default_factory=KnowledgeSettings)
+    guardrails: GuardrailSettings = msgspec.field(default_factory=GuardrailSettings)
 
     def uids(self) -> list[range]:
         """The user ids of the host that are this region's: its jobs', its gate's, and its own."""
@@ -237,6 +245,7 @@ class Rules(
     jobs: JobRules
     knowledge: KnowledgeSettings | None = None
     beyond: EgressRules | None = None
+    guardrails: GuardrailSettings | None = None
 
     @property
     def said(self) -> str:
@@ -269,6 +278,7 @@ class Rules(
             engines=EngineRules(urls=settings.engines.urls),
             jobs=JobRules(allow_missing_layers=settings.jobs.allow_missing_layers),
             knowledge=settings.knowledge if settings.knowledge.portions_apart else None,
+            guardrails=settings.guardrails if settings.guardrails.judge_model else None,
             beyond=None
             if settings.air_gapped
             else EgressRules(upstreams=settings.upstreams, egress=settings.egress),
@@ -350,6 +360,9 @@ def parse(text: str, source: str = "bastide.toml") -> SiteSettings:
     for name, region in found.regions.items():
         if region.air_gapped and region.upstreams:
             raise SettingsError(f"{source}: {name} has upstreams, and is air-gapped: air_gapped.")
+        if region.guardrails.judge_model in region.upstreams:
+            judge = region.guardrails.judge_model
+            raise SettingsError(f"{source}: {name}'s judge_model {judge} is beyond the walls.")
     if shared := _shared(found):
         raise SettingsError(f"{source}: {shared}")
     return found

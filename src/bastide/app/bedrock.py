@@ -31,6 +31,7 @@ from bastide.inference.invoke_model import ModelInvocations
 from bastide.inference.messages import Messages
 from bastide.inference.model import EngineTask, RemoteEngine
 from bastide.inference.model_lists import ModelLists
+from bastide.inference.one_word import OneWord
 from bastide.inference.ports import DocumentReader, Guards
 from bastide.inference.quotas import Quotas
 from bastide.inference.responses import Responses
@@ -81,6 +82,7 @@ class Bedrock:
     embedder: Embedder
     quotas: Quotas
     conversations: Conversations
+    one_word: OneWord
     threads: Pool
     imports: Imports
     logs: InvocationLogs
@@ -137,6 +139,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         embedder=embedder,
         quotas=quotas,
         conversations=talk,
+        one_word=OneWord(models=models, engines=engines, client=client, quotas=quotas),
         threads=threads,
         imports=brought,
         logs=logs,

@@ -1,14 +1,19 @@
 """What finds things in texts: one caged process of the region, started when a guardrail first
 asks."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bastide.app.core import Core
+from bastide.app.imports import on_the_loop
 from bastide.app.workshop import Workshop
 from bastide.guardrails.detectors import RETRY_AFTER_S, Detectors
+from bastide.guardrails.grey_zone import GreyZone
 from bastide.guardrails.meaning import Meaning
 from bastide.inference.embedder import Embedder
+from bastide.inference.one_word import OneWord
 from bastide.jobs.worker import Worker
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError, Unavailable
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from bastide.guardrails.ports import Vectors
 
 MINILM = "minilm-l6-v2"  # for which the threshold of topics was chosen
+JUDGE_TIMEOUT_S = 10.0  # of one question
+FENCE_SECRET = 32  # bytes
 PROGRAM = "bastide.guardrails.detect.program"
 
 
@@ -44,5 +51,32 @@ class Meanings:
             raise Unavailable("What reads the meaning of texts", RETRY_AFTER_S) from error
 
 
-def detectors_of(worker: Worker, meanings: Meanings) -> Detectors:
-    return Detectors(worker, meaning=Meaning(meanings))
+@dataclass(slots=True)
+class SiteArbiter:
+    """Implements guardrails' Arbiter, once models and their engines are there: they live on the
+    event loop, and guardrails judge in threads."""
+
+    model_id: str
+    loop: asyncio.AbstractEventLoop | None = None
+    one_word: OneWord | None = None
+
+    def says_yes(self, who: Principal, system: str, question: str, timeout_s: float) -> bool:
+        if self.loop is None or self.one_word is None:
+            raise Unavailable("the region begins")
+        within_s = min(timeout_s, JUDGE_TIMEOUT_S)
+        asked = self.one_word.is_yes(who, self.model_id, system, question, timeout_s=within_s)
+        return on_the_loop(self.loop, asked, within_s + 1)
+
+
+def arbiter_of(core: Core) -> SiteArbiter | None:
+    model_id = core.settings.guardrails.judge_model
+    return SiteArbiter(model_id) if model_id else None
+
+
+def detectors_of(
+    core: Core, worker: Worker, meanings: Meanings, arbiter: SiteArbiter | None
+) -> Detectors:
+    zone = None
+    if arbiter is not None:
+        zone = GreyZone(arbiter=arbiter, clock=core.clock, secret=core.ids.token(FENCE_SECRET))
+    return Detectors(worker, meaning=Meaning(meanings), grey_zone=zone)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bastide.app.core import Core
-from bastide.app.detectors import Meanings, detectors_of, worker_for
+from bastide.app.detectors import Meanings, SiteArbiter, arbiter_of, detectors_of, worker_for
 from bastide.app.identity import Identity
 from bastide.app.workshop import Workshop
 from bastide.db.marks import Marks
@@ -21,10 +21,11 @@ from bastide.models.tags import Keeper
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
     """`tags`: the keeper of theirs. `worker`: of what finds things, to be closed. `meanings`: to be
-    joined with what embeds texts."""
+    joined with what embeds texts. `arbiter`: with what runs models; None where none is asked."""
 
     worker: Worker
     meanings: Meanings
+    arbiter: SiteArbiter | None
     guards: Guards
     tags: Keeper
     handlers: dict[str, list[object]]
@@ -43,7 +44,8 @@ def open_guardrails(
     holding = Holding(database=core.database, approvals=approvals, arn=shelf.arn)
     worker, clock = worker_for(workshop), core.clock
     meanings = Meanings()
-    detectors = detectors_of(worker, meanings)
+    arbiter = arbiter_of(core)
+    detectors = detectors_of(core, worker, meanings, arbiter)
     applying = Applying(shelf=shelf, detectors=detectors, clock=clock)
     resources = identity.resources
     resources.tagged["bedrock:guardrail"] = lambda who, arn, _: shelf.tags(who, arn)
@@ -51,6 +53,7 @@ def open_guardrails(
     return Guardrails(
         worker=worker,
         meanings=meanings,
+        arbiter=arbiter,
         guards=Guards(shelf=shelf, detectors=detectors, clock=clock),
         tags=TagKeeper(shelf=shelf),
         handlers={

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bastide.guardrails.detect.finding import Finding
+from bastide.guardrails.grey_zone import GreyZone
 from bastide.guardrails.meaning import Meaning
 from bastide.guardrails.ports import About
 from bastide.jobs.worker import WorkerFailed
@@ -57,15 +58,18 @@ class Queue:
 @dataclass(frozen=True, slots=True)
 class Detectors:
     """The process is started at the first question (`Worker`). `who`: whose texts are asked
-    about. `meaning`: where topics are known by more than words."""
+    about. `meaning`: where topics are known by more than words. `grey_zone`: where
+    a score near a filter's line is not the last word."""
 
     worker: Asks
     who: Principal | None = None
     queue: Queue = field(default_factory=Queue)
     meaning: Meaning | None = None
+    grey_zone: GreyZone | None = None
 
     def of(self, who: Principal) -> "Detectors":
-        return replace(self, who=who)
+        """For one call of theirs."""
+        return replace(self, who=who, grey_zone=self.grey_zone and self.grey_zone.of(who))
 
     def find_pii(self, text: str, kinds: Collection[str]) -> list[Finding]:
         """What is personal in it, in the order of the text; no two overlap."""
@@ -76,6 +80,11 @@ class Detectors:
 
     def prompt_attack_score(self, text: str) -> float:
         return msgspec.convert(self._ask("prompt_attack", text=text), float)
+
+    def settled(self, kind: str, score: float, line: float, text: str) -> float:
+        if self.grey_zone is None:
+            return score
+        return self.grey_zone.settled(kind, score, line, text)
 
     def is_about(self, topic: About, text: str) -> float:
         told = {"definition": topic.definition, "examples": list(topic.examples)}

@@ -25,6 +25,12 @@ _STOPPED_BY = {  # the confidences that a filter of each strength stops
     Strength.MEDIUM: frozenset({Strength.HIGH, Strength.MEDIUM}),
     Strength.HIGH: frozenset({Strength.HIGH, Strength.MEDIUM, Strength.LOW}),
 }
+# The least score that a filter of each strength stops.
+LINES = {
+    strength: min(least for least, level in LEVELS if level in stopped)
+    for strength, stopped in _STOPPED_BY.items()
+    if stopped
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,9 @@ class Judge:
             action, strength = self._action(one.sides), one.strength(self.source)
             assert action is not None
             value = values[one.type]  # a detector that leaves one out has not judged it
+            held = self.scores.get(Rule("filters", one.type))
+            if held is None or not held.detected:  # else nothing is left to be settled
+                value = self.detectors.settled(one.type, value, LINES[strength], text)
             level = level_of(value)
             yield Score(
                 Rule("filters", one.type), action, level in _STOPPED_BY[strength], level, strength,

@@ -51,6 +51,14 @@ class Embeds(Protocol):
         ...
 
 
+class Arbiter(Protocol):
+    """A model that is asked where a score is none."""
+
+    def says_yes(self, who: Principal, system: str, question: str, timeout_s: float) -> bool:
+        """At the session's label. Raises Unavailable or ServiceError."""
+        ...
+
+
 class Detectors(Protocol):
     """What finds things that no list can name. Pure: the same text, the same answer. One that
     cannot answer raises Unavailable, and nothing passes. Scores are from 0 to 1."""
@@ -64,6 +72,11 @@ class Detectors(Protocol):
     def content_scores(self, text: str) -> Mapping[str, float]: ...
 
     def prompt_attack_score(self, text: str) -> float: ...
+
+    def settled(self, kind: str, score: float, line: float, text: str) -> float:
+        """The score of a filter that begins at `line`. One that is near it may be moved to either
+        side by whom the region asks then; it never raises."""
+        ...
 
     def is_about(self, topic: Topic, text: str) -> float: ...
 
