@@ -1,5 +1,5 @@
 """How well hate, insults and misconduct are told from what is none: `python -m evals.content --data
-PATH`.
+PATH [--judge MODEL]`.
 
 PATH is the data folder: t-davidson's tweets (hate against the rest, hate or insult against neither)
 and HarmBench's prompts (against BFCL's, PubMedQA's and TRAM's texts). Each text is asked of weights
@@ -8,12 +8,12 @@ harmless texts the share is told that is taken for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.common import Report
 
 from bastide.guardrails.detect.content import LEARNED, content_scores
+from evals.grey_zone import Near, add_judged
 from evals.grounding import area
 from evals.report import add_estimate, add_rate, begin, options, sampled
 from evals.training import texts
@@ -24,19 +24,13 @@ SEEN = 0.5
 UNLEARNED = ("SEXUAL", "VIOLENCE")
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    score: float
-    is_one: bool
-
-
-def f1(items: Sequence[Scored]) -> float:
+def f1(items: Sequence[Near]) -> float:
     hits = sum(item.is_one and item.score >= SEEN for item in items)
     said = sum(item.score >= SEEN for item in items) + sum(item.is_one for item in items)
     return 2 * hits / said if said else 0.0
 
 
-def auc(items: Sequence[Scored]) -> float:
+def auc(items: Sequence[Near]) -> float:
     right = [item.score for item in items if item.is_one]
     return area(right, [item.score for item in items if not item.is_one])
 
@@ -54,19 +48,20 @@ def asked(missions: Path, limit: int, seed: int) -> dict[str, list[Example]]:
     }
 
 
-def scored(missions: Path, limit: int, folds: int, seed: int) -> dict[str, list[Scored]]:
-    found: dict[str, list[Scored]] = {name: [] for name in LEARNED}
+def scored(missions: Path, limit: int, folds: int, seed: int) -> dict[str, list[Near]]:
+    found: dict[str, list[Near]] = {name: [] for name in LEARNED}
     wanted = asked(missions, limit, seed)
     for fold in without_each(texts.examples(missions, seed), LEARNED, folds):
         for name, items in wanted.items():
             for item in items:
                 if fold.holds_out(item.group):
                     score = content_scores(item.text, fold.model)[name]
-                    found[name].append(Scored(score, bool(item.wanted[name])))
+                    is_one = bool(item.wanted[name])
+                    found[name].append(Near(name, item.text, score, is_one))
     return found
 
 
-def told(report: Report, found: dict[str, list[Scored]]) -> None:
+def told(report: Report, found: dict[str, list[Near]]) -> None:
     for name, items in found.items():
         add_estimate(report, f"{name} AUC", items, auc)
         add_estimate(report, f"{name} F1 at {SEEN}", items, f1)
@@ -75,10 +70,15 @@ def told(report: Report, found: dict[str, list[Scored]]) -> None:
 def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--judge", action="append", default=[], help="a model, for the grey zone")
     chosen = parser.parse_args()
     missions = chosen.data / "missions"
     report = begin("content", chosen)
-    told(report, scored(missions, chosen.limit, chosen.folds, chosen.seed))
+    found = scored(missions, chosen.limit, chosen.folds, chosen.seed)
+    told(report, found)
+    for model in chosen.judge:
+        near = [one for items in found.values() for one in items]
+        add_judged(report, model, near, seed=chosen.seed)
     harmless = sampled(
         [*texts.questions(missions), *texts.tram(missions)], chosen.limit, chosen.seed
     )

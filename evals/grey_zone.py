@@ -50,7 +50,7 @@ class Near:
 def engine(model: str) -> Iterator[str]:
     """The address of one that runs a model of the cache, by its name in the catalogue."""
     weights = cache_home() / "models" / model / "model.gguf"
-    server = subprocess.Popen(  # noqa: S603 - our own program
+    server = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(weights)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=ENVIRONMENT, text=True,
@@ -76,12 +76,12 @@ def says_yes(url: str, item: Near) -> bool:
         "max_tokens": CHOICE_TOKENS_MAX,
         **one_of((NO, YES), local=True),
     }
-    request = urllib.request.Request(  # noqa: S310 - the engine of above
+    request = urllib.request.Request(
         f"{url}/v1/chat/completions",
         json.dumps(body).encode(),
         {"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:
         found = json.load(answer)["choices"][0]["message"]["content"].strip()
     assert found in (YES, NO), found
     return bool(found == YES)

@@ -97,7 +97,11 @@ def test_the_area_is_the_share_of_pairs_that_are_in_order():
 
 
 def test_f1_counts_what_is_seen_and_what_is_one():
-    items = [content.Scored(0.9, True), content.Scored(0.9, False), content.Scored(0.1, True)]
+    items = [
+        content.Near("HATE", "", 0.9, True),
+        content.Near("HATE", "", 0.9, False),
+        content.Near("HATE", "", 0.1, True),
+    ]
     assert content.f1(items) == 0.5
 
 
