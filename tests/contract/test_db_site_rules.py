@@ -14,6 +14,7 @@ from bastide.settings import (
     EgressSettings,
     EngineSettings,
     EngineUrl,
+    GuardrailSettings,
     JobSettings,
     RegionSettings,
     Rules,
@@ -153,6 +154,11 @@ def test_what_opens_a_wall_or_sends_prompts_out_is_among_them(name, settings):
     other = Rules.of(RegionSettings(**settings))
     assert difference(said(), other.said).startswith(f"{name} was ")
     assert Rules.parse(other.said) == other
+
+
+def test_so_is_who_judges_in_the_grey_zone():
+    other = Rules.of(RegionSettings(guardrails=GuardrailSettings(judge_model="m")))
+    assert difference(said(), other.said) == 'guardrails.judge_model was not there, and is "m"'
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"approvals": 1}', said()[:-1], f"[{said()}]"])

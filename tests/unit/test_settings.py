@@ -164,6 +164,28 @@ def test_the_sample_is_plain_toml():
     tomllib.loads(SAMPLE.read_text())
 
 
+def test_who_judges_in_the_grey_zone_is_pinned_and_inside():
+    plain = settings.RegionSettings()
+    assert "guardrails" not in settings.Rules.of(plain).said
+    judged = settings.RegionSettings(guardrails=settings.GuardrailSettings(judge_model="m"))
+    rules = settings.Rules.of(judged)
+    assert msgspec.json.decode(rules.said)["guardrails"] == {"judge_model": "m"}
+    assert settings.Rules.parse(rules.said) == rules
+    beyond = """
+[regions.r]
+air_gapped = false
+[regions.r.guardrails]
+judge_model = "a.b-v1:0"
+[regions.r.upstreams."a.b-v1:0"]
+kind = "anthropic"
+url = "https://a.example"
+model = "m"
+key_file = "k"
+"""
+    with pytest.raises(settings.SettingsError, match=r"judge_model a\.b-v1:0 is beyond the walls"):
+        settings.parse(beyond)
+
+
 def test_a_rule_that_came_later_says_nothing_by_default():
     """What officers signed before stays good."""
     plain = settings.RegionSettings()
