@@ -14,6 +14,7 @@ from bastide.app.egress import egress_of
 from bastide.app.identity import Identity
 from bastide.app.imports import Imports, import_shelf, open_imports
 from bastide.app.invocation_logs import invocation_logs, logging_of
+from bastide.app.provisioned import open_provisioned
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
@@ -49,6 +50,7 @@ from bastide.models.imported_models import ImportShelf
 from bastide.models.inference_profiles import InferenceProfiles
 from bastide.models.invocation_delivery import InvocationLogs
 from bastide.models.model import ModelCard
+from bastide.models.provisioned import ProvisionedThroughput
 from bastide.models.shelf import TOKENIZER, verify
 from bastide.models.shelf import Shelf as ModelShelf
 from bastide.models.tags import Keeper, Tags
@@ -86,6 +88,7 @@ class Bedrock:
     threads: Pool
     imports: Imports
     logs: InvocationLogs
+    provisioned: ProvisionedThroughput
     handlers: dict[str, list[object]]
 
 
@@ -130,6 +133,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         whole=(Embeddings(vectors=vectors),),
         log=logs,
     )
+    provisioned = open_provisioned(core, needs.identity, models, engines, keepers)
     brought = _imports(core, needs, (engines, client), (shelf, keepers))
     return Bedrock(
         models=models,
@@ -143,8 +147,10 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         threads=threads,
         imports=brought,
         logs=logs,
+        provisioned=provisioned,
         handlers={
             "bedrock": [
+                provisioned,
                 logging_of(core, needs.identity, logs),
                 *brought.handlers,
                 FoundationModels(models=models),

@@ -268,6 +268,7 @@ class RegionProcess:
         self.knowledge.work.start()
         self.bedrock.imports.work.start()
         self.bedrock.logs.start()
+        self.bedrock.provisioned.holding.start()
         if self.datagrams is not None:
             self.datagrams.start()
         self.evidence.start()

@@ -155,7 +155,7 @@ class Engines:
         return turn
 
     async def _held(self, name: str, card: ModelCard, units: int) -> bool:
-        cost_mib = self._cost_mib(card) * units
+        cost_mib = self.cost_mib(card) * units
         try:
             await self._room.hold(cost_mib, self.task.load_timeout_s)
         except (NeverFits, TimeoutError):
@@ -295,7 +295,7 @@ class Engines:
             raise not_ready()
         wanted = self.task.replicas
         most = hold.units if hold else wanted.get(card.model_id, wanted.get(card.name, 1))
-        group = Group(card=card, cost_mib=self._cost_mib(card), most=most, held=held)
+        group = Group(card=card, cost_mib=self.cost_mib(card), most=most, held=held)
         group.open.set()
         self._groups[card.name, held] = group
         return group
@@ -410,7 +410,8 @@ class Engines:
     def _order_tokens(self, card: ModelCard) -> int:
         return self.context_tokens(card) * self.task.slots
 
-    def _cost_mib(self, card: ModelCard) -> int:
+    def cost_mib(self, card: ModelCard) -> int:
+        """What one engine of a model takes."""
         cache = self._order_tokens(card) * card.kv_bytes_per_token
         return int((card.size * WEIGHTS_FACTOR + cache) / (1 << 20)) + PROCESS_MIB
 

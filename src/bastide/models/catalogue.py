@@ -115,6 +115,11 @@ class Models:
             found = self._exactly(rest, session, account) if rest is not None else None
         return found
 
+    def by_digest(self, model_id: str, sha256: str) -> ModelCard | None:
+        """For what was begun before: the model of that id, if its weights are the same still."""
+        card = self._by_id.get(model_id)
+        return card if card is not None and card.sha256 == sha256 else None
+
     def called(self, call: Call, identifier: str) -> ModelCard:
         """The model that a call names by id or ARN, or by an application inference profile's.
         Raises ValidationException."""

@@ -143,6 +143,19 @@ class Wanted:
     after: tuple[int, str] | None = None
     limit: int = 100
 
+    def takes(self, row: Any) -> bool:
+        """Of rows that are few enough to be read whole, in the order that is asked for."""
+        at = (row.created_ms, row.id)
+        if self.after is not None and (at <= self.after if self.oldest_first else at >= self.after):
+            return False
+        since, until = self.since_ms, self.until_ms
+        return (
+            self.contains in row.name
+            and self.status in ("", row.status)
+            and (since is None or row.created_ms >= since)
+            and (until is None or row.created_ms <= until)
+        )
+
 
 def add_job(c: Connection, new: ImportJob) -> bool:
     """False if the label has a job of that name, or a model of its model's name."""

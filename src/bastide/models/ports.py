@@ -1,6 +1,6 @@
 """What models need of the contexts beside and above them; joined in `app/`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -111,4 +111,25 @@ class LoggingPermits(Protocol):
         self, service: Principal, action: str, resource: str, context: Mapping[str, str]
     ) -> bool:
         """Whether the policy of a bucket of its account lets a service do one thing."""
+        ...
+
+
+class Reservations(Protocol):
+    """The engines, as far as they are kept for a name; asked from any thread."""
+
+    @property
+    def reservable_mib(self) -> int:
+        """What may be kept at all."""
+        ...
+
+    def memory_mib(self, card: ModelCard) -> int:
+        """What one engine of a model takes."""
+        ...
+
+    def hold(self, name: str, card: ModelCard, units: int, then: Callable[[bool], None]) -> None:
+        """Returns at once; `then` is told, in a thread, whether it is held."""
+        ...
+
+    def let_go(self, name: str) -> None:
+        """Soon."""
         ...

@@ -119,6 +119,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "bedrock:TagResource * importedModelTags",
     ),
     "bedrock.GetModelImportJob": ("bedrock:GetModelImportJob import-job",),
+    "bedrock.CreateProvisionedModelThroughput": (
+        "bedrock:CreateProvisionedModelThroughput *",
+        "bedrock:TagResource * tags",
+    ),
+    **{
+        f"bedrock.{verb}ProvisionedModelThroughput": (
+            f"bedrock:{verb}ProvisionedModelThroughput provisioned-model",
+        )
+        for verb in ("Get", "Update", "Delete")
+    },
     "bedrock.GetImportedModel": ("bedrock:GetImportedModel imported-model",),
     "bedrock.DeleteImportedModel": ("bedrock:DeleteImportedModel imported-model",),
     "bedrock.GetInferenceProfile": ("bedrock:GetInferenceProfile inference-profile",),

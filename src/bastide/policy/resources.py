@@ -399,6 +399,7 @@ _STORED: dict[str, Callable[[Call, Params, Stored], Found]] = {
     "reranking-model": _reranking_model,
     "inference-profile": _inference_profile,
     "copied": _copied,
+    "provisioned-model": _identified("provisioned-model", "provisionedModelId"),
     "imported-model": _identified("imported-model", "modelIdentifier"),
     "import-job": _identified("model-import-job", "jobIdentifier"),
 }

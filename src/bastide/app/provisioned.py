@@ -1,0 +1,80 @@
+"""Provisioned throughput, joined to the engines, which live on the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bastide.app.core import Core
+from bastide.app.identity import Identity
+from bastide.app.imports import on_the_loop
+from bastide.db.marks import Marks
+from bastide.inference.engines import Engines
+from bastide.kernel.errors import Unavailable
+from bastide.models.catalogue import Models
+from bastide.models.model import ModelCard
+from bastide.models.provisioned import KIND, Holding, ProvisionedThroughput, ThroughputShelf
+from bastide.models.tags import Keeper
+
+HOLD_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class OnTheLoop:
+    """`models.ports.Reservations`: each change waits in a thread of its own."""
+
+    loop: asyncio.AbstractEventLoop
+    engines: Engines
+
+    @property
+    def reservable_mib(self) -> int:
+        return self.engines.task.reservable_mib
+
+    def memory_mib(self, card: ModelCard) -> int:
+        return self.engines.cost_mib(card)
+
+    def hold(self, name: str, card: ModelCard, units: int, then: Callable[[bool], None]) -> None:
+        def work() -> None:
+            try:
+                held = on_the_loop(self.loop, self.engines.hold(name, card, units), HOLD_TIMEOUT_S)
+            except Unavailable:  # the region ends, and begins anew with it
+                return
+            then(held)
+
+        _begun(work, f"hold-{name}")
+
+    def let_go(self, name: str) -> None:
+        def work() -> None:
+            on_the_loop(self.loop, self.engines.let_go(name), HOLD_TIMEOUT_S)
+
+        _begun(work, f"let-go-{name}")
+
+
+def _begun(work: Callable[[], None], name: str) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def open_provisioned(
+    core: Core, identity: Identity, models: Models, engines: Engines, keepers: dict[str, Keeper]
+) -> ProvisionedThroughput:
+    """Made inside the event loop that the engines run on."""
+    shelf = ThroughputShelf(
+        region=core.region,
+        database=core.database,
+        marks=Marks(labelling=identity.labelling, in_use=core.labels),
+        models=models,
+    )
+    models.brought.append(shelf.card)
+    keepers[KIND] = shelf
+    kind = f"bedrock:{KIND}"
+    identity.resources.tagged[kind] = lambda who, arn, _: shelf.tags(who, arn)
+    identity.resources.labelled[kind] = lambda who, arn, _: shelf.label(who, arn)
+    identity.resources.identified_by[KIND] = shelf.identified
+    running = OnTheLoop(asyncio.get_running_loop(), engines)
+    return ProvisionedThroughput(
+        shelf=shelf,
+        clock=core.clock,
+        ids=core.ids,
+        engines=running,
+        holding=Holding(shelf=shelf, clock=core.clock, engines=running),
+    )
