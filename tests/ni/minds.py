@@ -43,7 +43,9 @@ HIGH = ("S", "TS//SI")
 WORDS = ("convoy", "river", "bridge", "depot", "fuel", "north", "radio", "dawn")
 NAMES = ("one", "two", "three")
 TITLES = tuple(f"the-{n}" for n in range(8))
-SLOTS = 4  # as a region has them: a place for each label here
+# As a region has them, and here one for each label. With fewer, what is above takes a place from
+# what is below, whose cacheReadInputTokens tell so: pairs over two places find that at once.
+SLOTS = 4
 MEMORY = {
     "enabledMemoryTypes": ["SESSION_SUMMARY"],
     "sessionSummaryConfiguration": {"maxRecentSessions": 2},
@@ -139,7 +141,7 @@ class Minds:
         self.runner = asyncio.Runner()
         self.world, self.desk = World(self.database), Desk(self.database)
         self.index = index_at(folder)
-        _join(self.world, self.index)
+        joined(self.world, self.index, self.world.embedder)
         self.world.make()
         self.desk.model.script = Script(self.desk)
         self.ids = SeededIds()
@@ -369,16 +371,17 @@ def _text(random: Random) -> str:
     return " ".join(random.choices(WORDS, k=random.randint(3, 8)))
 
 
-def _join(world: World, index: Any) -> None:
+def joined(world: World, index: Any, embedder: Any) -> None:
     """The real index in place of the twin."""
-    indexing = replace(world.sync.indexing, index=index)
+    preparer = replace(world.preparer, embedder=embedder)
+    indexing = replace(world.sync.indexing, index=index, preparer=preparer)
     world.sync = replace(world.sync, indexing=indexing)
     world.tasks = replace(
         world.tasks, index=index, sync=world.sync,
         handed=replace(world.tasks.handed, indexing=indexing),
     )  # fmt: skip
     world.work.wanted = world.tasks.wanted
-    world.search = replace(world.search, index=index)
+    world.search = replace(world.search, index=index, embedder=embedder)
     world.retrieve = replace(world.retrieve, search=world.search)
 
 
