@@ -1,7 +1,9 @@
 """Guardrails, joined to the database, to policy and to the officers."""
 
+import asyncio
 from dataclasses import dataclass
 
+from bastide.app.bedrock import Bedrock
 from bastide.app.core import Core
 from bastide.app.detectors import Meanings, SiteArbiter, arbiter_of, detectors_of, worker_for
 from bastide.app.identity import Identity
@@ -29,6 +31,14 @@ class Guardrails:
     guards: Guards
     tags: Keeper
     handlers: dict[str, list[object]]
+
+    def join(self, bedrock: Bedrock) -> None:
+        """On the loop that engines live on."""
+        bedrock.keepers["guardrail"] = self.tags
+        self.meanings.models, self.meanings.embedder = bedrock.models, bedrock.embedder
+        if self.arbiter is not None:
+            self.arbiter.loop = asyncio.get_running_loop()
+            self.arbiter.one_word = bedrock.one_word
 
 
 def open_guardrails(

@@ -108,6 +108,7 @@ class RegionProcess:
         self.knowledge = self._knowledge(store)
         if (arbiter := self.guardrails.arbiter) is not None:
             arbiter.loop, arbiter.one_word = asyncio.get_running_loop(), self.bedrock.one_word
+        self.guardrails.join(self.bedrock)
         self.knowledge = open_knowledge(
             core,
             knowledge.Needs(

@@ -1,8 +1,8 @@
 """How much a text looks like an attack on a prompt: rules for what attacks say, and a linear model
 for how they say it.
 
-Each reading of the text (`views.py`) is asked; the worst counts. There is no judge in the grey zone
-(decision 0069).
+Each reading of the text (`views.py`) is asked; the worst counts. Near the line a model may be asked
+(`guardrails/grey_zone.py`).
 """
 
 import re
