@@ -126,9 +126,10 @@ class Engines:
                 "pid": one.process.pid if one.process else None,
                 "memory_mib": group.cost_mib,
                 "requests": one.users,
+                "waiting": 0 if number else group.waiting,
             }
             for group in self._groups.values()
-            for one in group.replicas
+            for number, one in enumerate(group.replicas)
         ]
 
     async def hold(self, name: str, card: ModelCard, units: int) -> bool:

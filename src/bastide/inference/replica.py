@@ -51,6 +51,11 @@ class Group:
     def ready(self) -> list[Replica]:
         return [one for one in self.replicas if one.ready]
 
+    @property
+    def waiting(self) -> int:
+        """Those who have no place yet."""
+        return self.users - sum(one.users for one in self.replicas)
+
     def of(self, key: str) -> Replica | None:
         return next((one for one in self.replicas if one.key == key), None)
 

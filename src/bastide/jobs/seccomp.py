@@ -52,5 +52,7 @@ def write_filter(path: Path, *, mute: bool = False) -> None:
             program.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.EQ, family))
     if not mute:
         program.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.GE, FAMILY_MAX))
-    with path.open("wb") as file:
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
         program.export_bpf(file)
+    new.replace(path)  # a shim of before the start may be reading it
