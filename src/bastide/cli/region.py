@@ -105,7 +105,11 @@ def _print_status(found: Found) -> None:
         show.out.print("\n[bold red]BREAK GLASS: done by one person, and not countersigned[/]")
         show.table(glass, GLASS_COLUMNS, "")
     show.out.print("\n[bold]Engines[/]")
-    show.table(engines, ["model", "reservation", "state", "pid", "memory_mib", "requests", "waiting"], "none is loaded")
+    show.table(
+        engines,
+        ["model", "reservation", "state", "pid", "memory_mib", "requests", "waiting"],
+        "none is loaded",
+    )
     show.out.print("\n[bold]Walls of the sandbox[/]")
     show.table(layers, ["name", "present", "why"], "none were probed")
 
