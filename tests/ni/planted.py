@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from bastide.inference.slots import Slots
 from sqlalchemy import func, select, update
 
 from bastide.app import __main__
 from bastide.inference.engine_client import EngineClient
+from bastide.inference.places import Places
 from bastide.inference.replies import Completion, Usage
 from bastide.kernel.labels.view import View
 from bastide.kms import records as kms_records
@@ -124,7 +124,7 @@ def _endpoint_name(real: Work) -> Work:
 
 def _any_label(real: Work) -> Work:
     """A place is warm for all of an agency's labels."""
-    return lambda slots, *whose: real(slots, *whose[:-1], "")
+    return lambda places, asker: real(places, replace(asker, label=""))
 
 
 def _cached(_: Work) -> Work:
@@ -183,8 +183,7 @@ PLANTS: tuple[tuple[str, Any, str, Callable[[Work], Work]], ...] = (
     (LEAKS[5], objects, "found", _header),
     (LEAKS[6], records, "listed_versions", _latest),
     (LEAKS[7], serving_records, "add_endpoint", _endpoint_name),
-    (LEAKS[8], Slots, "take", _any_label),
-    (LEAKS[8], Slots, "remember", _any_label),
+    (LEAKS[8], Places, "take", _any_label),
     (LEAKS[8], EngineClient, "complete", _cached),
     (LEAKS[9], paging, "listed", _counted),
     (LEAKS[10], Routes, "load", _route),

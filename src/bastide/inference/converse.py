@@ -318,7 +318,7 @@ class Conversations:
 
     async def _remembered(self, cached: Messages, spent: Spent, lease: Lease) -> dict[str, int]:
         """Up to the cachePoint: what the place knew, and what it learned. It remembers for nobody
-        of another agency or label (slots.py), so this tells the caller of its own calls alone."""
+        of another agency or label (places.py), so this tells the caller of its own calls alone."""
         up_to = min(spent.prompt, await self.client.count(lease.endpoint, cached)) if cached else 0
         read = min(spent.cached, up_to)
         return {
