@@ -34,7 +34,7 @@ STREAM = "aws/bedrock/modelinvocations"
 PAUSE_S = 2.0
 BATCH = 100
 LETTERS_MAX = 64 << 20  # that wait, of all agencies
-SHARE = 4  # an agency has a fourth of it
+SHARE = 4  # an agency has a fourth of it at each of its labels: none is crowded out by one above
 ATTEMPTS_MAX = 3
 
 
@@ -57,7 +57,7 @@ class InvocationLogs:
     lines: LogLines
     _configured: dict[str, dict[str, Configuration]] = field(default_factory=dict)
     _waiting: deque[Invocation] = field(default_factory=deque)
-    _letters: Counter[str] = field(default_factory=Counter)  # by agency
+    _letters: Counter[tuple[str, str]] = field(default_factory=Counter)  # by agency and label
     _dropped: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _delivering: threading.Lock = field(default_factory=threading.Lock)
@@ -89,11 +89,12 @@ class InvocationLogs:
             return
         one = made()
         with self._lock:
-            mine, all_ = self._letters[account], self._letters.total()
+            whose = account, one.label
+            mine, all_ = self._letters[whose], self._letters.total()
             if mine + one.size > LETTERS_MAX // SHARE or all_ + one.size > LETTERS_MAX:
                 self._dropped[account] += 1
                 return
-            self._letters[account] += one.size
+            self._letters[whose] += one.size
             self._waiting.append(one)
 
     def deliver(self) -> None:
@@ -147,7 +148,7 @@ class InvocationLogs:
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             for one in batch:
-                self._letters[one.account] -= one.size
+                self._letters[one.account, one.label] -= one.size
             return batch
 
     def _deliver(self, account: str, label: str, some: Sequence[Invocation]) -> None:

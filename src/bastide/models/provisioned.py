@@ -5,7 +5,7 @@ nobody else is given. What is not there is refused. No commitment is made here, 
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/prov-throughput.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -161,7 +161,8 @@ class ProvisionedThroughput:
     @operation("provisionedModelName", "modelId", "modelUnits", "tags", "clientRequestToken")
     def create_provisioned_model_throughput(self, call: Call, req: Params) -> Params:
         new = self._new(call, req)
-        made = self.shelf.database.write(lambda c: self._added(c, new))
+        view = self.shelf.marks.view(call.principal)
+        made = self.shelf.database.write(lambda c: self._added(c, new, view.seen))
         call.notes.label = made.label
         if made is new:
             self.holding.begin(call.principal, new)
@@ -238,14 +239,14 @@ class ProvisionedThroughput:
             tags=with_room(given),
         )
 
-    def _added(self, c: Connection, new: Throughput) -> Throughput:
-        """An agency has at most a half of what may be reserved."""
+    def _added(self, c: Connection, new: Throughput, seen: Collection[str]) -> Throughput:
+        """An agency has at most a half of what may be reserved, as far as its session sees."""
         mine = records.of_account(c, new.account, (new.label,))
         again = [one for one in mine if new.token and one.token == new.token]
         if again:
             return again[0]
         _check_name(c, new)
-        asked = records.reserved_mib(c, new.account) + new.memory_mib
+        asked = records.reserved_mib(c, new.account, seen) + new.memory_mib
         if asked > self.engines.reservable_mib // 2 or len(mine) >= THROUGHPUTS_MAX:
             raise ServiceError("ServiceQuotaExceededException", NOT_THERE)
         records.add(c, new)

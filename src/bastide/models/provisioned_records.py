@@ -85,10 +85,10 @@ def of_account(c: Connection, account: str, seen: Collection[str]) -> Sequence[T
     return [_read(row) for row in c.execute(asked)]
 
 
-def reserved_mib(c: Connection, account: str) -> int:
-    """By an agency, at all of its labels."""
+def reserved_mib(c: Connection, account: str, seen: Collection[str]) -> int:
+    """By an agency, as far as it is seen: what is reserved above refuses nothing below."""
     t = throughputs.c
-    mine = (t.account == account) & (t.status != Status.FAILED)
+    mine = (t.account == account) & t.label.in_(seen) & (t.status != Status.FAILED)
     asked = select(func.coalesce(func.sum(t.memory_mib), 0)).where(mine)
     return int(c.execute(asked).scalar_one())
 

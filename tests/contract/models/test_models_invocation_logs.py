@@ -164,6 +164,11 @@ def test_it_is_bounded_and_an_agency_has_its_share(api, logs, places, caplog, mo
     ((_, _, body),) = places.put_objects
     assert len(told(body)) == 2
     assert "3 invocations" in caplog.text
+    logs.record(ONE, lambda: made("S", text="x" * 8))
+    logs.record(ONE, lambda: made("U", text="x" * 8))
+    assert len(logs._waiting) == 2, "who works above crowds nobody out below"
+    logs.deliver()
+    places.put_objects[1:] = []
     logs.record(ONE, lambda: made(text="x" * 4))
     logs.deliver()
     assert len(places.put_objects) == 2

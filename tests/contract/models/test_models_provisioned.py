@@ -129,6 +129,13 @@ def test_nobody_else_finds_it_nor_who_works_below(api, room):
     assert got(api, low)["status"] == "Creating"
 
 
+def test_what_is_reserved_above_refuses_nothing_below(api):
+    made(api, units=2, marking="S")
+    made(api, units=2)
+    with pytest.raises(ServiceError, match="ServiceQuotaExceeded"):
+        made(api, "more", marking="S")
+
+
 def test_what_is_deleted_is_let_go_also_while_it_is_made(api, room):
     arn = made(api)
     asked = call("bedrock.DeleteProvisionedModelThroughput")
