@@ -67,7 +67,7 @@ class Desk:
         """`worker`: the call as who works makes it. `state`: the member that has the session's."""
         definition, key, about = what
         agent = definition["agent"]
-        card = self.workers.check(worker, agent)
+        card = self.workers.check(worker, agent, streams=_streams(req))
         call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = card.model_id
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
         held = history.told(held, state)

@@ -14,6 +14,7 @@ from bastide.kernel.call import Call, Notes
 from bastide.kernel.errors import ServiceError
 
 INVOKE_MODEL = "bedrock:InvokeModel"
+INVOKE_STREAM = "bedrock:InvokeModelWithResponseStream"
 APPLY_GUARDRAIL = "bedrock:ApplyGuardrail"
 PROFILE_KEY, GUARDRAIL_KEY = "bedrock:InferenceProfileArn", "bedrock:GuardrailIdentifier"
 
@@ -31,7 +32,7 @@ class Workers:
         role = self.roles.assume_for_service(call.account, role_arn, SERVICE, marking)
         return replace(call, operation="bedrock-runtime.Converse", principal=role, notes=Notes())
 
-    def check(self, worker: Call, agent: Mapping[str, Any]) -> ModelCard:
+    def check(self, worker: Call, agent: Mapping[str, Any], *, streams: bool = False) -> ModelCard:
         """The model that answers. ValidationException, AccessDeniedException."""
         model = agent["foundationModel"]
         card = self.models.called(worker, model)
@@ -39,9 +40,10 @@ class Workers:
         guardrail, numbered = _guardrail(worker, agent)
         said = {PROFILE_KEY: profile, GUARDRAIL_KEY: numbered}
         context = {name: value for name, value in said.items() if value}
-        for arn in (profile, *models):
-            if arn:
-                self.require(worker, INVOKE_MODEL, arn, context)
+        actions = (INVOKE_MODEL, INVOKE_STREAM) if streams else (INVOKE_MODEL,)
+        for arn in filter(None, (profile, *models)):
+            for action in actions:
+                self.require(worker, action, arn, context)
         if guardrail:
             self.require(worker, APPLY_GUARDRAIL, guardrail)
         return card

@@ -4,6 +4,8 @@ import pytest
 from tests.agents_kit import MODEL, Desk, answer, text, use
 from tests.contract.agents.test_agents_turns import supervised
 
+from bastide.kernel.errors import ServiceError
+
 pytestmark = pytest.mark.asyncio
 
 
@@ -80,3 +82,13 @@ async def test_calls_are_found_in_a_stream_too(desk):
     streaming = {"streamFinalResponse": True}
     events = await desk.ask(router, "Find order 7", streamingConfigurations=streaming)
     assert "".join(one["chunk"]["bytes"].decode() for one in events) == "It is in Bonn."
+
+
+async def test_who_may_not_stream_does_not(desk):
+    agent_id = desk.agent()
+    model = f"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/{MODEL}"
+    desk.permits.refused.add(("bedrock:InvokeModelWithResponseStream", model))
+    with pytest.raises(ServiceError, match="InvokeModelWithResponseStream"):
+        await desk.ask(agent_id, "Count", streamingConfigurations={"streamFinalResponse": True})
+    desk.model.script = [[text("One.")]]
+    assert answer(await desk.ask(agent_id, "Count")) == "One."
