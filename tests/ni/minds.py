@@ -32,7 +32,7 @@ from bastide.models.application_profiles import ApplicationProfiles
 from bastide.models.inference_profiles import InferenceProfiles
 from tests.agents_kit import INSTRUCTION, MODEL, Desk
 from tests.index_kit import index_at
-from tests.inference_kit import STUB, conversations, models_at
+from tests.inference_kit import STUB, AnyThread, conversations, models_at
 from tests.knowledge_kit import base_request
 from tests.knowledge_world import World
 from tests.labels_kit import marks
@@ -157,7 +157,7 @@ class Minds:
         holding = Holding(database=self.database, approvals=Agreed(agreed=False), arn=shelf.arn)
         self.guardrails = Guardrails(shelf=shelf, holding=holding)
         self.answers = RetrieveAndGenerate(
-            search=self.world.search, conversations=Telling(),
+            search=self.world.search, conversations=Telling(), threads=AnyThread(),
             sessions=Sessions(shelf=self.world.shelf, sealer=self.world.sealer),
         )  # fmt: skip
         custom = {"type": "CUSTOM"}

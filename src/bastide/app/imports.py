@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,6 +102,8 @@ def on_the_loop(
         raise Unavailable("the region ends") from error
     try:
         return asked.result(timeout_s)
+    except CancelledError as error:  # the engines ended under it
+        raise Unavailable("the region ends") from error
     except TimeoutError as error:
         asked.cancel()
         raise Unavailable("the engines are busy") from error

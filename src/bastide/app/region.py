@@ -102,26 +102,8 @@ class RegionProcess:
                 store=store,
             ),
         )
-        self.bedrock.keepers["guardrail"] = self.guardrails.tags
-        self.guardrails.meanings.models = self.bedrock.models
-        self.guardrails.meanings.embedder = self.bedrock.embedder
-        self.knowledge = self._knowledge(store)
-        if (arbiter := self.guardrails.arbiter) is not None:
-            arbiter.loop, arbiter.one_word = asyncio.get_running_loop(), self.bedrock.one_word
         self.guardrails.join(self.bedrock)
-        self.knowledge = open_knowledge(
-            core,
-            knowledge.Needs(
-                identity=self.identity,
-                store=store,
-                workshop=self.workshop,
-                models=self.bedrock.models,
-                embedder=self.bedrock.embedder,
-                quotas=self.bedrock.quotas,
-                conversations=self.bedrock.conversations,
-                threads=self.bedrock.threads,
-            ),
-        )
+        self.knowledge = self._knowledge(store)
         self.runtimes = open_runtimes(core, self.identity, store, self.workshop)
         self.functions = open_functions(core, self.identity, store, self.workshop)
         self.agents = self._agents(store, receipts)

@@ -24,7 +24,7 @@ from bastide.inference.replica import HEALTHY_AFTER_S, BackOff, Group, Replica
 from bastide.inference.room import NeverFits, Room
 from bastide.inference.walls import Walls
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import Ids
 from bastide.models.model import ModelCard, NotAdmitted
 from bastide.models.shelf import verify
@@ -171,6 +171,8 @@ class Engines:
         finally:
             if not loaded:
                 await self._let_go(name)
+        if self._closed:
+            raise Unavailable("the region ends")
         return loaded
 
     async def _let_go(self, name: str) -> None:

@@ -170,7 +170,7 @@ class InvocationLogs:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 return send()
-            except (Undelivered, ServiceError, Unavailable) as error:
+            except (Undelivered, ServiceError, Unavailable, OSError) as error:
                 if attempt == ATTEMPTS_MAX:
                     logger.warning("invocations could not be logged: %s", error)
 

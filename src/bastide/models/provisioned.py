@@ -275,4 +275,4 @@ def _check_name(c: Connection, new: Throughput) -> None:
     for one in records.of_account(c, new.account, (new.label,)):
         if one.name == new.name and one.id != new.id:
             message = f"There is a provisioned model {new.name} already."
-            raise ServiceError("ConflictException", message)
+            raise invalid(message)

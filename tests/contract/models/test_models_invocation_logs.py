@@ -36,7 +36,7 @@ class Places:
             return
         if self.broken:
             self.broken -= 1
-            raise ServiceError("InternalError", "full")
+            raise OSError(28, "No space left on device")
         key, chunks = args
         self.put_objects.append((who.session.text, key, b"".join(chunks)))
 

@@ -166,7 +166,7 @@ def test_it_is_held_again_at_the_next_start_if_its_weights_are_the_same(api, roo
 def test_names_tokens_lists_and_changes(api, room):
     arn = made(api, clientRequestToken="t" * 33, tags=[{"key": "a", "value": "b"}])
     assert made(api, clientRequestToken="t" * 33) == arn, "asked twice"
-    with pytest.raises(ServiceError, match="Conflict"):
+    with pytest.raises(ServiceError, match="already"):
         made(api)
     api.clock.advance(1)
     made(api, "next")
