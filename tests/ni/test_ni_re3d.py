@@ -25,6 +25,7 @@ from bastide.knowledge.retrieve_and_generate import RetrieveAndGenerate
 from bastide.knowledge.sessions import Sessions
 from tests.golden.goldens import check
 from tests.index_kit import index_at
+from tests.inference_kit import AnyThread
 from tests.knowledge_world import FaultyEmbedder, World
 from tests.labels_kit import US
 from tests.live import cache_home, data_home
@@ -105,7 +106,7 @@ class Desk:
         world = self.world
         sessions = Sessions(shelf=world.shelf, sealer=world.sealer)
         self.answers = RetrieveAndGenerate(
-            search=world.search, sessions=sessions, conversations=self.model
+            threads=AnyThread(), search=world.search, sessions=sessions, conversations=self.model
         )
 
     def _put(self, source, label):

@@ -189,12 +189,13 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
-    """In whose words a stream is told, to what request, and what its receipt says."""
+    """In whose words a stream is told, to what request, and what its receipt says. `end` is given
+    the chunks that were told."""
 
     exchange: Exchange
     bodies: Bodies
     req: Params
-    end: Callable[[list[Params]], None]
+    end: Callable[[list[Params]], None] = lambda chunks: None
 
 
 class Chunks:
