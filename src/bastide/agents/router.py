@@ -23,8 +23,9 @@ _ASKED = (
 
 
 def routes(agent: Mapping[str, Any], turn: Turn) -> list[Tool]:
-    """Those among whom is chosen; none where the agent is no router."""
-    if agent.get("agentCollaboration") != ROUTER:
+    """Those among whom is chosen; none where the agent is no router. One with a guardrail works as
+    any supervisor: the user's own words and another's answer would pass by it."""
+    if agent.get("agentCollaboration") != ROUTER or agent.get("guardrailConfiguration"):
         return []
     return [tool for tool in turn.tools.values() if tool.does is Does.COLLABORATE]
 

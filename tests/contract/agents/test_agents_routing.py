@@ -1,8 +1,9 @@
 """Supervisors that route, and answers that are told as they are written."""
 
 import pytest
-from tests.agents_kit import MODEL, Desk, answer, text, use
+from tests.agents_kit import INSTRUCTION, MODEL, Desk, answer, text, use
 from tests.contract.agents.test_agents_turns import supervised
+from tests.sagefakes import ROLE
 
 from bastide.kernel.errors import ServiceError
 
@@ -92,3 +93,19 @@ async def test_who_may_not_stream_does_not(desk):
         await desk.ask(agent_id, "Count", streamingConfigurations={"streamFinalResponse": True})
     desk.model.script = [[text("One.")]]
     assert answer(await desk.ask(agent_id, "Count")) == "One."
+
+
+async def test_a_router_with_a_guardrail_hands_on_no_words_past_it(desk):
+    """Its collaborator has none: it would be asked, and answer, unjudged."""
+    router, _, _ = supervised(desk, collaboration="SUPERVISOR_ROUTER")
+    guardrail = {"guardrailIdentifier": "gr0000000001", "guardrailVersion": "1"}
+    desk.do(
+        "update_agent", agentId=router, agentName="router", foundationModel=MODEL,
+        instruction=INSTRUCTION, agentResourceRoleArn=ROLE,
+        agentCollaboration="SUPERVISOR_ROUTER", guardrailConfiguration=guardrail,
+    )  # fmt: skip
+    desk.do("prepare_agent", agentId=router)
+    desk.model.script = [[use("route", to="ask_expert")], [text("It is in Bonn.")]]
+    with pytest.raises(ServiceError, match="guardrailConfig"):  # this model honours none
+        await desk.ask(router, "Find order 7")
+    assert desk.model.seen == []
