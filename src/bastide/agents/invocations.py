@@ -82,7 +82,7 @@ class Invocations:
 
     def _with_memory(self, call: Call, whose: Whose, asked: Asked) -> Asked:
         view = self.book.marks.view(call.principal)
-        text, tainted = self.remembering.recalled(whose, view.seen)
+        text, tainted = self.remembering.recalled(whose, view.seen, call.principal.arn)
         turn = replace(asked.held.turn, tainted=asked.held.turn.tainted or tainted)
         held = replace(asked.held, turn=turn, memory_id=whose.key.id)
         return replace(asked, held=held, remembered=text)

@@ -1,7 +1,8 @@
 """What an agent remembers of ended sessions: summaries, kept at the label of each session, sealed.
 
 A summary is made of what others wrote, so it is data, never instructions; one of a conversation
-that held what functions returned is as tainted as that conversation was. Source:
+that held what functions returned is as tainted as that conversation was, and so is, to everybody
+else, what one caller said. Source:
 https://docs.aws.amazon.com/bedrock/latest/userguide/agents-memory.html
 """
 
@@ -41,6 +42,7 @@ class Recollection:
     tainted: bool
     began: datetime
     expires: datetime
+    by: str = ""  # who alone said it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ class Memories:
             label=label, session_id=said.session_id, ended_ms=now_ms,
             expires_ms=now_ms + days * DAY_MS, sealed=b"",
         )  # fmt: skip
-        kept = {"text": said.text, "tainted": said.tainted, "began_ms": epoch_ms(said.began)}
+        kept = {
+            "text": said.text, "tainted": said.tainted, "began_ms": epoch_ms(said.began),
+            "by": said.by,
+        }  # fmt: skip
         sealed = self.sealer.seal(_PURPOSE, json.dumps(kept).encode(), row.aad(key))
 
         def write(c: Connection) -> None:
@@ -108,6 +113,7 @@ class Memories:
         return Recollection(
             session_id=row.session_id, text=kept["text"], tainted=kept["tainted"],
             began=moment(kept["began_ms"]), expires=moment(row.expires_ms),
+            by=kept.get("by", ""),
         )  # fmt: skip
 
 

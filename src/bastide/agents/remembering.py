@@ -52,11 +52,11 @@ class Remembering:
             with self.sessions.one_turn(key):
                 await self.end(call, whose, key)
 
-    def recalled(self, whose: Whose, seen: Collection[str]) -> tuple[str, bool]:
-        """What is told to the model, and whether any of it is tainted."""
+    def recalled(self, whose: Whose, seen: Collection[str], by: str) -> tuple[str, bool]:
+        """What is told to the model, and whether any of it is tainted, or another's than `by`."""
         found = self.memories.recall(whose.key, seen, whose.asked.recent)
         text = "\n\n".join(f"{one.began:%Y-%m-%d}: {one.text}" for one in found)
-        return text, any(one.tainted for one in found)
+        return text, any(one.tainted or one.by != by for one in found)
 
     async def _sum_up(self, call: Call, whose: Whose, held: Held) -> None:
         if not held.turn.messages or not whose.asked.days:
@@ -70,7 +70,7 @@ class Remembering:
             return
         kept = Recollection(
             session_id=held.key.id, text=summary, tainted=held.turn.tainted, began=held.began,
-            expires=held.began,
+            expires=held.began, by=held.by,
         )  # fmt: skip
         await self.threads.run(
             call.account, self.memories.keep, whose.key, whose.label, kept, whose.asked.days

@@ -29,7 +29,8 @@ _FENCE_SIZE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A conversation as it stands. `number`: how many turns it had. `invocation_id`: of the
-    control that its caller has now, else "". `attributes`: for the functions of its turns."""
+    control that its caller has now, else "". `attributes`: for the functions of its turns. `by`:
+    who alone has said all of it, "" for several."""
 
     key: Key
     number: int
@@ -38,6 +39,7 @@ class Held:
     attributes: Mapping[str, str] = field(default_factory=dict)
     began_ms: int = 0
     memory_id: str = ""
+    by: str = ""
 
     @property
     def began(self) -> datetime:
@@ -96,6 +98,7 @@ class Sessions:
             key=key, number=number, turn=adapted(_turn(empty, kept)),
             invocation_id=kept["invocation_id"], attributes=kept.get("attributes") or {},
             began_ms=kept.get("began_ms", 0), memory_id=kept.get("memory_id", ""),
+            by=kept.get("by", ""),
         )  # fmt: skip
 
     def save(self, held: Held, ttl_s: int, files: bytes | None = None) -> None:
@@ -155,6 +158,7 @@ def _kept(held: Held) -> str:
             "attributes": dict(held.attributes),
             "began_ms": held.began_ms,
             "memory_id": held.memory_id,
+            "by": held.by,
         })  # fmt: skip
         shorter = without_oldest(messages)
         if len(text) <= SIZE_MAX or not shorter:

@@ -71,7 +71,11 @@ class Desk:
         call.notes.headers["x-bastide-model"] = call.notes.audit["model"] = card.model_id
         held = self.sessions.open(key, Turn(tools=tools_of(definition), fence=""))
         held = history.told(held, state)
-        held = replace(held, attributes=_attributes(state, held.attributes))
+        alone = held.number == 0 or held.by == call.principal.arn
+        held = replace(
+            held, attributes=_attributes(state, held.attributes),
+            by=call.principal.arn if alone else "",
+        )  # fmt: skip
         trace_id = self.turns.ids.word(10).lower()
         searched = {
             one["knowledgeBaseId"]: one["retrievalConfiguration"]
