@@ -2,6 +2,7 @@
 role, and the summary is kept before the session is forgotten. One that ran out of time is summed up
 when its memory is next asked for."""
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from bastide.agents.sessions import Held, Sessions
 from bastide.agents.summing_up import request_of, summary_of
 from bastide.agents.workers import Workers
 from bastide.kernel.call import Call
+from bastide.kernel.errors import ServiceError
 
+logger = logging.getLogger(__name__)
 LATE_MAX = 4  # sessions that are summed up before one call
 
 
@@ -44,13 +47,18 @@ class Remembering:
         await self.threads.run(call.account, self.sessions.end, key)
 
     async def catch_up(self, call: Call, whose: Whose) -> None:
-        """With the sessions of this memory whose time has run out."""
+        """With the sessions of this memory whose time has run out. One that cannot be summed up
+        now, or that another call has, waits for the next one: who asks now has nothing to do with
+        it."""
         late = await self.threads.run(
             call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LATE_MAX
         )
         for key in late:
-            with self.sessions.one_turn(key):
-                await self.end(call, whose, key)
+            try:
+                with self.sessions.one_turn(key):
+                    await self.end(call, whose, key)
+            except ServiceError as error:
+                logger.warning("a session of an agent could not be summed up: %s", error.code)
 
     def recalled(self, whose: Whose, seen: Collection[str], by: str) -> tuple[str, bool]:
         """What is told to the model, and whether any of it is tainted, or another's than `by`."""

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 from tests.agents_kit import Desk, answer, caller, function, given, returned, text, use
+from tests.sagefakes import ONE
 
+from bastide.agents.session_records import Key
 from bastide.kernel.errors import ServiceError
 
 pytestmark = pytest.mark.asyncio
@@ -182,3 +184,26 @@ async def test_what_two_said_in_one_session_taints_both(desk):
     events = await desk.ask(agent_id, "Hello", asked, sessionId="s2", memoryId="m1")
     (held,) = returned(events)["invocationInputs"]
     assert held["functionInvocationInput"]["actionInvocationType"] == "USER_CONFIRMATION_AND_RESULT"
+
+
+async def test_a_session_that_cannot_be_summed_up_shuts_no_memory(desk):
+    """It may be longer than the model reads, or under way: neither is the fault of who asks."""
+    agent_id = desk.agent(memoryConfiguration=MEMORY)
+    for name in ("long", "busy"):
+        desk.model.script = [[text("Bonjour")]]
+        await desk.ask(agent_id, "Hello", sessionId=name, memoryId="m1")
+    desk.clock.advance(601)
+    (busy,) = (
+        key
+        for key in desk.sessions.late(
+            Key(account=ONE, label="U", agent_id=agent_id, alias_id="TSTALIASID", id=""), "m1", 4
+        )
+        if key.id == "busy"
+    )
+    desk.model.script = [ServiceError("ValidationException", "Input is too long."), [text("Oui")]]
+    with desk.sessions.one_turn(busy):
+        assert answer(await desk.ask(agent_id, "Again", sessionId="s2", memoryId="m1")) == "Oui"
+    assert kept(desk, agent_id) == []
+    desk.model.script = [[text("One")], [text("Two")], [text("Oui")]]
+    await desk.ask(agent_id, "Again", sessionId="s3", memoryId="m1")
+    assert {one["sessionId"] for one in kept(desk, agent_id)} == {"long", "busy"}, "tried again"
