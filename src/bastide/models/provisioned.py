@@ -29,7 +29,7 @@ from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.model import ModelCard, ModelKind
 from bastide.models.ports import Reservations
 from bastide.models.provisioned_records import Status, Throughput
-from bastide.models.tags import with_room
+from bastide.models.tags import checked, with_room
 
 Params = dict[str, Any]
 KIND = "provisioned-model"
@@ -222,7 +222,7 @@ class ProvisionedThroughput:
         if units > UNITS_MAX:
             raise invalid(f"modelUnits: {UNITS_MAX} at most.")
         now = epoch_ms(self.clock.now())
-        given = {tag["key"]: tag["value"] for tag in req.get("tags") or ()}
+        given = checked(req.get("tags") or [])
         label = self.shelf.marks.of_new(call, given, "Provisioned throughput")
         return Throughput(
             id=self.ids.word(ID_LETTERS, ALNUM).lower(),
@@ -236,7 +236,7 @@ class ProvisionedThroughput:
             created_ms=now,
             updated_ms=now,
             token=req.get("clientRequestToken") or "",
-            tags=with_room(given),
+            tags=given,
         )
 
     def _added(self, c: Connection, new: Throughput, seen: Collection[str]) -> Throughput:
@@ -244,6 +244,9 @@ class ProvisionedThroughput:
         mine = records.of_account(c, new.account, (new.label,))
         again = [one for one in mine if new.token and one.token == new.token]
         if again:
+            if (again[0].model_id, again[0].units) != (new.model_id, new.units):
+                message = "The client request token was used for other throughput."
+                raise ServiceError("ConflictException", message)
             return again[0]
         _check_name(c, new)
         asked = records.reserved_mib(c, new.account, seen) + new.memory_mib

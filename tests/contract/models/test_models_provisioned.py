@@ -181,3 +181,19 @@ def test_names_tokens_lists_and_changes(api, room):
     assert api.shelf.tags_of(call("bedrock.ListTagsForResource"), arn) == {"a": "b"}
     with pytest.raises(ServiceError, match="modelUnits"):
         made(api, "large", units=65)
+
+
+def test_a_token_stands_for_one_request(api):
+    """Else who asks for more is told that it is there."""
+    token = "t" * 33
+    arn = made(api, clientRequestToken=token)
+    with pytest.raises(ServiceError, match="token") as caught:
+        made(api, units=2, clientRequestToken=token)
+    assert caught.value.code == "ConflictException"
+    assert got(api, arn)["desiredModelUnits"] == 1
+
+
+def test_tags_are_those_that_a_caller_may_give(api):
+    for tags in ([{"key": "aws:a", "value": "b"}], [{"key": "a", "value": "b"}] * 2):
+        with pytest.raises(ServiceError, match=r"reserved|unique"):
+            made(api, tags=tags)
