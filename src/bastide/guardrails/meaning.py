@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ABOUT_FROM = 0.28  # cosine; chosen on one half of evals/topics.toml, told on the other
 PIECE_LETTERS = 120  # what one vector is of, at the least: short sentences go together
+SENTENCE_LETTERS = 240  # of a sentence at once: one may have no end
 KEPT_MAX = 2_048
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -83,15 +84,26 @@ class Meaning:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Sentences, short ones together."""
+    """Sentences, short ones together, and long ones in parts that end between words."""
     piece = ""
-    for sentence in _SENTENCES.split(text):
+    for sentence in _parts(text):
         piece = f"{piece} {sentence}".strip()
         if len(piece) >= PIECE_LETTERS:
             yield piece
             piece = ""
     if piece:
         yield piece
+
+
+def _parts(text: str) -> Iterator[str]:
+    for sentence in _SENTENCES.split(text):
+        rest = sentence
+        while len(rest) > SENTENCE_LETTERS:
+            end = rest.rfind(" ", PIECE_LETTERS, SENTENCE_LETTERS)
+            end = end if end > 0 else SENTENCE_LETTERS
+            yield rest[:end]
+            rest = rest[end:]
+        yield rest
 
 
 def _score(cosine: float) -> float:

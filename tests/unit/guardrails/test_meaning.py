@@ -10,7 +10,15 @@ from tests.unit.guardrails.test_guardrails_detectors import InProcess, Topic
 
 from bastide.guardrails.detectors import Detectors
 from bastide.guardrails.judging import ABOUT
-from bastide.guardrails.meaning import ABOUT_FROM, KEPT_MAX, PIECE_LETTERS, Kept, Meaning, pieces
+from bastide.guardrails.meaning import (
+    ABOUT_FROM,
+    KEPT_MAX,
+    PIECE_LETTERS,
+    SENTENCE_LETTERS,
+    Kept,
+    Meaning,
+    pieces,
+)
 from bastide.kernel.errors import Unavailable
 
 WHO = principal()
@@ -98,3 +106,12 @@ def test_without_a_model_words_tell_and_without_an_answer_nothing_passes():
     down = Detectors(InProcess(), meaning=Meaning(Words(down=True))).of(WHO)
     with pytest.raises(Unavailable):
         down.is_about(Topic(), "umbrella")
+
+
+def test_a_text_without_an_end_is_read_in_pieces_too():
+    """Of a longer one the model would read the beginning alone, and mean all of it at once."""
+    said = "money " * 60 + "rain " * 60 + "money " * 60
+    assert max(map(len, pieces(said))) <= PIECE_LETTERS + SENTENCE_LETTERS
+    assert "".join("".join(pieces(said)).split()) == "".join(said.split()), "all is read"
+    topic = Topic(name="weather", definition="rain", examples=("weather",))
+    assert Meaning(Words()).score(WHO, topic, said) > 0.9, "of all of it at once: 0.6"
