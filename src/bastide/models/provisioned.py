@@ -245,8 +245,7 @@ class ProvisionedThroughput:
         again = [one for one in mine if new.token and one.token == new.token]
         if again:
             if (again[0].model_id, again[0].units) != (new.model_id, new.units):
-                message = "The client request token was used for other throughput."
-                raise ServiceError("ConflictException", message)
+                raise invalid("The client request token was used for other throughput.")
             return again[0]
         _check_name(c, new)
         asked = records.reserved_mib(c, new.account, seen) + new.memory_mib
