@@ -17,7 +17,7 @@ from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, invalid
 from bastide.kernel.operation import operation
 from bastide.runtimes import records
-from bastide.runtimes.book import Book, missing
+from bastide.runtimes.book import Book, missing, runtime_arn
 from bastide.runtimes.model import DEFAULT, Params, Session, SessionKey, Version
 from bastide.runtimes.sessions import Sessions
 
@@ -96,10 +96,13 @@ class RuntimeInvocations:
         here = (call.region.partition, "bedrock-agentcore", call.region.name, call.account)
         if arn is None or (arn.partition, arn.service, arn.region, arn.account) != here:
             raise missing(f"No agent runtime {named[:200]} was found.")
+        runtime_id = arn.resource.removeprefix("runtime/")
+        if named != runtime_arn(call, runtime_id):  # policies were asked of the ARN that is given
+            raise missing(f"No agent runtime {named[:200]} was found.")
         if req.get("accountId") not in (None, "", call.account):
             raise missing(f"No agent runtime {named[:200]} was found.")
         return SessionKey(
-            account=call.account, runtime_id=arn.resource.removeprefix("runtime/"),
+            account=call.account, runtime_id=runtime_id,
             endpoint=req.get("qualifier") or DEFAULT, id=session_id,
             label=self.book.marks.own(call.principal),
         )  # fmt: skip

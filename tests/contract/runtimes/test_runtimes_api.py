@@ -394,3 +394,12 @@ def begun(desk):
     (row,) = desk.do("list_agent_runtimes")["agentRuntimes"]
     session = desk.sessions.found(caller(), row["agentRuntimeId"], "DEFAULT", SESSION)
     return desk.jobs.find(session.job_id)
+
+
+@pytest.mark.asyncio
+async def test_a_runtime_is_found_by_the_arn_that_policies_are_asked_of_alone(desk):
+    arn = desk.make()["agentRuntimeArn"]
+    await fails_to_ask(desk, "ResourceNotFoundException", arn.replace(":runtime/", ":"))
+    await fails_to_ask(
+        desk, "ResourceNotFoundException", arn.replace(":runtime/", ":runtime/runtime/")
+    )
