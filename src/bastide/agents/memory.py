@@ -37,7 +37,10 @@ _PURPOSE = "agent-memory"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recollection:
+    """`label`: at which it is kept."""
+
     session_id: str
+    label: str
     text: str
     tainted: bool
     began: datetime
@@ -111,7 +114,7 @@ class Memories:
     def _opened(self, key: MemoryKey, row: MemoryRow) -> Recollection:
         kept = json.loads(self.sealer.open(_PURPOSE, row.sealed, row.aad(key)))
         return Recollection(
-            session_id=row.session_id, text=kept["text"], tainted=kept["tainted"],
+            session_id=row.session_id, label=row.label, text=kept["text"], tainted=kept["tainted"],
             began=moment(kept["began_ms"]), expires=moment(row.expires_ms),
             by=kept.get("by", ""),
         )  # fmt: skip

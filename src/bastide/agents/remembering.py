@@ -61,10 +61,12 @@ class Remembering:
                 logger.warning("a session of an agent could not be summed up: %s", error.code)
 
     def recalled(self, whose: Whose, seen: Collection[str], by: str) -> tuple[str, bool]:
-        """What is told to the model, and whether any of it is tainted, or another's than `by`."""
+        """What is told to the model, and whether any of it is tainted: as what is another's than
+        `by` is, and what was kept below, where others choose the same id."""
         found = self.memories.recall(whose.key, seen, whose.asked.recent)
         text = "\n\n".join(f"{one.began:%Y-%m-%d}: {one.text}" for one in found)
-        return text, any(one.tainted or one.by != by for one in found)
+        mine = (by, whose.label)
+        return text, any(one.tainted or (one.by, one.label) != mine for one in found)
 
     async def _sum_up(self, call: Call, whose: Whose, held: Held) -> None:
         if not held.turn.messages or not whose.asked.days:
@@ -77,8 +79,8 @@ class Remembering:
         if not summary:
             return
         kept = Recollection(
-            session_id=held.key.id, text=summary, tainted=held.turn.tainted, began=held.began,
-            expires=held.began, by=held.by,
+            session_id=held.key.id, label=whose.label, text=summary, tainted=held.turn.tainted,
+            began=held.began, expires=held.began, by=held.by,
         )  # fmt: skip
         await self.threads.run(
             call.account, self.memories.keep, whose.key, whose.label, kept, whose.asked.days
