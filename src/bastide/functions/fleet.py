@@ -156,7 +156,7 @@ class Fleet:
                     return found
                 if self._reserved(order):
                     break
-                victim = self._victim(order.account)
+                victim = self._victim(order)
                 if victim is None:
                     raise ServiceError("TooManyRequestsException", "Rate Exceeded.", status=429)
                 self._idle.remove(victim)
@@ -177,9 +177,15 @@ class Fleet:
         self._count[account] += 1
         return True
 
-    def _victim(self, account: str) -> _Warm | None:
+    def _victim(self, order: Order) -> _Warm | None:
+        """Of others only where their room is what is missing: who has its own most ends nothing."""
+        account = order.account
         own = [each for each in self._idle if each.order.account == account]
-        return min(own or self._idle, key=lambda each: each.since_s, default=None)
+        others = [] if self._count[account] >= AGENCY_MAX else self._idle
+        freed = sum(each.order.memory_mib for each in others)
+        if not self._shares.could(account, order.memory_mib, freed):
+            others = []
+        return min(own or others, key=lambda each: each.since_s, default=None)
 
     def _started(self, order: Order) -> _Warm:
         name = self.ids.word(32, ALNUM)

@@ -22,6 +22,10 @@ class Shares:
         self.free -= amount
         return True
 
+    def could(self, who: str, amount: int, freed: int) -> bool:
+        """Whether it might take that much more, were `freed` of others' given back."""
+        return self._held.get(who, 0) + amount <= self.free + freed - amount
+
     def give_back(self, who: str, amount: int = 1) -> None:
         self.free += amount
         self._held[who] -= amount

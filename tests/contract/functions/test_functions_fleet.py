@@ -1,5 +1,7 @@
 """Warm processes: bounded for all and for each agency, and ended when they idle."""
 
+from dataclasses import replace
+
 import pytest
 from tests.functions_kit import Machine, together
 from tests.waiting import eventually
@@ -99,3 +101,23 @@ def test_with_the_region_all_of_them_end(machine, tmp_path):
     assert list((tmp_path / "functions").iterdir()) == []
     with pytest.raises(Unavailable):
         asked(fleet, order())
+
+
+def test_who_may_have_no_more_ends_nothing_of_others(fleet):
+    one, other = "111122223333", "444455556666"
+    kept = asked(fleet, order(other, key="kept")).process
+    answers = []
+
+    def ask():
+        try:
+            answers.append(asked(fleet, order(one, key=None), "2").process)
+        except ServiceError as error:
+            answers.append(error.code)
+
+    def ask_then():
+        eventually(lambda: fleet._count[one] == 1)
+        with pytest.raises(ServiceError, match="Rate Exceeded"):
+            asked(fleet, replace(order(one, key=None), memory_mib=320))
+
+    together(ask, ask_then)
+    assert asked(fleet, order(other, key="kept")).process == kept
