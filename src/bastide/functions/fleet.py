@@ -139,9 +139,9 @@ class Fleet:
             failure = json.loads(text)
         except (Died, TimedOut) as ended:
             return Answer(ended=ended)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Answer(ended=Died("it says what is none of ours"))
-        if not isinstance(failure, dict):
+        if not _is_failure(failure):
             return Answer(ended=Died("it says what is none of ours"))
         return Answer(payload=body, failure=failure)
 
@@ -254,6 +254,19 @@ class Fleet:
                 self._idle = [each for each in self._idle if each not in gone]
             for each in gone:
                 self._end(each)
+
+
+def _is_failure(said: Any) -> bool:
+    """An error object, or none. It is a stranger's word: half a character is no text."""
+    if not isinstance(said, dict):
+        return False
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return not said or all(
+        isinstance(said.get(name), str) for name in ("errorType", "errorMessage")
+    )
 
 
 def _sweep(where: Hierarchies) -> None:

@@ -24,6 +24,12 @@ def site(database, machine, tmp_path):
     fleet.close()
 
 
+def says(said):
+    """Code that answers past our own: `said` in the place of an error object."""
+    head = len(said).to_bytes(4, "big") + bytes(4)
+    return f"import os\nos.write(4, {head + said!r})\n"
+
+
 def payload(answer):
     return json.loads(answer["Payload"])
 
@@ -143,6 +149,9 @@ async def test_a_function_that_fails_says_so_to_an_agent(site):
         ("handler = lambda e, c: {1, 2}", "app.handler", "Runtime.MarshalError"),
         ("import sys\nsys.exit(4)", "app.handler", "Runtime.ExitError"),
         ("import os\nos.write(4, b'x' * 9)", "app.handler", "Runtime.ExitError"),
+        (says(b'{"x": 1}'), "app.handler", "Runtime.ExitError"),
+        (says(b"[" * 2_000), "app.handler", "Runtime.ExitError"),
+        (says(rb'{"errorType": "\ud800", "errorMessage": ""}'), "app.handler", "Runtime.ExitError"),
         ("import os\nos.close(1)\nos.close(2)\nos._exit(0)", "app.handler", "Runtime.ExitError"),
     ],
 )
