@@ -169,7 +169,7 @@ class Caged:
             os.set_blocking(into, False)
             poll.register(into, select.POLLOUT)
         left_ms = (deadline_s - time.monotonic()) * 1000
-        ready = poll.poll(max(0.0, left_ms))
+        ready = poll.poll(left_ms) if left_ms > 0 else []  # one that prints is always ready
         if not ready:
             self._print()
             raise TimedOut

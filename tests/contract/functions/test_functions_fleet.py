@@ -6,7 +6,7 @@ import pytest
 from tests.functions_kit import Machine, together
 from tests.waiting import eventually
 
-from bastide.functions.caged import Died
+from bastide.functions.caged import Died, TimedOut
 from bastide.functions.fleet import Order
 from bastide.kernel.errors import ServiceError, Unavailable
 
@@ -101,6 +101,34 @@ def test_with_the_region_all_of_them_end(machine, tmp_path):
     assert list((tmp_path / "functions").iterdir()) == []
     with pytest.raises(Unavailable):
         asked(fleet, order())
+
+
+FLOOD = """
+import fcntl, os, time
+def handler(event, context):
+    fcntl.fcntl(2, 1031, 1 << 20)  # F_SETPIPE_SZ
+    end = time.monotonic() + event
+    for _ in range(3):
+        if os.fork() == 0:
+            while time.monotonic() < end:
+                os.write(2, b"x" * 65536)
+            os._exit(0)
+    while time.monotonic() < end:
+        os.write(2, b"x" * 65536)
+"""
+
+
+def sourced(one, source):
+    def unpack(folder):
+        (folder / "app.py").write_text(source)
+        (folder / "app.py").chmod(0o644)
+
+    return replace(one, unpack=unpack)
+
+
+def test_who_prints_without_end_has_no_more_time_than_others(fleet):
+    flooding = replace(sourced(order(key=None), FLOOD), timeout_s=0.5)
+    assert isinstance(asked(fleet, flooding, "5").ended, TimedOut)
 
 
 def test_who_may_have_no_more_ends_nothing_of_others(fleet):
