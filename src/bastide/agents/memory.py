@@ -15,8 +15,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bastide.agents import memory_records as records
+from bastide.agents import session_records
 from bastide.agents.memory_records import MemoryKey, MemoryRow
 from bastide.agents.ports import Sealer
+from bastide.agents.session_records import Key
 from bastide.db.database import Database
 from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, unsupported
@@ -109,7 +111,18 @@ class Memories:
         self.database.write(write)
 
     def forget(self, key: MemoryKey, label: str, session_id: str) -> None:
-        self.database.write(lambda c: records.drop(c, key, label, session_id))
+        """Also what is still to be summed up."""
+        whose = Key(
+            account=key.account, label=label, agent_id=key.agent_id, alias_id=key.alias_id,
+            id=session_id,
+        )  # fmt: skip
+        now_ms = epoch_ms(self.clock.now())
+
+        def write(c: Connection) -> None:
+            records.drop(c, key, label, session_id)
+            session_records.drop_late(c, whose, key.id, now_ms)
+
+        self.database.write(write)
 
     def _opened(self, key: MemoryKey, row: MemoryRow) -> Recollection:
         kept = json.loads(self.sealer.open(_PURPOSE, row.sealed, row.aad(key)))

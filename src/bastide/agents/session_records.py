@@ -110,15 +110,23 @@ def drop_expired(c: Connection, now_ms: int) -> None:
 def late(c: Connection, key: Key, memory_id: str, now_ms: int, limit: int) -> Sequence[str]:
     """The ids of sessions of a memory that are past their time, the oldest first."""
     t = sessions.c
-    same = {name: value for name, value in key.values.items() if name != "id"}
-    asked = (
-        select(t.id)
-        .where(*(sessions.c[name] == value for name, value in same.items()))
-        .where(t.memory_id == memory_id, t.expires_ms <= now_ms)
-        .order_by(t.expires_ms, t.id)
-        .limit(limit)
-    )
+    mine = _late(key, memory_id, now_ms)
+    asked = select(t.id).where(*mine).order_by(t.expires_ms, t.id).limit(limit)
     return list(c.execute(asked).scalars())
+
+
+def drop_late(c: Connection, key: Key, memory_id: str, now_ms: int) -> None:
+    """Those that wait to be summed up: of one session if `key` names one, of every memory if
+    `memory_id` is ""."""
+    one = [sessions.c.id == key.id] if key.id else []
+    c.execute(delete(sessions).where(*_late(key, memory_id, now_ms), *one))
+
+
+def _late(key: Key, memory_id: str, now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    t = sessions.c
+    of = t.memory_id == memory_id if memory_id else t.memory_id != ""
+    whose = (t[name] == value for name, value in key.values.items() if name != "id")
+    return (*whose, of, t.expires_ms <= now_ms)
 
 
 def drop_of_agent(c: Connection, account: str, agent_id: str) -> None:

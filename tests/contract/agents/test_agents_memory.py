@@ -139,6 +139,24 @@ async def test_one_session_is_forgotten_or_all_of_a_memory(desk):
     assert kept(desk, agent_id) == []
 
 
+async def test_what_is_deleted_does_not_come_back_of_a_session_that_waits(desk):
+    agent_id = desk.agent(memoryConfiguration=MEMORY)
+    for name in ("s1", "s2"):
+        desk.model.script = [[text("Bonjour")]]
+        await desk.ask(agent_id, "Hello", sessionId=name, memoryId="m1")
+    desk.clock.advance(601)
+    req = {"agentId": agent_id, "agentAliasId": "TSTALIASID", "memoryId": "m1"}
+    desk.do("delete_agent_memory", sessionId="s1", **req)
+    desk.model.script = [[text(SUMMARY)], [text("Oui")]]
+    await desk.ask(agent_id, "Again", sessionId="s3", memoryId="m1")
+    assert [one["sessionId"] for one in kept(desk, agent_id)] == ["s2"]
+    desk.clock.advance(601)
+    desk.do("delete_agent_memory", **req)
+    desk.model.script = [[text("Oui")]]
+    await desk.ask(agent_id, "Again", sessionId="s4", memoryId="m1")
+    assert kept(desk, agent_id) == []
+
+
 async def test_an_agent_without_memory_keeps_nothing(desk):
     agent_id = desk.agent()
     desk.model.script = [[text("Bonjour")]]
