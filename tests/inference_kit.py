@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from bastide.inference.cache_points import CachePoints
 from bastide.inference.converse import Conversations
 from bastide.inference.engine_client import EngineClient
 from bastide.inference.engines import Engines
@@ -245,7 +246,7 @@ def conversations(
     return Conversations(
         models=models, engines=engines, client=client, clock=SystemClock(), ids=SystemIds(),
         receipts=RECEIPTS, guards=guards or NoGuards(),
-        threads=threads or AnyThread(),
+        threads=threads or AnyThread(), cache_points=CachePoints(SystemClock()),
         quotas=Quotas(clock=SystemClock(), of_all=quota),
     )  # fmt: skip
 

@@ -43,9 +43,7 @@ HIGH = ("S", "TS//SI")
 WORDS = ("convoy", "river", "bridge", "depot", "fuel", "north", "radio", "dawn")
 NAMES = ("one", "two", "three")
 TITLES = tuple(f"the-{n}" for n in range(8))
-# As a region has them, and here one for each label. With fewer, what is above takes a place from
-# what is below, whose cacheReadInputTokens tell so: pairs over two places find that at once.
-SLOTS = 4
+SLOTS = 2  # fewer than there are labels at work: what is above takes a place from what is below
 MEMORY = {
     "enabledMemoryTypes": ["SESSION_SUMMARY"],
     "sessionSummaryConfiguration": {"maxRecentSessions": 2},

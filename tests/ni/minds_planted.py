@@ -10,7 +10,7 @@ from bastide.agents import invocations
 from bastide.agents import records as agent_records
 from bastide.agents.memory import Memories
 from bastide.guardrails import records as guardrail_records
-from bastide.inference.places import Asker
+from bastide.inference import converse
 from bastide.knowledge import records
 from bastide.knowledge.index.index import Index
 from bastide.models import records as profile_records
@@ -34,7 +34,16 @@ def _wrap(patch: Patch, owner: Any, name: str, leaky: Callable[[Any], Any]) -> N
 
 
 def _cache_of_all_labels(patch: Patch) -> None:
-    patch.setattr(Asker, "whose", property(lambda asker: (asker.owner, "")))
+    patch.setattr(converse, "_whose", lambda call: (call.account, ""))
+
+
+def usage_of_the_engine(patch: Patch) -> None:
+    """What the engine's place knew: with fewer places than labels, that tells who took it."""
+
+    async def leaky(_: Any, asked: Any, spent: Any, lease: Any) -> dict[str, int]:
+        return {"cacheReadInputTokens": spent.cached}
+
+    patch.setattr(converse.Conversations, "_remembered", leaky)
 
 
 def _searched(patch: Patch, most: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.ni import minds
 from tests.ni.minds import Minds, difference
-from tests.ni.minds_planted import PLANTS
+from tests.ni.minds_planted import PLANTS, usage_of_the_engine
 
 SEEDS, ROUNDS, FEW_ROUNDS = 20, 99, 19  # and one pair more at each end
 
@@ -30,10 +30,9 @@ def test_a_planted_leak_is_found(tmp_path, monkeypatch, leak):
     assert difference(tmp_path, leak, 0)
 
 
-@pytest.mark.xfail(reason="a place that is taken above is cold below, and usage tells so")
-def test_fewer_places_than_labels(tmp_path, monkeypatch):
-    """A true leak, known and open: cacheReadInputTokens is what the engine says."""
-    monkeypatch.setattr(minds, "SLOTS", 2)
+def test_usage_of_the_engine_is_found(tmp_path, monkeypatch):
+    """It takes a second call below, after the place was taken above."""
+    usage_of_the_engine(monkeypatch)
     monkeypatch.setattr(minds, "DOINGS", (Minds.talks,))
     monkeypatch.setattr(minds, "LOOKS", (Minds.talks,))
-    assert difference(tmp_path, "places", FEW_ROUNDS) == ""
+    assert difference(tmp_path, "places", FEW_ROUNDS)

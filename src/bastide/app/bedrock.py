@@ -20,6 +20,7 @@ from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
 from bastide.db import durable
 from bastide.db.marks import Marks
+from bastide.inference.cache_points import CachePoints
 from bastide.inference.chat_completions import ChatCompletions
 from bastide.inference.converse import Conversations
 from bastide.inference.documents import Documents
@@ -117,6 +118,7 @@ def open_bedrock(core: Core, needs: Needs) -> Bedrock:
         quotas=quotas,
         guards=needs.guards,
         threads=threads,
+        cache_points=CachePoints(core.clock),
         documents=Documents(needs.documents),
         upstreams=Upstreams(egress=egress),
         log=logs,

@@ -11,6 +11,7 @@ from typing import Any
 
 from bastide.audit.receipts import NOT_OURS, Draft, Model, Receipts
 from bastide.inference.answer import Answer
+from bastide.inference.cache_points import CachePoints
 from bastide.inference.content import Content, events_of, said
 from bastide.inference.dialects import families
 from bastide.inference.dialects.dialect import About
@@ -26,7 +27,7 @@ from bastide.inference.quotas import LETTERS_PER_TOKEN, Quotas, Ticket
 from bastide.inference.turn import Part, Speaking, Turn, UnknownEnd
 from bastide.inference.upstream.turn import UpstreamTurn
 from bastide.inference.upstream.upstreams import Upstreams
-from bastide.inference.voice import Messages, Spent, Voice
+from bastide.inference.voice import Spent, Voice
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError, unsupported
@@ -57,6 +58,7 @@ SAID = (
     *_documents("messages.content"),
     *_documents("messages.content.toolResult.content"),
     "messages.content.cachePoint.type",
+    "messages.content.cachePoint.ttl",
     "messages.content.toolUse.toolUseId",
     "messages.content.toolUse.name",
     "messages.content.toolUse.input",
@@ -67,10 +69,12 @@ SAID = (
     "system.text",
     "system.guardContent.text",
     "system.cachePoint.type",
+    "system.cachePoint.ttl",
     "toolConfig.tools.toolSpec.name",
     "toolConfig.tools.toolSpec.description",
     "toolConfig.tools.toolSpec.inputSchema.json",
     "toolConfig.tools.cachePoint.type",
+    "toolConfig.tools.cachePoint.ttl",
     "toolConfig.toolChoice",
 )
 HONOURED = (
@@ -85,11 +89,6 @@ HONOURED = (
     "guardrailConfig",
     "requestMetadata",
 )
-_TTL = "a place remembers a prompt until another agency or label needs it"
-TTLS = {f"{at}.cachePoint.ttl": _TTL for at in ("messages.content", "system", "toolConfig.tools")}
-ACCEPTED = {
-    **TTLS,
-}
 BODIES = "bedrock-runtime.InvokeModel"
 UNLOGGED = ("modelId", "requestMetadata")
 COUNTED = ("modelId", "input.invokeModel.body", *(f"input.converse.{name}" for name in SAID))
@@ -97,7 +96,11 @@ UNCOUNTED = {
     "input.converse.additionalModelRequestFields": (
         "sampling does not change the tokens of a prompt"
     ),
-    **{f"input.converse.{name}": reason for name, reason in TTLS.items()},
+    **{
+        f"input.converse.{name}": "what is remembered is counted as all else is"
+        for name in SAID
+        if name.endswith("cachePoint.ttl")
+    },
 }
 
 
@@ -112,11 +115,12 @@ class Conversations:
     quotas: Quotas
     guards: Guards
     threads: Threads
+    cache_points: CachePoints
     documents: Documents = field(default_factory=lambda: Documents(NoReader()))
     upstreams: Upstreams = field(default_factory=Upstreams)
     log: InvocationLog = field(default_factory=NoLog)
 
-    @operation(*HONOURED, accepted=ACCEPTED)
+    @operation(*HONOURED)
     async def converse(self, call: Call, req: Params) -> Params:
         asked = await self._asked(call, req)
         content = Content()
@@ -141,7 +145,7 @@ class Conversations:
             **figures,
         }
 
-    @operation(*HONOURED, accepted=ACCEPTED)
+    @operation(*HONOURED)
     async def converse_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the engine answers is an error of the call, later an event."""
         asked = await self._asked(call, req)
@@ -307,8 +311,8 @@ class Conversations:
             "outputTokens": spent.written,
             "totalTokens": spent.prompt + spent.written,
         }
-        if asked.prompt.cached is not None and lease.endpoint.local:
-            usage |= await self._remembered(asked.prompt.cached, spent, lease)
+        if asked.prompt.points and lease.endpoint.local:
+            usage |= await self._remembered(asked, spent, lease)
         return {
             "usage": usage,
             "metrics": {"latencyMs": int(asked.took_s() * 1000)},
@@ -316,15 +320,18 @@ class Conversations:
             **_echoed(asked.req),
         }
 
-    async def _remembered(self, cached: Messages, spent: Spent, lease: Lease) -> dict[str, int]:
-        """Up to the cachePoint: what the place knew, and what it learned. It remembers for nobody
-        of another agency or label (places.py), so this tells the caller of its own calls alone."""
-        up_to = min(spent.prompt, await self.client.count(lease.endpoint, cached)) if cached else 0
-        read = min(spent.cached, up_to)
+    async def _remembered(self, asked: "_Asked", spent: Spent, lease: Lease) -> dict[str, int]:
+        """Up to the last cachePoint: what the view had remembered, and what this call adds."""
+        read, up_to = await self.cache_points.told(
+            (*_whose(asked.call), asked.card.sha256 or ""),
+            asked.prompt.points,
+            partial(self.client.count, lease.endpoint),
+        )
+        up_to = min(spent.prompt, up_to)
         return {
             "inputTokens": spent.prompt - up_to,
-            "cacheReadInputTokens": read,
-            "cacheWriteInputTokens": up_to - read,
+            "cacheReadInputTokens": min(read, up_to),
+            "cacheWriteInputTokens": up_to - min(read, up_to),
         }
 
 

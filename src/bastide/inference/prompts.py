@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.inference.blocks import has_results, system_text, turn_text
+from bastide.inference.cache_points import POINTS_MAX, TTL_S, CachePoint
 from bastide.inference.conversation import check_conversation
 from bastide.inference.pointers import check_pointers
 from bastide.inference.schemas import Schema, schema_of
@@ -38,7 +39,7 @@ class Prompt:
     toolbox: Toolbox | None = None
     schema: Schema | None = None  # of an answer in words
     pointers: tuple[str, ...] = ()  # to what the answer also says
-    cached: list[dict[str, str]] | None = None  # the messages up to the last cachePoint
+    points: tuple[CachePoint, ...] = ()  # what is to be remembered, the shortest first
 
     def asking(self, question: str) -> list[dict[str, str]]:
         """The messages with a question of ours at their end."""
@@ -81,7 +82,7 @@ def prompt_of(operation: str, req: Params, context_tokens: int) -> Prompt:
         schema=_text_schema(req),
         options={**_options(req, context_tokens), **_extra(operation, req)},
         pointers=_pointers(req),
-        cached=_up_to_cache_point(operation, req, toolbox),
+        points=_cache_points(operation, req, toolbox),
     )
 
 
@@ -108,22 +109,28 @@ def _spoken(operation: str, turns: Sequence[Params]) -> list[dict[str, str]]:
     ]
 
 
-def _up_to_cache_point(
-    operation: str, req: Params, toolbox: Toolbox | None
-) -> list[dict[str, str]] | None:
-    """What the caller wants to be remembered; None without a cachePoint."""
-    turns = req.get("messages", ())
-    for index in range(len(turns) - 1, -1, -1):
-        content = turns[index]["content"]
-        places = [number for number, block in enumerate(content) if "cachePoint" in block]
-        if places:
-            before = content[: places[-1]]
-            kept = [*turns[:index], *([{**turns[index], "content": before}] if before else [])]
-            return [*_system(operation, req, toolbox), *_spoken(operation, kept)]
+def _cache_points(operation: str, req: Params, toolbox: Toolbox | None) -> tuple[CachePoint, ...]:
+    """Those in the system prompt and the tools, which are one text here, are one."""
+    turns, system = req.get("messages", ()), _system(operation, req, toolbox)
     tools = (req.get("toolConfig") or {}).get("tools", ())
-    if any("cachePoint" in one for one in (*req.get("system", ()), *tools)):
-        return _system(operation, req, toolbox)
-    return None
+    above = [block for block in (*req.get("system", ()), *tools) if "cachePoint" in block]
+    spoken = [
+        (index, number)
+        for index, turn in enumerate(turns)
+        for number, block in enumerate(turn["content"])
+        if "cachePoint" in block
+    ]
+    found = [CachePoint(system, _ttl_s(above[-1]))] if above else []
+    for index, number in spoken[-POINTS_MAX:]:
+        content = turns[index]["content"]
+        cut = [{**turns[index], "content": content[:number]}] if number else []
+        before = [*system, *_spoken(operation, [*turns[:index], *cut])]
+        found.append(CachePoint(before, _ttl_s(content[number])))
+    return tuple(found[-POINTS_MAX:])
+
+
+def _ttl_s(block: Params) -> float:
+    return TTL_S[block["cachePoint"].get("ttl", "5m")]
 
 
 def _options(req: Params, context_tokens: int) -> dict[str, Any]:

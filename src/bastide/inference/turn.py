@@ -12,12 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bastide.inference.model import StopReason
+from bastide.inference.model import Messages, StopReason
 from bastide.inference.prompts import Prompt
 from bastide.inference.replies import End, stop_reason, text_of
 from bastide.inference.schemas import Schema
 from bastide.inference.tools import CALLS_MAX, NO, YES, Choice, Made, Tool, Toolbox
-from bastide.inference.voice import Generation, Messages, Spent, Voice
+from bastide.inference.voice import Generation, Spent, Voice
 from bastide.kernel.ids import ALNUM, Ids
 
 ID_LETTERS = 22

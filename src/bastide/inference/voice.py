@@ -1,12 +1,12 @@
 """The engine's voice in one turn: all that it is asked goes to one place of one engine."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
-from bastide.inference.model import Endpoint
+from bastide.inference.model import Endpoint, Messages
 from bastide.inference.replies import (
     Chunk,
     Completion,
@@ -16,8 +16,6 @@ from bastide.inference.replies import (
     end_of_completion,
     text_of,
 )
-
-Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(slots=True)

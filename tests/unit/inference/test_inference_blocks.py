@@ -88,14 +88,24 @@ def test_what_is_remembered_up_to_the_last_cache_point():
     blocks = [{"text": "long"}, POINT, {"text": "short"}]
     first = {"role": "user", "content": blocks}
     system = [{"text": "rules"}, POINT]
-    assert prompt(turn()).cached is None
+    assert cached(turn()) == []
     rules = [{"role": "system", "content": "rules"}]
-    assert prompt(turn(), system=system).cached == rules
-    assert prompt(first, system=system).cached == [*rules, {"role": "user", "content": "long"}]
-    later = prompt(first, turn("a", "assistant"), {"role": "user", "content": [POINT, *blocks[2:]]})
-    assert [one["content"] for one in later.cached] == ["long\nshort", "a"]
+    assert cached(turn(), system=system) == [rules]
+    long = [*rules, {"role": "user", "content": "long"}]
+    assert cached(first, system=system) == [rules, long]
+    again = {"role": "user", "content": [POINT, *blocks[2:]]}
+    earlier, later = cached(first, turn("a", "assistant"), again)
+    assert earlier == long[1:]
+    assert [one["content"] for one in later] == ["long\nshort", "a"]
+    assert cached({"role": "user", "content": [{"text": "a"}, POINT] * 9})[0] == [
+        {"role": "user", "content": "\n".join("a" * 6)}
+    ]
     in_tools = prompt(turn(), toolConfig={"tools": [TOOL, POINT]})
-    assert in_tools.cached == in_tools.messages[:1]
+    assert in_tools.points[0].messages == in_tools.messages[:1]
+
+
+def cached(*turns, **config):
+    return [point.messages for point in prompt(*turns, **config).points]
 
 
 def document(name="report", kind="txt", data=b"It rains.", **more):

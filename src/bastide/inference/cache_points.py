@@ -1,0 +1,90 @@
+"""What the earlier calls of a view had remembered, up to their cachePoints: usage tells of that.
+
+What an engine's place really knows depends on who else works there, above too. So it is not told:
+a caller reads back what this agency at this label asked to be remembered, as long as it asked for.
+A hit counts anew from then on.
+https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bastide.inference.model import Messages
+from bastide.kernel.clock import Clock
+
+View = tuple[str, str, str]  # agency, label, digest of the model
+
+POINTS_MAX = 4  # of one request: AWS's bound; the last ones count
+KNOWN_MAX = 1024  # beginnings of one view; the longest unused goes
+TTL_S = {"5m": 300.0, "1h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class CachePoint:
+    """The messages before it, and for how long they are to be remembered."""
+
+    messages: Messages
+    ttl_s: float
+
+    @property
+    def key(self) -> bytes:
+        return hashlib.blake2b(msgspec.json.encode(self.messages), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    tokens: int
+    until: float
+
+
+@dataclass(slots=True)
+class _Known:
+    until: float = 0.0
+    beginnings: OrderedDict[bytes, _Beginning] = field(default_factory=OrderedDict)
+
+    def fresh(self, key: bytes, now: float) -> int | None:
+        found = self.beginnings.get(key)
+        return found.tokens if found is not None and now < found.until else None
+
+    def keep(self, key: bytes, tokens: int, until: float) -> None:
+        self.beginnings[key] = _Beginning(tokens, until)
+        self.beginnings.move_to_end(key)
+        self.until = max(self.until, until)
+        if len(self.beginnings) > KNOWN_MAX:
+            self.beginnings.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CachePoints:
+    clock: Clock
+    _views: dict[View, _Known] = field(default_factory=dict)
+
+    async def told(
+        self,
+        view: View,
+        points: Iterable[CachePoint],
+        count: Callable[[Messages], Awaitable[int]],
+    ) -> tuple[int, int]:
+        """The tokens that the view had remembered, and those up to the last of the points, which
+        go from the shortest beginning to the longest. All of them are remembered from now on."""
+        known, now = self._of(view), self.clock.monotonic_s()
+        read = up_to = 0
+        for point in points:
+            key = point.key
+            tokens = known.fresh(key, now)
+            if tokens is not None:
+                read = tokens
+            up_to = await count(point.messages) if tokens is None else tokens
+            known.keep(key, up_to, now + point.ttl_s)
+        return read, up_to
+
+    def _of(self, view: View) -> _Known:
+        """What has no fresh beginning is forgotten, whosever it is."""
+        now = self.clock.monotonic_s()
+        for other in [one for one, known in self._views.items() if known.until <= now]:
+            del self._views[other]
+        return self._views.setdefault(view, _Known())
