@@ -4,7 +4,7 @@ when its memory is next asked for."""
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.agents.consulting import Consulting
@@ -20,6 +20,8 @@ from bastide.kernel.errors import ServiceError
 
 logger = logging.getLogger(__name__)
 LATE_MAX = 4  # sessions that are summed up before one call
+LOOKED_AT_MAX = 64  # of those that wait
+RETRY_S = 600.0  # before one that could not be summed up is tried again: each try costs its tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +41,43 @@ class Remembering:
     memories: Memories
     consulting: Consulting
     threads: Threads
+    failed_s: dict[Key, float] = field(default_factory=dict)  # when the last try failed
 
     async def end(self, call: Call, whose: Whose, key: Key) -> None:
-        """The session is summed up and gone."""
-        held = await self.threads.run(call.account, self.sessions.ended, key)
-        await self._sum_up(call, whose, held)
-        await self.threads.run(call.account, self.sessions.end, key)
+        """The session is over, and summed up if that can be done now; else it waits, as what ran
+        out of time."""
+        await self.threads.run(call.account, self.sessions.run_out, key)
+        await self._settle(call, whose, key)
 
     async def catch_up(self, call: Call, whose: Whose) -> None:
         """With the sessions of this memory whose time has run out. One that cannot be summed up
-        now, or that another call has, waits for the next one: who asks now has nothing to do with
-        it."""
-        late = await self.threads.run(
-            call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LATE_MAX
+        now, or that another call has, waits: who asks now has nothing to do with it."""
+        waiting = await self.threads.run(
+            call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LOOKED_AT_MAX
         )
-        for key in late:
+        self._forget_failures()
+        for key in [one for one in waiting if one not in self.failed_s][:LATE_MAX]:
             try:
                 with self.sessions.one_turn(key):
-                    await self.end(call, whose, key)
-            except ServiceError as error:
-                logger.warning("a session of an agent could not be summed up: %s", error.code)
+                    await self._settle(call, whose, key)
+            except ServiceError:
+                continue  # another call has it
+
+    async def _settle(self, call: Call, whose: Whose, key: Key) -> None:
+        """The session is summed up and gone."""
+        held = await self.threads.run(call.account, self.sessions.ended, key)
+        try:
+            await self._sum_up(call, whose, held)
+        except ServiceError as error:
+            self.failed_s[key] = self.memories.clock.monotonic_s()
+            logger.warning("a session of an agent could not be summed up: %s", error.code)
+            return
+        await self.threads.run(call.account, self.sessions.end, key)
+
+    def _forget_failures(self) -> None:
+        since = self.memories.clock.monotonic_s() - RETRY_S
+        for key in [one for one, at in self.failed_s.items() if at <= since]:
+            del self.failed_s[key]
 
     def recalled(self, whose: Whose, seen: Collection[str], by: str) -> tuple[str, bool]:
         """What is told to the model, and whether any of it is tainted: as what is another's than

@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-multi-agent-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bastide.agents import spotlight
 from bastide.agents.asking import flat
 from bastide.agents.loop import Turn
 from bastide.agents.tools import Does, Tool
@@ -42,7 +43,7 @@ def request_of(agent: Mapping[str, Any], turn: Turn, others: Sequence[Tool]) -> 
     spec = {"name": ROUTE, "description": "Choose.", "inputSchema": {"json": schema}}
     return {
         "modelId": agent["foundationModel"],
-        "system": [{"text": _ASKED.format(others=told)}],
+        "system": [{"text": f"{_ASKED.format(others=told)}\n\n{spotlight.rule(turn.fence)}"}],
         "messages": flat(turn.messages),
         "inferenceConfig": {"temperature": 0.0, "maxTokens": TOKENS_MAX},
         "toolConfig": {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": ROUTE}}},

@@ -100,6 +100,11 @@ def drop(c: Connection, key: Key) -> None:
     c.execute(delete(sessions).where(*_mine(key)))
 
 
+def expire(c: Connection, key: Key, now_ms: int) -> None:
+    t = sessions.c
+    c.execute(update(sessions).where(*_mine(key), t.expires_ms > now_ms).values(expires_ms=now_ms))
+
+
 def drop_expired(c: Connection, now_ms: int) -> None:
     """What is to be remembered waits until it is summed up, for some days."""
     t = sessions.c

@@ -125,6 +125,10 @@ class Sessions:
 
         self._database.write(write)
 
+    def run_out(self, key: Key) -> None:
+        """Its time is over now. What is to be remembered of it still is."""
+        self._database.write(lambda c: records.expire(c, key, self._now_ms()))
+
     def end(self, key: Key) -> None:
         def write(c: Connection) -> None:
             records.drop(c, key)

@@ -222,9 +222,28 @@ async def test_a_session_that_cannot_be_summed_up_shuts_no_memory(desk):
     with desk.sessions.one_turn(busy):
         assert answer(await desk.ask(agent_id, "Again", sessionId="s2", memoryId="m1")) == "Oui"
     assert kept(desk, agent_id) == []
-    desk.model.script = [[text("One")], [text("Two")], [text("Oui")]]
+    desk.model.script = [[text("One")], [text("Oui")]]
     await desk.ask(agent_id, "Again", sessionId="s3", memoryId="m1")
-    assert {one["sessionId"] for one in kept(desk, agent_id)} == {"long", "busy"}, "tried again"
+    assert [one["sessionId"] for one in kept(desk, agent_id)] == ["busy"]
+    desk.clock.advance(600)
+    desk.model.script = [[text("Two")], [text("Three")], [text("Four")], [text("Oui")]]
+    await desk.ask(agent_id, "Again", sessionId="s4", memoryId="m1")
+    everyone = {one["sessionId"] for one in kept(desk, agent_id)}
+    assert everyone == {"long", "busy", "s2", "s3"}, "tried again"
+
+
+async def test_a_session_ends_though_it_cannot_be_summed_up(desk):
+    agent_id = desk.agent(memoryConfiguration=MEMORY)
+    refused = ServiceError("ThrottlingException", "Too many tokens.")
+    desk.model.script = [[text("Bonjour")], refused]
+    await desk.ask(agent_id, "Hello", sessionId="s1", memoryId="m1")
+    assert answer(await desk.ask(agent_id, "", sessionId="s1", memoryId="m1", endSession=True))
+    assert kept(desk, agent_id) == []
+    desk.clock.advance(600)
+    desk.model.script = [[text(SUMMARY)], [text("Oui")]]
+    await desk.ask(agent_id, "Who am I?", sessionId="s1", memoryId="m1")
+    assert "Hello" not in str(desk.model.seen[-1]["messages"]), "it had ended"
+    assert [one["sessionId"] for one in kept(desk, agent_id)] == ["s1"]
 
 
 async def test_a_memory_that_others_below_may_have_made_taints(desk):
