@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from bastide.agents import traces
+from bastide.agents import processing, traces
 from bastide.agents.asked import Asked
 from bastide.agents.gathered import Gathered
 from bastide.agents.loop import Answered
@@ -27,6 +27,10 @@ _FAILURES = frozenset(
 )
 
 
+PARSED = {
+    traces.Kind.PRE_PROCESSING: processing.judged,
+    traces.Kind.POST_PROCESSING: processing.rewritten,
+}
 _SUMMED = frozenset({"model", "input_tokens", "output_tokens"})
 
 
@@ -80,6 +84,8 @@ class Consulting:
             "clientRequestId": asked.call.request_id,
         }
         output = traces.model_output(found.answer, metadata)
+        if kind in PARSED:
+            output["parsedResponse"] = PARSED[kind](found.answer)
         yield tracer.part(kind, "modelInvocationOutput", output)
         if assessed := (found.answer.get("trace") or {}).get("guardrail"):
             stopped = found.answer.get("stopReason") == "guardrail_intervened"

@@ -21,13 +21,21 @@ class Kind(StrEnum):
     """What a model is asked for; `promptType`, and the member of the trace's union."""
 
     ORCHESTRATION = "ORCHESTRATION"
+    PRE_PROCESSING = "PRE_PROCESSING"
+    POST_PROCESSING = "POST_PROCESSING"
     ROUTING_CLASSIFIER = "ROUTING_CLASSIFIER"
 
     @property
     def member(self) -> str:
-        if self is Kind.ORCHESTRATION:
-            return "orchestrationTrace"
-        return "routingClassifierTrace"
+        return _MEMBERS[self]
+
+
+_MEMBERS = {
+    Kind.ORCHESTRATION: "orchestrationTrace",
+    Kind.PRE_PROCESSING: "preProcessingTrace",
+    Kind.POST_PROCESSING: "postProcessingTrace",
+    Kind.ROUTING_CLASSIFIER: "routingClassifierTrace",
+}
 
 
 @dataclass(slots=True, kw_only=True)

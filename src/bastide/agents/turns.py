@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bastide.agents import interpreting, router, traces
+from bastide.agents import interpreting, processing, prompting, router, traces
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
@@ -30,6 +30,7 @@ from bastide.agents.loop import (
     step,
 )
 from bastide.agents.ports import Threads
+from bastide.agents.prompting import Prompt
 from bastide.agents.sessions import Sessions
 from bastide.agents.tools import Does, Tool
 from bastide.kernel.clock import Clock
@@ -45,7 +46,8 @@ USE_ID_LETTERS = 22
 class _UnderWay:
     """`read`: the passages that the answer may rest on. `beside`: as functions leave it.
     `written`: what of the last answer the caller has read. `routed`: the collaborator that answers
-    for its supervisor, and what was heard of it."""
+    for its supervisor, and what was heard of it. `as_it_is`: the answer is not to be put in other
+    words; `put`: it was, in these."""
 
     turn: Turn
     todo: deque[Effect]
@@ -53,8 +55,17 @@ class _UnderWay:
     folder: Folder
     read: list[Mapping[str, Any]] = field(default_factory=list)
     written: str = ""
+    as_it_is: bool = False
+    put: str = ""
     routed: Tool | None = None
     heard: str = ""
+
+    def took(self, found: Consultation) -> None:
+        """Beside the loop."""
+        turn = self.turn
+        self.turn = replace(
+            turn, tokens=turn.tokens + found.tokens, seconds=turn.seconds + found.took_s
+        )
 
     def take(self, event: Event) -> None:
         self.turn, more = step(self.turn, event)
@@ -110,8 +121,14 @@ class Turns:
         return self._collaborate(asked, under, effect)
 
     async def _ask(self, asked: Asked, under: _UnderWay, *, final: bool) -> AsyncIterator[Params]:
+        first = under.turn.steps == 0 and isinstance(asked.event, Said)
+        if first and prompting.wants(asked.agent, Prompt.PRE_PROCESSING):
+            async for event in self._judge(asked, under):
+                yield event
+            if under.as_it_is:
+                return
         others = router.routes(asked.agent, under.turn)
-        if others and under.turn.steps == 0 and isinstance(asked.event, Said):
+        if others and first:
             async for event in self._route(asked, under, others):
                 yield event
             if under.routed is not None:
@@ -122,14 +139,42 @@ class Turns:
         req = request_of(asked, under.turn, under.beside.prompt, final=final)
         found = Consultation()
         events = self.consulting.events(
-            asked, req, found, kind=traces.Kind.ORCHESTRATION, streams=asked.streams
-        )
+            asked, req, found, kind=traces.Kind.ORCHESTRATION,
+            streams=asked.streams and not prompting.wants(asked.agent, Prompt.POST_PROCESSING),
+        )  # fmt: skip
         async for event in events:
             yield event
         if why := traces.rationale(found.content):
             yield asked.tracer.orchestration("rationale", {"text": why})
         under.written = found.written
+        under.as_it_is = found.answer.get("stopReason") == processing.GUARDED
         under.take(found.event)
+
+    async def _judge(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
+        """Whether the user's words are for this agent; the turn ends where they are not."""
+        found = Consultation()
+        req = processing.request_before(asked.agent, under.turn, _words(asked, under))
+        async for event in self.consulting.events(
+            asked, req, found, kind=traces.Kind.PRE_PROCESSING, streams=False
+        ):
+            yield event
+        if processing.judged(found.answer)["isValid"]:
+            under.took(found)
+        else:
+            under.as_it_is = True
+            under.take(replace(found.event, content=[{"text": processing.REFUSED}]))
+
+    async def _put(self, asked: Asked, under: _UnderWay, text: str) -> AsyncIterator[Params]:
+        """An answer in other words: `under.put`, if there are any."""
+        found = Consultation()
+        req = processing.request_after(asked.agent, under.turn, _words(asked, under), text)
+        async for event in self.consulting.events(
+            asked, req, found, kind=traces.Kind.POST_PROCESSING, streams=asked.streams
+        ):
+            yield event
+        under.took(found)
+        under.written = found.written
+        under.put = processing.rewritten(found.answer)["text"]
 
     async def _route(
         self, asked: Asked, under: _UnderWay, others: Sequence[Tool]
@@ -146,7 +191,7 @@ class Turns:
             call = router.call_of(tool, self.ids.word(USE_ID_LETTERS), under.turn.words)
             under.take(replace(found.event, content=call))
         else:
-            under.turn = replace(under.turn, tokens=under.turn.tokens + found.tokens)
+            under.took(found)
 
     async def _look_up(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
         base, query = effect.tool.target, str(effect.use.args["query"])
@@ -235,14 +280,18 @@ class Turns:
         yield {"returnControl": {"invocationId": invocation_id, "invocationInputs": inputs}}
 
     async def _say(self, asked: Asked, under: _UnderWay, effect: Say) -> AsyncIterator[Params]:
+        if _is_put(asked, under, effect):
+            async for event in self._put(asked, under, effect.text):
+                yield event
+        text = under.put or effect.text
         await self._keep(asked, under, "")
         for files in interpreting.events(under.folder):
             yield files
         kind = "ASK_USER" if effect.asks else "FINISH"
-        yield _observed(asked, kind, finalResponse={"text": effect.text})
-        cited = citations(effect.text, under.read)
-        read = under.written.strip() == effect.text  # in pieces, as it was written
-        said = b"" if read else effect.text.encode("utf-8", "replace")[:CHUNK_MAX]
+        yield _observed(asked, kind, finalResponse={"text": text})
+        cited = citations(text, under.read)
+        read = under.written.strip() == text  # in pieces, as it was written
+        said = b"" if read else text.encode("utf-8", "replace")[:CHUNK_MAX]
         if said or cited:
             beside = {"attribution": {"citations": cited}} if cited else {}
             yield {"chunk": {"bytes": said, **beside}}
@@ -260,6 +309,19 @@ def _under_way(asked: Asked) -> _UnderWay:
     beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
     folder = Folder(given={one.name: one.data for one in asked.files if not one.read})
     return _UnderWay(asked.held.turn, deque(), beside, folder)
+
+
+def _words(asked: Asked, under: _UnderWay) -> str:
+    """What is asked of this agent: by the user, or by its supervisor."""
+    return asked.event.text if isinstance(asked.event, Said) else under.turn.words
+
+
+def _is_put(asked: Asked, under: _UnderWay, effect: Say) -> bool:
+    """Whether the answer is to be put in other words, and there are tokens left to."""
+    if effect.asks or not effect.text or under.as_it_is:
+        return False
+    turn = under.turn
+    return turn.tokens < turn.bounds.tokens and prompting.wants(asked.agent, Prompt.POST_PROCESSING)
 
 
 async def _refused(asked: Asked, effect: Refuse) -> AsyncIterator[Params]:

@@ -144,7 +144,14 @@ async def test_a_prompt_of_ones_own(desk):
         (overridden('{"system": "a", "messages": []}'), "basePromptTemplate"),
         (overridden(""), "must be specified"),
         ({"promptOverrideConfiguration": {"promptConfigurations": [
-            {"promptType": "POST_PROCESSING", "promptState": "ENABLED"}]}}, "POST_PROCESSING"),
+            {"promptType": "KNOWLEDGE_BASE_RESPONSE_GENERATION", "promptState": "ENABLED"}]}},
+            "KNOWLEDGE_BASE_RESPONSE_GENERATION"),
+        ({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "MEMORY_SUMMARIZATION", "promptCreationMode": "OVERRIDDEN"}]}},
+            "MEMORY_SUMMARIZATION"),
+        ({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "POST_PROCESSING", "promptCreationMode": "OVERRIDDEN",
+             "basePromptTemplate": "$functions$"}]}}, "not filled in"),
         ({"promptOverrideConfiguration": {"promptConfigurations": [
             {"promptType": "ORCHESTRATION", "basePromptTemplate": "x"}]}}, "OVERRIDDEN"),
     ],
