@@ -237,6 +237,17 @@ async def test_tokens_are_counted_there(tmp_path):
             assert asked.notes.audit["left_for"]
 
 
+@pytest.mark.parametrize("said", ["-1", "2147483648", "9" * 400, "true", '"7"', "null"])
+async def test_a_number_of_tokens_that_cannot_be_is_a_failure_of_theirs(tmp_path, said):
+    counted = {"modelId": FAR, "input": {"converse": {"messages": [turn()]}}}
+    for kind in Kind:
+        (tmp_path / kind).mkdir()
+        body = f'{{"inputTokens": {said}, "input_tokens": {said}}}'.encode()
+        async with StubEngine([body]) as stub, beyond(tmp_path / kind, stub, kind) as talk:
+            with pytest.raises(ServiceError, match="broke off"):
+                await talk.count_tokens(call("bedrock-runtime.CountTokens"), counted)
+
+
 @pytest.mark.parametrize("secret", ["another agency", "a higher label"])
 async def test_nothing_leaves_that_no_rule_lets_out(tmp_path, secret):
     asked = call(account=OTHER) if secret == "another agency" else call()

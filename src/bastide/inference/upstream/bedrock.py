@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -18,7 +18,7 @@ from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserEr
 
 from bastide.inference.engine_client import EngineClient, Request, broken, limited
 from bastide.inference.model import Endpoint
-from bastide.inference.upstream.model import Upstream
+from bastide.inference.upstream.model import TOKENS_MAX, Upstream
 from bastide.kernel.errors import ServiceError
 
 SIGNING_NAME = "bedrock"
@@ -28,6 +28,7 @@ SENT = ("messages", "system", "inferenceConfig", "toolConfig", "additionalModelR
 COUNTED = ("messages", "system", "toolConfig")
 COUNT_BYTES_MAX = 64 << 10
 FAILED = "The model failed while it answered."
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +65,10 @@ def signed(upstream: Upstream, url: str, body: Mapping[str, Any]) -> Request:
 
 
 async def number_in(response: aiohttp.ClientResponse, name: str) -> int:
-    """A whole number of an answer. Raises ServiceError."""
+    """A number of tokens in an answer. Raises ServiceError."""
     try:
         found = msgspec.json.decode(await limited(response, COUNT_BYTES_MAX), type=dict[str, Any])
-        return msgspec.convert(found.get(name), int)
+        return msgspec.convert(found.get(name), Tokens)
     except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
         raise broken(error, "ModelErrorException") from error
     finally:

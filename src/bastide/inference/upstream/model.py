@@ -7,6 +7,7 @@ from enum import StrEnum
 from bastide.kernel.labels.label import Label
 
 ANY = "*"
+TOKENS_MAX = (1 << 31) - 1  # as the model of AWS has it
 
 
 class Kind(StrEnum):

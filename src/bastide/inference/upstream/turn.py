@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from bastide.inference.model import StopReason
 from bastide.inference.turn import Called, Ended, Input, Opened, Part, Text
+from bastide.inference.upstream.model import TOKENS_MAX
 from bastide.inference.voice import Spent
 from bastide.kernel.errors import ServiceError
 
@@ -22,7 +23,6 @@ CALL_ID = re.compile("[a-zA-Z0-9_-]{1,64}")
 ANSWER_LETTERS_MAX = 8 << 20
 EVENTS_MAX = 1 << 20
 STOP_LETTERS_MAX = 4096
-TOKENS_MAX = (1 << 31) - 1  # as the model of AWS has it
 
 
 class Events(Protocol):
