@@ -31,6 +31,8 @@ async def test_a_router_hands_the_users_words_to_one_collaborator(desk):
     assert answer(events) == "It is in Bonn."
     first, second = desk.model.seen
     assert first["toolConfig"]["toolChoice"] == {"tool": {"name": "route"}}
+    fence = desk.model.seen[0]["system"][0]["text"].partition("<data ")[2].partition(">")[0]
+    assert fence, "what tools returned before is data to who chooses, too"
     assert second["messages"][-1]["content"] == [{"text": "Find order 7"}], "as they are"
     asked, said = parts(events, "routingClassifierTrace")[:2]
     assert asked["modelInvocationInput"]["type"] == "ROUTING_CLASSIFIER"
