@@ -13,6 +13,7 @@ from tests.stores import FakeKeyring
 LISTS = {
     "sagemaker.ListModels": ("NextToken", "NextToken", "ValidationException"),
     "bedrock.ListInferenceProfiles": ("nextToken", "nextToken", "ValidationException"),
+    "bedrock-agent-runtime.GetAgentMemory": ("nextToken", "nextToken", "ValidationException"),
     "logs.FilterLogEvents": ("nextToken", "nextToken", "InvalidParameterException"),
     "logs.GetLogEvents": ("nextToken", "nextForwardToken", "InvalidParameterException"),
     "cloudwatch.ListMetrics": ("NextToken", "NextToken", "InvalidParameterValue"),

@@ -11,6 +11,7 @@ from bastide.agents.memory_records import MemoryKey
 from bastide.agents.model import Params
 from bastide.agents.routing import Routing
 from bastide.kernel.call import Call
+from bastide.kernel.errors import invalid
 from bastide.kernel.operation import operation
 
 ITEMS_MAX = 1_000
@@ -29,13 +30,15 @@ class AgentMemories:
         view = self.book.marks.view(call.principal)
         found = self.memories.recall(key, view.seen, ITEMS_MAX)
         limit, after = req.get("maxItems") or 100, req.get("nextToken") or ""
-        names = [one.session_id for one in found]
-        start = names.index(after) + 1 if after in names else 0
+        places = [f"{key.id}\n{one.label}\n{one.session_id}" for one in found]
+        if after and after not in places:
+            raise invalid("The nextToken is of another memory, or what it was behind is gone.")
+        start = places.index(after) + 1 if after else 0
         answer: Params = {"memoryContents": [
             {"sessionSummary": _shown(key, one)} for one in found[start : start + limit]
         ]}  # fmt: skip
         if start + limit < len(found):
-            answer["nextToken"] = names[start + limit - 1]
+            answer["nextToken"] = places[start + limit - 1]
         call.notes.label = self.book.marks.own(call.principal)
         return answer
 

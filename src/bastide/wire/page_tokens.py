@@ -31,6 +31,7 @@ _WORDS = {
     "sagemaker": _Words(given="NextToken", told=("NextToken",)),
     "bedrock": _Words(given="nextToken", told=("nextToken",)),
     "bedrock-agent": _Words(given="nextToken", told=("nextToken",)),
+    "bedrock-agent-runtime": _Words(given="nextToken", told=("nextToken",)),
     "bedrock-agentcore-control": _Words(given="nextToken", told=("nextToken",)),
     "logs": _Words(
         given="nextToken",

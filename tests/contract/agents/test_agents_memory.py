@@ -128,6 +128,23 @@ async def test_only_so_many_and_so_long(desk):
     assert kept(desk, agent_id) == []
 
 
+async def test_a_page_ends_at_a_place_of_this_memory_and_label(desk):
+    """One session id is another session at each label."""
+    agent_id = desk.agent(memoryConfiguration=MEMORY)
+    high = caller("invoke_agent", marking="S")
+    for who in (caller("invoke_agent"), high):
+        await session(desk, agent_id, who=who)
+        desk.clock.advance(1)
+    req = {"agentId": agent_id, "agentAliasId": "TSTALIASID", "maxItems": 1,
+           "memoryType": "SESSION_SUMMARY"}  # fmt: skip
+    first = desk.do("get_agent_memory", high, memoryId="m1", **req)
+    rest = desk.do("get_agent_memory", high, memoryId="m1", nextToken=first["nextToken"], **req)
+    assert len(rest["memoryContents"]) == 1
+    assert "nextToken" not in rest
+    with pytest.raises(ServiceError, match="another memory"):
+        desk.do("get_agent_memory", high, memoryId="m2", nextToken=first["nextToken"], **req)
+
+
 async def test_one_session_is_forgotten_or_all_of_a_memory(desk):
     agent_id = desk.agent(memoryConfiguration=MEMORY)
     for name in ("s1", "s2"):
