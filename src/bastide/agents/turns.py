@@ -238,14 +238,14 @@ class Turns:
         Whatever refuses it, its label too, is told to the model and in the trace."""
         tool, message = effect.tool, str(effect.use.args["message"])
         yield asked.tracer.orchestration("invocationInput", traces.asks(tool, message))
-        inner = replace(under, todo=deque(), read=[])
+        inner: _UnderWay | None = None  # one that is refused before it begins takes nothing
         said, ok = "It has no answer.", False
         try:
             child = await self.threads.run(
                 asked.held.key.account, self.collaborating.begun, asked, under.turn, effect
             )
-            inner = _under_way(child)
             with self.sessions.one_turn(child.held.key):
+                inner = _under_way(child)
                 async for event in self._run(child, inner):
                     if "trace" in event or "files" in event:
                         yield event
@@ -260,8 +260,8 @@ class Turns:
             agentCollaboratorInvocationOutput=traces.said_by(tool, said),
         )  # fmt: skip
         under.heard = said if ok else ""
-        took = inner.turn
-        under.take(Called(effect.use.id, said, ok, took.tokens, took.steps, took.seconds))
+        took = (inner.turn.tokens, inner.turn.steps, inner.turn.seconds) if inner else (0, 0, 0.0)
+        under.take(Called(effect.use.id, said, ok, *took))
 
     async def _hand_over(
         self, asked: Asked, under: _UnderWay, effect: Return

@@ -1,11 +1,15 @@
 """Turns beyond returned control: inline agents, knowledge bases, prompts of one's own."""
 
 import json
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from tests.agents_kit import INSTRUCTION, MODEL, Desk, answer, caller, function, returned, text, use
 from tests.sagefakes import ONE, ROLE
 
+from bastide.agents.loop import Turn
+from bastide.agents.session_records import Key
 from bastide.kernel.errors import ServiceError
 
 BASE = "KNOWLEDGE1"
@@ -238,6 +242,26 @@ async def test_a_collaborator_that_may_not_know_is_refused_at_the_call(desk):
     desk.model.script = [[use("ask_expert", message="Where?")], [text("No.")]]
     assert answer(await desk.ask(supervisor, "Find it", sessionId="s2")) == "No."
     assert "InvokeAgent" in prepared(desk, supervisor)["failureReasons"][0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("why", ["refused", "busy"])
+async def test_a_collaborator_that_did_not_begin_takes_nothing(desk, why):
+    supervisor, _, arn = supervised(desk)
+    desk.do("prepare_agent", agentId=supervisor)
+    _, expert, alias = arn.split("/")
+    key = Key(account=ONE, label="U", agent_id=supervisor, alias_id="TSTALIASID", id="s1")
+    with ExitStack() as busy:
+        if why == "busy":
+            busy.enter_context(
+                desk.sessions.one_turn(replace(key, agent_id=expert, alias_id=alias))
+            )
+        else:
+            desk.permits.refused.add(("bedrock:InvokeAgent", arn))
+        desk.model.script = [[use("ask_expert", message="Where?")], [text("No.")]]
+        await desk.ask(supervisor, "Find it")
+    turn = desk.sessions.open(key, Turn(tools={}, fence="")).turn
+    assert (turn.tokens, turn.steps) == (20, 2), "the supervisor's own two answers"
 
 
 @pytest.mark.parametrize("part", ["us-gov-west-1", ONE, "aws-us-gov"])
