@@ -6,9 +6,11 @@ neither waits for the other. It ends with the thread that started it, so it has 
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from bastide.functions import bootstrap
 from bastide.functions.bootstrap import HEAD, TASK
-from bastide.jobs import cgroups
+from bastide.jobs import cgroups, proctree
 from bastide.jobs.cage import Group, NoCage, Room, Walls
 from bastide.kernel.errors import Unavailable
 
@@ -26,6 +28,7 @@ LOGGED_MAX = 256 * 1024  # bytes of one answer's time
 BLOCK = 64 * 1024
 TMP_BYTES = 512 * 1024 * 1024
 SPARE_BYTES = 256 * 1024 * 1024  # of address space that is mapped and not used
+FREEZE_PASSES = 8  # over its processes, of which one may have made another meanwhile
 RUNTIME = "/var/runtime/bootstrap.py"
 
 
@@ -108,6 +111,29 @@ class Caged:
     def kill(self) -> None:
         """From any thread: whoever asks it hears that it died."""
         self._process.kill()
+
+    def freeze(self) -> bool:
+        """Nothing of it computes until it is thawed. False where it does not come to rest: then it
+        is to be ended. One that has its SIGSTOP makes no child any more."""
+        if self._group.freeze(frozen=True):
+            return True
+        stopped: set[int] = set()
+        for _ in range(FREEZE_PASSES):
+            new = self._pids() - stopped
+            if not new:
+                return True
+            if not _signalled(new, signal.SIGSTOP):
+                return False
+            stopped |= new
+        return False
+
+    def thaw(self) -> None:
+        if not self._group.freeze(frozen=False):
+            _signalled(self._pids(), signal.SIGCONT)
+
+    def _pids(self) -> set[int]:
+        pid = self._process.pid
+        return {pid, *self._group.pids(), *proctree.descendants(pid)}
 
     def logged(self) -> str:
         """What was printed, once."""
@@ -211,6 +237,18 @@ class Caged:
         if killed or code in (-9, 137):
             return "signal: killed"
         return f"exit status {code}"
+
+
+def _signalled(pids: Collection[int], number: int) -> bool:
+    """False where one may not be signalled; one that has ended is no such one."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            return False
+    return True
 
 
 def _some(descriptor: int) -> bytes:

@@ -1,7 +1,8 @@
 """The processes that functions run in: warm for a while, each for one function as it is and for one
 label, and together no more than the machine has left for them.
 
-A process that heard something at one label is never asked at another, and ends after an error that
+Between its questions a process is frozen, as at AWS: what a function leaves running takes no time
+of others. A process that heard something at one label is never asked at another, and ends after an error that
 it did not answer, when it is idle, or when its room is needed.
 """
 
@@ -105,6 +106,7 @@ class Fleet:
         warm = self._taken(order)
         reusable = False
         try:
+            warm.caged.thaw()
             said, began = json.dumps(told(warm.name)).encode(), time.monotonic()
             answer = self._asked(warm, said, payload)
             reusable = order.key is not None and answer.ended is None
@@ -220,6 +222,7 @@ class Fleet:
         return warm
 
     def _give_back(self, warm: _Warm, *, reusable: bool) -> None:
+        reusable = reusable and warm.caged.freeze()
         with self._news:
             del self._busy[warm.name]
             if reusable and not self._closed and warm.caged.alive:

@@ -223,6 +223,12 @@ class Group:
                 return int(line.split()[1])
         return 0
 
+    def freeze(self, *, frozen: bool) -> bool:
+        """False where the kernel has no such word: version 1 has another controller for it."""
+        folder = self._where.unified
+        path = f"{folder}/{self._name}/cgroup.freeze"
+        return bool(folder) and self._files.write(path, str(int(frozen)))
+
     def kill(self) -> None:
         """SIGKILL for whatever is left in it."""
         folder = self._where.unified

@@ -8,6 +8,7 @@ from tests.waiting import eventually
 
 from bastide.functions.caged import Died, TimedOut
 from bastide.functions.fleet import Order
+from bastide.jobs import proctree
 from bastide.kernel.errors import ServiceError, Unavailable
 
 TOLD = {
@@ -118,6 +119,26 @@ def handler(event, context):
 """
 
 
+BUSY = """
+import os, threading, time
+made = 0
+def count():
+    global made
+    while True:
+        made += 1
+def handler(event, context):
+    if not made:
+        threading.Thread(target=count, daemon=True).start()
+        if os.fork() == 0:
+            while True:
+                pass
+    before = made
+    while made == before:
+        time.sleep(0.001)
+    return os.getpid()
+"""
+
+
 def sourced(one, source):
     def unpack(folder):
         (folder / "app.py").write_text(source)
@@ -149,3 +170,38 @@ def test_who_may_have_no_more_ends_nothing_of_others(fleet):
 
     together(ask, ask_then)
     assert asked(fleet, order(other, key="kept")).process == kept
+
+
+def pids_of(warm):
+    first = warm.caged._process.pid
+    return [first, *proctree.descendants(first)]
+
+
+def test_nothing_of_a_function_computes_between_its_invocations(machine, tmp_path):
+    fleet = machine.fleet(tmp_path / "functions")
+    busy = sourced(order(key="busy"), BUSY)
+    first = asked(fleet, busy)
+    (warm,) = fleet._idle
+    pids = pids_of(warm)
+    assert len(pids) >= 4  # of bwrap, and two of Python
+
+    def still():
+        before = [proctree.cpu_ticks(pid) for pid in pids]
+        asked(fleet, order(key=None))
+        return [proctree.cpu_ticks(pid) for pid in pids] == before
+
+    eventually(still)
+    again = asked(fleet, busy)  # its thread goes on, or it would have no answer
+    assert (again.process, again.payload) == (first.process, first.payload)
+    fleet.close()
+    assert [pid for pid in pids if proctree.start_time(pid) is not None] == []
+
+
+def test_what_waits_frozen_is_forgotten_as_well(machine, tmp_path):
+    fleet = machine.fleet(tmp_path / "functions")
+    asked(fleet, sourced(order(key="busy"), BUSY))
+    (warm,) = fleet._idle
+    pids = pids_of(warm)
+    fleet.forget(lambda each: True)
+    assert [pid for pid in pids if proctree.start_time(pid) is not None] == []
+    fleet.close()
