@@ -163,7 +163,9 @@ def open_imports(core: Core, needs: Needs) -> Imports:
         bytes_max=wanted.import_mib_max << 20,
     )
     work = ImportWork(database=core.database, importer=importer)
-    jobs = ImportJobShelf(shelf=shelf)
+    jobs = ImportJobShelf(
+        region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
+    )
     needs.keepers[KIND], needs.keepers[JOB_KIND] = shelf, jobs
     _tell_authorizer(identity, shelf, jobs)
     poke: Callable[[], None] = work.poke

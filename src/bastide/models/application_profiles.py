@@ -5,23 +5,20 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateInfere
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from bastide.db.database import Database
-from bastide.db.marks import Marks
-from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.kernel.labels.label import Label
-from bastide.kernel.regions import Region
+from bastide.kernel.labels.view import View
 from bastide.models import records
+from bastide.models.kept import Kept
 from bastide.models.naming import APPLICATION
 from bastide.models.records import Profile
-from bastide.models.tags import checked, with_room
+from bastide.models.tags import checked
 
 Params = dict[str, Any]
 ID_LETTERS = 12
@@ -30,14 +27,13 @@ NOT_FOUND = "The provided inference profile identifier could not be found."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationProfiles:
+class ApplicationProfiles(Kept[Profile]):
     """Kept with their tags. What a session does not see is not there for it."""
 
-    region: Region
-    database: Database
     clock: Clock
     ids: Ids
-    marks: Marks
+    kind: ClassVar[str] = APPLICATION
+    missing: ClassVar[str] = NOT_FOUND
 
     def add(self, call: Call, req: Params, source: str) -> Profile:
         """Raises ServiceError."""
@@ -55,63 +51,24 @@ class ApplicationProfiles:
         )
         return self.database.write(lambda c: _added(c, new))
 
-    def find(self, who: Principal, identifier: str) -> Profile | None:
-        """By its ARN or its id."""
-        prefix = self.arn(who.account, "")
-        if identifier.startswith("arn:") and not identifier.startswith(prefix):
+    def read(
+        self, c: Connection, account: str, named: str, view: View, *, by_id: bool
+    ) -> Profile | None:
+        """By its id alone: its name is no name for a model."""
+        if len(named) != ID_LETTERS or not named.isalnum():  # no model's id: those have a dot
             return None
-        id_, seen = identifier.removeprefix(prefix), self.marks.view(who).seen
-        if len(id_) != ID_LETTERS or not id_.isalnum():  # no model's id: those have a dot
-            return None
-        return self.database.read(lambda c: records.find(c, who.account, id_, seen))
+        return records.find(c, account, named, view.seen)
+
+    def write_tags(self, c: Connection, one: Profile, tags: Mapping[str, str]) -> None:
+        records.set_tags(c, one.account, one.id, tags)
 
     def page(self, who: Principal, after: str, limit: int) -> list[Profile]:
         seen = self.marks.view(who).seen
         return self.database.read(lambda c: records.page(c, who.account, seen, after, limit))
 
     def remove(self, call: Call, identifier: str) -> None:
-        gone = self._own(call, identifier)
+        gone = self.own(call, identifier)
         self.database.write(lambda c: records.remove(c, gone.account, gone.id))
-
-    def tags_of(self, call: Call, arn: str) -> Mapping[str, str]:
-        found = self._found(call, arn)
-        call.notes.label = found.label
-        return found.tags
-
-    def retag(self, call: Call, arn: str, put: Mapping[str, str], dropped: frozenset[str]) -> None:
-        one = self._own(call, arn)
-        self.marks.check_tags(call, put, one.label)
-
-        def write(c: Connection) -> None:
-            now = records.find(c, one.account, one.id, (one.label,))
-            if now is None:
-                raise not_found()
-            kept = {key: value for key, value in now.tags.items() if key not in dropped}
-            records.set_tags(c, one.account, one.id, with_room(kept | dict(put)))
-
-        self.database.write(write)
-
-    def label(self, who: Principal, arn: str) -> Label | None:
-        found = self.find(who, arn)
-        return None if found is None else self.marks.parse(found.label)
-
-    def tags(self, who: Principal, arn: str) -> Mapping[str, str]:
-        found = self.find(who, arn)
-        return {} if found is None else found.tags
-
-    def arn(self, account: str, id_: str) -> str:
-        return arns.regional(self.region, "bedrock", account, f"{APPLICATION}/{id_}")
-
-    def _found(self, call: Call, identifier: str) -> Profile:
-        found = self.find(call.principal, identifier)
-        if found is None:
-            raise not_found()
-        return found
-
-    def _own(self, call: Call, identifier: str) -> Profile:
-        found = self._found(call, identifier)
-        self.marks.check_own(call, found.label)
-        return found
 
 
 def not_found() -> ServiceError:

@@ -5,23 +5,23 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelI
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from bastide.kernel import arns
-from bastide.kernel.call import Call, Principal
+from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, invalid
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.view import View
 from bastide.kernel.operation import operation
 from bastide.models import import_records as records
 from bastide.models.import_records import ImportJob, Status
 from bastide.models.imported_models import JOB_KIND, ImportShelf
+from bastide.models.kept import Kept
 from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.ports import SERVICE, Roles
-from bastide.models.tags import checked, with_room
+from bastide.models.tags import checked
 
 Params = dict[str, Any]
 ID_LETTERS = 12
@@ -30,59 +30,20 @@ GOING_MAX, JOBS_KEPT, MODELS_MAX = 10, 200, 100  # of one agency at one label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportJobShelf:
-    """Finds jobs, and keeps their tags."""
+class ImportJobShelf(Kept[ImportJob]):
+    """Finds jobs. `models`: where what they bring will be."""
 
-    shelf: ImportShelf
+    models: ImportShelf
+    kind: ClassVar[str] = JOB_KIND
+    missing: ClassVar[str] = "The import job could not be found."
 
-    def find(self, who: Principal, identifier: str) -> ImportJob | None:
-        """By its ARN or its name."""
-        prefix, view = self.arn(who.account, ""), self.shelf.marks.view(who)
-        is_arn = identifier.startswith("arn:")
-        if is_arn and not identifier.startswith(prefix):
-            return None
-        named = identifier.removeprefix(prefix)
-        return self.shelf.database.read(
-            lambda c: records.find_job(c, who.account, named, view, by_id=is_arn)
-        )
+    def read(
+        self, c: Connection, account: str, named: str, view: View, *, by_id: bool
+    ) -> ImportJob | None:
+        return records.find_job(c, account, named, view, by_id=by_id)
 
-    def arn(self, account: str, id_: str) -> str:
-        return arns.regional(self.shelf.region, "bedrock", account, f"{JOB_KIND}/{id_}")
-
-    def identified(self, who: Principal, identifier: str) -> str:
-        found = self.find(who, identifier)
-        if found is not None:
-            return self.arn(found.account, found.id)
-        return identifier if identifier.startswith("arn:") else self.arn(who.account, identifier)
-
-    def label(self, who: Principal, arn: str) -> Label | None:
-        found = self.find(who, arn)
-        return None if found is None else self.shelf.marks.parse(found.label)
-
-    def tags(self, who: Principal, arn: str) -> Mapping[str, str]:
-        found = self.find(who, arn)
-        return {} if found is None else found.tags
-
-    def tags_of(self, call: Call, arn: str) -> Mapping[str, str]:
-        found = self.found(call, arn)
-        call.notes.label = found.label
-        return found.tags
-
-    def retag(self, call: Call, arn: str, put: Mapping[str, str], dropped: frozenset[str]) -> None:
-        one, marks = self.found(call, arn), self.shelf.marks
-        marks.check_own(call, one.label)
-        marks.check_tags(call, put, one.label)
-        kept = {key: value for key, value in one.tags.items() if key not in dropped}
-        tags = with_room(kept | dict(put))
-        self.shelf.database.write(
-            lambda c: records.set_tags(c, records.jobs, one.account, one.id, tags)
-        )
-
-    def found(self, call: Call, identifier: str) -> ImportJob:
-        found = self.find(call.principal, identifier)
-        if found is None:
-            raise ServiceError("ResourceNotFoundException", "The import job could not be found.")
-        return found
+    def write_tags(self, c: Connection, one: ImportJob, tags: Mapping[str, str]) -> None:
+        records.set_tags(c, records.jobs, one.account, one.id, tags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +70,7 @@ class ImportJobs:
         arn = self.jobs.arn(new.account, new.id)
         self.roles.check_pass(call, new.role_arn, SERVICE, arn)
         self.roles.assume_for_service(call.account, new.role_arn, SERVICE, new.label)
-        made = self.jobs.shelf.database.write(lambda c: _added(c, new))
+        made = self.jobs.database.write(lambda c: _added(c, new))
         self.poke()
         call.notes.label = made.label
         return {"jobArn": self.jobs.arn(made.account, made.id)}
@@ -128,7 +89,7 @@ class ImportJobs:
 
     @operation(*LISTED, "statusEquals")
     def list_model_import_jobs(self, call: Call, req: Params) -> Params:
-        shelf, wanted = self.jobs.shelf, wanted_of(req)
+        shelf, wanted = self.jobs, wanted_of(req)
         view = shelf.marks.view(call.principal)
         rows = shelf.database.read(lambda c: records.list_jobs(c, call.account, view, wanted))
         shown, more = page(rows, wanted)
@@ -142,7 +103,7 @@ class ImportJobs:
             checked(req.get("jobTags") or []),
             checked(req.get("importedModelTags") or []),
         )
-        marks, now_ms = self.jobs.shelf.marks, epoch_ms(self.clock.now())
+        marks, now_ms = self.jobs.marks, epoch_ms(self.clock.now())
         label = marks.of_new(call, tags, "A model import job")
         marks.check_tags(call, model_tags, label)
         return ImportJob(
@@ -174,7 +135,7 @@ class ImportJobs:
         if one.ended_ms is not None:
             found["endTime"] = moment(one.ended_ms)
         if one.status is Status.COMPLETED:
-            found["importedModelArn"] = self.jobs.shelf.arn(one.account, one.model)
+            found["importedModelArn"] = self.jobs.models.arn(one.account, one.model)
         return found
 
 

@@ -7,23 +7,21 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bastide.db.database import Database
-from bastide.db.marks import Marks
+from sqlalchemy import Connection
+
 from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import moment
-from bastide.kernel.errors import ServiceError
-from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.view import View
 from bastide.kernel.operation import operation
-from bastide.kernel.regions import Region
 from bastide.models import import_records as records
 from bastide.models.import_records import ImportedModel
+from bastide.models.kept import Kept
 from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.model import ModelCard
 from bastide.models.ports import Running
-from bastide.models.tags import with_room
 
 Params = dict[str, Any]
 KIND, JOB_KIND = "imported-model", "model-import-job"
@@ -32,25 +30,21 @@ TITLE_LETTERS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportShelf:
-    """Finds imported models, and keeps their tags. `folder` holds the weights: for each agency a
-    folder that nobody else enters."""
+class ImportShelf(Kept[ImportedModel]):
+    """Finds imported models. `folder` holds the weights: for each agency a folder that nobody else
+    enters."""
 
-    region: Region
-    database: Database
-    marks: Marks
     folder: Path
+    kind: ClassVar[str] = KIND
+    missing: ClassVar[str] = "The imported model could not be found."
 
-    def find(self, who: Principal, identifier: str) -> ImportedModel | None:
-        """By its ARN or its name."""
-        prefix, view = self.arn(who.account, ""), self.marks.view(who)
-        is_arn = identifier.startswith("arn:")
-        if is_arn and not identifier.startswith(prefix):
-            return None
-        named = identifier.removeprefix(prefix)
-        return self.database.read(
-            lambda c: records.find_model(c, who.account, named, view, by_id=is_arn)
-        )
+    def read(
+        self, c: Connection, account: str, named: str, view: View, *, by_id: bool
+    ) -> ImportedModel | None:
+        return records.find_model(c, account, named, view, by_id=by_id)
+
+    def write_tags(self, c: Connection, one: ImportedModel, tags: Mapping[str, str]) -> None:
+        records.set_tags(c, records.models, one.account, one.id, tags)
 
     def card(self, who: Principal, identifier: str) -> ModelCard | None:
         """What engines run; only an ARN names it there."""
@@ -77,49 +71,6 @@ class ImportShelf:
 
     def place(self, account: str, id_: str) -> Path:
         return self.folder / account / id_
-
-    def arn(self, account: str, id_: str) -> str:
-        return arns.regional(self.region, "bedrock", account, f"{KIND}/{id_}")
-
-    def identified(self, who: Principal, identifier: str) -> str:
-        """Its ARN, for policies, whichever name the caller used."""
-        found = self.find(who, identifier)
-        if found is not None:
-            return self.arn(found.account, found.id)
-        return identifier if identifier.startswith("arn:") else self.arn(who.account, identifier)
-
-    def label(self, who: Principal, arn: str) -> Label | None:
-        found = self.find(who, arn)
-        return None if found is None else self.marks.parse(found.label)
-
-    def tags(self, who: Principal, arn: str) -> Mapping[str, str]:
-        found = self.find(who, arn)
-        return {} if found is None else found.tags
-
-    def tags_of(self, call: Call, arn: str) -> Mapping[str, str]:
-        found = self.found(call, arn)
-        call.notes.label = found.label
-        return found.tags
-
-    def retag(self, call: Call, arn: str, put: Mapping[str, str], dropped: frozenset[str]) -> None:
-        one = self.own(call, arn)
-        self.marks.check_tags(call, put, one.label)
-        kept = {key: value for key, value in one.tags.items() if key not in dropped}
-        tags = with_room(kept | dict(put))
-        self.database.write(
-            lambda c: records.set_tags(c, records.models, one.account, one.id, tags)
-        )
-
-    def found(self, call: Call, identifier: str) -> ImportedModel:
-        found = self.find(call.principal, identifier)
-        if found is None:
-            raise not_found()
-        return found
-
-    def own(self, call: Call, identifier: str) -> ImportedModel:
-        found = self.found(call, identifier)
-        self.marks.check_own(call, found.label)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +115,3 @@ class ImportedModels:
             "instructSupported": one.instruct,
             "modelArchitecture": one.architecture,
         }
-
-
-def not_found() -> ServiceError:
-    return ServiceError("ResourceNotFoundException", "The imported model could not be found.")

@@ -7,29 +7,26 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/prov-throughput.htm
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy import Connection
 
-from bastide.db.database import Database
-from bastide.db.marks import Marks
-from bastide.kernel import arns
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.clock import Clock, epoch_ms, moment
 from bastide.kernel.errors import ServiceError, invalid
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.kernel.labels.label import Label
+from bastide.kernel.labels.view import View
 from bastide.kernel.operation import operation
-from bastide.kernel.regions import Region
 from bastide.models import naming
 from bastide.models import provisioned_records as records
 from bastide.models.catalogue import Models
+from bastide.models.kept import Kept
 from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.model import ModelCard, ModelKind
 from bastide.models.ports import Reservations
 from bastide.models.provisioned_records import Status, Throughput
-from bastide.models.tags import checked, with_room
+from bastide.models.tags import checked
 
 Params = dict[str, Any]
 KIND = "provisioned-model"
@@ -40,23 +37,21 @@ NOT_THERE = "The throughput that you asked for is not there. Ask for fewer model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThroughputShelf:
-    """Finds what was reserved, and keeps its tags. `models`: whose they are."""
+class ThroughputShelf(Kept[Throughput]):
+    """Finds what was reserved. `models`: whose they are."""
 
-    region: Region
-    database: Database
-    marks: Marks
     models: Models
+    kind: ClassVar[str] = KIND
+    missing: ClassVar[str] = "The provisioned model could not be found."
 
-    def find(self, who: Principal, identifier: str) -> Throughput | None:
-        """By its ARN or its name."""
-        prefix = self.arn(who.account, "")
-        is_arn = identifier.startswith("arn:")
-        if is_arn and not identifier.startswith(prefix):
-            return None
-        named, view = identifier.removeprefix(prefix), self.marks.view(who)
-        rows = self.database.read(lambda c: records.of_account(c, who.account, view.seen))
-        return next((one for one in rows if named == (one.id if is_arn else one.name)), None)
+    def read(
+        self, c: Connection, account: str, named: str, view: View, *, by_id: bool
+    ) -> Throughput | None:
+        rows = records.of_account(c, account, view.seen)
+        return next((one for one in rows if named == (one.id if by_id else one.name)), None)
+
+    def write_tags(self, c: Connection, one: Throughput, tags: Mapping[str, str]) -> None:
+        records.change(c, one.account, one.id, tags=records.tags_in_text(tags))
 
     def card(self, who: Principal, identifier: str) -> ModelCard | None:
         """Of the model that runs on what is reserved; only an ARN names it there."""
@@ -67,48 +62,6 @@ class ThroughputShelf:
         if one is None or card is None or card.sha256 != one.sha256:
             return None
         return msgspec.structs.replace(card, held=one.id)
-
-    def arn(self, account: str, id_: str) -> str:
-        return arns.regional(self.region, "bedrock", account, f"{KIND}/{id_}")
-
-    def identified(self, who: Principal, identifier: str) -> str:
-        """Its ARN, for policies, whichever name the caller used."""
-        found = self.find(who, identifier)
-        if found is not None:
-            return self.arn(found.account, found.id)
-        return identifier if identifier.startswith("arn:") else self.arn(who.account, identifier)
-
-    def label(self, who: Principal, arn: str) -> Label | None:
-        found = self.find(who, arn)
-        return None if found is None else self.marks.parse(found.label)
-
-    def tags(self, who: Principal, arn: str) -> Mapping[str, str]:
-        found = self.find(who, arn)
-        return {} if found is None else found.tags
-
-    def tags_of(self, call: Call, arn: str) -> Mapping[str, str]:
-        found = self.found(call, arn)
-        call.notes.label = found.label
-        return found.tags
-
-    def retag(self, call: Call, arn: str, put: Mapping[str, str], dropped: frozenset[str]) -> None:
-        one = self.own(call, arn)
-        self.marks.check_tags(call, put, one.label)
-        kept = {key: value for key, value in one.tags.items() if key not in dropped}
-        text = records.tags_in_text(with_room(kept | dict(put)))
-        self.database.write(lambda c: records.change(c, one.account, one.id, tags=text))
-
-    def found(self, call: Call, identifier: str) -> Throughput:
-        found = self.find(call.principal, identifier)
-        if found is None:
-            message = "The provisioned model could not be found."
-            raise ServiceError("ResourceNotFoundException", message)
-        return found
-
-    def own(self, call: Call, identifier: str) -> Throughput:
-        found = self.found(call, identifier)
-        self.marks.check_own(call, found.label)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

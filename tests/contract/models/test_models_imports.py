@@ -89,7 +89,9 @@ class Api:
         self.shelf, self.database, self.folder = shelf, database, folder
         self.running, self.roles, self.objects = FakeRunning(), FakeRoles(), {}
         self.work = ImportWork(database=database, importer=self.importer())
-        job_shelf = ImportJobShelf(shelf=shelf)
+        job_shelf = ImportJobShelf(
+            region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
+        )
         self.jobs = ImportJobs(
             jobs=job_shelf, clock=SystemClock(), ids=SystemIds(), roles=self.roles,
             poke=lambda: None,
