@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -84,8 +85,8 @@ class OnTheLoop:
     def reason_against(self, card: ModelCard, owner: str, label: str) -> str:
         return self._done(self.canary.reason_against(card, owner, label), LOOP_TIMEOUT_S)
 
-    def unload(self, card: ModelCard) -> None:
-        self._done(self.engines.unload(card.name), UNLOAD_TIMEOUT_S)
+    def unload(self, name: str) -> None:
+        self._done(self.engines.unload(name), UNLOAD_TIMEOUT_S)
 
     def _done(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
         return on_the_loop(self.loop, work, timeout_s)
@@ -145,7 +146,7 @@ def open_imports(core: Core, needs: Needs) -> Imports:
     running = OnTheLoop(
         asyncio.get_running_loop(), needs.engines, Canary(needs.engines, needs.client)
     )
-    wanted = core.settings.models
+    wanted, ended = core.settings.models, threading.Event()
     importer = Importer(
         shelf=shelf,
         database=core.database,
@@ -161,8 +162,9 @@ def open_imports(core: Core, needs: Needs) -> Imports:
         running=running,
         licences=tuple(name.lower() for name in wanted.licences),
         bytes_max=wanted.import_mib_max << 20,
+        pause=ended.wait,
     )
-    work = ImportWork(database=core.database, importer=importer)
+    work = ImportWork(database=core.database, importer=importer, ended=ended)
     jobs = ImportJobShelf(
         region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
     )
@@ -173,7 +175,7 @@ def open_imports(core: Core, needs: Needs) -> Imports:
         work=work,
         handlers=(
             ImportJobs(jobs=jobs, clock=core.clock, ids=core.ids, roles=identity.roles, poke=poke),
-            ImportedModels(shelf=shelf, running=running),
+            ImportedModels(shelf=shelf, discard=work.discard),
         ),
     )
 

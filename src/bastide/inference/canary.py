@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.inference.engine_client import EngineClient
-from bastide.inference.engines import Engines
+from bastide.inference.engines import CannotLoad, Engines
 from bastide.inference.replies import Choice
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.models.model import ModelCard
@@ -23,7 +23,7 @@ SAME_MIN = 8  # a shorter answer may well be one word again and again
 UNREADABLE_MAX = 0.3  # of an answer's letters
 SURE_MIN = math.log(0.02)  # of its own next token; who chooses at random is less
 FITS_NOT = "ServiceUnavailableException"
-LATER = ("ModelNotReadyException", "ThrottlingException")
+BUSY = ("ModelNotReadyException", "ThrottlingException")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,17 @@ class Canary:
     client: EngineClient
 
     async def reason_against(self, card: ModelCard, owner: str, label: str) -> str:
-        """Why it cannot be served, or "". Raises Unavailable where it cannot be tried now."""
+        """Why it cannot be served, or "". Raises Unavailable where it cannot be tried now: the
+        engines are busy with others."""
         try:
             return reason_against(await self._answers(card, owner, label))
+        except CannotLoad:
+            return "The engine could not load the model."
         except ServiceError as error:
             if error.code == FITS_NOT:
                 return "The model does not fit into the memory that this site gives to models."
-            if error.code == "ThrottlingException":
+            if error.code in BUSY:
                 raise Unavailable(error.message) from error
-            if error.code == "ModelNotReadyException":
-                return "The engine could not load the model."
             return f"The model did not answer: {error.message}"
 
     async def _answers(self, card: ModelCard, owner: str, label: str) -> list[Choice]:

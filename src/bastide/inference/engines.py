@@ -40,6 +40,13 @@ FITS_NOT = "The model does not fit here."
 Key = tuple[str, str]  # a model's name, and the reservation, "" for none
 
 
+class CannotLoad(ServiceError):
+    """An engine of the model did not come up: it is not others that it waits for."""
+
+    def __init__(self) -> None:
+        super().__init__("ModelNotReadyException", NOT_READY)
+
+
 def not_ready() -> ServiceError:
     return ServiceError("ModelNotReadyException", NOT_READY)
 
@@ -324,7 +331,7 @@ class Engines:
             logger.error("the engine of %s did not start: %s", card.name, error)
             self._back_off.failed(card.name)
             self._gone(group, one)
-            raise not_ready() from error
+            raise CannotLoad from error
         except BaseException:  # cancelled, or no room: not the engine's fault
             self._gone(group, one)
             raise

@@ -220,6 +220,12 @@ def begin(c: Connection, id_: str, now_ms: int) -> ImportJob | None:
     return None if row is None else _job(row)
 
 
+def unbegin(c: Connection, id_: str) -> None:
+    """It waits: that was no try."""
+    t = jobs.c
+    c.execute(update(jobs).where((t.id == id_) & (t.attempts > 0)).values(attempts=t.attempts - 1))
+
+
 def end_job(c: Connection, job: ImportJob, status: Status, failure: str, now_ms: int) -> bool:
     """False where it had ended: what has ended stays."""
     t = jobs.c

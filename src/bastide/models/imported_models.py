@@ -3,8 +3,7 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GetImportedModel.html
 """
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +20,6 @@ from bastide.models.import_records import ImportedModel
 from bastide.models.kept import Kept
 from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.model import ModelCard
-from bastide.models.ports import Running
 
 Params = dict[str, Any]
 KIND, JOB_KIND = "imported-model", "model-import-job"
@@ -55,7 +53,7 @@ class ImportShelf(Kept[ImportedModel]):
 
     def card_of(self, one: ImportedModel) -> ModelCard:
         return ModelCard(
-            name=f"imported-{one.account}-{one.id}",
+            name=engine_name(one.account, one.id),
             model_id=self.arn(one.account, one.id),
             title=one.name[:TITLE_LETTERS_MAX],
             provider="Imported",
@@ -75,8 +73,10 @@ class ImportShelf(Kept[ImportedModel]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedModels:
+    """`discard`: sees to it that the files and the engine of a model go, now or soon."""
+
     shelf: ImportShelf
-    running: Running
+    discard: Callable[[str, str], None]
 
     @operation("modelIdentifier")
     def get_imported_model(self, call: Call, req: Params) -> Params:
@@ -100,11 +100,10 @@ class ImportedModels:
 
     @operation("modelIdentifier")
     def delete_imported_model(self, call: Call, req: Params) -> Params:
-        """Nobody finds it from now on; then its engine ends, and its files go."""
+        """Nobody finds it from now on; then its files go, and its engine ends."""
         one = self.shelf.own(call, req["modelIdentifier"])
         self.shelf.database.write(lambda c: records.remove_model(c, one.account, one.id))
-        self.running.unload(self.shelf.card_of(one))
-        shutil.rmtree(self.shelf.place(one.account, one.id), ignore_errors=True)
+        self.discard(one.account, one.id)
         return {}
 
     def _summary(self, one: ImportedModel) -> Params:
@@ -115,3 +114,8 @@ class ImportedModels:
             "instructSupported": one.instruct,
             "modelArchitecture": one.architecture,
         }
+
+
+def engine_name(account: str, id_: str) -> str:
+    """What engines know it by."""
+    return f"imported-{account}-{id_}"

@@ -20,18 +20,22 @@ from bastide.db.database import Database
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.labels.label import joined
 from bastide.models import import_records as records
 from bastide.models.import_records import ImportedModel, ImportJob, Status
-from bastide.models.imported_models import WEIGHTS, ImportShelf
+from bastide.models.imported_models import WEIGHTS, ImportShelf, engine_name
 from bastide.models.importing.facts import Facts
+from bastide.models.model import ModelCard
 from bastide.models.ports import SERVICE, Judge, Reading, Roles, Running
 
 FILES_MAX = 500
 TEXT_BYTES_MAX = 64 << 20
 FREE_BYTES_MIN = 1 << 30  # of the disk, left to everybody else
-TRIES_MAX = 5
+TRIES_MAX = 5  # that a region ended in
+BUSY_PAUSE_S = 5.0
+BUSY_MAX_S = 3600.0  # that a model which is ready waits for the engines
+WAITS_MAX_MS = 24 * 3600 * 1000  # that a job waits for the region, all in all
 FAILURE_LETTERS_MAX = 2048
 BLOCK_BYTES = 1 << 20
 TEXTS = frozenset(
@@ -49,7 +53,8 @@ class ImportFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importer:
-    """`licences`: those that the site takes, in small letters. `bytes_max`: of one model."""
+    """`licences`: those that the site takes, in small letters. `bytes_max`: of one model. `pause`:
+    wait for so many seconds; True where the region ends meanwhile."""
 
     shelf: ImportShelf
     database: Database
@@ -60,18 +65,30 @@ class Importer:
     running: Running
     licences: Sequence[str]
     bytes_max: int
+    pause: Callable[[float], bool]
 
     def run(self, job: ImportJob) -> str:
         """To its end, from the beginning: what a killed region left of it is not looked at. Answers
-        why it failed, or "". Raises Unavailable where it is to be tried again."""
+        why it failed, or "". Raises Unavailable where it is to be tried again, which is no try
+        that counts."""
         now = self.database.write(lambda c: records.begin(c, job.id, self._now_ms()))
         if now is None:
             return ""
-        self._clear(job)
         try:
-            if now.attempts > TRIES_MAX:
+            return self._outcome(now)
+        except Unavailable:
+            if self._now_ms() - job.created_ms > WAITS_MAX_MS:
+                return "The region had no time for it for a day. Start it again."
+            self.database.write(lambda c: records.unbegin(c, job.id))
+            raise
+
+    def _outcome(self, job: ImportJob) -> str:
+        try:
+            self.discard(job.account, job.model)
+            if job.attempts > TRIES_MAX:
                 return f"It was begun {TRIES_MAX} times, and did not come to an end."
-            self._complete(job, self._admitted(job))
+            if not self._complete(job, self._admitted(job)):
+                return "It was ended meanwhile."
         except (ImportFailed, JobFailed) as error:
             return str(error)
         except ServiceError as error:
@@ -81,17 +98,38 @@ class Importer:
         return ""
 
     def fail(self, job: ImportJob, reason: str) -> None:
+        """What it leaves is to be discarded then."""
         told = reason[:FAILURE_LETTERS_MAX]
-        self._clear(job)
         self.database.write(lambda c: records.end_job(c, job, Status.FAILED, told, self._now_ms()))
 
     def sweep(self) -> None:
-        """What no model and no job has left behind."""
+        """What no model and no job has left behind. Raises Unavailable and OSError where some of it
+        is there still."""
+        # Seen before the rows are read: a new job's row is there before its folders.
+        places = [one for one in self.shelf.folder.glob("*/*") if one.is_dir()]
         known = self.database.read(records.known_models)
-        for place in self.shelf.folder.glob("*/*"):
+        failure: Unavailable | OSError | None = None
+        for place in places:
             account, id_ = place.parent.name, place.name.partition(".")[0]
-            if (account, id_) not in known:
-                shutil.rmtree(place, ignore_errors=True)
+            if (account, id_) in known:
+                continue
+            try:
+                self.discard(account, id_)
+            except (Unavailable, OSError) as error:  # the others go all the same
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def discard(self, account: str, id_: str) -> None:
+        """The files of a model that is not there, and then its engine. Raises Unavailable and
+        OSError; the emptied folder stays until its engine has ended, so that `sweep` sees it."""
+        place = self.shelf.place(account, id_)
+        for one in (place.with_name(f"{id_}.partial"), place):
+            if one.is_dir():
+                _empty(one)
+                if one == place:
+                    self.running.unload(engine_name(account, id_))
+                one.rmdir()
 
     def _admitted(self, job: ImportJob) -> ImportedModel:
         who = self.roles.assume_for_service(job.account, job.role_arn, SERVICE, job.label)
@@ -100,10 +138,24 @@ class Importer:
         facts = self._judged(aside)
         licence = self._licence(facts, job.licence)
         made = self._placed(job, aside, facts, files, licence)
-        reason = self.running.reason_against(self.shelf.card_of(made), job.account, job.label)
-        if reason:
+        if reason := self._tried(job, self.shelf.card_of(made)):
             raise ImportFailed(reason)
         return made
+
+    def _tried(self, job: ImportJob, card: ModelCard) -> str:
+        """While the engines are busy it waits here, with all that was gathered."""
+        until_s = self.clock.monotonic_s() + BUSY_MAX_S
+        while True:
+            try:
+                return self.running.reason_against(card, job.account, job.label)
+            except Unavailable as error:
+                if self.clock.monotonic_s() >= until_s:
+                    hours = f"{BUSY_MAX_S / 3600:.0f} h"
+                    raise ImportFailed(
+                        f"The engines were busy for {hours}. Start it again."
+                    ) from error
+            if self.pause(BUSY_PAUSE_S):
+                raise Unavailable("the region ends")
 
     def _fetched(self, job: ImportJob, who: Principal, folder: Path) -> Mapping[str, str]:
         """The digest of each file that belongs to the model."""
@@ -187,14 +239,16 @@ class Importer:
             tags=job.model_tags,
         )
 
-    def _complete(self, job: ImportJob, made: ImportedModel) -> None:
+    def _complete(self, job: ImportJob, made: ImportedModel) -> bool:
+        """False where somebody ended the job meanwhile: there is no model then."""
+
         def write(c: Connection) -> bool:
             ended = records.end_job(c, job, Status.COMPLETED, "", self._now_ms())
             if ended:
                 records.add_model(c, made)
             return ended
 
-        self.database.write(write)
+        return self.database.write(write)
 
     def _aside(self, job: ImportJob) -> Path:
         """Where an import gathers its files; what is there before goes."""
@@ -203,11 +257,6 @@ class Importer:
         for folder in (aside, aside / "in", aside / "out"):
             folder.mkdir(mode=0o700)
         return aside
-
-    def _clear(self, job: ImportJob) -> None:
-        place = self.shelf.place(job.account, job.model)
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(place.with_name(f"{job.model}.partial"), ignore_errors=True)
 
     def _now_ms(self) -> int:
         return epoch_ms(self.clock.now())
@@ -221,6 +270,15 @@ def _belongs(name: str) -> bool:
     if is_weights and not _NAME.fullmatch(name):
         raise ImportFailed(f"{name[:100]} is no name that weights can have.")
     return is_weights
+
+
+def _empty(folder: Path) -> None:
+    """As `rmtree`, which would take the folder too."""
+    for one in folder.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        else:
+            one.unlink()
 
 
 def _kept(path: Path, chunks: Iterable[bytes], most: int) -> tuple[str, int]:

@@ -56,8 +56,9 @@ class Running(Protocol):
         where it cannot be tried now."""
         ...
 
-    def unload(self, card: ModelCard) -> None:
-        """End its engine, if it has one. What it was answering breaks off."""
+    def unload(self, name: str) -> None:
+        """End the engines of the model of that name, if it has some. What they were answering
+        breaks off. Raises Unavailable where they may not have ended."""
         ...
 
 

@@ -11,14 +11,14 @@ from tests.inference_kit import ACCOUNT, GOV, OTHER, call
 from tests.labels_kit import US, at, marks
 
 from bastide.jobs.ports import JobFailed
-from bastide.kernel.clock import SystemClock
+from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import SystemIds
 from bastide.models import import_records as records
 from bastide.models.import_jobs import ImportJobs, ImportJobShelf
 from bastide.models.import_work import ImportWork
 from bastide.models.imported_models import ImportedModels, ImportShelf
-from bastide.models.importer import TRIES_MAX, Importer
+from bastide.models.importer import BUSY_MAX_S, TRIES_MAX, WAITS_MAX_MS, Importer
 from bastide.models.importing.facts import Judged, Refused
 from bastide.models.importing.worker import facts_of
 from bastide.models.tags import Tags
@@ -60,6 +60,7 @@ class FakeRunning:
     unloaded: list = field(default_factory=list)
     asked: list = field(default_factory=list)
     busy: int = 0
+    stays: int = 0  # how many times an engine cannot be ended
 
     def reason_against(self, card, owner, label):
         if self.busy:
@@ -69,8 +70,11 @@ class FakeRunning:
         self.asked.append(card.name)
         return self.reason
 
-    def unload(self, card):
-        self.unloaded.append(card.name)
+    def unload(self, name):
+        if self.stays:
+            self.stays -= 1
+            raise Unavailable("busy")
+        self.unloaded.append(name)
 
 
 class OpenJudge:
@@ -88,26 +92,31 @@ class Api:
         shelf = ImportShelf(region=GOV, database=database, marks=marks(database), folder=folder)
         self.shelf, self.database, self.folder = shelf, database, folder
         self.running, self.roles, self.objects = FakeRunning(), FakeRoles(), {}
+        self.clock, self.ends = ManualClock(), False
         self.work = ImportWork(database=database, importer=self.importer())
         job_shelf = ImportJobShelf(
             region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
         )
         self.jobs = ImportJobs(
-            jobs=job_shelf, clock=SystemClock(), ids=SystemIds(), roles=self.roles,
+            jobs=job_shelf, clock=self.clock, ids=SystemIds(), roles=self.roles,
             poke=lambda: None,
         )  # fmt: skip
-        self.models = ImportedModels(shelf=shelf, running=self.running)
+        self.models = ImportedModels(shelf=shelf, discard=self.work.discard)
         self.tags = Tags(keepers={"imported-model": shelf, "model-import-job": job_shelf})
 
     def importer(self, **more):
         return Importer(
             **{
-                "shelf": self.shelf, "database": self.database, "clock": SystemClock(),
+                "shelf": self.shelf, "database": self.database, "clock": self.clock,
                 "roles": self.roles, "reading": lambda who: FakeBucket(self.objects),
                 "judge": OpenJudge(), "running": self.running, "licences": ("apache-2.0",),
-                "bytes_max": 1 << 30, **more,
+                "bytes_max": 1 << 30, "pause": self.pause, **more,
             }
         )  # fmt: skip
+
+    def pause(self, seconds):
+        self.clock.advance(seconds)
+        return self.ends
 
     def lay(self, files):
         self.objects |= {f"m/{name}": content for name, content in files.items()}
@@ -180,6 +189,7 @@ def test_a_model_and_what_is_said_of_it(api):
 def test_it_is_deleted_with_its_files_and_its_engine(api):
     arn = api.brought()["importedModelArn"]
     card = api.shelf.card(call().principal, arn)
+    api.running.unloaded.clear()
     api.models.delete_imported_model(call(), {"modelIdentifier": arn})
     assert api.running.unloaded == [card.name]
     assert api.left() == []
@@ -288,13 +298,68 @@ def test_one_that_never_comes_to_an_end_fails(api):
     assert "did not come to an end" in api.shown(arn)["failureMessage"]
 
 
-def test_one_waits_while_the_engines_are_busy(api):
-    api.running.busy = 1
+def test_one_that_is_ready_waits_while_the_engines_are_busy_and_is_not_begun_again(api):
+    api.running.busy = 3 * TRIES_MAX
+    read = []
+    api.work.importer = api.importer(reading=lambda who: read.append(1) or FakeBucket(api.objects))
+    assert api.brought()["status"] == "Completed"
+    assert (len(read), api.running.busy) == (1, 0)
+
+
+def test_it_does_not_wait_for_ever(api):
+    api.running.busy = 1 << 30
+    job, began_s = api.brought(), api.clock.monotonic_s()
+    assert job["failureMessage"] == "The engines were busy for 1 h. Start it again."
+    assert began_s >= BUSY_MAX_S
+    assert api.left() == []
+
+
+def test_what_waits_when_the_region_ends_is_no_try(api):
+    api.running.busy, api.ends = 1 << 30, True
     arn = api.begin()
-    api.work.settle()
-    assert api.shown(arn)["status"] == "InProgress"
+    for _ in range(2 * TRIES_MAX):
+        ImportWork(database=api.database, importer=api.importer()).settle()
+    assert (api.shown(arn)["status"], api.running.asked) == ("InProgress", [])
+    api.running.busy = 0
     ImportWork(database=api.database, importer=api.importer()).settle()
     assert api.shown(arn)["status"] == "Completed"
+
+
+def test_what_cannot_be_done_for_a_day_fails(api):
+    def busy(who):
+        raise Unavailable("busy")
+
+    api.work.importer = api.importer(reading=busy)
+    arn = api.begin()
+    api.clock.advance(WAITS_MAX_MS / 1000 + 1)
+    api.work.settle()
+    assert "no time for it for a day" in api.shown(arn)["failureMessage"]
+
+
+def test_files_go_though_the_engine_cannot_be_ended_yet(api, caplog):
+    """It is ended later: the emptied folder stays until then."""
+    arn = api.brought()["importedModelArn"]
+    name = api.shelf.card(call().principal, arn).name
+    api.running.unloaded.clear()
+    api.running.stays = 1
+    api.models.delete_imported_model(call(), {"modelIdentifier": arn})
+    (place,) = api.folder.glob("*/*")
+    assert list(place.iterdir()) == []
+    assert "waits: busy" in caplog.text
+    api.work._unswept = True  # as a while later
+    api.work.settle()
+    assert (api.left(), api.running.unloaded) == ([], [name])
+
+
+def test_what_cannot_be_swept_keeps_nothing_else_from_going(api):
+    for name in ("aaaaaaaaaaaa", "bbbbbbbbbbbb.partial"):
+        (api.folder / ACCOUNT / name / "in").mkdir(parents=True)
+    api.running.stays = 1
+    with pytest.raises(Unavailable):
+        api.importer().sweep()
+    assert api.left() == [f"{ACCOUNT}/aaaaaaaaaaaa"]
+    api.importer().sweep()
+    assert api.left() == []
 
 
 def test_another_agency_finds_nothing(api):
@@ -347,7 +412,7 @@ def test_pages_of_jobs(api):
             break
         req |= {"nextToken": answer["nextToken"]}
     assert sorted(found) == [f"m{number}-job" for number in range(5)]
-    later = SystemClock().now() + timedelta(days=1)
+    later = api.clock.now() + timedelta(days=1)
     assert api.jobs.list_model_import_jobs(call(), {"creationTimeAfter": later}) == {
         "modelImportJobSummaries": []
     }
