@@ -2,9 +2,9 @@
 
 No call waits for it, and none fails by it: what finds no room is dropped and counted, and what
 cannot be delivered is tried a few times. What waits when the region is killed is lost: the audit
-log, which is not, has each call. A record is written at the label of its answer, so whoever works
-below finds neither it nor its name. Of an agency's configurations that of the call's own label
-holds, else the newest that its session sees.
+log, which is not, has each call. A record is written at the label of the session that asked, so
+whoever works below finds neither it nor its name. Of an agency's configurations that of the call's
+own label holds, else the newest that its session sees.
 """
 
 import json

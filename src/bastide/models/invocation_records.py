@@ -21,7 +21,7 @@ FOLDER = "BedrockModelInvocationLogs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What was asked and answered. `label`: of the answer. `size`: in letters, about."""
+    """What was asked and answered. `label`: of who asked. `size`: in letters, about."""
 
     account: str
     label: str
@@ -39,9 +39,10 @@ class Invocation:
 
 
 def of_call(call: Call, **said: Any) -> Invocation:
+    """At the session's label, also where the answer's is lower: the question is in it, too."""
     return Invocation(
         account=call.account,
-        label=call.notes.label or call.principal.session.text,
+        label=call.principal.session.text,
         identity=call.principal.arn,
         request_id=call.request_id,
         time=call.time,

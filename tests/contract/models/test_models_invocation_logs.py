@@ -15,7 +15,7 @@ from bastide.kernel.ids import SeededIds
 from bastide.models import invocation_delivery
 from bastide.models.invocation_delivery import InvocationLogs
 from bastide.models.invocation_logging import InvocationLogging
-from bastide.models.invocation_records import Invocation
+from bastide.models.invocation_records import Invocation, of_call
 
 BUCKET = {"s3Config": {"bucketName": "b", "keyPrefix": "p"}}
 GROUP = {"cloudWatchConfig": {"logGroupName": "/g", "roleArn": "arn:role"}}
@@ -95,7 +95,7 @@ def told(body):
     return [json.loads(line) for line in gzip.decompress(body).splitlines()]
 
 
-def test_each_record_is_written_at_the_label_of_its_answer(api, logs, places):
+def test_each_record_is_written_at_its_label(api, logs, places):
     put(api)
     for label in ("U", "S", "U"):
         logs.record(ONE, lambda label=label: made(label))
@@ -106,6 +106,14 @@ def test_each_record_is_written_at_the_label_of_its_answer(api, logs, places):
     keys = [key for _, key, _ in places.put_objects]
     start = f"p/AWSLogs/{ONE}/BedrockModelInvocationLogs/us-gov-west-1/2026/01/01/12/"
     assert all(key.startswith(start) and key.endswith(".json.gz") for key in keys)
+
+
+def test_a_question_is_not_logged_below_who_asked_it_for_an_answer_that_is():
+    """From documents that lie below, an answer may be of their label; the question is not."""
+    asked = call("bedrock-agent-runtime.RetrieveAndGenerate", ONE, "S")
+    asked.notes.label = "U"
+    said = {"model_id": "m", "asked": "secret", "answered": "open", "tokens": (1, 1), "size": 9}
+    assert of_call(asked, **said).label == "S"
 
 
 def test_what_is_configured_above_holds_above_alone(api, logs, places):
