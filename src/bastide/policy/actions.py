@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from bastide.kernel.call import Call, Principal, PrincipalKind
+from bastide.kernel.errors import invalid
 from bastide.policy import names, resources
 from bastide.policy.action_table import (
     CONDITION_KEYS,
@@ -24,6 +25,7 @@ from bastide.policy.ports import Stored
 
 Context = dict[str, str | Sequence[str]]
 TAGS_MAX = 200
+_TAG_MEMBERS = ("Tags", "tags", "jobTags", "importedModelTags")
 GUARDRAIL_NAMED = "bedrock:GuardrailIdentifier"
 GUARDRAIL = GUARDRAIL_NAMED.lower()
 
@@ -277,17 +279,33 @@ def _object_tags(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _add_tags(context: Context, params: Mapping[str, Any]) -> None:
     """`aws:RequestTag/…` and `aws:TagKeys`, from AWS's several ways to pass tags."""
-    tags = params.get("Tags", params.get("tags"))
-    pairs: list[tuple[str, str]] = []
-    if isinstance(tags, Mapping):
-        pairs = [(str(key), str(value)) for key, value in tags.items()]
-    elif isinstance(tags, list):
-        pairs = [_pair(each) for each in tags[:TAGS_MAX] if isinstance(each, Mapping)]
+    pairs = _tags(params)
     for key, value in pairs:
         context[f"aws:requesttag/{key.lower()}"] = value
     keys: Any = [key for key, _ in pairs] or params.get("TagKeys") or params.get("tagKeys")
     if isinstance(keys, list) and keys:
         context["aws:tagkeys"] = [str(key) for key in keys[:TAGS_MAX]]
+
+
+def _tags(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of a key that one list has twice, the last: handlers refuse that in words of their own."""
+    pairs: list[tuple[str, str]] = []
+    for tags in (params.get(member) for member in _TAG_MEMBERS):
+        if isinstance(tags, Mapping):
+            pairs += [(str(key), str(value)) for key, value in tags.items()]
+        elif isinstance(tags, list):
+            said = dict(_pair(each) for each in tags[:TAGS_MAX] if isinstance(each, Mapping))
+            pairs += said.items()
+    return pairs
+
+
+def check_tags(params: Mapping[str, Any]) -> None:
+    """Raises ValidationException for tags of one key with two values: a condition would see one of
+    them alone, whatever case each is written in."""
+    values: dict[str, str] = {}
+    for key, value in (*_tags(params), *dict(_object_tags(params)).items()):
+        if values.setdefault(key.lower(), value) != value:
+            raise invalid(f"Two tags {key[:128]} differ in their values, or in their case.")
 
 
 def _pair(tag: Mapping[str, Any]) -> tuple[str, str]:

@@ -60,6 +60,7 @@ class PolicyAuthorizer:
         _check_duty(call, needs)
         if not needs:
             return
+        actions.check_tags(params)
         standing = self.standing(call, params)
         for need in needs:
             for resource in need.resources:

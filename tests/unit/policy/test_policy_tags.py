@@ -42,6 +42,40 @@ def test_the_tags_that_are_asked_for_are_condition_keys(operation, params, actio
             assert desk.allows(operation, params) is expected
 
 
+@pytest.mark.parametrize("member", ["jobTags", "importedModelTags"])
+def test_the_tags_of_an_import_and_of_its_model_are_condition_keys(member):
+    params = {"jobName": "j", member: [{"key": "Team", "value": "blue"}]}
+    for key, operator, wanted in (
+        ("aws:RequestTag/team", "StringEquals", "blue"),
+        ("aws:TagKeys", "ForAnyValue:StringEquals", ["Team"]),
+    ):
+        denial = statement(effect="Deny", Condition={operator: {key: wanted}})
+        assert not Desk(statement(), denial).allows("bedrock.CreateModelImportJob", params)
+
+
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        (
+            "bedrock.CreateModelImportJob",
+            {
+                "jobTags": [{"key": "Team", "value": "red"}],
+                "importedModelTags": [{"key": "Team", "value": "blue"}],
+            },
+        ),
+        (
+            "bedrock.TagResource",
+            {"tags": [{"key": "Team", "value": "blue"}, {"key": "team", "value": "red"}]},
+        ),
+        ("lambda.TagResource", {"Tags": {"Team": "blue", "team": "red"}}),
+        ("s3.PutObjectTagging", {"Bucket": "b", "Key": "k", "Tagging": "Team=blue&team=red"}),
+    ],
+)
+def test_two_tags_that_a_policy_reads_as_one_are_refused(operation, params):
+    """A condition sees one value of a key, in whatever case: the other would go past it."""
+    assert "differ" in Desk(statement()).refusal(operation, params).message
+
+
 @pytest.mark.parametrize("tagging", ["Team=blue", {"TagSet": TAGS}])
 def test_an_object_s_tags_are_condition_keys(tagging):
     params = {"Bucket": "b", "Key": "k", "Tagging": tagging}
