@@ -69,12 +69,14 @@ class Bucket:
             raise JobFailed(f"The data source has more than {DOCUMENTS_MAX} documents.")
         return Listed(documents=documents, sidecars=sidecars)
 
-    def fetch(self, who: Principal, uri: str, sidecar: str = "") -> Fetched:
+    def fetch(
+        self, who: Principal, uri: str, sidecar: str = "", *, bytes_max: int = CONTENT_MAX
+    ) -> Fetched:
         """Raises Unreadable. `sidecar` is a key of the same bucket, or ""."""
         transfer = self._transfer(who)
         try:
             bucket, key = split_uri(uri)
-            content = transfer.read(bucket, key, CONTENT_MAX)
+            content = transfer.read(bucket, key, bytes_max)
             said = transfer.read(bucket, sidecar, SIDECAR_MAX) if sidecar else None
         except JobFailed as error:
             raise Unreadable(str(error)) from error

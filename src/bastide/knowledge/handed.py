@@ -16,6 +16,7 @@ from bastide.kernel.clock import Clock, epoch_ms
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.labels.scheme import Scheme
 from bastide.knowledge import records
+from bastide.knowledge.attributes import SIZE_MAX as SIDECAR_MAX
 from bastide.knowledge.attributes import Attributes, of_sidecar
 from bastide.knowledge.fetching import Bucket
 from bastide.knowledge.indexing import Indexing
@@ -138,7 +139,7 @@ class Handed:
         """And their digest."""
         if not handed.attributes_at:
             return Attributes(handed.attributes), ""
-        said = self.bucket.fetch(who, handed.attributes_at).content
+        said = self.bucket.fetch(who, handed.attributes_at, bytes_max=SIDECAR_MAX).content
         return of_sidecar(said), sha256(said).hexdigest()
 
     def _end(self, before: Document, after: Document) -> None:

@@ -110,6 +110,18 @@ def test_one_that_lies_in_a_bucket_is_read_as_the_role(world, hand):
     assert world.texts("comets") == []
 
 
+def test_what_is_said_of_one_in_a_bucket_has_a_sidecars_bound(world, hand):
+    """It goes with each piece of the document, of which there may be 20,000."""
+    said = '{"metadataAttributes": {"x": "' + 20_000 * "x" + '"}}'
+    world.put("x/said.json", said)
+    place = {"type": "S3_LOCATION", "s3Location": {"uri": "s3://papers/x/said.json"}}
+    put(world, hand, inline("a", "About comets.", **place))
+    world.work.settle()
+    assert status(world, hand, "a")[0] == "FAILED"
+    assert "larger than 10240" in status(world, hand, "a")[1]
+    assert world.texts("comets") == []
+
+
 def test_each_label_has_its_own(world, hand):
     put(world, hand, inline("a", "About comets."))
     put(world, hand, inline("a", "About closed comets."), marking="S")
