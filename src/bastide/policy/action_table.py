@@ -120,7 +120,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     ),
     "bedrock.GetModelImportJob": ("bedrock:GetModelImportJob import-job",),
     "bedrock.CreateProvisionedModelThroughput": (
-        "bedrock:CreateProvisionedModelThroughput *",
+        "bedrock:CreateProvisionedModelThroughput model",
         "bedrock:TagResource * tags",
     ),
     **{

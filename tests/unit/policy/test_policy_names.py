@@ -162,6 +162,15 @@ def test_a_model_may_be_open_through_a_profile_alone():
     assert not desk.allows("bedrock-runtime.Converse", {"modelId": "a.b"})
 
 
+@pytest.mark.parametrize("denied", BEHIND)
+def test_throughput_of_a_model_is_asked_for_by_that_model(denied):
+    """Else what is denied could be reserved, and called by the ARN of what was reserved."""
+    asked = ("bedrock.CreateProvisionedModelThroughput", {"modelId": "us-gov.a.b"})
+    desk = Desk(statement(), statement("bedrock:*", denied, "Deny"), profiles=MODELS)
+    assert not desk.allows(*asked)
+    assert Desk(statement(), profiles=MODELS).allows(*asked)
+
+
 def test_a_profile_is_described_by_its_own_arn():
     desk = Desk(statement("bedrock:GetInferenceProfile", PROFILE), profiles=MODELS)
     named = {"inferenceProfileIdentifier": "us-gov.a.b"}
