@@ -2,12 +2,11 @@
 crash, and then changes nothing that was done before."""
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bastide.jobs.executor import Executor
-from bastide.jobs.folders import Folders
+from bastide.jobs.folders import Folders, remove
 from bastide.jobs.machine import (
     Collect,
     Collected,
@@ -119,7 +118,5 @@ class Hands:
 
     def _sweep(self, job: Job) -> None:
         for replica in job.replicas:
-            shutil.rmtree(self.folders.sockets(job.spec.id, replica.index), ignore_errors=True)
-        folder = self.folders.of(job.spec.id)
-        if folder.exists():
-            shutil.rmtree(folder)
+            remove(self.folders.sockets(job.spec.id, replica.index))
+        remove(self.folders.of(job.spec.id))

@@ -154,7 +154,7 @@ def test_a_job_is_not_forgotten_before_its_folder_is_gone(bench, monkeypatch):
     bench.submit("lasts")
     bench.go_on(5)
     with monkeypatch.context() as patched:
-        patched.setattr(hands.shutil, "rmtree", refuse)
+        patched.setattr(hands, "remove", refuse)
         bench.runner.forget("plain/1/job")
         bench.go_on(60)
         assert bench.job().status is Status.STOPPED
