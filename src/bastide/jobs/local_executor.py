@@ -145,12 +145,12 @@ class LocalExecutor:
             attempt.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
             (attempt.sockets / "http.sock").unlink(missing_ok=True)
         launch.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        written = [launch.home, *(bind.source for bind in launch.binds if bind.writable)]
+        if attempt.sockets is not None:
+            written.append(attempt.sockets)
         if uid is not None:
-            give(launch.home, uid)
-            for writable in [bind.source for bind in launch.binds if bind.writable]:
-                give(writable, uid)
-            if attempt.sockets is not None:
-                give(attempt.sockets, uid)
+            for each in written:
+                give(each, uid)
         made = sandbox.command(
             launch,
             bwrap=self.bwrap,
@@ -168,7 +168,7 @@ class LocalExecutor:
             "stage": made.staged,
             "stage_place": place,
             "uid": uid,
-            "home": str(launch.home),
+            "written": [str(each) for each in written],
             "limits": asdict(limits),
             "cgroup": _group_name(attempt),
             "cgroup_folders": self.cgroups.folders,

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import itertools
 import json
+import math
 import os
 import resource
 import select
@@ -69,7 +70,7 @@ class Shim:
         self._kill_at: float | None = None
         self._pokes = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
         self._pokes.setblocking(False)
-        self._scan: Iterator[int | None] = iter(())
+        self._scan: Iterator[float] = iter(())
 
     def run(self) -> None:
         started = _monotonic()
@@ -275,7 +276,7 @@ class Shim:
             return
         used = next(self._scan, None)
         if used is None:
-            self._scan = _disk_use(self._spec["home"])
+            self._scan = _disk_use(self._spec["written"])
         elif used > limit:
             self._break("disk")
 
@@ -307,7 +308,7 @@ class Shim:
         if self._group.memory_kills():
             return "memory"
         limit = self._limits["disk_bytes"]
-        return "disk" if limit and disk_is_full(self._spec["home"], limit) else ""
+        return "disk" if limit and disk_is_full(self._spec["written"], limit) else ""
 
     def _remove_group(self) -> None:
         """Zombies of the namespace stay charged until they are reaped, which takes a moment."""
@@ -339,27 +340,38 @@ class Shim:
             self._pokes.sendto(self._spec["key"].encode(), name)
 
 
-def _disk_use(home: str) -> Iterator[int | None]:
-    """Bytes used below `home` so far, a slice at a time; links are not followed."""
-    used, seen = 0, 0
-    ahead = [home]
+def _disk_use(places: list[str]) -> Iterator[float]:
+    """Bytes used below `places` so far, a slice at a time; links are not followed. A folder that
+    cannot be looked into, as its name is too long, may hold anything: it uses up everything."""
+    used, seen = 0.0, 0
+    ahead = list(places)
     while ahead:
-        with contextlib.suppress(OSError), os.scandir(ahead.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    blocks = entry.stat(follow_symlinks=False).st_blocks
-                    used += max(blocks * 512, ENTRY_SIZE_LEAST)
+        try:
+            with os.scandir(ahead.pop()) as entries:
+                for entry in entries:
+                    used += _size_of(entry)
                     if entry.is_dir(follow_symlinks=False):
                         ahead.append(entry.path)
-                seen += 1
-                if seen % DISK_ENTRIES_PER_TICK == 0:
-                    yield used
+                    seen += 1
+                    if seen % DISK_ENTRIES_PER_TICK == 0:
+                        yield used
+        except (FileNotFoundError, NotADirectoryError):  # it is gone by now
+            continue
+        except OSError:
+            used = math.inf
     yield used
 
 
-def disk_is_full(home: str, limit: int) -> bool:
-    """Whether nothing more fits below `home`; a million entries are looked at."""
-    slices = itertools.islice(_disk_use(home), DISK_SLICES_MAX)
+def _size_of(entry: "os.DirEntry[str]") -> int:
+    try:
+        return max(entry.stat(follow_symlinks=False).st_blocks * 512, ENTRY_SIZE_LEAST)
+    except FileNotFoundError:
+        return 0
+
+
+def disk_is_full(places: list[str], limit: int) -> bool:
+    """Whether nothing more fits below `places`; a million entries are looked at."""
+    slices = itertools.islice(_disk_use(places), DISK_SLICES_MAX)
     return any(used >= limit for used in slices if used)
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from tests.jobs_kit import PlainKind, Site, local_executor
+from tests.waiting import eventually
 
 from bastide.jobs.model import Bind, Status
 
@@ -177,6 +178,23 @@ def test_a_full_disk_is_its_own_end(attempt):
     )
     assert job.status is Status.FAILED
     assert job.exits[0].cause == "disk"
+
+
+def test_where_its_socket_lies_is_on_its_disk(site):
+    """The other folder of a service that can be written."""
+    text = (
+        "import time\n"
+        "for number in range(40):\n"
+        "    with open(f'/run/bastide/f{number}', 'wb') as file: file.write(bytes(1 << 20))\n"
+        "time.sleep(600)\n"
+    )
+    job_id = site.submit(
+        PYTHON, "-I", "-S", "-c", text, name="socket-disk", service=True,
+        limits={"disk_bytes": 30 << 20},
+    )  # fmt: skip
+    eventually(lambda: site.runner.find(job_id).replicas[0].attempt > 1, 20)
+    site.runner.forget(job_id)
+    site.wait_gone(job_id)
 
 
 def test_one_file_cannot_pass_the_limit(attempt):
