@@ -1,6 +1,7 @@
 """Tool calls through Converse on the questions of the Berkeley leaderboard (BFCL), by AST match.
 
-`--data`: a folder with BFCL_v4_*.json and answer_BFCL_v4_*.json, or one of the questions' files.
+`--data`: a folder with BFCL_v4_*.json and answer_BFCL_v4_*.json, itself or anywhere below, or one
+of the questions' files.
 Each set is scored by itself: `irrelevance` where no call is right, the others against their ground
 truth. Beside it: of the calls that had to be made, how many fit their schema. `--held-out` leaves
 out the quarter of the rows that wordings and thresholds may be chosen on (decision 0055).
@@ -161,7 +162,8 @@ def _json(text: str) -> Any:
 
 
 def files_of(data: Path) -> dict[str, Path]:
-    found = [data] if data.is_file() else [data / f"{PREFIX}{name}.json" for name in SETS]
+    below = [path for name in SETS for path in sorted(data.rglob(f"{PREFIX}{name}.json"))[:1]]
+    found = [data] if data.is_file() else below
     named = {
         path.name.removeprefix(PREFIX).removesuffix(".json"): path
         for path in found

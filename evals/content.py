@@ -1,10 +1,11 @@
 """How well hate, insults and misconduct are told from what is none: `python -m evals.content --data
-PATH [--judge MODEL]`.
+PATH [--model MODEL]`.
 
 PATH is the data folder: t-davidson's tweets (hate against the rest, hate or insult against neither)
 and HarmBench's prompts (against BFCL's, PubMedQA's and TRAM's texts). Each text is asked of weights
 that were made without it. Sex and violence have no labelled data that may be shipped: of the
-harmless texts the share is told that is taken for it.
+harmless texts the share is told that is taken for it. Or PATH is a file of t-davidson's format,
+which the shipped weights are asked about.
 """
 
 from collections.abc import Sequence
@@ -61,31 +62,49 @@ def scored(missions: Path, limit: int, folds: int, seed: int) -> dict[str, list[
     return found
 
 
+def shipped(path: Path, limit: int, seed: int) -> dict[str, list[Near]]:
+    """Of a file of tweets, all of them."""
+    items = sampled(texts.tweets_of(path), limit, seed)
+    return {
+        name: [
+            Near(name, text, content_scores(text)[name], is_one=kind in kinds)
+            for text, kind in items
+        ]
+        for name, kinds in (("HATE", (0,)), ("INSULTS", (0, 1)))
+    }
+
+
 def told(report: Report, found: dict[str, list[Near]]) -> None:
     for name, items in found.items():
         add_estimate(report, f"{name} AUC", items, auc)
         add_estimate(report, f"{name} F1 at {SEEN}", items, f1)
 
 
+def told_harmless(report: Report, missions: Path, limit: int, seed: int) -> None:
+    items = sampled([*texts.questions(missions), *texts.tram(missions)], limit, seed)
+    scores = [content_scores(text) for text in items]
+    for name in UNLEARNED:
+        false = sum(score[name] >= SEEN for score in scores)
+        add_rate(report, f"harmless taken for {name}", false, len(scores), bound="<=")
+
+
 def main() -> None:
-    parser = options(__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0], judges=True)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--judge", action="append", default=[], help="a model, for the grey zone")
     chosen = parser.parse_args()
-    missions = chosen.data / "missions"
     report = begin("content", chosen)
-    found = scored(missions, chosen.limit, chosen.folds, chosen.seed)
+    if chosen.data.is_file():
+        report.about["weights"] = "as shipped"
+        found = shipped(chosen.data, chosen.limit, chosen.seed)
+    else:
+        missions = chosen.data / "missions"
+        found = scored(missions, chosen.limit, chosen.folds, chosen.seed)
     told(report, found)
     for model in chosen.judge:
         near = [one for items in found.values() for one in items]
         add_judged(report, model, near, seed=chosen.seed)
-    harmless = sampled(
-        [*texts.questions(missions), *texts.tram(missions)], chosen.limit, chosen.seed
-    )
-    scores = [content_scores(text) for text in harmless]
-    for name in UNLEARNED:
-        false = sum(score[name] >= SEEN for score in scores)
-        add_rate(report, f"harmless taken for {name}", false, len(scores), bound="<=")
+    if chosen.data.is_dir():
+        told_harmless(report, missions, chosen.limit, chosen.seed)
     report.print(chosen.json)
 
 

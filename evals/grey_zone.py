@@ -50,6 +50,8 @@ class Near:
 def engine(model: str) -> Iterator[str]:
     """The address of one that runs a model of the cache, by its name in the catalogue."""
     weights = cache_home() / "models" / model / "model.gguf"
+    if not weights.is_file():
+        raise SystemExit(f"No weights of {model} at {weights}.")
     server = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(weights)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -19,14 +19,22 @@ RESAMPLES = 1000
 T = TypeVar("T")
 
 
-def options(description: str, *, model: str = "") -> argparse.ArgumentParser:
-    """`--data`, `--limit`, `--seed`, `--json`, and `--model` where a `model` answers."""
+def options(description: str, *, model: str = "", judges: bool = False) -> argparse.ArgumentParser:
+    """`--data`, `--limit`, `--seed`, `--json`, and `--model`: the one that answers (`model` unless
+    told), one that `judges` what is near the line, or, where none has a part, nobody."""
     parser = arguments(description)
     parser.add_argument("--data", type=Path, required=True, help="the data: a file or a folder")
     parser.add_argument("--limit", type=int, default=0, help="no more than this many of each set")
     parser.add_argument("--seed", type=int, default=SEED, help="what the sample is drawn by")
     if model:
         parser.add_argument("--model", default=model, help="its id, or its name in the catalogue")
+    elif judges:
+        told = "a model of the cache that judges in the grey zone, by its name; may be given again"
+        parser.add_argument(
+            "--model", "--judge", dest="judge", action="append", default=[], help=told
+        )
+    else:
+        parser.add_argument("--model", dest="unasked", help="taken by each; none is asked here")
     return parser
 
 
@@ -36,6 +44,8 @@ def begin(name: str, chosen: argparse.Namespace) -> Report:
         about["limit"] = chosen.limit
     if "model" in chosen:
         about["model"] = chosen.model
+    elif getattr(chosen, "unasked", None):
+        about["model"] = "none is asked"
     return Report(f"evals.{name}", about=about)
 
 

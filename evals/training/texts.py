@@ -280,9 +280,14 @@ def harms(missions: Path) -> Iterator[Example]:
             yield Example(ask.format(crime), {"MISCONDUCT": 1, "PROMPT_ATTACK": 0}, f"crime {at}")
 
 
+def tweets_of(path: Path) -> list[tuple[str, int]]:
+    """Each, and what it is: hate (0), an insult (1), neither (2)."""
+    with path.open(newline="") as file:
+        return [(row["tweet"], int(row["class"])) for row in csv.DictReader(file)]
+
+
 def tweets(missions: Path, seed: int, limit: int = 6000) -> Iterator[Example]:
-    with (missions / TWEETS).open(newline="") as file:
-        rows = [(row["tweet"], int(row["class"])) for row in csv.DictReader(file)]
+    rows = tweets_of(missions / TWEETS)
     random.Random(seed).shuffle(rows)
     kept = [row for row in rows if row[1] != 1] + [row for row in rows if row[1] == 1][: limit // 2]
     for at, (text, kind) in enumerate(kept):
