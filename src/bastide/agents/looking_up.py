@@ -83,6 +83,6 @@ def citations(answer: str, found: Sequence[Mapping[str, Any]]) -> list[Params]:
     a model does not say, and is not guessed."""
     if not found:
         return []
-    span = {"start": 0, "end": max(0, len(answer) - 1)}
+    span = {"start": 0, "end": len(answer)}  # exclusive, as RetrieveAndGenerate's
     part = {"textResponsePart": {"text": answer, "span": span}}
     return [{"generatedResponsePart": part, "retrievedReferences": references(found)}]

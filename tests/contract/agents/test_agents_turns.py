@@ -73,7 +73,8 @@ async def test_an_agent_looks_into_its_knowledge_base(desk):
     }
     events = await desk.ask(agent_id, "Was it shipped?", enableTrace=True, sessionState=state)
     (citation,) = events[-1]["chunk"]["attribution"]["citations"]
-    assert citation["generatedResponsePart"]["textResponsePart"]["text"] == "It was shipped."
+    said = {"text": "It was shipped.", "span": {"start": 0, "end": len("It was shipped.")}}
+    assert citation["generatedResponsePart"]["textResponsePart"] == said
     texts = [one["content"]["text"] for one in citation["retrievedReferences"]]
     assert texts == desk.library.held[BASE]
     ((call, req),) = desk.library.asked
