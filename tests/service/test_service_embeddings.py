@@ -73,6 +73,13 @@ def test_titan(runtime):
     scaled = [x / length for x in raw["embedding"]]
     assert math.isclose(cosine(scaled, found["embedding"]), 1, rel_tol=1e-5)
     assert invoked(runtime, TITAN, inputText=text, dimensions=DIMENSIONS)[0]["embedding"]
+    short = invoked(runtime, TITAN, inputText=text, dimensions=256)[0]["embedding"]
+    assert math.isclose(cosine(short, short), 1, rel_tol=1e-5), "of length 1 again"
+    assert math.isclose(
+        cosine(short, found["embedding"][:256]) ** 2,
+        cosine(found["embedding"][:256], found["embedding"][:256]),
+        rel_tol=1e-5,
+    )
     assert "makes vectors of 384" in refused(runtime, TITAN, inputText=text, dimensions=1024)
     assert "extraneous key [texts]" in refused(runtime, TITAN, texts=[text])
 
@@ -121,6 +128,8 @@ def test_nova(runtime):
     assert found["embeddings"][0]["embedding"] == vector_of(runtime, "one")
     cut, _ = invoked(runtime, NOVA, **body("word " * 1000, "END"))
     assert cut["embeddings"][0]["truncatedCharLength"] == 254 * 5 - 1
+    short, _ = invoked(runtime, NOVA, **body("one", "NONE", embeddingDimension=256))
+    assert len(short["embeddings"][0]["embedding"]) == 256
     assert "3072" in refused(runtime, NOVA, **body("one", "END", embeddingDimension=3072))
 
 

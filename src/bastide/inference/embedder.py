@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -64,6 +64,10 @@ class Embedded:
 
         lengths = np.linalg.norm(self.raw, axis=1, keepdims=True)
         return np.asarray(self.raw / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+    def cut(self, dimensions: int) -> "Embedded":
+        """The first numbers of each."""
+        return replace(self, raw=self.raw[:, :dimensions])
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

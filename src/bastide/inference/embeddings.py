@@ -21,11 +21,11 @@ class Embeddings:
 
     async def answer(self, call: Call, whole: Whole) -> Answered:
         reading = embedding_bodies.read(whole, call.request_id)
-        embedding_bodies.check_dimensions(whole, reading.dimensions)
+        dimensions = embedding_bodies.dimensions_of(whole, reading.dimensions)
         asked = Asked(
             texts=reading.texts,
             whole=reading.cut == "NONE",
             keep_end=reading.cut in ("START", "LEFT"),
         )
-        found = await self.vectors.of(call, whole.card, asked, lambda _: b"")
+        found = (await self.vectors.of(call, whole.card, asked, lambda _: b"")).cut(dimensions)
         return Answered(body=reading.say(found), input_tokens=sum(found.tokens))

@@ -3,7 +3,7 @@
 Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html,
 …/model-parameters-embed.html, …/nova/latest/userguide/embeddings-schema.html
 
-What is asked and cannot be had of the model that answers is refused by name: other dimensions than
+What is asked and cannot be had of the model that answers is refused by name: more dimensions than
 its own, and Cohere's calibrated int8 and uint8.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TITAN, COHERE, NOVA = "amazon.titan-embed-", "cohere.embed-", "amazon.nova-2-multimodal-embed"
 TEXT_MAX = 50_000  # Titan's and Nova's own bound
 TEXTS_MAX = 96
+SHORT = 256  # all of the families know it, and what it costs was measured (decision 0058)
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
 Cut = Literal["NONE", "START", "END", "LEFT", "RIGHT"]
 
@@ -172,10 +173,14 @@ def read(whole: Whole, request_id: str) -> Reading:
     return found(whole, request_id)
 
 
-def check_dimensions(whole: Whole, asked: int | None) -> None:
+def dimensions_of(whole: Whole, asked: int | None) -> int:
     """The family's default is not ours to give: without a word the vectors are the model's own."""
     own = whole.card.dimensions
-    if asked not in (None, own):
+    if asked is None or asked == own:
+        return own
+    if asked != SHORT or own < SHORT:
         raise invalid(
-            f"{whole.card.model_id} makes vectors of {own} dimensions; {asked} is not one."
+            f"{whole.card.model_id} makes vectors of {own} dimensions, or {SHORT} of them; "
+            f"{asked} is not one."
         )
+    return SHORT
