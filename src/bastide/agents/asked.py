@@ -17,7 +17,8 @@ class Asked:
     """Whose, as whom, of which agent, from where the conversation is. `searched`: by knowledge
     base, how this turn's caller wants it searched. `depth`: of how many supervisors' turns it is
     part. `files`: that came with it. `streams`: the answer is told as it is written. `remembered`:
-    of earlier sessions. `draft`: of the receipt, unless the turn is part of another's."""
+    of earlier sessions. `draft`: of the receipt, unless the turn is part of another's. `inlined`:
+    the definitions, by name, of collaborators that were said with the call."""
 
     call: Call
     worker: Call
@@ -33,3 +34,4 @@ class Asked:
     remembered: str = ""
     files: Sequence[File] = ()
     draft: Draft | None = None
+    inlined: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

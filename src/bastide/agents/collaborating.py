@@ -4,21 +4,23 @@ conversation of its own, and as wary as the supervisor has become.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-multi-agent-collaboration.html
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bastide.agents.asked import Asked
 from bastide.agents.asking import in_words
 from bastide.agents.book import alias_arn as own_arn
 from bastide.agents.loop import Do, Message, Said, Turn
-from bastide.agents.model import TTL_DEFAULT_S
+from bastide.agents.model import INLINE, TTL_DEFAULT_S
 from bastide.agents.routing import Found, Routing
 from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
-from bastide.agents.tools import Tool, tools_of
+from bastide.agents.tools import Does, Tool, tools_of
 from bastide.agents.traces import Tracer
 from bastide.agents.workers import Workers
-from bastide.kernel.call import Call
+from bastide.kernel.call import Call, Notes
 from bastide.kernel.errors import invalid
 from bastide.kernel.ids import Ids
 
@@ -48,9 +50,8 @@ class Collaborating:
         refused here."""
         if asked.depth >= DEPTH_MAX:
             raise invalid(f"Supervisors ask each other {DEPTH_MAX} deep at most.")
-        found = self.found(asked.worker, effect.tool.target)
-        agent, label = found.definition["agent"], asked.held.key.label
-        worker = self.workers.worker(asked.worker, agent["agentResourceRoleArn"], label)
+        found, worker = self._called(asked, effect.tool)
+        agent = found.definition["agent"]
         self.workers.check(worker, agent)
         key = replace(asked.held.key, agent_id=found.agent_id, alias_id=found.alias_id)
         text = _told(effect.tool, str(effect.use.args["message"]), turn.messages)
@@ -61,6 +62,18 @@ class Collaborating:
             ttl_s=int(agent.get("idleSessionTTLInSeconds") or TTL_DEFAULT_S),
             depth=asked.depth + 1,
         )  # fmt: skip
+
+    def _called(self, asked: Asked, tool: Tool) -> tuple[Found, Call]:
+        """The agent, and who works for it: its role. One that is inline has none, as its
+        supervisor has none: the caller does."""
+        if not tool.target:
+            place = hashlib.sha256(tool.group.encode()).hexdigest()[:10]
+            definition = asked.inlined[tool.group]
+            inline = Found(agent_id=INLINE, alias_id=place, version="", definition=definition)
+            return inline, replace(asked.worker, notes=Notes())
+        found = self.found(asked.worker, tool.target)
+        role = found.definition["agent"]["agentResourceRoleArn"]
+        return found, self.workers.worker(asked.worker, role, asked.held.key.label)
 
     def _held(self, key: Key, found: Found, turn: Turn) -> Held:
         """It may take what the supervisor has left, and has read what the supervisor has read."""
@@ -74,16 +87,23 @@ class Collaborating:
         return replace(held, turn=replace(held.turn, bounds=left, tainted=tainted))
 
     def _tracer(self, above: Tracer, found: Found, tool: Tool) -> Tracer:
-        chain = [*above.about.get("callerChain", ()), {"agentAliasArn": tool.target}]
-        about = {
-            **above.about,
-            "agentId": found.agent_id,
-            "agentAliasId": found.alias_id,
-            "agentVersion": found.version,
-            "collaboratorName": tool.group,
-            "callerChain": chain,
-        }
+        about = {**above.about, "collaboratorName": tool.group}
+        if tool.target:
+            chain = [*above.about.get("callerChain", ()), {"agentAliasArn": tool.target}]
+            about |= {
+                "agentId": found.agent_id, "agentAliasId": found.alias_id,
+                "agentVersion": found.version, "callerChain": chain,
+            }  # fmt: skip
         return Tracer(clock=above.clock, trace_id=self.ids.word(10).lower(), about=about)
+
+
+def check_returns_nothing(name: str, definition: Mapping[str, Any]) -> None:
+    """A collaborator's caller is a supervisor, which has no control to be returned to."""
+    if any(one.does is Does.RETURN for one in tools_of(definition).values()):
+        raise invalid(
+            f"Collaborator {name} has functions whose control returns to its caller, which is not "
+            "supported here."
+        )
 
 
 def _told(tool: Tool, message: str, conversation: Sequence[Message]) -> str:

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_AssociateAgentCollaborator.html
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -73,6 +74,22 @@ class Collaborators:
 
         self.book.database.write(write)
         return {}
+
+
+def inline_part(asked: Params, inlined: Container[str]) -> Params:
+    """Of an inline agent: an alias of another, or one of those that were said with the call."""
+    name, alias_arn = asked["collaboratorName"], asked.get("agentAliasArn") or ""
+    if bool(alias_arn) == (name in inlined):
+        raise invalid(f"{name} is either an agentAliasArn or the agentName of a collaborator.")
+    return {
+        "kind": str(Part.COLLABORATOR),
+        "name": name,
+        "asked": {
+            "agentDescriptor": {"aliasArn": alias_arn},
+            "collaborationInstruction": asked["collaboratorInstruction"],
+            "relayConversationHistory": asked.get("relayConversationHistory") or "DISABLED",
+        },
+    }
 
 
 def _kept(req: Params) -> Params:

@@ -7,24 +7,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bastide.agents import action_groups, files, prompting
+from bastide.agents import action_groups, collaborators, files, prompting
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
+from bastide.agents.collaborating import check_returns_nothing
 from bastide.agents.invocations import SESSION_MEMBERS, STREAMING, UNHEARD
-from bastide.agents.model import Params
+from bastide.agents.model import INLINE, Params
 from bastide.agents.openapi import BadSchema
 from bastide.agents.session_records import Key
+from bastide.agents.tools import is_supervisor
 from bastide.agents.turn_desk import Desk, check
 from bastide.agents.workers import Schemas
 from bastide.kernel.call import Call, Notes
 from bastide.kernel.errors import invalid, unsupported
 from bastide.kernel.operation import operation
 
-INLINE = "INLINE"  # in the place of an agent's id, which has ten characters
 _STATE = "inlineSessionState"
 _GROUP = (
     "actionGroupName", "description", "parentActionGroupSignature", "apiSchema", "functionSchema",
     "actionGroupExecutor.customControl", "actionGroupExecutor.lambda",
+)  # fmt: skip
+_COLLABORATOR = (
+    "agentAliasArn",
+    "collaboratorName",
+    "collaboratorInstruction",
+    "relayConversationHistory",
+)
+_AGENT = (
+    "instruction", "foundationModel", "guardrailConfiguration", "idleSessionTTLInSeconds",
+    *prompting.MEMBERS, *(f"actionGroups.{name}" for name in _GROUP),
+    "knowledgeBases.knowledgeBaseId", "knowledgeBases.description",
 )  # fmt: skip
 
 
@@ -37,13 +49,11 @@ class InlineInvocations:
     desk: Desk
 
     @operation(
-        "sessionId", "inputText", "instruction", "foundationModel", "enableTrace", "endSession",
-        *STREAMING,
-        "idleSessionTTLInSeconds", "orchestrationType", "guardrailConfiguration",
-        "bedrockModelConfigurations.performanceConfig.latency", *prompting.MEMBERS,
-        *(f"actionGroups.{name}" for name in _GROUP),
-        "knowledgeBases.knowledgeBaseId", "knowledgeBases.description",
-        "knowledgeBases.retrievalConfiguration.vectorSearchConfiguration",
+        "sessionId", "inputText", "enableTrace", "endSession", *_AGENT, *STREAMING,
+        "orchestrationType", "bedrockModelConfigurations.performanceConfig.latency",
+        "knowledgeBases.retrievalConfiguration.vectorSearchConfiguration", "agentCollaboration",
+        *(f"collaboratorConfigurations.{name}" for name in _COLLABORATOR),
+        "collaborators.agentName", *(f"collaborators.{name}" for name in _AGENT),
         *(f"{_STATE}.{name}" for name in (*SESSION_MEMBERS, *files.MEMBERS)),
         accepted={
             "agentName": "it is a name for the caller's own traces",
@@ -52,7 +62,6 @@ class InlineInvocations:
     )  # fmt: skip
     async def invoke_inline_agent(self, call: Call, req: Params) -> Params:
         check(call, req)
-        prompting.check(call.operation, req)
         if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
             raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
         label = self.book.marks.own(call.principal)
@@ -64,25 +73,50 @@ class InlineInvocations:
 
     def _asked(self, call: Call, req: Params, key: Key) -> Asked:
         worker = replace(call, operation="bedrock-runtime.Converse", notes=Notes())
-        parts = list(_parts(call, req))
-        definition = {"agent": _agent(req), "parts": parts}
+        inlined = {one["agentName"]: _definition(call, one) for one in _inlined(req)}
+        definition = _definition(call, req)
+        definition["parts"] += [
+            collaborators.inline_part(one, inlined)
+            for one in req.get("collaboratorConfigurations") or ()
+        ]
         state = dict(req.get(_STATE) or {})
         state["knowledgeBaseConfigurations"] = [
             one for one in req.get("knowledgeBases") or () if one.get("retrievalConfiguration")
         ]
         try:
-            for part in parts:
-                self.schemas.copy(worker, part)
+            for one in (definition, *inlined.values()):
+                for part in one["parts"]:
+                    self.schemas.copy(worker, part)
+            for name, one in inlined.items():
+                check_returns_nothing(name, one)
             about = {"sessionId": key.id}
-            return self.desk.asked(worker, call, (definition, key, about), req, state)
+            asked = self.desk.asked(worker, call, (definition, key, about), req, state)
+            return replace(asked, inlined=inlined)
         except BadSchema as error:
             raise invalid(str(error)) from error
 
 
-def _agent(req: Params) -> Params:
+def _inlined(req: Params) -> list[Params]:
+    """Those that were said with the call, each with a name of its own that it is asked by."""
+    given: list[Params] = req.get("collaborators") or []
+    if not is_supervisor(req) and (given or req.get("collaboratorConfigurations")):
+        raise invalid("An agent with collaborators has agentCollaboration SUPERVISOR.")
+    names = [one.get("agentName") for one in given]
+    asked = {one["collaboratorName"] for one in req.get("collaboratorConfigurations") or ()}
+    if len(set(names)) < len(names) or not asked.issuperset(names):
+        raise invalid(
+            "Each of collaborators has an agentName of its own, and one of "
+            "collaboratorConfigurations with that as its collaboratorName."
+        )
+    return given
+
+
+def _definition(call: Call, said: Params) -> dict[str, Any]:
+    prompting.check(call.operation, said)
     names = ("instruction", "foundationModel", "guardrailConfiguration", "idleSessionTTLInSeconds",
-             "promptOverrideConfiguration")  # fmt: skip
-    return {name: req[name] for name in names if req.get(name)}
+             "promptOverrideConfiguration", "agentCollaboration")  # fmt: skip
+    agent = {name: said[name] for name in names if said.get(name)}
+    return {"agent": agent, "parts": list(_parts(call, said))}
 
 
 def _parts(call: Call, req: Params) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 Params = dict[str, Any]
 DRAFT = "DRAFT"
+INLINE = "INLINE"  # in the place of an agent's id, which has ten characters
 TEST_ALIAS = "TSTALIASID"  # AWS's own: it always routes to the draft
 SERVICE = "bedrock.amazonaws.com"
 TTL_DEFAULT_S = 600

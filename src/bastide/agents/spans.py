@@ -51,7 +51,7 @@ class Spans:
     def take(self, event: Mapping[str, Any]) -> None:
         if "trace" in event:
             part = event["trace"]
-            depth, at = len(part.get("callerChain", ())), part["eventTime"]
+            depth, at = _depth(part), part["eventTime"]
             for kind, said in part["trace"].items():
                 self._taken(kind, said, depth, at)
         elif "returnControl" in event:
@@ -133,14 +133,20 @@ class Spans:
             self._pop(at)
 
 
+def _depth(part: Mapping[str, Any]) -> int:
+    """An inline collaborator has no ARN that callers' chains could name, and no collaborators."""
+    return max(len(part.get("callerChain", ())), int("collaboratorName" in part))
+
+
 def _named(said: Mapping[str, Any]) -> tuple[str, str, dict[str, Value]]:
     """A call: its operation, its name, and what else is told of it."""
     group = said.get("actionGroupInvocationInput") or {}
     base = said.get("knowledgeBaseLookupInput") or {}
     other = said.get("agentCollaboratorInvocationInput") or {}
     if other:
-        name, arn = str(other["agentCollaboratorName"]), str(other["agentCollaboratorAliasArn"])
-        return "invoke_agent", name, {"gen_ai.agent.name": name, "gen_ai.agent.id": arn}
+        name, arn = str(other["agentCollaboratorName"]), other.get("agentCollaboratorAliasArn")
+        known: dict[str, Value] = {"gen_ai.agent.id": str(arn)} if arn else {}
+        return "invoke_agent", name, {"gen_ai.agent.name": name, **known}
     if base:
         name, kind = "retrieve", "datastore"
         more: dict[str, Value] = {"gen_ai.data_source.id": str(base["knowledgeBaseId"])}

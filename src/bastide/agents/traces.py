@@ -188,8 +188,7 @@ def asks(tool: Tool, message: str) -> Params:
     return {
         "invocationType": "AGENT_COLLABORATOR",
         "agentCollaboratorInvocationInput": {
-            "agentCollaboratorName": tool.group,
-            "agentCollaboratorAliasArn": tool.target,
+            **_collaborator(tool),
             "input": {"type": "TEXT", "text": message},
         },
     }
@@ -197,10 +196,15 @@ def asks(tool: Tool, message: str) -> Params:
 
 def said_by(tool: Tool, text: str) -> Params:
     return {
-        "agentCollaboratorName": tool.group,
-        "agentCollaboratorAliasArn": tool.target,
+        **_collaborator(tool),
         "output": {"type": "TEXT", "text": text},
     }
+
+
+def _collaborator(tool: Tool) -> Params:
+    """One that is inline has no ARN."""
+    arn = {"agentCollaboratorAliasArn": tool.target} if tool.target else {}
+    return {"agentCollaboratorName": tool.group, **arn}
 
 
 def references(found: Sequence[Mapping[str, Any]]) -> list[Params]:

@@ -2,8 +2,8 @@
 label, and together no more than the machine has left for them.
 
 Between its questions a process is frozen, as at AWS: what a function leaves running takes no time
-of others. A process that heard something at one label is never asked at another, and ends after an error that
-it did not answer, when it is idle, or when its room is needed.
+of others. A process that heard something at one label is never asked at another, and ends after an
+error that it did not answer, when it is idle, or when its room is needed.
 """
 
 import json
