@@ -4,9 +4,11 @@ Source: ISOO, Marking Classified National Security Information (32 CFR 2001.21 (
 
 A portion reaches from its mark to the next one, or to the end of its paragraph. What has none is
 of the document's label. A mark inside a paragraph can only raise it: `(C)` may be a copyright.
+What a reader may take for a mark and is none (`(S/NF)`, `(s)`) leaves its portion to the document.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +17,9 @@ from bastide.kernel.labels.scheme import MarkingError, Scheme
 from bastide.knowledge.reading import Unreadable
 
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
+_NAMES = "TOP\\s?SECRET|SECRET|CONFIDENTIAL"  # old ones, written out
+_LETTERS = "[^\\x00-\\x7f\\s]{1,3}"  # of another script: they may look like a level's
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _BEFORE = r"[ \t]*(?:(?:#{1,6}|[-*+•>|]|\(?[0-9A-Za-z]{1,3}[.)])[ \t]+)*"
 
 
@@ -31,13 +36,29 @@ def portions(text: str, scheme: Scheme, ceiling: Label) -> list[Portion]:
     """All of a text, in order. Unreadable where a mark is above `ceiling`, or says nothing."""
     levels = "|".join(sorted(map(re.escape, scheme.levels), key=len, reverse=True))
     mark = re.compile(rf"\(((?:{levels})(?://[^()\n]{{1,200}})?)\)")
+    seems = _seeming(scheme)
     found: list[Portion] = []
     for start, end in _paragraphs(text):
         for part in _parts(text, (start, end), mark):
             labels = [_label(m[1], scheme, ceiling) for m in mark.finditer(text, *part)]
             head = re.compile(_BEFORE + mark.pattern).match(text, *part)
-            found.append(Portion(*part, _joined(labels) if head else None))
+            label = _joined(labels) if head else None
+            if label not in (None, ceiling) and seems.search(
+                _shown(mark.sub("", text[slice(*part)]))
+            ):
+                label = None
+            found.append(Portion(*part, label))
     return _merged(found)
+
+
+def _shown(text: str) -> str:
+    """As a reader sees it: without what is invisible, and in one width and case."""
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).upper()
+
+
+def _seeming(scheme: Scheme) -> "re.Pattern[str]":
+    levels = "|".join(re.escape(level.upper()) for level in scheme.levels)
+    return re.compile(rf"[(\[{{<]\s{{0,8}}(?:{levels}|{_NAMES}|{_LETTERS})\s{{0,8}}[)\]}}>/,-]")
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:

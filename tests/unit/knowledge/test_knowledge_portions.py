@@ -46,6 +46,18 @@ def test_a_mark_within_a_paragraph_only_raises():
     assert split("Unmarked, then (U) open.") == [("Unmarked, then (U) open.", None)]
 
 
+@pytest.mark.parametrize(
+    "seeming",
+    ["(S/NF)", "( S//NF )", "(s//nf)", "[S]", "(S-NF)", "(SECRET)", "(S //NF)", "(S//NF and",
+     "\uff08S\uff09", "(\u0405//NF)", "(S\u200b//NF)"],
+)  # fmt: skip
+def test_what_only_looks_like_a_mark_is_let_down_by_no_mark_before_it(seeming):
+    text = f"(U) Open.\n{seeming} Closed."
+    assert split(text) == [(text, None)]
+    assert split(f"(U) Open.\n\n{seeming} Closed.")[0] == ("(U) Open.", "U")
+    assert split("(U) Open (see annex), Caf\u00e9 (2).")[0][1] == "U"
+
+
 @pytest.mark.parametrize("head", ["## ", "- ", "1. ", "a) ", "  ", "> ", "| "])
 def test_headings_lists_and_tables_are_marked_too(head):
     assert split(f"(S//NF) A.\n{head}(U) B.")[1] == (f"{head}(U) B.".strip(), "U")
