@@ -16,7 +16,7 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from bastide.jobs import bridge, cgroups, namespaces, outlog, proctree, way_out
@@ -276,9 +276,12 @@ class Shim:
             return
         used = next(self._scan, None)
         if used is None:
-            self._scan = _disk_use(self._spec["written"])
+            self._scan = _disk_use(self._spec["written"], self._pids())
         elif used > limit:
             self._break("disk")
+
+    def _pids(self) -> list[int]:
+        return self._group.pids() or proctree.descendants(self._sandbox)
 
     def _check_memory(self) -> None:
         limit = self._limits["memory_bytes"]
@@ -340,26 +343,49 @@ class Shim:
             self._pokes.sendto(self._spec["key"].encode(), name)
 
 
-def _disk_use(places: list[str]) -> Iterator[float]:
-    """Bytes used below `places` so far, a slice at a time; links are not followed. A folder that
-    cannot be looked into, as its name is too long, may hold anything: it uses up everything."""
-    used, seen = 0.0, 0
+def _disk_use(places: list[str], pids: Sequence[int] = ()) -> Iterator[float]:
+    """Bytes used below `places` so far, a slice at a time, and by what `pids` hold open there."""
+    used = 0.0
+    sizes = itertools.chain(_unnamed(places, pids), _named(places))
+    for seen, size in enumerate(sizes, 1):
+        used += size
+        if seen % DISK_ENTRIES_PER_TICK == 0:
+            yield used
+    yield used
+
+
+def _named(places: list[str]) -> Iterator[float]:
+    """Links are not followed. A folder that cannot be looked into, as its name is too long, may
+    hold anything: it uses up everything."""
     ahead = list(places)
     while ahead:
         try:
             with os.scandir(ahead.pop()) as entries:
                 for entry in entries:
-                    used += _size_of(entry)
+                    yield _size_of(entry)
                     if entry.is_dir(follow_symlinks=False):
                         ahead.append(entry.path)
-                    seen += 1
-                    if seen % DISK_ENTRIES_PER_TICK == 0:
-                        yield used
         except (FileNotFoundError, NotADirectoryError):  # it is gone by now
             continue
         except OSError:
-            used = math.inf
-    yield used
+            yield math.inf
+
+
+def _unnamed(places: list[str], pids: Sequence[int]) -> Iterator[float]:
+    """Files that are open and were removed; those of other disks, as a tmpfs, do not count."""
+    disks = {os.lstat(place).st_dev for place in places if os.path.exists(place)}
+    told = set()
+    for pid in pids:
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as held:
+            for entry in held:
+                size = 0
+                with contextlib.suppress(OSError):
+                    found = entry.stat()
+                    file = (found.st_dev, found.st_ino)
+                    if found.st_nlink == 0 and found.st_dev in disks and file not in told:
+                        told.add(file)
+                        size = found.st_blocks * 512
+                yield size
 
 
 def _size_of(entry: "os.DirEntry[str]") -> int:

@@ -180,6 +180,19 @@ def test_a_full_disk_is_its_own_end(attempt):
     assert job.exits[0].cause == "disk"
 
 
+def test_files_without_a_name_are_on_its_disk(attempt):
+    job, _ = attempt(
+        "import os, time\n"
+        "for number in range(40):\n"
+        "    held = os.open('/opt/ml/held', os.O_WRONLY | os.O_CREAT)\n"
+        "    os.unlink('/opt/ml/held')\n"
+        "    os.posix_fallocate(held, 0, 1 << 20)\n"
+        "time.sleep(20)\n",
+        limits={"disk_bytes": 30 << 20},
+    )
+    assert job.exits[0].cause == "disk"
+
+
 def test_where_its_socket_lies_is_on_its_disk(site):
     """The other folder of a service that can be written."""
     text = (
