@@ -23,12 +23,12 @@ from bastide.jobs.cage import Walls
 from bastide.jobs.cgroups import Hierarchies
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.kernel.shares import Shares
+from bastide.kernel.shares import Shares, view_of
 
 logger = logging.getLogger(__name__)
 MIB = 1024 * 1024
 IDLE_S = 60.0
-AGENCY_MAX = 16  # processes of one agency
+VIEW_MAX = 16  # processes of one agency at one label
 START_S = 30.0  # for the machine to start Python: not the function's time
 CPU_MIB = 1_769  # of memory that go with one processor, as at AWS
 PREFIX = "function-"
@@ -36,16 +36,21 @@ PREFIX = "function-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to run. `key`: what a process must be of to be asked again; None: it is asked once.
+    """What is to run, at the session's `label`. `key`: what a process must be of to be asked again; None: it is asked once.
     `unpack` fills the folder that it runs."""
 
     account: str
+    label: str
     key: Hashable | None
     unpack: Callable[[Path], None]
     handler: str
     env: Mapping[str, str]
     memory_mib: int
     timeout_s: float
+
+    @property
+    def whose(self) -> str:
+        return view_of(self.account, self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +102,7 @@ class Fleet:
 
     @property
     def memory_max_mib(self) -> int:
-        """Of one process: what an agency that is alone may have."""
+        """Of one process: what one who is alone may have."""
         return self.room_mib // 2
 
     def ask(self, order: Order, told: Callable[[str], Mapping[str, Any]], payload: bytes) -> Answer:
@@ -173,19 +178,19 @@ class Fleet:
         return None
 
     def _reserved(self, order: Order) -> bool:
-        account = order.account
-        if self._count[account] >= AGENCY_MAX or not self._shares.take(account, order.memory_mib):
+        whose = order.whose
+        if self._count[whose] >= VIEW_MAX or not self._shares.take(whose, order.memory_mib):
             return False
-        self._count[account] += 1
+        self._count[whose] += 1
         return True
 
     def _victim(self, order: Order) -> _Warm | None:
         """Of others only where their room is what is missing: who has its own most ends nothing."""
-        account = order.account
-        own = [each for each in self._idle if each.order.account == account]
-        others = [] if self._count[account] >= AGENCY_MAX else self._idle
+        whose = order.whose
+        own = [each for each in self._idle if each.order.whose == whose]
+        others = [] if self._count[whose] >= VIEW_MAX else self._idle
         freed = sum(each.order.memory_mib for each in others)
-        if not self._shares.could(account, order.memory_mib, freed):
+        if not self._shares.could(whose, order.memory_mib, freed):
             others = []
         return min(own or others, key=lambda each: each.since_s, default=None)
 
@@ -238,8 +243,8 @@ class Fleet:
 
     def _release(self, order: Order) -> None:
         with self._news:
-            self._count[order.account] -= 1
-            self._shares.give_back(order.account, order.memory_mib)
+            self._count[order.whose] -= 1
+            self._shares.give_back(order.whose, order.memory_mib)
 
     def _keep(self) -> None:
         """End what has idled for long."""

@@ -17,6 +17,7 @@ from bastide.functions.model import Interpreted
 from bastide.functions.ports import Threads
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.shares import view_of
 
 MEMORY_MIB = 512
 TIMEOUT_S = 30.0
@@ -38,13 +39,14 @@ class Interpreter:
     timeout_s: float = TIMEOUT_S
 
     async def run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:
-        return await self.threads.run(worker.account, self._run, worker, code, files)
+        whose = view_of(worker.account, worker.principal.session.text)
+        return await self.threads.run(whose, self._run, worker, code, files)
 
     def _run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:
         if self.missing:
             raise ServiceError("ValidationException", self.missing)
         order = Order(
-            account=worker.account, key=None, unpack=_unpack, handler="inside.handler",
+            account=worker.account, label=worker.principal.session.text, key=None, unpack=_unpack, handler="inside.handler",
             env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},  # noqa: S108
             memory_mib=MEMORY_MIB, timeout_s=self.timeout_s,
         )  # fmt: skip

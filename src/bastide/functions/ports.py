@@ -78,7 +78,7 @@ class Logs(Protocol):
 
 
 class Threads(Protocol):
-    """Threads of which each agency has its share."""
+    """Threads of which each agency at each of its labels has its share."""
 
     def run(
         self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs

@@ -7,6 +7,12 @@ a newcomer finds something, whoever the others are.
 from collections import defaultdict
 
 
+def view_of(account: str, label: str) -> str:
+    """An agency at one of its labels, as one of those who share: were its labels counted together,
+    what is refused below would tell what is held above (decision 0074)."""
+    return f"{account} {label}"
+
+
 class Shares:
     """Counts who holds how much of `size`."""
 

@@ -21,6 +21,7 @@ from bastide.jobs.ports import Jobs
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM
+from bastide.kernel.shares import view_of
 from bastide.runtimes import records
 from bastide.runtimes.book import Book
 from bastide.runtimes.issuing import Issuer, Own
@@ -31,7 +32,7 @@ from bastide.runtimes.ports import Doors, Keys, Roles, Whose
 logger = logging.getLogger(__name__)
 SESSIONS_MAX = 24  # of an account at one label
 CALLS_MAX = 16  # of one session at once
-BYTES_MAX = 256 * 1024 * 1024  # of the payloads of one account that are under way
+BYTES_MAX = 256 * 1024 * 1024  # of the payloads of an account at one label that are under way
 BEGIN_TRIES = 3
 POLL_S = 0.03
 LOOK_EVERY = 10  # polls; in between only memory is asked
@@ -70,7 +71,7 @@ class Sessions:
     doors: Doors
     doors_at: Path
     _live: dict[str, Live] = field(default_factory=dict)  # by job
-    _bytes: dict[str, int] = field(default_factory=dict)  # by account; of the event loop
+    _bytes: dict[str, int] = field(default_factory=dict)  # by `view_of`; of the event loop
 
     # Beginning -----------------------------------------------------------------------------------
     def found(self, call: Call, runtime_id: str, endpoint: str, session_id: str) -> Session:
@@ -124,22 +125,22 @@ class Sessions:
     @contextmanager
     def call(self, session: Session, idle_s: int, size: int) -> Iterator[None]:
         """A place at the session, which is not idle meanwhile."""
-        account, job_id = session.key.account, session.job_id
+        whose, job_id = view_of(session.key.account, session.key.label), session.job_id
         live = self._live.setdefault(job_id, Live(idle_s, self._now_s()))
-        held = self._bytes.get(account, 0) + size
+        held = self._bytes.get(whose, 0) + size
         if live.calls >= CALLS_MAX or held > BYTES_MAX:
             raise ServiceError(
                 "ThrottlingException", "Too many calls are under way; try again.", status=429
             )
         live.calls += 1
-        self._bytes[account] = held
+        self._bytes[whose] = held
         try:
             yield
         finally:
             live.calls, live.used_s = live.calls - 1, self._now_s()
-            self._bytes[account] -= size
-            if not self._bytes[account]:
-                del self._bytes[account]
+            self._bytes[whose] -= size
+            if not self._bytes[whose]:
+                del self._bytes[whose]
 
     async def reached(self, session: Session, version: Version) -> Path:
         """The socket of the session's process, once it answers its health check."""

@@ -10,6 +10,7 @@ from bastide.functions.caged import Died, TimedOut
 from bastide.functions.fleet import Order
 from bastide.jobs import proctree
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.shares import view_of
 
 TOLD = {
     "function_name": "f", "function_version": "1", "invoked_function_arn": "a",
@@ -37,9 +38,9 @@ def unpack(folder):
     (folder / "app.py").chmod(0o644)
 
 
-def order(account="111122223333", key="k"):
+def order(account="111122223333", key="k", label="U"):
     return Order(
-        account=account, key=key, unpack=unpack, handler="app.handler", env={}, memory_mib=128,
+        account=account, label=label, key=key, unpack=unpack, handler="app.handler", env={}, memory_mib=128,
         timeout_s=60.0,
     )  # fmt: skip
 
@@ -71,13 +72,30 @@ def test_nobody_has_more_than_is_left_for_others(fleet):
     one, other = "111122223333", "444455556666"
 
     def ask_then():
-        eventually(lambda: fleet._count[one] == 2)
+        eventually(lambda: fleet._count[view_of(one, "U")] == 2)
         ask(other)
 
     together(*(lambda: ask(one) for _ in range(4)), ask_then)
     assert answers.count("TooManyRequestsException") == 2  # of the first, whose half two are
     done = [each for each in answers if not isinstance(each, str)]
     assert all(each.ended is None for each in done)
+
+
+def test_what_is_held_above_refuses_nothing_below(fleet):
+    """One agency at S has all that is its own; at U it may have as much, and no more."""
+    high, answers = [order(key=None, label="S")] * 2, []
+
+    def ask(one):
+        answers.append(asked(fleet, one, "1.5").process)
+
+    def below():
+        eventually(lambda: len(fleet._busy) == 2)
+        with pytest.raises(ServiceError, match="Rate Exceeded"):
+            asked(fleet, high[0])
+        answers.append(asked(fleet, order()).process)
+
+    together(*(lambda one=one: ask(one) for one in high), below)
+    assert len(set(answers)) == 3
 
 
 def test_what_idles_is_ended_after_a_while(machine, tmp_path):
@@ -164,7 +182,7 @@ def test_who_may_have_no_more_ends_nothing_of_others(fleet):
             answers.append(error.code)
 
     def ask_then():
-        eventually(lambda: fleet._count[one] == 1)
+        eventually(lambda: fleet._count[view_of(one, "U")] == 1)
         with pytest.raises(ServiceError, match="Rate Exceeded"):
             asked(fleet, replace(order(one, key=None), memory_mib=320))
 

@@ -5,12 +5,13 @@ import dataclasses
 
 import pytest
 from tests.runtimes_kit import SESSION, Desk, Said, asked_for, caller, packed
-from tests.sagefakes import OTHER, ROLE
+from tests.sagefakes import ONE, OTHER, ROLE
 
 from bastide.jobs.model import Exit, Status
 from bastide.jobs.replicas import NotAnswered, NotReached
 from bastide.kernel.errors import ServiceError
 from bastide.runtimes import sessions as limits
+from bastide.runtimes.model import Session, SessionKey
 
 ANOTHER = "session-" + "1" * 32
 
@@ -211,6 +212,22 @@ async def test_what_a_process_is_told_and_says(desk):
         desk.replicas.says.clear()
         await fails_to_ask(desk, "RuntimeClientError", arn, says=says)
     assert all(live.calls == 0 for live in desk.sessions._live.values())
+    assert not desk.sessions._bytes
+
+
+def test_payloads_under_way_above_refuse_nothing_below(desk):
+    def at(label):
+        key = SessionKey(account=ONE, runtime_id="r", endpoint="DEFAULT", id="s", label=label)
+        return Session(key=key, version=1, job_id=f"job-{label}", token="t", started_ms=0)
+
+    with desk.sessions.call(at("S"), 60, limits.BYTES_MAX):
+        with desk.sessions.call(at("U"), 60, limits.BYTES_MAX):
+            pass
+        with (
+            pytest.raises(ServiceError, match="under way"),
+            desk.sessions.call(at("S"), 60, 1),
+        ):
+            pass
     assert not desk.sessions._bytes
 
 
