@@ -36,8 +36,8 @@ PREFIX = "function-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to run, at the session's `label`. `key`: what a process must be of to be asked again; None: it is asked once.
-    `unpack` fills the folder that it runs."""
+    """What is to run, at the session's `label`. `key`: what a process must be of to be asked again;
+    None: it is asked once. `unpack` fills the folder that it runs."""
 
     account: str
     label: str

@@ -46,7 +46,8 @@ class Interpreter:
         if self.missing:
             raise ServiceError("ValidationException", self.missing)
         order = Order(
-            account=worker.account, label=worker.principal.session.text, key=None, unpack=_unpack, handler="inside.handler",
+            account=worker.account, label=worker.principal.session.text, key=None,
+            unpack=_unpack, handler="inside.handler",
             env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},  # noqa: S108
             memory_mib=MEMORY_MIB, timeout_s=self.timeout_s,
         )  # fmt: skip

@@ -79,7 +79,8 @@ class Invoking:
 
         order = Order(
             account=one.account, label=marking,
-            key=(one.account, one.label, one.name, one.revision, marking), unpack=unpack, handler=one.asked["Handler"], env=self._env(one),
+            key=(one.account, one.label, one.name, one.revision, marking), unpack=unpack,
+            handler=one.asked["Handler"], env=self._env(one),
             memory_mib=memory_mib, timeout_s=timeout_s,
         )  # fmt: skip
         answer = self.fleet.ask(order, told, payload)

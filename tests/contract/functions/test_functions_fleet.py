@@ -40,8 +40,8 @@ def unpack(folder):
 
 def order(account="111122223333", key="k", label="U"):
     return Order(
-        account=account, label=label, key=key, unpack=unpack, handler="app.handler", env={}, memory_mib=128,
-        timeout_s=60.0,
+        account=account, label=label, key=key, unpack=unpack, handler="app.handler", env={},
+        memory_mib=128, timeout_s=60.0,
     )  # fmt: skip
 
 
