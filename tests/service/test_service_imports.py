@@ -1,6 +1,9 @@
 """Models that an agency brings, by boto3 and the aws CLI: from a bucket to an answer, and away."""
 
 import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -9,6 +12,7 @@ from botocore.exceptions import ClientError
 from tests.clients import aws
 from tests.importing_kit import Tiny
 from tests.live import LiveRegion, cache_home
+from tests.officers_live import LAB, Desk
 from tests.waiting import eventually
 
 AGENCY = "bringer"
@@ -66,13 +70,26 @@ class Site:
         assert job["status"] == "Completed", job.get("failureMessage")
         return job["importedModelArn"]
 
+    def asked(self, arn):
+        answer = self.runtime.converse(modelId=arn, messages=said(), inferenceConfig=ASKED)
+        return answer["output"]["message"]["content"][0]["text"]
+
+    def engines(self, arn):
+        rows = self.live.control.get("/status")["engines"]
+        return [row for row in rows if row["model"].endswith(arn.rpartition("/")[2])]
+
+    def end_engine(self, arn):
+        (row,) = self.engines(arn)
+        os.kill(row["pid"], signal.SIGKILL)
+        eventually(lambda: self.engines(arn) == [])
+
     def weights(self) -> list[Path]:
         return list((self.live.folder / "imported").glob("*/*/*"))
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, new_toml):
-    live = LiveRegion(tmp_path_factory.mktemp("imports"), toml=new_toml()).start()
+    live = LiveRegion(tmp_path_factory.mktemp("imports"), toml=new_toml() + LAB).start()
     yield Site(live)
     live.stop()
 
@@ -100,7 +117,7 @@ def test_a_model_is_brought_asked_and_deleted(site):
     body = json.dumps({"prompt": "the thing", "max_gen_len": 8, "temperature": 0.0})
     told = site.runtime.invoke_model(modelId=arn, body=body)["body"].read()
     assert json.loads(told)["generation_token_count"] > 0
-    assert len(site.weights()) == 1
+    assert len(site.weights()) == 2, "with the name of their key"
     assert {one.stat().st_mode & 0o777 for one in (site.live.folder / "imported").glob("*/*")} == {
         0o700
     }
@@ -188,7 +205,7 @@ def test_gguf_as_it_is_by_the_cli_and_what_is_refused(trained_region, site):
     assert "not authorized to perform s3:GetObject" in job["failureMessage"]
     with pytest.raises(ClientError, match="vpcConfig"):
         site.begin("vague", "walled", vpcConfig={"subnetIds": ["s"], "securityGroupIds": ["g"]})
-    assert len(site.weights()) == 1
+    assert len(site.weights()) == 2
 
 
 def test_a_killed_region_goes_on_with_an_import(site):
@@ -200,3 +217,43 @@ def test_a_killed_region_goes_on_with_an_import(site):
     job = site.ended(arn)
     assert job["status"] == "Completed", job.get("failureMessage")
     site.bedrock.list_model_import_jobs(nameContains="again")
+    site.runtime = site.live.client("bedrock-runtime", AGENCY, read_timeout=120)
+    site.s3 = site.live.client("s3", AGENCY)
+
+
+def test_loads_at_once_are_one(site):
+    site.lay("raced", Tiny().files())
+    arn = site.brought("raced", "raced")
+    alone = site.asked(arn)
+    site.end_engine(arn)
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(lambda _: site.asked(arn), range(6))) == {alone}
+    assert len(site.engines(arn)) == 1
+
+
+def test_weights_that_were_changed_are_not_run(site):
+    site.lay("torn", Tiny().files())
+    arn = site.brought("torn", "torn")
+    (file,) = (site.live.folder / "imported").glob(f"*/{arn.rpartition('/')[2]}/model.gguf")
+    file.chmod(0o600)
+    with file.open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read(1)
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last[0] ^ 1]))
+    site.end_engine(arn)
+    with pytest.raises(site.runtime.exceptions.ModelNotReadyException):
+        site.asked(arn)
+    assert site.engines(arn) == []
+    assert "did not start" in site.live.log()
+
+
+def test_with_the_keys_of_the_agency_its_weights_go(site, tmp_path):
+    """The last test here: the agency can read nothing of its own afterwards."""
+    assert site.weights() != []
+    account = site.live.account(AGENCY)["account_id"]
+    Desk(site.live, tmp_path / "officers").destroy_keys(AGENCY, "--confirm", account)
+    assert site.weights() == []
+    assert site.bedrock.list_imported_models()["modelSummaries"] == []
+    engines = site.live.control.get("/status")["engines"]
+    assert [row for row in engines if account in row["model"]] == []

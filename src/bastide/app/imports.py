@@ -23,6 +23,7 @@ from bastide.inference.engines import Engines
 from bastide.jobs import cage
 from bastide.jobs.worker import Worker, WorkerFailed
 from bastide.kernel.errors import Unavailable
+from bastide.keys.keyring import Keyring
 from bastide.models.import_jobs import ImportJobs, ImportJobShelf
 from bastide.models.import_work import ImportWork
 from bastide.models.imported_models import (
@@ -72,6 +73,23 @@ class CagedJudge:
             return Judged(reason=f"The files could not be read: {error}.")
         finally:
             worker.close()
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOf:
+    """`models.ports.Keys`."""
+
+    keyring: Keyring
+
+    def newest(self, account: str, label: str) -> str:
+        return self.keyring.current(account, label).id
+
+    def lives(self, key_id: str) -> bool:
+        try:
+            self.keyring.by_id(key_id)
+        except KeyError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,7 @@ def open_imports(core: Core, needs: Needs) -> Imports:
             objects=needs.store.space,
             permits=identity.authorizer,
         ),
+        keys=KeysOf(core.keyring),
         judge=CagedJudge(needs.workshop.cage_for("importer")),
         running=running,
         licences=tuple(name.lower() for name in wanted.licences),

@@ -109,6 +109,7 @@ class _Rooms:
             keyring=self.of.core.keyring,
             upkeep=self.of.store.upkeep,
             approvals=self.of.approvals.book,
+            shred=self.of.bedrock.imports.work.shred,
         )
 
     def labels(self) -> LabelRoom:

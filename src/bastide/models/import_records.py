@@ -1,7 +1,7 @@
 """Models that agencies brought, and the jobs that brought them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -258,6 +258,23 @@ def known_models(c: Connection) -> set[tuple[str, str]]:
     """(account, id) of every model that is there or on its way."""
     here = {(row.account, row.id) for row in c.execute(select(models.c.account, models.c.id))}
     return here | {(job.account, job.model) for job in unfinished(c)}
+
+
+def of_label(c: Connection, account: str, label: str) -> set[str]:
+    """The id of every model that is there or on its way."""
+    here = c.execute(select(models.c.id).where(_mine(models, account, (label,)))).scalars()
+    going = _mine(jobs, account, (label,)) & (jobs.c.status == Status.IN_PROGRESS)
+    return {*here, *c.execute(select(jobs.c.model).where(going)).scalars()}
+
+
+def forget_models(c: Connection, account: str, ids: Collection[str], why: str, now_ms: int) -> None:
+    """The models, and the jobs that would bring them."""
+    values = {"status": Status.FAILED, "failure": why, "updated_ms": now_ms, "ended_ms": now_ms}
+    for id_ in ids:
+        mine = (jobs.c.account == account) & (jobs.c.model == id_)
+        going = mine & (jobs.c.status == Status.IN_PROGRESS)
+        c.execute(update(jobs).where(going).values(values))
+        remove_model(c, account, id_)
 
 
 def remove_model(c: Connection, account: str, id_: str) -> None:

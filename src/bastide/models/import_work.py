@@ -6,7 +6,7 @@ of models that are gone, their folders say: it is discarded until nothing is.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bastide.db.database import Database
@@ -91,6 +91,11 @@ class ImportWork:
         except (Unavailable, OSError) as error:
             logger.warning("what is left of the model %s waits: %s", id_, error)
             self._sweep_later()
+
+    def shred(self, account: str, labels: Iterable[str]) -> None:
+        """An agency's keys for labels are no more: nor are the weights that it brought there."""
+        for id_ in self.importer.shredded(account, labels):
+            self.discard(account, id_)
 
     def _sweep(self) -> None:
         with self._news:

@@ -24,6 +24,7 @@ from bastide.models.model import ModelCard
 Params = dict[str, Any]
 KIND, JOB_KIND = "imported-model", "model-import-job"
 WEIGHTS = "model.gguf"
+KEY = "key"  # names the key that the weights live as long as
 TITLE_LETTERS_MAX = 20
 
 

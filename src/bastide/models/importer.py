@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,16 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.labels.label import joined
 from bastide.models import import_records as records
 from bastide.models.import_records import ImportedModel, ImportJob, Status
-from bastide.models.imported_models import WEIGHTS, ImportShelf, engine_name
+from bastide.models.imported_models import KEY, WEIGHTS, ImportShelf, engine_name
 from bastide.models.importing.facts import Facts
 from bastide.models.model import ModelCard
-from bastide.models.ports import SERVICE, Judge, Reading, Roles, Running
+from bastide.models.ports import SERVICE, Judge, Keys, Reading, Roles, Running
 
 FILES_MAX = 500
 TEXT_BYTES_MAX = 64 << 20
 FREE_BYTES_MIN = 1 << 30  # of the disk, left to everybody else
 TRIES_MAX = 5  # that a region ended in
+SHREDDED = "The keys to what the agency keeps at this label were destroyed."
 BUSY_PAUSE_S = 5.0
 BUSY_MAX_S = 3600.0  # that a model which is ready waits for the engines
 WAITS_MAX_MS = 24 * 3600 * 1000  # that a job waits for the region, all in all
@@ -62,6 +63,7 @@ class Importer:
     roles: Roles
     reading: Callable[[Principal], Reading]
     judge: Judge
+    keys: Keys
     running: Running
     licences: Sequence[str]
     bytes_max: int
@@ -103,8 +105,9 @@ class Importer:
         self.database.write(lambda c: records.end_job(c, job, Status.FAILED, told, self._now_ms()))
 
     def sweep(self) -> None:
-        """What no model and no job has left behind. Raises Unavailable and OSError where some of it
-        is there still."""
+        """What no model and no job has left behind, and models that a backup brought back though
+        their keys were destroyed. Raises Unavailable and OSError where some of it is there
+        still."""
         # Seen before the rows are read: a new job's row is there before its folders.
         places = [one for one in self.shelf.folder.glob("*/*") if one.is_dir()]
         known = self.database.read(records.known_models)
@@ -112,13 +115,35 @@ class Importer:
         for place in places:
             account, id_ = place.parent.name, place.name.partition(".")[0]
             if (account, id_) in known:
-                continue
+                if not self._outlives_its_key(place):
+                    continue
+                self._forget(account, id_)
             try:
                 self.discard(account, id_)
             except (Unavailable, OSError) as error:  # the others go all the same
                 failure = error
         if failure is not None:
             raise failure
+
+    def shredded(self, account: str, labels: Iterable[str]) -> Collection[str]:
+        """The ids of what is to be discarded now that an agency's keys for labels are no more:
+        nobody finds it from now on."""
+        now_ms = self._now_ms()
+
+        def write(c: Connection) -> Collection[str]:
+            found = {id_ for label in labels for id_ in records.of_label(c, account, label)}
+            records.forget_models(c, account, found, SHREDDED, now_ms)
+            return found
+
+        return self.database.write(write)
+
+    def _forget(self, account: str, id_: str) -> None:
+        now_ms = self._now_ms()
+        self.database.write(lambda c: records.forget_models(c, account, (id_,), SHREDDED, now_ms))
+
+    def _outlives_its_key(self, place: Path) -> bool:
+        named = place / KEY
+        return named.is_file() and not self.keys.lives(named.read_text())
 
     def discard(self, account: str, id_: str) -> None:
         """The files of a model that is not there, and then its engine. Raises Unavailable and
@@ -133,10 +158,12 @@ class Importer:
 
     def _admitted(self, job: ImportJob) -> ImportedModel:
         who = self.roles.assume_for_service(job.account, job.role_arn, SERVICE, job.label)
+        key = self.keys.newest(job.account, job.label)
         aside = self._aside(job)
         files = self._fetched(job, who, aside / "in")
         facts = self._judged(aside)
         licence = self._licence(facts, job.licence)
+        durable.replace(aside / KEY, key.encode())
         made = self._placed(job, aside, facts, files, licence)
         if reason := self._tried(job, self.shelf.card_of(made)):
             raise ImportFailed(reason)
@@ -212,6 +239,7 @@ class Importer:
             raise ImportFailed("The weights could not be kept.")
         place = self.shelf.place(job.account, job.model)
         durable.folder(place)
+        (aside / KEY).rename(place / KEY)
         weights = place / WEIGHTS
         came.rename(weights)
         digest, size = _sealed(weights)

@@ -62,6 +62,18 @@ class Running(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The agency's keys, with which what lies here unsealed goes too."""
+
+    def newest(self, account: str, label: str) -> str:
+        """The id of a key; one is made where there is none."""
+        ...
+
+    def lives(self, key_id: str) -> bool:
+        """False once it was destroyed."""
+        ...
+
+
 class LogObjects(Protocol):
     """The store without its policies: whoever uses it asked `LoggingPermits` first."""
 

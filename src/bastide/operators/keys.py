@@ -16,12 +16,13 @@ from bastide.store.upkeep import Upkeep
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRoom:
     """What `bastide keys …` asks for. Two changes at once would move data keys to and fro, so
-    there is one at a time."""
+    there is one at a time. `shred`: what an agency keeps unsealed at labels goes with its keys."""
 
     agencies: Agencies
     keyring: Keyring
     upkeep: Upkeep
     approvals: Approvals
+    shred: Callable[[str, Sequence[str]], None]
     _turns: Turns = field(default_factory=lambda: Turns("changing keys"))
 
     def rows(self, agency: str) -> list[dict[str, Any]]:
@@ -106,6 +107,7 @@ class KeyRoom:
             recorded()
             for state in keys:
                 self.keyring.destroy(state.account, state.label)
+            self.shred(keys[0].account, [state.label for state in keys])
             return self._rows(keys)
 
     def _deletion(self, keys: Sequence[KeyState]) -> dict[str, Any]:

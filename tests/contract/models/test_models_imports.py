@@ -77,6 +77,23 @@ class FakeRunning:
         self.unloaded.append(name)
 
 
+@dataclass
+class FakeKeys:
+    """One key for each label, and after its end another."""
+
+    ended: dict[str, int] = field(default_factory=dict)
+
+    def newest(self, account, label):
+        return f"{account}-{label}-{self.ended.get(label, 0)}"
+
+    def lives(self, key_id):
+        _, label, number = key_id.split("-")
+        return int(number) >= self.ended.get(label, 0)
+
+    def destroy(self, label):
+        self.ended[label] = self.ended.get(label, 0) + 1
+
+
 class OpenJudge:
     """The same code without the cage."""
 
@@ -92,7 +109,7 @@ class Api:
         shelf = ImportShelf(region=GOV, database=database, marks=marks(database), folder=folder)
         self.shelf, self.database, self.folder = shelf, database, folder
         self.running, self.roles, self.objects = FakeRunning(), FakeRoles(), {}
-        self.clock, self.ends = ManualClock(), False
+        self.clock, self.ends, self.keys = ManualClock(), False, FakeKeys()
         self.work = ImportWork(database=database, importer=self.importer())
         job_shelf = ImportJobShelf(
             region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
@@ -109,7 +126,8 @@ class Api:
             **{
                 "shelf": self.shelf, "database": self.database, "clock": self.clock,
                 "roles": self.roles, "reading": lambda who: FakeBucket(self.objects),
-                "judge": OpenJudge(), "running": self.running, "licences": ("apache-2.0",),
+                "judge": OpenJudge(), "keys": self.keys, "running": self.running,
+                "licences": ("apache-2.0",),
                 "bytes_max": 1 << 30, "pause": self.pause, **more,
             }
         )  # fmt: skip
@@ -360,6 +378,50 @@ def test_what_cannot_be_swept_keeps_nothing_else_from_going(api):
     assert api.left() == [f"{ACCOUNT}/aaaaaaaaaaaa"]
     api.importer().sweep()
     assert api.left() == []
+
+
+def test_with_an_agencys_keys_its_weights_go(api):
+    arn, high = api.brought()["importedModelArn"], working_at("TS")
+    kept = api.brought(by=high)["importedModelArn"]
+    theirs = api.brought(by=call(account=OTHER))["importedModelArn"]
+    waits = api.begin("waits")
+    api.work.shred(ACCOUNT, ["U"])
+    assert api.shelf.card(call().principal, arn) is None
+    assert api.shown(waits)["failureMessage"].startswith("The keys to what the agency keeps")
+    assert api.shelf.card(high.principal, kept).path.is_file()
+    assert api.shelf.card(call(account=OTHER).principal, theirs).path.is_file()
+    assert len(api.left()) == 2
+    again = api.brought("again")["importedModelArn"]
+    assert api.shelf.card(call().principal, again).path.is_file()
+
+
+def test_what_is_under_way_when_keys_are_destroyed_is_not_taken(api):
+    arn = api.begin()
+    asked = api.running.reason_against
+
+    def shredded(card, owner, label):
+        api.keys.destroy("U")
+        api.work.shred(ACCOUNT, ["U"])
+        return ""
+
+    api.running.reason_against = shredded
+    api.work.settle()
+    api.running.reason_against = asked
+    assert api.shown(arn)["status"] == "Failed"
+    assert api.left() == []
+    assert api.models.list_imported_models(call(), {}) == {"modelSummaries": []}
+
+
+def test_what_a_backup_brings_back_goes_at_the_start(api):
+    """Also where the region was killed between the end of the keys and that of the weights."""
+    arn = api.brought()["importedModelArn"]
+    newer = working_at("TS")
+    kept = api.brought(by=newer)["importedModelArn"]
+    api.keys.destroy("U")
+    ImportWork(database=api.database, importer=api.importer()).settle()
+    assert api.shelf.card(call().principal, arn) is None
+    assert api.shelf.card(newer.principal, kept).path.is_file()
+    assert api.left() == [f"{ACCOUNT}/{kept.rpartition('/')[2]}"]
 
 
 def test_another_agency_finds_nothing(api):

@@ -23,6 +23,7 @@ def store(database, tmp_path):
     made = Store(database, tmp_path / "objects", open_keyring(tmp_path / "keys"))
     made.bucket()
     made.bucket("of-bob", BOB)
+    made.shredded = []
     yield made
     made.close()
 
@@ -30,8 +31,9 @@ def store(database, tmp_path):
 @pytest.fixture
 def room(store):
     return KeyRoom(
-        agencies=FewAgencies(NAMES), keyring=store.keyring, upkeep=store.upkeep, approvals=Agreed()
-    )
+        agencies=FewAgencies(NAMES), keyring=store.keyring, upkeep=store.upkeep,
+        approvals=Agreed(), shred=lambda account, labels: store.shredded.append((account, labels)),
+    )  # fmt: skip
 
 
 def destroy(room, keys):
@@ -145,6 +147,7 @@ def test_a_destruction_is_confirmed_then_final(store, room, tmp_path):
             room.check_confirmed("alice", keys, confirm)
     room.check_confirmed("alice", keys, ALICE)
     (gone,) = destroy(room, keys)
+    assert store.shredded == [(ALICE, ["U"])]
     assert (gone["lost"], gone["objects"], gone["versions"], gone["destroyed"]) == (7, 0, 0, 2)
     store.content.keyring._families.clear()  # as after a restart
     for key in datas:
