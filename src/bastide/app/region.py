@@ -232,6 +232,7 @@ class RegionProcess:
             "operations": len(self.gateway.handlers),
             "break_glass": self.approvals.room.open_glass(),
             "engines": self.bedrock.engines.rows(),
+            "invocation_logs": self.bedrock.logs.counts(),
             "missing_layers": [layer.name for layer in self.workshop.missing],
             "layers": [
                 {"name": layer.name, "present": layer.present, "why": layer.why}

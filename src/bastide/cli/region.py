@@ -99,7 +99,9 @@ def status(region: RegionsOption = None, json_: JsonOption = False) -> None:
 
 
 def _print_status(found: Found) -> None:
-    layers, engines, glass = (found.pop(one) for one in ("layers", "engines", "break_glass"))
+    layers, engines, glass, logs = (
+        found.pop(one) for one in ("layers", "engines", "break_glass", "invocation_logs")
+    )
     show.table([{"": k, " ": v} for k, v in found.items()], ["", " "], "")
     if glass:
         show.out.print("\n[bold red]BREAK GLASS: done by one person, and not countersigned[/]")
@@ -110,6 +112,9 @@ def _print_status(found: Found) -> None:
         ["model", "reservation", "state", "pid", "memory_mib", "requests", "waiting"],
         "none is loaded",
     )
+    if any(logs.values()):
+        show.out.print("\n[bold]Logs of invocations[/] that wait, and were lost since the start")
+        show.table([logs], ["waiting", "dropped", "undelivered"], "")
     show.out.print("\n[bold]Walls of the sandbox[/]")
     show.table(layers, ["name", "present", "why"], "none were probed")
 

@@ -1,18 +1,19 @@
 """Invocations on their way to where an agency has them logged: a bounded line, and one thread.
 
 No call waits for it, and none fails by it: what finds no room is dropped and counted, and what
-cannot be delivered is tried a few times. What waits when the region is killed is lost: the audit
-log, which is not, has each call. A record is written at the label of the session that asked, so
-whoever works below finds neither it nor its name. Of an agency's configurations that of the call's
-own label holds, else the newest that its session sees.
+cannot be delivered is tried again a few times, after pauses that hold nothing else up, and then
+counted too. What waits when the region is killed is lost: the audit log, which is not, has each
+call. A record is written at the label of the session that asked, so whoever works below finds
+neither it nor its name. Of an agency's configurations that of the call's own label holds, else the
+newest that its session sees.
 """
 
 import json
 import logging
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastide.db.database import Database
@@ -35,11 +36,28 @@ PAUSE_S = 2.0
 BATCH = 100
 LETTERS_MAX = 64 << 20  # that wait, of all agencies
 SHARE = 4  # an agency has a fourth of it at each of its labels: none is crowded out by one above
-ATTEMPTS_MAX = 3
+PAUSES_S = (10.0, 60.0)  # between the three times that a delivery is tried
+PLACES = ("s3Config", "cloudWatchConfig")
 
 
 class Undelivered(Exception):
     """The text says where to, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What goes to one place, which is looked up when it goes. `tries`: so far."""
+
+    account: str
+    label: str
+    place: str
+    some: Sequence[Invocation]
+    tries: int = 0
+    due_s: float = 0.0
+
+    @property
+    def letters(self) -> int:
+        return sum(one.size for one in self.some)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,8 +75,10 @@ class InvocationLogs:
     lines: LogLines
     _configured: dict[str, dict[str, Configuration]] = field(default_factory=dict)
     _waiting: deque[Invocation] = field(default_factory=deque)
+    _later: list[Parcel] = field(default_factory=list)
     _letters: Counter[tuple[str, str]] = field(default_factory=Counter)  # by agency and label
-    _dropped: Counter[str] = field(default_factory=Counter)
+    _dropped: Counter[str] = field(default_factory=Counter)  # not yet told
+    _lost: Counter[str] = field(default_factory=Counter)  # since the start
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _delivering: threading.Lock = field(default_factory=threading.Lock)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -89,23 +109,30 @@ class InvocationLogs:
             return
         one = made()
         with self._lock:
-            whose = account, one.label
-            mine, all_ = self._letters[whose], self._letters.total()
-            if mine + one.size > LETTERS_MAX // SHARE or all_ + one.size > LETTERS_MAX:
+            if not self._has_taken(account, one.label, one.size):
                 self._dropped[account] += 1
+                self._lost["dropped"] += 1
                 return
-            self._letters[whose] += one.size
             self._waiting.append(one)
 
-    def deliver(self) -> None:
-        """All that waits."""
+    def counts(self) -> dict[str, int]:
+        """What `bastide status` shows: of all agencies, and of what was lost since the start."""
+        with self._lock:
+            later = sum(len(parcel.some) for parcel in self._later)
+            return {
+                "waiting": len(self._waiting) + later,
+                "dropped": self._lost["dropped"],
+                "undelivered": self._lost["undelivered"],
+            }
+
+    def deliver(self, *, last: bool = False) -> None:
+        """All that waits and is due. `last`: whatever is not due, and no more after that."""
         with self._delivering:
+            for parcel in self._due(last=last):
+                self._send(parcel, last=last)
             while batch := self._taken():
-                groups: dict[tuple[str, str], list[Invocation]] = defaultdict(list)
-                for one in batch:
-                    groups[one.account, one.label].append(one)
-                for (account, label), some in groups.items():
-                    self._deliver(account, label, some)
+                for parcel in self._parcels(batch):
+                    self._send(parcel, last=last)
             self._tell_dropped()
 
     def configuration(self, account: str, label: str) -> Configuration | None:
@@ -138,7 +165,7 @@ class InvocationLogs:
         while True:
             ended = self._stopping.wait(PAUSE_S)
             try:
-                self.deliver()
+                self.deliver(last=ended)
             except Unavailable:
                 logger.warning("invocations could not be logged", exc_info=True)
             if ended:
@@ -151,28 +178,56 @@ class InvocationLogs:
                 self._letters[one.account, one.label] -= one.size
             return batch
 
-    def _deliver(self, account: str, label: str, some: Sequence[Invocation]) -> None:
-        found = self.configuration(account, label)
-        if found is None:
-            return
-        config = found.config
-        wanted = [one for one in some if _is_wanted(config, one)]
-        told = [record(self.region, one) for one in wanted]
-        if not told:
-            return
-        for name, send in (("s3Config", self._to_s3), ("cloudWatchConfig", self._to_logs)):
-            if name in config:
-                self._sent(lambda send=send, name=name: send(  # type: ignore[misc]
-                    account, label, config[name], wanted, [dict(one) for one in told]
-                ))  # fmt: skip
+    def _has_taken(self, account: str, label: str, letters: int) -> bool:
+        """Whether there is room for so much more, which is taken then. The lock is held."""
+        mine, all_ = self._letters[account, label], self._letters.total()
+        if mine + letters > LETTERS_MAX // SHARE or all_ + letters > LETTERS_MAX:
+            return False
+        self._letters[account, label] += letters
+        return True
 
-    def _sent(self, send: Callable[[], None]) -> None:
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                return send()
-            except (Undelivered, ServiceError, Unavailable, OSError) as error:
-                if attempt == ATTEMPTS_MAX:
-                    logger.warning("invocations could not be logged: %s", error)
+    def _due(self, *, last: bool) -> list[Parcel]:
+        """Of those that are tried again."""
+        now_s = self.clock.monotonic_s()
+        with self._lock:
+            found = [one for one in self._later if last or one.due_s <= now_s]
+            self._later = [one for one in self._later if one not in found]
+            for one in found:
+                self._letters[one.account, one.label] -= one.letters
+        return found
+
+    def _parcels(self, batch: Sequence[Invocation]) -> Iterator[Parcel]:
+        groups: dict[tuple[str, str], list[Invocation]] = defaultdict(list)
+        for one in batch:
+            groups[one.account, one.label].append(one)
+        for (account, label), some in groups.items():
+            for place in PLACES:
+                yield Parcel(account=account, label=label, place=place, some=some)
+
+    def _send(self, parcel: Parcel, *, last: bool) -> None:
+        found = self.configuration(parcel.account, parcel.label)
+        where = found.config.get(parcel.place) if found is not None else None
+        if found is None or not where:
+            return
+        wanted = [one for one in parcel.some if _is_wanted(found.config, one)]
+        if not wanted:
+            return
+        put = self._to_s3 if parcel.place == "s3Config" else self._to_logs
+        told = [record(self.region, one) for one in wanted]
+        try:
+            put(parcel.account, parcel.label, where, wanted, told)
+        except (Undelivered, ServiceError, Unavailable, OSError) as error:
+            self._failed(replace(parcel, some=wanted), error, last=last)
+
+    def _failed(self, parcel: Parcel, error: Exception, *, last: bool) -> None:
+        with self._lock:
+            if not last and parcel.tries < len(PAUSES_S):
+                due_s = self.clock.monotonic_s() + PAUSES_S[parcel.tries]
+                if self._has_taken(parcel.account, parcel.label, parcel.letters):
+                    self._later.append(replace(parcel, tries=parcel.tries + 1, due_s=due_s))
+                    return
+            self._lost["undelivered"] += len(parcel.some)
+        logger.warning("%s invocations could not be logged: %s", len(parcel.some), error)
 
     def _to_s3(
         self,

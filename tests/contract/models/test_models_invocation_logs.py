@@ -13,7 +13,7 @@ from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.ids import SeededIds
 from bastide.models import invocation_delivery
-from bastide.models.invocation_delivery import InvocationLogs
+from bastide.models.invocation_delivery import PAUSES_S, InvocationLogs
 from bastide.models.invocation_logging import InvocationLogging
 from bastide.models.invocation_records import Invocation, of_call
 
@@ -172,6 +172,7 @@ def test_it_is_bounded_and_an_agency_has_its_share(api, logs, places, caplog, mo
     ((_, _, body),) = places.put_objects
     assert len(told(body)) == 2
     assert "3 invocations" in caplog.text
+    assert logs.counts() == {"waiting": 0, "dropped": 3, "undelivered": 0}
     logs.record(ONE, lambda: made("S", text="x" * 8))
     logs.record(ONE, lambda: made("U", text="x" * 8))
     assert len(logs._waiting) == 2, "who works above crowds nobody out below"
@@ -182,17 +183,61 @@ def test_it_is_bounded_and_an_agency_has_its_share(api, logs, places, caplog, mo
     assert len(places.put_objects) == 2
 
 
-def test_a_delivery_that_fails_is_tried_again_and_then_let_be(api, logs, places, caplog):
+def test_a_delivery_that_fails_is_tried_again_after_a_pause_and_then_let_be(
+    api, logs, places, caplog
+):
     put(api)
     places.broken = 2
     logs.record(ONE, made)
-    logs.deliver()
-    assert len(places.put_objects) == 1
+    for pause_s in (0, *PAUSES_S):
+        logs.clock.advance(pause_s)
+        logs.deliver()
+        logs.deliver()  # at once: it is not due
+    assert (len(places.put_objects), places.broken) == (1, 0)
     places.closed.add("s3:PutObject")
     logs.record(ONE, made)
-    logs.deliver()
+    for pause_s in (0, *PAUSES_S):
+        assert "could not be logged" not in caplog.text
+        logs.clock.advance(pause_s)
+        logs.deliver()
+    assert "1 invocations could not be logged" in caplog.text
+    assert logs.counts() == {"waiting": 0, "dropped": 0, "undelivered": 1}
     assert len(places.put_objects) == 1
-    assert "could not be logged" in caplog.text
+    assert logs._letters.total() == 0
+
+
+def test_what_waits_for_another_try_holds_nobody_up_and_takes_its_room(
+    api, logs, places, monkeypatch
+):
+    monkeypatch.setattr(invocation_delivery, "LETTERS_MAX", 40)
+    put(api, BUCKET | GROUP)
+    places.broken = 1
+    logs.record(ONE, lambda: made(text="x" * 8))
+    logs.deliver()
+    assert (len(places.put_objects), len(places.put_lines)) == (0, 1)
+    logs.record(ONE, lambda: made(text="y" * 4))
+    assert logs.counts() == {"waiting": 1, "dropped": 1, "undelivered": 0}
+    logs.record(ONE, lambda: made("S", text="z" * 4))
+    logs.deliver()
+    assert [label for label, _, _ in places.put_objects] == ["S"]
+    logs.clock.advance(PAUSES_S[0])
+    logs.deliver()
+    assert [label for label, _, _ in places.put_objects] == ["S", "U"]
+    assert len(places.put_lines) == 2, "what arrived is not sent again"
+
+
+def test_at_the_end_all_is_tried_once_more(api, logs, places):
+    put(api)
+    places.broken = 1
+    logs.record(ONE, made)
+    logs.deliver()
+    assert logs.counts()["waiting"] == 1
+    logs.deliver(last=True)
+    assert len(places.put_objects) == 1
+    places.broken = 1
+    logs.record(ONE, made)
+    logs.deliver(last=True)
+    assert logs.counts() == {"waiting": 0, "dropped": 0, "undelivered": 1}
 
 
 def test_what_could_not_be_delivered_is_not_configured(api, places):
