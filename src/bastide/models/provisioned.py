@@ -76,8 +76,15 @@ class Holding:
         """What was reserved is held again; what it needs is not taken by others meanwhile."""
         for one in self.shelf.database.read(records.every):
             if one.status is not Status.FAILED:
+                self._mark_unheld(one)
                 card = self.shelf.models.by_digest(one.model_id, one.sha256)
                 self._hold(one, card)
+
+    def _mark_unheld(self, one: Throughput) -> None:
+        """In service is only what is held now."""
+        if one.status is Status.IN_SERVICE:
+            now = {"status": str(Status.UPDATING), "updated_ms": epoch_ms(self.clock.now())}
+            self.shelf.database.write(lambda c: records.change(c, one.account, one.id, **now))
 
     def begin(self, who: Principal, one: Throughput) -> None:
         self._hold(one, self.shelf.card(who, self.shelf.arn(one.account, one.id)))

@@ -28,6 +28,7 @@ from bastide.db.schema import metadata
 class Status(StrEnum):
     CREATING = "Creating"
     IN_SERVICE = "InService"
+    UPDATING = "Updating"  # it was in service, and is held again after a start
     FAILED = "Failed"
 
 

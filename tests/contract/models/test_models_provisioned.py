@@ -154,7 +154,9 @@ def test_it_is_held_again_at_the_next_start_if_its_weights_are_the_same(api, roo
     assert [name for name, _, _ in room.asked] == [
         one.rpartition("/")[2] for one in (arn, other)
     ]  # fmt: skip
-    room.asked.clear()
+    assert (got(api, arn)["status"], got(api, arn)["modelUnits"]) == ("Updating", 0)
+    room.settle()
+    assert (got(api, arn)["status"], got(api, arn)["modelUnits"]) == ("InService", 1)
     models = api.shelf.models
     models._by_id[SMALL] = msgspec.structs.replace(models._by_id[SMALL], sha256="11")
     with pytest.raises(ServiceError, match="identifier is invalid"):
