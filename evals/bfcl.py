@@ -4,7 +4,8 @@
 of the questions' files.
 Each set is scored by itself: `irrelevance` where no call is right, the others against their ground
 truth. Beside it: of the calls that had to be made, how many fit their schema. `--held-out` leaves
-out the quarter of the rows that wordings and thresholds may be chosen on (decision 0055).
+out the quarter of the rows that wordings and thresholds may be chosen on (decision 0055), `--design`
+takes that quarter alone, and only there may `--wrong` be read: what a model said, and what is right.
 """
 
 import hashlib
@@ -101,9 +102,13 @@ class Judge:
     forced: int = 0
     forced_valid: int = 0
 
-    def is_right(self, row: Row) -> bool:
+    def is_right(self, row: Row, *, tell: bool = False) -> bool:
         calls = self._calls(row, {})
-        return not calls if row.truth is None else all_match(calls, row.truth)
+        right = not calls if row.truth is None else all_match(calls, row.truth)
+        if tell and not right:
+            said = {"id": row.id, "asked": row.messages[-1]["content"], "said": calls}
+            print(json.dumps({**said, "right": row.truth}, ensure_ascii=False), flush=True)
+        return right
 
     def force(self, row: Row) -> None:
         """A call of the first tool, whatever the question is: it fits that tool's schema."""
@@ -174,14 +179,19 @@ def files_of(data: Path) -> dict[str, Path]:
     return named
 
 
+def _chosen_of(rows: list[Row], chosen: Namespace) -> list[Row]:
+    if not (chosen.held_out or chosen.design):
+        return rows
+    return [row for row in rows if is_for_design(row) == chosen.design]
+
+
 def measure(chosen: Namespace, report: Report, region: Asked) -> None:
     judge = Judge(region.client("bedrock-runtime"), region.model_id)
     for name, path in files_of(chosen.data).items():
-        rows = [row for row in rows_of(path) if not (chosen.held_out and is_for_design(row))]
-        rows = sampled(rows, chosen.limit, chosen.seed)
+        rows = sampled(_chosen_of(rows_of(path), chosen), chosen.limit, chosen.seed)
         right = 0
         for number, row in enumerate(rows, 1):
-            right += judge.is_right(row)
+            right += judge.is_right(row, tell=chosen.wrong)
             if chosen.verbose:
                 print(f"{name} {number}/{len(rows)}: {right} right", flush=True)
         add_rate(report, name, right, len(rows), target=TARGETS.get(name))
@@ -194,9 +204,14 @@ def measure(chosen: Namespace, report: Report, region: Asked) -> None:
 def main() -> None:
     parser = options(__doc__ or "", model=MODEL)
     parser.add_argument("--forced", type=int, default=20, help="how many forced calls of each set")
-    parser.add_argument("--held-out", action="store_true", help="no row that was chosen on")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--held-out", action="store_true", help="no row that was chosen on")
+    part.add_argument("--design", action="store_true", help="those rows alone")
+    parser.add_argument("--wrong", action="store_true", help="print what was wrong, and what right")
     parser.add_argument("--verbose", action="store_true", help="tell of each question")
     chosen = parser.parse_args()
+    if chosen.wrong and not chosen.design:
+        parser.error("--wrong is for the rows of --design: who reads others has none to report on.")
     report = begin("bfcl", chosen)
     with region_for(chosen.model) as region:
         measure(chosen, report, region)
