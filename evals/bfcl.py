@@ -4,8 +4,8 @@
 of the questions' files.
 Each set is scored by itself: `irrelevance` where no call is right, the others against their ground
 truth. Beside it: of the calls that had to be made, how many fit their schema. `--held-out` leaves
-out the quarter of the rows that wordings and thresholds may be chosen on (decision 0055), `--design`
-takes that quarter alone, and only there may `--wrong` be read: what a model said, and what is right.
+out the quarter of the rows that wordings and thresholds may be chosen on (decision 0055),
+`--design` takes that quarter alone, and only of it are wrong calls printed (`--wrong`).
 """
 
 import hashlib
