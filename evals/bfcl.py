@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 
 from evals.bfcl_match import Call, all_match
 from evals.region import Asked, region_for
-from evals.report import add_rate, begin, options, sampled
+from evals.report import add_rate, begin, in_time, options, sampled
 
 MODEL = "qwen2.5-coder-1.5b"
 PREFIX = "BFCL_v4_"
@@ -189,12 +189,12 @@ def measure(chosen: Namespace, report: Report, region: Asked) -> None:
     judge = Judge(region.client("bedrock-runtime"), region.model_id)
     for name, path in files_of(chosen.data).items():
         rows = sampled(_chosen_of(rows_of(path), chosen), chosen.limit, chosen.seed)
-        right = 0
-        for number, row in enumerate(rows, 1):
+        right = number = 0
+        for number, row in enumerate(in_time(rows, chosen.minutes, chosen.seed), 1):
             right += judge.is_right(row, tell=chosen.wrong)
             if chosen.verbose:
                 print(f"{name} {number}/{len(rows)}: {right} right", flush=True)
-        add_rate(report, name, right, len(rows), target=TARGETS.get(name))
+        add_rate(report, name, right, number, target=TARGETS.get(name))
         for row in sampled(rows, chosen.forced, chosen.seed):
             judge.force(row)
     valid = "forced calls that fit their schema"

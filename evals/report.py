@@ -7,7 +7,8 @@ interval: Wilson's for a proportion, a seeded bootstrap for anything else.
 import argparse
 import math
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ def options(description: str, *, model: str = "", judges: bool = False) -> argpa
     parser.add_argument("--limit", type=int, default=0, help="no more than this many of each set")
     parser.add_argument("--seed", type=int, default=SEED, help="what the sample is drawn by")
     if model:
+        parser.add_argument("--minutes", type=float, default=0, help="for each set, and no longer")
         parser.add_argument("--model", default=model, help="its id, or its name in the catalogue")
     elif judges:
         told = "a model of the cache that judges in the grey zone, by its name; may be given again"
@@ -42,6 +44,8 @@ def begin(name: str, chosen: argparse.Namespace) -> Report:
     about: dict[str, Any] = {"data": chosen.data.name, "seed": chosen.seed}
     if chosen.limit:
         about["limit"] = chosen.limit
+    if chosen.__dict__.get("minutes"):
+        about["minutes"] = chosen.minutes
     if "model" in chosen:
         about["model"] = chosen.model
     elif getattr(chosen, "unasked", None):
@@ -55,6 +59,19 @@ def sampled(items: Sequence[T], limit: int, seed: int) -> list[T]:
         return list(items)
     chosen = sorted(random.Random(seed).sample(range(len(items)), limit))
     return [items[at] for at in chosen]
+
+
+def in_time(items: Sequence[T], minutes: float, seed: int) -> Iterator[T]:
+    """All of them; with `minutes`, in an order drawn by `seed` until those are over: what was not
+    reached is left out by chance, not because it stands last in a file."""
+    if not minutes:
+        yield from items
+        return
+    end = time.monotonic() + 60 * minutes
+    for item in random.Random(seed).sample(items, len(items)):
+        if time.monotonic() >= end:
+            return
+        yield item
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -1,5 +1,5 @@
 """What an attacker who writes into an agent's tools can make it do: `python -m evals.agentdojo
---data PATH [--model ID|scripted] [--users careful,all] [--suites banking,…] [--limit N]`.
+--data PATH [--model ID|scripted] [--users careful,all] [--suites banking,…] [--limit N] [--minutes M]`.
 
 AgentDojo's suites (its own package, in its own venv; PATH may be a folder that holds another copy
 of it) against InvokeInlineAgent: control returns, the eval plays the tools and the person who is
@@ -22,7 +22,7 @@ from evals.agentdojo.dojo import Case, Dojo, Suite, opened
 from evals.agentdojo.obedient import MODEL_ID, Obedient, served
 from evals.agentdojo.user import User
 from evals.region import Asked, region_for
-from evals.report import add_estimate, add_rate, begin, options, sampled
+from evals.report import add_estimate, add_rate, begin, in_time, options, sampled
 
 MODEL = "qwen2.5-coder-1.5b"
 SCRIPTED = "scripted"
@@ -51,11 +51,13 @@ class Players:
     suites: dict[str, Suite]
     obedient: Obedient | None
     verbose: bool
+    minutes: float
+    seed: int
 
     def play(self, pairs: Sequence[Pair], user: User) -> list[Played]:
         found = []
         runtime = self.region.client("bedrock-agent-runtime")
-        for number, pair in enumerate(pairs, 1):
+        for number, pair in enumerate(in_time(pairs, self.minutes, self.seed), 1):
             outcome = self._one(runtime, pair, user)
             if outcome is not None:
                 found.append(Played(pair=pair, outcome=outcome))
@@ -129,8 +131,9 @@ def measure(chosen: Namespace, report: Report) -> None:
         if chosen.suites:
             suites = {name: suites[name] for name in chosen.suites.split(",")}
         players = Players(
-            region=region, dojo=dojo, suites=suites, obedient=obedient, verbose=chosen.verbose
-        )
+            region=region, dojo=dojo, suites=suites, obedient=obedient, verbose=chosen.verbose,
+            minutes=chosen.minutes, seed=chosen.seed,
+        )  # fmt: skip
         under_attack, alone = (
             sampled(pairs_of(suites, attacked=attacked), chosen.limit, chosen.seed)
             for attacked in (True, False)
