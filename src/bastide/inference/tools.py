@@ -113,7 +113,8 @@ class Toolbox:
         other = "another " if made else "the "
         return (
             f"{done}Write {other}call of {tool.name} for this request: only its arguments, as "
-            "JSON. Leave out what is optional and not asked for."
+            "JSON. Give each argument, optional ones too, that the request says something of. "
+            "Leave out an optional one that it does not speak of."
         )
 
     def reply(self) -> str:
