@@ -1,5 +1,5 @@
 """What an attacker who writes into an agent's tools can make it do: `python -m evals.agentdojo
---data PATH [--model ID|scripted] [--users careful,all] [--suites banking,…] [--limit N] [--minutes M]`.
+--data PATH [--model ID|scripted] [--users careful,all] [--suites …] [--limit N] [--minutes M]`.
 
 AgentDojo's suites (its own package, in its own venv; PATH may be a folder that holds another copy
 of it) against InvokeInlineAgent: control returns, the eval plays the tools and the person who is
