@@ -11,7 +11,7 @@ out the quarter of the rows that wordings and thresholds may be chosen on (decis
 import hashlib
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,18 +185,25 @@ def _chosen_of(rows: list[Row], chosen: Namespace) -> list[Row]:
     return [row for row in rows if is_for_design(row) == chosen.design]
 
 
+def _score(chosen: Namespace, report: Report, judge: Judge, name: str, rows: Sequence[Row]) -> None:
+    right = number = 0
+    for number, row in enumerate(in_time(rows, chosen.minutes, chosen.seed), 1):
+        right += judge.is_right(row, tell=chosen.wrong)
+        if chosen.verbose:
+            print(f"{name} {number}/{len(rows)}: {right} right", flush=True)
+    add_rate(report, name, right, number, target=TARGETS.get(name))
+
+
 def measure(chosen: Namespace, report: Report, region: Asked) -> None:
     judge = Judge(region.client("bedrock-runtime"), region.model_id)
     for name, path in files_of(chosen.data).items():
         rows = sampled(_chosen_of(rows_of(path), chosen), chosen.limit, chosen.seed)
-        right = number = 0
-        for number, row in enumerate(in_time(rows, chosen.minutes, chosen.seed), 1):
-            right += judge.is_right(row, tell=chosen.wrong)
-            if chosen.verbose:
-                print(f"{name} {number}/{len(rows)}: {right} right", flush=True)
-        add_rate(report, name, right, number, target=TARGETS.get(name))
+        if not chosen.forced_alone:
+            _score(chosen, report, judge, name, rows)
         for row in sampled(rows, chosen.forced, chosen.seed):
             judge.force(row)
+            if chosen.verbose:
+                print(f"forced: {judge.forced_valid} of {judge.forced} valid", flush=True)
     valid = "forced calls that fit their schema"
     add_rate(report, valid, judge.forced_valid, judge.forced, target=1.0)
 
@@ -208,6 +215,7 @@ def main() -> None:
     part.add_argument("--held-out", action="store_true", help="no row that was chosen on")
     part.add_argument("--design", action="store_true", help="those rows alone")
     parser.add_argument("--wrong", action="store_true", help="print what was wrong, and what right")
+    parser.add_argument("--forced-alone", action="store_true", help="nothing but forced calls")
     parser.add_argument("--verbose", action="store_true", help="tell of each question")
     chosen = parser.parse_args()
     if chosen.wrong and not chosen.design:
