@@ -1,7 +1,8 @@
 """The system calls that no job may make, as the BPF program that bwrap loads.
 
 What is denied and why: docs/decisions/0011-sandbox.md. Source: Docker's default profile. The native
-architecture only: calls of any other are killed by libseccomp's default.
+architecture only: a call of any other ends its process, not its thread alone, whose others would
+wait for it.
 """
 
 import errno
@@ -34,6 +35,7 @@ def write_filter(path: Path, *, mute: bool = False) -> None:
     import pyseccomp as seccomp
 
     program = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
+    program.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
     refuse = seccomp.ERRNO(errno.EPERM)
     for name in (*DENIED, *(SENDING if mute else ())):
         try:

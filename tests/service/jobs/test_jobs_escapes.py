@@ -84,6 +84,19 @@ def test_calls_that_no_job_may_make(attempt):
     assert all("REFUSED" in line for line in lines), lines
 
 
+def test_a_call_of_another_architecture_ends_the_process(attempt):
+    """Its thread alone would leave the others to wait for it."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the number is x32's")
+    job, lines = attempt(
+        f"{SYSCALLS}import threading\n"
+        "thread = threading.Thread(target=libc.syscall, args=(0x40000027,))\n"  # getpid
+        "thread.start(); thread.join(); print('AFTER')\n"
+    )
+    assert job.status is Status.FAILED
+    assert lines == []
+
+
 def test_new_namespaces_are_refused(attempt):
     _, lines = attempt(
         "unshare -Ur true && echo ESCAPED; unshare -m true && echo ESCAPED; "
