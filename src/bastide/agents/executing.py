@@ -14,6 +14,7 @@ from bastide.agents.ports import Executors
 from bastide.agents.tools import Tool
 from bastide.agents.traces import arguments
 from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.strangers import mended_in
 
 Params = dict[str, Any]
 VERSION = "1.0"
@@ -108,7 +109,7 @@ def event_of(
 def heard_in(payload: bytes, tool: Tool) -> Heard:
     """Raises BadResponse, and DependencyFailedException where it says that it failed."""
     try:
-        whole = json.loads(payload)
+        whole = mended_in(json.loads(payload))
     except (ValueError, RecursionError) as error:
         raise BadResponse("it is no JSON") from error
     response = _object(_object(whole, "it"), "response", whole)

@@ -24,6 +24,7 @@ from bastide.jobs.cgroups import Hierarchies
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
 from bastide.kernel.shares import Shares, view_of
+from bastide.kernel.strangers import mended_in
 
 logger = logging.getLogger(__name__)
 MIB = 1024 * 1024
@@ -143,7 +144,7 @@ class Fleet:
     def _asked(self, warm: _Warm, said: bytes, payload: bytes) -> Answer:
         try:
             text, body = warm.caged.ask(said, payload, time.monotonic() + warm.order.timeout_s)
-            failure = json.loads(text)
+            failure = mended_in(json.loads(text))
         except (Died, TimedOut) as ended:
             return Answer(ended=ended)
         except (ValueError, RecursionError):
@@ -265,12 +266,8 @@ class Fleet:
 
 
 def _is_failure(said: Any) -> bool:
-    """An error object, or none. It is a stranger's word: half a character is no text."""
+    """An error object, or none. It is a stranger's word."""
     if not isinstance(said, dict):
-        return False
-    try:
-        json.dumps(said, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
         return False
     return not said or all(
         isinstance(said.get(name), str) for name in ("errorType", "errorMessage")

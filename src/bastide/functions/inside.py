@@ -36,11 +36,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     files = dict(_files())
     output = _cut(printed.getvalue())
     if lost := sorted(set(os.listdir(".")) - files.keys()):
-        output += f"\nNot kept, as they are no files or too large: {', '.join(lost)[:1_000]}\n"
+        names = _whole(", ".join(lost))[:1_000]
+        output += f"\nNot kept, as they are no files or too large: {names}\n"
     return {"output": output, "error": _cut(error), "files": files}
 
 
+def _whole(text: str) -> str:
+    """As `kernel/strangers.py` has it, which is not there in the cage."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _cut(text: str) -> str:
+    text = _whole(text)
     if len(text) <= TEXT_MAX:
         return text
     return f"{text[:TEXT_MAX]}\n({len(text) - TEXT_MAX} more characters were cut)"
@@ -50,7 +57,7 @@ def _files() -> Iterator[tuple[str, str]]:
     left = BYTES_MAX
     for name in sorted(os.listdir("."))[:FILES_MAX]:
         found = os.lstat(name)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > left:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > left or name != _whole(name):
             continue
         with open(name, "rb") as file:
             data = file.read(left)

@@ -18,6 +18,7 @@ from bastide.functions.ports import Threads
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.shares import view_of
+from bastide.kernel.strangers import mended_in
 
 MEMORY_MIB = 512
 TIMEOUT_S = 30.0
@@ -74,7 +75,7 @@ def _heard(answer: Answer, before: Mapping[str, bytes]) -> Interpreted:
     if answer.failure:
         return Interpreted(error=str(answer.failure.get("errorMessage"))[:1_000], files=before)
     try:
-        said = json.loads(answer.payload)
+        said = mended_in(json.loads(answer.payload))
         return Interpreted(
             output=str(said["output"])[:_TEXT_MAX],
             error=str(said["error"])[:_TEXT_MAX],

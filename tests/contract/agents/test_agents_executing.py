@@ -181,6 +181,20 @@ async def test_what_is_no_answer_fails_the_turn(desk, wrong):
 
 
 @pytest.mark.asyncio
+async def test_half_a_character_of_a_function_is_replaced(desk):
+    """It can be kept, traced and told: no error of ours."""
+    desk.lambdas.held[ARN] = lambda event: json.dumps({
+        **said("a\ud800b")(event), "sessionAttributes": {"\udc00": "\ud800"},
+    }).encode()  # fmt: skip
+    agent_id = clerk(desk)
+    desk.model.script = [[use("get_order", order_id="7")], [text("Done.")]]
+    events = await desk.ask(agent_id, "Where is it?", enableTrace=True)
+    observed = traced(events, "observation")[0]
+    assert observed["actionGroupInvocationOutput"] == {"text": "a\ufffdb"}
+    json.dumps(events, ensure_ascii=False, default=str).encode()
+
+
+@pytest.mark.asyncio
 async def test_what_a_function_asks_again_is_told_to_the_model(desk):
     desk.lambdas.held[ARN] = said("Which year?", responseState="REPROMPT")
     agent_id = clerk(desk)

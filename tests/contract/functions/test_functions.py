@@ -151,7 +151,7 @@ async def test_a_function_that_fails_says_so_to_an_agent(site):
         ("import os\nos.write(4, b'x' * 9)", "app.handler", "Runtime.ExitError"),
         (says(b'{"x": 1}'), "app.handler", "Runtime.ExitError"),
         (says(b"[" * 2_000), "app.handler", "Runtime.ExitError"),
-        (says(rb'{"errorType": "\ud800", "errorMessage": ""}'), "app.handler", "Runtime.ExitError"),
+        (says(rb'{"errorType": "\ud800", "errorMessage": ""}'), "app.handler", "\ufffd"),
         ("import os\nos.close(1)\nos.close(2)\nos._exit(0)", "app.handler", "Runtime.ExitError"),
     ],
 )
@@ -236,6 +236,11 @@ async def test_code_of_a_model_is_run_with_its_files(site):
     assert "Error" in ran.error
     ran = await run("x = bytearray(1 << 31)")
     assert ran.error
+    ran = await run(r"print('a\ud800b')" + "\n" + r"raise ValueError('\udc00')")
+    assert ran.output == "a\ufffdb\n"
+    assert "ValueError: \ufffd" in ran.error
+    ran = await run(r"open(b'\xff', 'w').close(); open('kept', 'w').close()")
+    assert (ran.error, ran.files) == ("", {"kept": b""})
     # Whatever it says in place of an answer is an error of its own.
     said = "import os, struct\nfor fd in range(3, 9):\n  try: os.write(fd, struct.pack('>II', 2, 2) + b'{}[]')\n  except OSError: pass\nos._exit(0)"  # noqa: E501
     ran = await run(said)
