@@ -101,13 +101,12 @@ class Reserved:
 
 
 @pytest.fixture(scope="module")
-def reserved(tmp_path_factory, new_toml):
-    live = LiveRegion(tmp_path_factory.mktemp("reserved"), toml=new_toml()).start()
-    live.cli("models", "pull", "smollm2-135m")
-    ask(live.client("bedrock-runtime", "two", read_timeout=120), SMOL)
-    (row,) = live.control.get("/status")["engines"]
-    live.stop()
-    yield Reserved(live, row["memory_mib"])
+def reserved(tmp_path_factory, new_toml, trained_region):
+    ask(trained_region.client("bedrock-runtime", AGENCY, read_timeout=120), SMOL)
+    rows = trained_region.control.get("/status")["engines"]
+    cost_mib = next(row["memory_mib"] for row in rows if row["model"] == "smollm2-135m")
+    live = LiveRegion(tmp_path_factory.mktemp("reserved"), toml=new_toml())
+    yield Reserved(live, cost_mib)
     live.stop()
 
 
