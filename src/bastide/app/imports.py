@@ -69,7 +69,7 @@ class CagedJudge:
         try:
             said = worker.ask(msgspec.msgpack.encode(asked), JUDGE_TIMEOUT_S)
             return msgspec.msgpack.decode(said, type=Judged)
-        except WorkerFailed as error:
+        except (WorkerFailed, msgspec.DecodeError) as error:
             return Judged(reason=f"The files could not be read: {error}.")
         finally:
             worker.close()

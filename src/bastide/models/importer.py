@@ -101,7 +101,7 @@ class Importer:
 
     def fail(self, job: ImportJob, reason: str) -> None:
         """What it leaves is to be discarded then."""
-        told = reason[:FAILURE_LETTERS_MAX]
+        told = "".join(c if c.isprintable() else "?" for c in reason[:FAILURE_LETTERS_MAX])
         self.database.write(lambda c: records.end_job(c, job, Status.FAILED, told, self._now_ms()))
 
     def sweep(self) -> None:
@@ -161,7 +161,7 @@ class Importer:
         key = self.keys.newest(job.account, job.label)
         aside = self._aside(job)
         files = self._fetched(job, who, aside / "in")
-        facts = self._judged(aside)
+        facts = self._judged(aside, files)
         licence = self._licence(facts, job.licence)
         durable.replace(aside / KEY, key.encode())
         made = self._placed(job, aside, facts, files, licence)
@@ -203,11 +203,15 @@ class Importer:
         assert label is None or own.dominates(label), "its role reads nothing above it"
         return found
 
-    def _judged(self, aside: Path) -> Facts:
+    def _judged(self, aside: Path, files: Mapping[str, str]) -> Facts:
+        """What the cage says is not believed: hostile files may have taken it over."""
         judged = self.judge.judge(aside / "in", aside / "out", self.bytes_max)
-        if judged.facts is None:
+        found = judged.facts
+        if found is None:
             raise ImportFailed(judged.reason)
-        return judged.facts
+        if not (found.can_be() and (found.converted or found.weights in files)):
+            raise ImportFailed("The files could not be read.")
+        return found
 
     def _licence(self, facts: Facts, given: str) -> str:
         """What the files say; only where they say nothing, what who brought them says."""

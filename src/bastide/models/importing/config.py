@@ -17,6 +17,7 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": "qwen2",
 }
 PLAIN = (None, "default")
+ROPE_BASE_MAX = 1e12
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +129,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             (self.mlp_bias, "mlp_bias"),
             (kind not in (*PLAIN, "linear", "llama3"), f"rope_scaling of type {str(kind)[:40]}"),
             (not 0 < self.rms_norm_eps < 1, "this rms_norm_eps"),
-            (not 0 < self._rope_base() < 1e12, "this rope_theta"),
+            (not 0 < self._rope_base() < ROPE_BASE_MAX, "this rope_theta"),
         ):
             if is_so:
                 raise Refused(f"config.json: {what} is not supported here.")
@@ -145,7 +146,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.rope_theta is not None:
             return self.rope_theta
         found = self._rope().get("rope_theta", 10_000.0)
-        return float(found) if isinstance(found, int | float) else math.nan
+        is_one = isinstance(found, int | float) and 0 < found < ROPE_BASE_MAX
+        return float(found) if is_one else math.nan
 
 
 def config_of(text: bytes) -> Config:

@@ -23,6 +23,7 @@ from bastide.models.importing.safetensors import Tensor, tensors_of
 from bastide.models.importing.tokenizer import Vocabulary, vocabulary_of
 
 TEXT_BYTES_MAX = 64 << 20  # of a JSON file
+NUMBER_DIGITS_MAX = 4  # of a layer
 TURNED_BYTES_MAX = 1 << 30  # of a matrix whose rows change places
 NAMES = {
     "model.embed_tokens.weight": "token_embd.weight",
@@ -113,7 +114,8 @@ def _name(name: str) -> str:
     words = name.split(".")
     if words[:2] == ["model", "layers"] and len(words) > 4 and words[2].isascii():
         part = PARTS.get(".".join(words[3:-1]))
-        is_number = words[2].isdigit() and str(int(words[2])) == words[2]
+        is_number = words[2].isdigit() and len(words[2]) <= NUMBER_DIGITS_MAX
+        is_number = is_number and str(int(words[2])) == words[2]
         if part is not None and is_number and words[-1] in ("weight", "bias"):
             return f"blk.{words[2]}.{part}.{words[-1]}"
     raise Refused(f"The tensor {name[:100]} is not one of a model that is supported here.")

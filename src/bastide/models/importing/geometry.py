@@ -6,15 +6,13 @@ What is in neither list of tensors is not part of such a model: it is refused, b
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bastide.models.importing.facts import Refused
+from bastide.models.importing.facts import ARCHITECTURES, CONTEXT_MAX, Refused
 
-ARCHITECTURES = ("llama", "qwen2")  # as GGUF calls them; Mistral's is llama's
 LAYERS_MAX = 256
 WIDTH_MAX = 32_768
 INNER_MAX = 262_144
 HEADS_MAX = 512
 VOCABULARY_MAX = 1_000_000
-CONTEXT_MAX = 16 << 20
 Shape = tuple[int, ...]  # as GGUF has it: the length of a row first
 
 

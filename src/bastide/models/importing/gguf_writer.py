@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bastide.models.importing.facts import Refused
+
 ALIGNMENT = 32
 VERSION = 3
 TYPES = {"F32": 0, "F16": 1, "BF16": 30}
@@ -53,7 +55,10 @@ def _pad(out: BinaryIO) -> None:
 
 
 def _text(text: str) -> bytes:
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # JSON can say half of a letter
+        raise Refused("The files hold what is no text.") from None
     return struct.pack("<Q", len(raw)) + raw
 
 

@@ -80,7 +80,7 @@ def _tensor(file: Path, start: int, name: str, said: Any) -> Tensor:
     if not isinstance(said, dict) or set(said) != {"dtype", "shape", "data_offsets"}:
         raise _bad(file, f"the tensor {name[:100]} is not described as one is")
     kind, shape, span = said["dtype"], said["shape"], said["data_offsets"]
-    if kind not in SIZES:
+    if not isinstance(kind, str) or kind not in SIZES:
         raise _bad(file, f"the tensor {name[:100]} is of the type {str(kind)[:20]}")
     if not _numbers(shape) or len(shape) > DIMENSIONS_MAX or not _numbers(span) or len(span) != 2:
         raise _bad(file, f"the tensor {name[:100]} has no shape and place that can be")

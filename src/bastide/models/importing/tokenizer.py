@@ -182,9 +182,10 @@ def _pre(tokenizer: Params) -> str:
     if kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits"):
         return "smollm" if last.get("use_regex", True) else _unknown(kinds)
     if kinds == ["Split", "ByteLevel"] and not last.get("use_regex", True):
-        pattern = (steps[0].get("pattern") or {}).get("Regex")
-        if pattern in BY_PATTERN:
-            return BY_PATTERN[pattern]
+        pattern = steps[0].get("pattern")
+        said = pattern.get("Regex") if isinstance(pattern, dict) else None
+        if isinstance(said, str) and said in BY_PATTERN:
+            return BY_PATTERN[said]
     return _unknown(kinds)
 
 

@@ -21,7 +21,7 @@ def begin(settings: Mapping[str, Any]) -> Callable[[bytes], bytes]:
         try:
             judged = Judged(facts=facts_of(Path(asked.folder), Path(asked.out)))
         except Refused as error:
-            judged = Judged(reason=str(error))
+            judged = Judged(reason=str(error).encode(errors="replace").decode())
         return msgspec.msgpack.encode(judged)
 
     return answer
