@@ -34,6 +34,7 @@ class Agency:
 class Stage:
     region: LiveRegion
     made: int = 0
+    services: tuple[str, ...] = SERVICES
 
     def agency(self) -> Agency:
         """A new one, whose history is empty."""
@@ -72,7 +73,7 @@ class Stage:
         return self._clients(keys)
 
     def _clients(self, keys: tuple[str, str, str | None]) -> dict[str, Any]:
-        return {service: self._client(service, keys) for service in SERVICES}
+        return {service: self._client(service, keys) for service in self.services}
 
     def _client(self, service: str, keys: tuple[str, str, str | None]) -> Any:
         return _SESSION.client(
