@@ -146,6 +146,34 @@ def test_an_inline_agent_is_kept_nowhere_but_how_it_went_is_told(site, tmp_path)
     )  # fmt: skip
 
 
+def test_an_inline_router_asks_its_collaborator_and_its_prompts_before_and_after(site):
+    run = site.client("bedrock-agent-runtime", read_timeout=600)
+    beside = [
+        {"promptType": f"{kind}_PROCESSING", "promptState": "ENABLED",
+         "promptCreationMode": "DEFAULT"} for kind in ("PRE", "POST")
+    ]  # fmt: skip
+    one = {"foundationModel": MODEL, "instruction": INSTRUCTION}
+    answer = run.invoke_inline_agent(
+        sessionId="s-3", inputText="Where is order 7?", **one, enableTrace=True,
+        agentCollaboration="SUPERVISOR_ROUTER",
+        collaborators=[{**one, "agentName": "expert", "promptOverrideConfiguration": SHORT}],
+        collaboratorConfigurations=[
+            {"collaboratorName": "expert", "collaboratorInstruction": "Knows of all orders."}
+        ],
+        promptOverrideConfiguration={
+            "promptConfigurations": [*SHORT["promptConfigurations"], *beside]
+        },
+    )  # fmt: skip
+    events = list(answer["completion"])
+    told = [event["trace"]["trace"] for event in events if "trace" in event]
+    sorted_ = told[1]["preProcessingTrace"]["modelInvocationOutput"]["parsedResponse"]
+    kinds = {name for one in told for name in one}
+    assert ("routingClassifierTrace" in kinds) == ("postProcessingTrace" in kinds)
+    assert sorted_["isValid"] == ("postProcessingTrace" in kinds)
+    assert all(event["chunk"]["bytes"] for event in events if "chunk" in event)
+    assert "chunk" in events[-1]
+
+
 def traced(live, agency, *words):
     """`bastide agent trace` with an agency's credentials."""
     return subprocess.run(
