@@ -48,7 +48,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The region's own llama.cpp engines."""
 
     memory_budget_mib: Positive = 4096
-    reservable_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    reservable_mib: Annotated[int, msgspec.Meta(ge=0)] | dict[str, Positive] | None = None
     replicas: dict[str, Positive] = {}
     threads: Positive = 1
     slots: Positive = 4

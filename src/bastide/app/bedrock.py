@@ -14,7 +14,7 @@ from bastide.app.egress import egress_of
 from bastide.app.identity import Identity
 from bastide.app.imports import Imports, import_shelf, open_imports
 from bastide.app.invocation_logs import invocation_logs, logging_of
-from bastide.app.provisioned import open_provisioned
+from bastide.app.provisioned import open_provisioned, parts_mib
 from bastide.app.store import Store
 from bastide.app.workshop import Workshop
 from bastide.audit.receipts import Receipts
@@ -210,11 +210,9 @@ def _models(core: Core, own: ApplicationProfiles, egress: Egress) -> Models:
 
 def _engines(core: Core, workshop: Workshop, egress: Egress) -> Engines:
     wanted = core.settings.engines
-    half = wanted.memory_budget_mib // 2
-    reservable = half if wanted.reservable_mib is None else wanted.reservable_mib
     task = EngineTask(
         memory_budget_mib=wanted.memory_budget_mib,
-        reservable_mib=reservable,
+        reservable_mib=sum(parts_mib(core).values()),
         replicas=wanted.replicas,
         threads=wanted.threads,
         slots=wanted.slots,

@@ -130,9 +130,8 @@ class LoggingPermits(Protocol):
 class Reservations(Protocol):
     """The engines, as far as they are kept for a name; asked from any thread."""
 
-    @property
-    def reservable_mib(self) -> int:
-        """What may be kept at all."""
+    def reservable_mib(self, label: str) -> int:
+        """What may be kept at a label, by all agencies."""
         ...
 
     def memory_mib(self, card: ModelCard) -> int:

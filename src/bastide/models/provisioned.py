@@ -5,7 +5,8 @@ nobody else is given. What is not there is refused. No commitment is made here, 
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/prov-throughput.html
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ KIND = "provisioned-model"
 ID_LETTERS = 12
 UNITS_MAX = 64
 THROUGHPUTS_MAX = 100  # of an account
+NO_PART = "Nothing can be reserved at this label: the site gives it no part of reservable_mib."
 NOT_THERE = "The throughput that you asked for is not there. Ask for fewer model units."
 
 
@@ -73,12 +75,18 @@ class Holding:
     engines: Reservations
 
     def start(self) -> None:
-        """What was reserved is held again; what it needs is not taken by others meanwhile."""
+        """What was reserved is held again; what it needs is not taken by others meanwhile. What is
+        more than the label's part is now fails, the newest first."""
+        taken: Counter[str] = Counter()
         for one in self.shelf.database.read(records.every):
-            if one.status is not Status.FAILED:
-                self._mark_unheld(one)
-                card = self.shelf.models.by_digest(one.model_id, one.sha256)
-                self._hold(one, card)
+            if one.status is Status.FAILED:
+                continue
+            self._mark_unheld(one)
+            fits = taken[one.label] + one.memory_mib <= self.engines.reservable_mib(one.label)
+            if fits:
+                taken[one.label] += one.memory_mib
+            card = self.shelf.models.by_digest(one.model_id, one.sha256) if fits else None
+            self._hold(one, card)
 
     def _mark_unheld(self, one: Throughput) -> None:
         """In service is only what is held now."""
@@ -121,8 +129,7 @@ class ProvisionedThroughput:
     @operation("provisionedModelName", "modelId", "modelUnits", "tags", "clientRequestToken")
     def create_provisioned_model_throughput(self, call: Call, req: Params) -> Params:
         new = self._new(call, req)
-        view = self.shelf.marks.view(call.principal)
-        made = self.shelf.database.write(lambda c: self._added(c, new, view.seen))
+        made = self.shelf.database.write(lambda c: self._added(c, new))
         call.notes.label = made.label
         if made is new:
             self.holding.begin(call.principal, new)
@@ -199,8 +206,8 @@ class ProvisionedThroughput:
             tags=given,
         )
 
-    def _added(self, c: Connection, new: Throughput, seen: Collection[str]) -> Throughput:
-        """An agency has at most a half of what may be reserved, as far as its session sees."""
+    def _added(self, c: Connection, new: Throughput) -> Throughput:
+        """An agency has at most a half of what may be reserved at its session's label."""
         mine = records.of_account(c, new.account, (new.label,))
         again = [one for one in mine if new.token and one.token == new.token]
         if again:
@@ -208,8 +215,11 @@ class ProvisionedThroughput:
                 raise invalid("The client request token was used for other throughput.")
             return again[0]
         _check_name(c, new)
-        asked = records.reserved_mib(c, new.account, seen) + new.memory_mib
-        if asked > self.engines.reservable_mib // 2 or len(mine) >= THROUGHPUTS_MAX:
+        part, reserved = self.engines.reservable_mib(new.label), records.reserved_mib(c, new.label)
+        if not part:
+            raise ServiceError("ServiceQuotaExceededException", NO_PART)
+        left = min(part // 2 - reserved[new.account], part - reserved.total())
+        if new.memory_mib > left or len(mine) >= THROUGHPUTS_MAX:
             raise ServiceError("ServiceQuotaExceededException", NOT_THERE)
         records.add(c, new)
         return new

@@ -1,6 +1,7 @@
 """Throughput that agencies have reserved: which model, how much of it, and how far it is."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -86,12 +87,15 @@ def of_account(c: Connection, account: str, seen: Collection[str]) -> Sequence[T
     return [_read(row) for row in c.execute(asked)]
 
 
-def reserved_mib(c: Connection, account: str, seen: Collection[str]) -> int:
-    """By an agency, as far as it is seen: what is reserved above refuses nothing below."""
+def reserved_mib(c: Connection, label: str) -> Counter[str]:
+    """By each agency, at one label alone: what is reserved at another refuses nothing here."""
     t = throughputs.c
-    mine = (t.account == account) & t.label.in_(seen) & (t.status != Status.FAILED)
-    asked = select(func.coalesce(func.sum(t.memory_mib), 0)).where(mine)
-    return int(c.execute(asked).scalar_one())
+    asked = (
+        select(t.account, func.sum(t.memory_mib))
+        .where((t.label == label) & (t.status != Status.FAILED))
+        .group_by(t.account)
+    )
+    return Counter({account: int(sum_mib) for account, sum_mib in c.execute(asked)})
 
 
 def add(c: Connection, new: Throughput) -> None:

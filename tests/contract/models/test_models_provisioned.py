@@ -23,10 +23,13 @@ SMALL = "bastide.small-v1:0"
 class Room:
     """`models.ports.Reservations` that settles when told."""
 
-    reservable_mib: int = 400
+    parts: dict = field(default_factory=lambda: {"U": 400, "S": 400})
     held: dict = field(default_factory=dict)
     asked: list = field(default_factory=list)
     gone: list = field(default_factory=list)
+
+    def reservable_mib(self, label):
+        return self.parts.get(label, 0)
 
     def memory_mib(self, card):
         return 100
@@ -127,6 +130,26 @@ def test_nobody_else_finds_it_nor_who_works_below(api, room):
     with pytest.raises(ServiceError):  # what lies below is changed by nobody above
         api.delete_provisioned_model_throughput(asked, {"provisionedModelId": low})
     assert got(api, low)["status"] == "Creating"
+
+
+def test_a_label_has_its_own_part_over_all_agencies(api, room):
+    room.parts["U"] = 500
+    made(api, units=2)
+    made(api, units=2, account=TWO)
+    with pytest.raises(ServiceError, match="is not there"):
+        made(api, units=2, account="777788889999")
+    room.parts["S"] = 0
+    with pytest.raises(ServiceError, match="no part of reservable_mib"):
+        made(api, marking="S")
+
+
+def test_what_is_more_than_a_labels_part_is_not_held_again(api, room):
+    first, second = made(api), made(api, "second")
+    room.settle()
+    room.parts["U"] = 150
+    api.holding.start()
+    room.settle()
+    assert [got(api, each)["status"] for each in (first, second)] == ["InService", "Failed"]
 
 
 def test_what_is_reserved_above_refuses_nothing_below(api):
