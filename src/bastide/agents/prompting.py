@@ -20,7 +20,7 @@ _BASE = "promptOverrideConfiguration.promptConfigurations"
 MEMBERS = tuple(
     f"{_BASE}.{name}"
     for name in (
-        "promptType", "promptCreationMode", "promptState", "basePromptTemplate",
+        "promptType", "promptCreationMode", "promptState", "parserMode", "basePromptTemplate",
         "inferenceConfiguration",
     )
 )  # fmt: skip
@@ -80,6 +80,8 @@ def check(operation: str, req: Mapping[str, Any]) -> None:
         if name in seen:
             raise invalid(f"promptType {name} is configured twice.")
         seen.add(name)
+        if one.get("parserMode", "DEFAULT") != "DEFAULT":
+            raise unsupported(operation, "parserMode=OVERRIDDEN")
         if name in _FORMS:
             _check(operation, Prompt(name), one)
         elif name in _OURS_ALONE:

@@ -47,7 +47,10 @@ MODEL_FAILURES = ("ModelErrorException", "ModelNotReadyException", "ModelTimeout
 
 
 def _documents(at: str) -> tuple[str, ...]:
-    members = ("name", "format", "context", "source.text", "source.bytes", "source.content.text")
+    members = (
+        "name", "format", "context", "source.text", "source.bytes", "source.content.text",
+        "citations.enabled",
+    )  # fmt: skip
     return tuple(f"{at}.document.{member}" for member in members)
 
 
@@ -73,6 +76,7 @@ SAID = (
     "toolConfig.tools.toolSpec.name",
     "toolConfig.tools.toolSpec.description",
     "toolConfig.tools.toolSpec.inputSchema.json",
+    "toolConfig.tools.toolSpec.strict",
     "toolConfig.tools.cachePoint.type",
     "toolConfig.tools.cachePoint.ttl",
     "toolConfig.toolChoice",

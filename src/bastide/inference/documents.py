@@ -56,6 +56,8 @@ class Documents:
         return block
 
     async def _shown(self, call: Call, document: Params) -> str:
+        if document.get("citations", {}).get("enabled"):
+            raise unsupported(call.operation, "document.citations.enabled=true")
         context = document.get("context")
         about = f"{context}\n" if context else ""
         text = await self._text(call, document)

@@ -168,7 +168,7 @@ def _extra(operation: str, req: Params) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise invalid("additionalModelRequestFields must be an object.")
     found = {}
-    for name, value in fields.items():
+    for name, value in _flat(fields).items():
         if name not in _EXTRA:
             raise unsupported(operation, f"additionalModelRequestFields.{name}")
         ours, kinds, low, high = _EXTRA[name]
@@ -176,6 +176,17 @@ def _extra(operation: str, req: Params) -> dict[str, Any]:
             raise invalid(f"The value of {name} must be a number from {low} to {high}.")
         found[ours] = value
     return found
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """Nova's code says topK in an inferenceConfig of its own."""
+    rest = {name: value for name, value in fields.items() if name != "inferenceConfig"}
+    nova = fields.get("inferenceConfig", {})
+    if not isinstance(nova, dict):
+        raise invalid("inferenceConfig of additionalModelRequestFields must be an object.")
+    inner = {f"inferenceConfig.{name}": nova[name] for name in nova if name != "topK"}
+    top_k = {"top_k": nova["topK"]} if "topK" in nova else {}
+    return {**rest, **inner, **top_k}
 
 
 def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:

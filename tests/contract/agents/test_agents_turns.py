@@ -117,6 +117,7 @@ def overridden(template, **inference):
     one = {
         "promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
         "basePromptTemplate": template, "inferenceConfiguration": inference,
+        "parserMode": "DEFAULT",
     }  # fmt: skip
     return {"promptOverrideConfiguration": {"promptConfigurations": [one]}}
 
@@ -159,6 +160,8 @@ async def test_a_prompt_of_ones_own(desk):
              "basePromptTemplate": "$functions$"}]}}, "not filled in"),
         ({"promptOverrideConfiguration": {"promptConfigurations": [
             {"promptType": "ORCHESTRATION", "basePromptTemplate": "x"}]}}, "OVERRIDDEN"),
+        ({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "ORCHESTRATION", "parserMode": "OVERRIDDEN"}]}}, "parserMode"),
     ],
 )  # fmt: skip
 def test_a_prompt_that_would_have_no_effect_is_refused(desk, configuration, why):

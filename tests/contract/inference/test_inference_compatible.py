@@ -132,12 +132,13 @@ async def test_what_is_another_agencys_is_like_what_is_not_there(tmp_path, opera
         assert (await answered(talk, operation, model=own))["body"]
 
 
-async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):
+async def test_what_no_model_here_can_take_is_refused_by_name(tmp_path):
     async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
-        tool = {"name": "f", "input_schema": {"type": "object"}, "strict": True}
-        with pytest.raises(ServiceError, match="strict") as caught:
-            await answered(talk, MESSAGE, tools=[tool])
-        assert caught.value.code == "UnsupportedOperation"
+        png = {"type": "base64", "media_type": "image/png", "data": "aGVsbG8="}
+        seen = {"role": "user", "content": [{"type": "image", "source": png}]}
+        with pytest.raises(ServiceError, match="image") as caught:
+            await answered(talk, MESSAGE, messages=[seen])
+        assert caught.value.code == "ValidationException"
         assert stub.seen == []
 
 

@@ -51,10 +51,13 @@ def answers(*texts, **more):
     return [[completion(text, **more)] for text in texts]
 
 
-async def test_the_choice_then_the_arguments(tmp_path):
+@pytest.mark.parametrize("strict", [{}, {"strict": True}])
+async def test_the_choice_then_the_arguments(tmp_path, strict):
+    """Arguments are held to the schema, whatever `strict` says."""
     script = answers('"yes"', '{"city": "Lisbon"}', '"yes"')
+    tool = {"toolSpec": {**WEATHER["toolSpec"], **strict}}
     async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
-        answer = await talk.converse(call(), req())
+        answer = await talk.converse(call(), req(tool))
     assert answer["stopReason"] == "tool_use"
     ((use,),) = [[block["toolUse"] for block in answer["output"]["message"]["content"]]]
     assert use["name"] == "get_weather"

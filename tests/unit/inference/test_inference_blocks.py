@@ -137,6 +137,16 @@ def test_documents_as_text(block, text):
     assert shown == {"text": f'<document name="report">\n{text}\n</document>'}
 
 
+def test_a_document_is_read_without_citations_or_not_at_all():
+    with_citations = document(citations={"enabled": False})
+    (_, shown) = opened({"text": "Read."}, with_citations)
+    assert "It rains." in shown["text"]
+    with_citations["document"]["citations"]["enabled"] = True
+    with pytest.raises(ServiceError, match=r"citations\.enabled=true") as caught:
+        opened({"text": "Read."}, with_citations)
+    assert caught.value.code == "UnsupportedOperation"
+
+
 def test_a_document_in_a_result():
     told = {"toolResult": {"toolUseId": "x", "content": [document(), {"text": "t"}]}}
     (found,) = opened(told)

@@ -63,6 +63,17 @@ def test_extra_fields_of_the_wrong_kind(fields):
     refused("ValidationException", "must be", additionalModelRequestFields=fields)
 
 
+def test_novas_own_place_for_top_k():
+    def asked(config):
+        fields = {"inferenceConfig": config, "seed": 1}
+        return {"messages": HELLO, "additionalModelRequestFields": fields}
+
+    assert prompt_of(OP, asked({"topK": 20}), 0).options == {"top_k": 20, "seed": 1}
+    refused("UnsupportedOperation", "Fields.inferenceConfig.topJ", **asked({"topJ": 2}))
+    refused("ValidationException", "must be an object", **asked("x"))
+    refused("ValidationException", "top_k must be a number", **asked({"topK": "x"}))
+
+
 def test_limits():
     refused(
         "ValidationException",

@@ -89,7 +89,7 @@ def settings_of(said: Params) -> dict[str, Any]:
 
 def _tool(spec: Params) -> dict[str, Any]:
     found = {"name": spec["name"], "input_schema": spec["inputSchema"]["json"]}
-    return found | ({"description": spec["description"]} if spec.get("description") else {})
+    return found | {name: spec[name] for name in ("description", "strict") if spec.get(name)}
 
 
 def _blocks(blocks: Sequence[Params]) -> list[dict[str, Any]]:
