@@ -69,6 +69,7 @@ class Remembering:
         try:
             await self._sum_up(call, whose, held)
         except ServiceError as error:
+            self._forget_failures()
             self.failed_s[key] = self.memories.clock.monotonic_s()
             logger.warning("a session of an agent could not be summed up: %s", error.code)
             return

@@ -83,8 +83,11 @@ class CachePoints:
         return read, up_to
 
     def _of(self, view: View) -> _Known:
-        """What has no fresh beginning is forgotten, whosever it is."""
-        now = self.clock.monotonic_s()
-        for other in [one for one, known in self._views.items() if known.until <= now]:
-            del self._views[other]
-        return self._views.setdefault(view, _Known())
+        """Where one comes that was not there, what has no fresh beginning is forgotten."""
+        known = self._views.get(view)
+        if known is None:
+            now = self.clock.monotonic_s()
+            for other in [one for one, had in self._views.items() if had.until <= now]:
+                del self._views[other]
+            known = self._views[view] = _Known()
+        return known

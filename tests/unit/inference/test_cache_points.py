@@ -71,8 +71,9 @@ def test_no_view_forgets_for_another_and_none_keeps_without_end(told, clock):
     assert told(HIGH, point(f"{0:5}"))[0] == 0
     assert told(LOW, point("rules"))[0] == 5
     clock.elapsed_s += 300
-    told(LOW, point("rules"))
-    assert list(told.cache._views) == [LOW]
+    another = ("lab", "C", "model")
+    told(another, point("rules"))
+    assert list(told.cache._views) == [another]
 
 
 def test_texts_are_not_run_together(told):
