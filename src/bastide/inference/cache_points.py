@@ -10,6 +10,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -23,14 +24,14 @@ KNOWN_MAX = 1024  # beginnings of one view; the longest unused goes
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CachePoint:
     """The messages before it, and for how long they are to be remembered."""
 
     messages: Messages
     ttl_s: float
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         return hashlib.blake2b(msgspec.json.encode(self.messages), digest_size=16).digest()
 
@@ -71,16 +72,23 @@ class CachePoints:
     ) -> tuple[int, int]:
         """The tokens that the view had remembered, and those up to the last of the points, which
         go from the shortest beginning to the longest. All of them are remembered from now on."""
+        counted = [(point, await self._counted(view, point, count)) for point in points]
+        # Nothing is awaited from here on: what another view does comes before all of it, or after.
         known, now = self._of(view), self.clock.monotonic_s()
         read = up_to = 0
-        for point in points:
-            key = point.key
-            tokens = known.fresh(key, now)
-            if tokens is not None:
+        for point, tokens in counted:
+            if known.fresh(point.key, now) is not None:
                 read = tokens
-            up_to = await count(point.messages) if tokens is None else tokens
-            known.keep(key, up_to, now + point.ttl_s)
+            up_to = tokens
+            known.keep(point.key, tokens, now + point.ttl_s)
         return read, up_to
+
+    async def _counted(
+        self, view: View, point: CachePoint, count: Callable[[Messages], Awaitable[int]]
+    ) -> int:
+        had = self._views.get(view)
+        tokens = had.fresh(point.key, self.clock.monotonic_s()) if had is not None else None
+        return await count(point.messages) if tokens is None else tokens
 
     def _of(self, view: View) -> _Known:
         """Where one comes that was not there, what has no fresh beginning is forgotten."""

@@ -79,3 +79,19 @@ def test_no_view_forgets_for_another_and_none_keeps_without_end(told, clock):
 def test_texts_are_not_run_together(told):
     told(LOW, point("ab", "c"))
     assert told(LOW, point("a", "bc"))[0] == 0
+
+
+def test_who_comes_while_tokens_are_counted_changes_nothing(clock):
+    """What a view forgets of others is never what one of them is about to remember."""
+    cache = CachePoints(clock)
+
+    async def plain(messages):
+        return 5
+
+    async def slow(messages):
+        clock.elapsed_s += 400
+        await cache.told(HIGH, [point("above")], plain)
+        return 5
+
+    assert asyncio.run(cache.told(LOW, [point("rules")], slow)) == (0, 5)
+    assert asyncio.run(cache.told(LOW, [point("rules")], plain)) == (5, 5)
