@@ -132,13 +132,17 @@ async def test_what_is_another_agencys_is_like_what_is_not_there(tmp_path, opera
         assert (await answered(talk, operation, model=own))["body"]
 
 
-async def test_what_no_model_here_can_take_is_refused_by_name(tmp_path):
+async def test_what_converse_does_not_honour_is_refused_by_name(tmp_path):
     async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
-        png = {"type": "base64", "media_type": "image/png", "data": "aGVsbG8="}
-        seen = {"role": "user", "content": [{"type": "image", "source": png}]}
-        with pytest.raises(ServiceError, match="image") as caught:
-            await answered(talk, MESSAGE, messages=[seen])
-        assert caught.value.code == "ValidationException"
+        thought = {"type": "thinking", "thinking": "So", "signature": "s"}
+        turns = [
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": [thought, {"type": "text", "text": "Hi"}]},
+            {"role": "user", "content": "Again"},
+        ]
+        with pytest.raises(ServiceError, match="reasoningContent") as caught:
+            await answered(talk, MESSAGE, messages=turns)
+        assert caught.value.code == "UnsupportedOperation"
         assert stub.seen == []
 
 
