@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 """
 
 import base64
+import platform
 import re
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 
 SERVICE = "lambda.amazonaws.com"
+MACHINE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")  # AWS's names
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"  # as the region's own
 FUNCTIONS_MAX = 200  # of an account, at each label
 STORED_MAX = 1024**3  # bytes of zips, likewise
@@ -54,7 +56,7 @@ class Functions:
 
     @operation(
         "FunctionName", *_CONFIGURED, *(f"Code.{name}" for name in _CODE), "PackageType",
-        "Publish", "Tags",
+        "Publish", "Tags", "Architectures",
     )  # fmt: skip
     def create_function(self, call: Call, req: Params) -> Params:
         self._check_new(call, req)
@@ -110,9 +112,10 @@ class Functions:
             answer["NextMarker"] = found[size - 1].name
         return answer
 
-    @operation("FunctionName", *_CODE, "DryRun", "Publish", "RevisionId")
+    @operation("FunctionName", *_CODE, "DryRun", "Publish", "RevisionId", "Architectures")
     def update_function_code(self, call: Call, req: Params) -> Params:
         _check_publish(call, req)
+        _check_machine(call, req)
         shelf = self.shelf
         data = self._zip(call, req)
         code = {"code_id": shelf.ids.uuid(), "code_sha256": _digest(data), "code_size": len(data)}
@@ -171,6 +174,7 @@ class Functions:
     # What is asked for ----------------------------------------------------------------------------
     def _check_new(self, call: Call, req: Params) -> None:
         _check_publish(call, req)
+        _check_machine(call, req)
         if not _NAME.match(req["FunctionName"]):
             raise bad(f"FunctionName has 1 to {NAME_MAX} letters, digits, - and _.")
         if req.get("PackageType", "Zip") != "Zip":
@@ -245,10 +249,19 @@ class Functions:
             "State": "Active",
             "LastUpdateStatus": "Successful",
             "PackageType": "Zip",
+            "Architectures": [MACHINE] if MACHINE else [],
             "TracingConfig": {"Mode": "PassThrough"},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": group_of(one.name)},
             **({"Environment": {"Variables": env}} if env else {}),
         }
+
+
+def _check_machine(call: Call, req: Params) -> None:
+    """A function runs on this machine, as it is."""
+    wanted = req.get("Architectures")
+    if wanted is not None and wanted != [MACHINE]:
+        named = ",".join(wanted)
+        raise unsupported(call.operation, f"Architectures={named}, which is not {MACHINE},")
 
 
 def group_of(name: str) -> str:

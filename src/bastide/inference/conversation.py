@@ -11,8 +11,8 @@ Turn = Mapping[str, Any]
 
 
 def check_conversation(turns: Sequence[Turn], *, has_tools: bool) -> None:
-    """Raises ServiceError. Turns of the system may stand anywhere between the others."""
-    _check_roles([turn["role"] for turn in turns if turn["role"] != "system"])
+    """Raises ServiceError. Turns of the system may stand anywhere behind the first one."""
+    _check_roles([turn["role"] for turn in turns])
     if not has_tools and any(_ids(turn, "toolUse") or _ids(turn, "toolResult") for turn in turns):
         raise invalid(
             "The toolConfig field must be defined when using toolUse and toolResult content blocks."
@@ -32,12 +32,12 @@ def _check_roles(roles: list[str]) -> None:
             "A conversation must start with a user message. Try again with a conversation that "
             "starts with a user message."
         )
-    if any(one == other for one, other in itertools.pairwise(roles)):
+    if any(one == other != "system" for one, other in itertools.pairwise(roles)):
         raise invalid(
             "A conversation must alternate between user and assistant roles. Make sure the "
             "conversation alternates between user and assistant roles and try again."
         )
-    if roles[-1] != "user":
+    if next(role for role in reversed(roles) if role != "system") != "user":
         raise invalid(
             "A conversation must end with a user message. Try again with a conversation that "
             "ends with a user message."

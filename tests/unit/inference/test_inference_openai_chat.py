@@ -133,8 +133,11 @@ def test_what_cannot_be_is_refused(more, code):
     assert refusal(**more).code == code
 
 
-def test_an_instruction_after_the_first_turn_is_refused():
-    assert "messages[1]" in refusal(user(), {"role": "system", "content": "x"}).message
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_an_instruction_after_the_first_turn_stays_where_it_is(role):
+    found = made(user(), {"role": role, "content": "x"}, user())["messages"]
+    assert [one["role"] for one in found] == ["user", "system", "user"]
+    assert found[1]["content"] == [{"text": "x"}]
 
 
 def test_arguments_that_are_not_json_are_refused():

@@ -83,7 +83,6 @@ def test_tools_and_the_form_of_the_answer():
         ([{"role": "assistant", "content": text("x")}], "type=input_text"),
         ([{"role": "critic", "content": "x"}], "role=critic"),
         ([{"role": "user", "content": "x", "name": "ann"}], "input[0].name"),
-        ([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "input[1]"),
     ],
 )
 def test_what_converse_has_no_words_for_is_refused_by_name(given, named):

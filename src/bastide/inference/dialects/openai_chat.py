@@ -85,7 +85,7 @@ def _add(operation: str, turns: Turns, message: Any, where: str) -> None:
     content = message.get("content")
     match role:
         case "system" | "developer":
-            turns.instruct(operation, _texts(operation, content, where), where)
+            turns.instruct(_texts(operation, content, where))
         case "user":
             turns.say("user", _texts(operation, content, where))
         case "tool":

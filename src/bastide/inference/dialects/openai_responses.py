@@ -27,7 +27,7 @@ def request_of(operation: str, req: Mapping[str, Any]) -> Params:
     _only_default(operation, req)
     turns = Turns()
     if req.get("instructions"):
-        turns.instruct(operation, [{"text": req["instructions"]}], "instructions")
+        turns.instruct([{"text": req["instructions"]}])
     given = req["input"]
     if isinstance(given, str):
         turns.say("user", [{"text": given}])
@@ -90,7 +90,7 @@ def _say(operation: str, turns: Turns, item: Params, where: str) -> None:
         raise unsupported(operation, f"{where}.role={role}")
     texts = _texts(operation, item.get("content"), _PARTS.get(role, "input_text"), where)
     if role in ("system", "developer"):
-        turns.instruct(operation, texts, where)
+        turns.instruct(texts)
     else:
         turns.say(role, texts)
 

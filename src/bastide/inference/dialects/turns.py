@@ -1,9 +1,7 @@
-"""A conversation as Converse wants it: instructions apart, and turns that alternate."""
+"""A conversation as Converse wants it: first instructions apart, and turns that alternate."""
 
 from dataclasses import dataclass, field
 from typing import Any
-
-from bastide.kernel.errors import unsupported
 
 Params = dict[str, Any]
 
@@ -15,11 +13,12 @@ class Turns:
     system: list[Params] = field(default_factory=list)
     messages: list[Params] = field(default_factory=list)
 
-    def instruct(self, operation: str, texts: list[Params], where: str) -> None:
-        """Converse has its instructions before all turns; those given later it cannot take."""
+    def instruct(self, texts: list[Params]) -> None:
+        """Before all turns, or as one of the system's between them."""
         if self.messages:
-            raise unsupported(operation, f"{where}: instructions after the first turn")
-        self.system += texts
+            self.say("system", texts)
+        else:
+            self.system += texts
 
     def say(self, role: str, blocks: list[Params]) -> None:
         if self.messages and self.messages[-1]["role"] == role:
