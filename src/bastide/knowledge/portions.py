@@ -19,7 +19,9 @@ from bastide.knowledge.reading import Unreadable
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _NAMES = "TOP\\s?SECRET|SECRET|CONFIDENTIAL"  # old ones, written out
 _LETTERS = "[^\\x00-\\x7f\\s]{1,3}"  # of another script: they may look like a level's
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # kinds of characters; marks on letters too
+_CAVEATS = "NF|NOFORN|SI|TK|OC|ORCON|REL|RELIDO|PROPIN|IMCON|FGI|HCS"
+_AFTER = rf"\s{{0,8}}(?:[)\]}}>/\\,:;|_\u2010-\u2015\u2044\u2212\u2215-]|(?:{_CAVEATS})\b)"
 _BEFORE = r"[ \t]*(?:(?:#{1,6}|[-*+•>|]|\(?[0-9A-Za-z]{1,3}[.)])[ \t]+)*"
 
 
@@ -53,12 +55,16 @@ def portions(text: str, scheme: Scheme, ceiling: Label) -> list[Portion]:
 
 def _shown(text: str) -> str:
     """As a reader sees it: without what is invisible, and in one width and case."""
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).upper()
+    if text.isascii():
+        return text.upper()
+    parts = unicodedata.normalize("NFKD", text)
+    seen = "".join(one for one in parts if unicodedata.category(one) not in _INVISIBLE)
+    return unicodedata.normalize("NFKC", seen).upper()
 
 
 def _seeming(scheme: Scheme) -> "re.Pattern[str]":
     levels = "|".join(re.escape(level.upper()) for level in scheme.levels)
-    return re.compile(rf"[(\[{{<]\s{{0,8}}(?:{levels}|{_NAMES}|{_LETTERS})\s{{0,8}}[)\]}}>/,-]")
+    return re.compile(rf"[(\[{{<]\s{{0,8}}(?:{levels}|{_NAMES}|{_LETTERS}){_AFTER}")
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
