@@ -191,7 +191,7 @@ class InvocationLogs:
         now_s = self.clock.monotonic_s()
         with self._lock:
             found = [one for one in self._later if last or one.due_s <= now_s]
-            self._later = [one for one in self._later if one not in found]
+            self._later = [one for one in self._later if not (last or one.due_s <= now_s)]
             for one in found:
                 self._letters[one.account, one.label] -= one.letters
         return found

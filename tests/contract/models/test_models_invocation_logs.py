@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -224,6 +225,26 @@ def test_what_waits_for_another_try_holds_nobody_up_and_takes_its_room(
     logs.deliver()
     assert [label for label, _, _ in places.put_objects] == ["S", "U"]
     assert len(places.put_lines) == 2, "what arrived is not sent again"
+
+
+class Uncompared:
+    """What was asked, where it is compared with nothing."""
+
+    def __eq__(self, other):
+        raise AssertionError("each was compared with every other, while calls wait")
+
+    __hash__ = None
+
+
+def test_what_waits_for_another_try_is_not_compared_with_what_is_due(api, logs, places):
+    put(api)
+    places.closed.add("s3:PutObject")
+    for _ in range(2):
+        logs.record(ONE, lambda: replace(made(), asked=Uncompared()))
+        logs.deliver()
+        logs.clock.advance(PAUSES_S[0] / 2)
+    logs.deliver()
+    assert logs.counts()["waiting"] == 2
 
 
 def test_at_the_end_all_is_tried_once_more(api, logs, places):
