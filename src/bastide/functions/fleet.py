@@ -228,7 +228,10 @@ class Fleet:
         return warm
 
     def _give_back(self, warm: _Warm, *, reusable: bool) -> None:
-        reusable = reusable and warm.caged.freeze()
+        try:
+            reusable = reusable and warm.caged.freeze()
+        except OSError:  # it could not be looked at: kept as busy, its room would be gone for ever
+            reusable = False
         with self._news:
             del self._busy[warm.name]
             if reusable and not self._closed and warm.caged.alive:

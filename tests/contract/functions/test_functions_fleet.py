@@ -1,5 +1,6 @@
 """Warm processes: bounded for all and for each agency, and ended when they idle."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -222,4 +223,19 @@ def test_what_waits_frozen_is_forgotten_as_well(machine, tmp_path):
     pids = pids_of(warm)
     fleet.forget(lambda each: True)
     assert [pid for pid in pids if proctree.start_time(pid) is not None] == []
+    fleet.close()
+
+
+def test_what_cannot_be_frozen_is_ended_and_its_room_free(machine, tmp_path):
+    fleet = machine.fleet(tmp_path / "functions")
+    asked(fleet, order(key="kept"))
+    (warm,) = fleet._idle
+
+    def no_descriptor_left():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    warm.caged.freeze = no_descriptor_left
+    asked(fleet, order(key="kept"))
+    assert (fleet._idle, fleet._busy, fleet._count.total()) == ([], {}, 0)
+    assert not warm.caged.alive
     fleet.close()
