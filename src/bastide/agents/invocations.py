@@ -72,7 +72,7 @@ class Invocations:
         whose = _memory(req, found, key)
         if whose is None:
             return await self.desk.turn(req, key, lambda: self._asked(call, req, found, key))
-        await self.remembering.catch_up(call, whose)
+        await self.remembering.catch_up(call, whose, key)
         return await self.desk.turn(
             req,
             key,

@@ -49,14 +49,16 @@ class Remembering:
         await self.threads.run(call.account, self.sessions.run_out, key)
         await self._settle(call, whose, key)
 
-    async def catch_up(self, call: Call, whose: Whose) -> None:
+    async def catch_up(self, call: Call, whose: Whose, asked: Key) -> None:
         """With the sessions of this memory whose time has run out. One that cannot be summed up
-        now, or that another call has, waits: who asks now has nothing to do with it."""
+        now, or that another call has, waits: who asks now has nothing to do with it. That of the
+        session that is `asked` for is tried in any case: the new one takes its place."""
         waiting = await self.threads.run(
             call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LOOKED_AT_MAX
         )
         self._forget_failures()
-        for key in [one for one in waiting if one not in self.failed_s][:LATE_MAX]:
+        ready = [one for one in waiting if one == asked or one not in self.failed_s]
+        for key in sorted(ready, key=lambda one: one != asked)[:LATE_MAX]:
             try:
                 with self.sessions.one_turn(key):
                     await self._settle(call, whose, key)

@@ -180,7 +180,7 @@ class Fleet:
 
     def _reserved(self, order: Order) -> bool:
         whose = order.whose
-        if self._count[whose] >= VIEW_MAX or not self._shares.take(whose, order.memory_mib):
+        if self._count.get(whose, 0) >= VIEW_MAX or not self._shares.take(whose, order.memory_mib):
             return False
         self._count[whose] += 1
         return True
@@ -189,7 +189,7 @@ class Fleet:
         """Of others only where their room is what is missing: who has its own most ends nothing."""
         whose = order.whose
         own = [each for each in self._idle if each.order.whose == whose]
-        others = [] if self._count[whose] >= VIEW_MAX else self._idle
+        others = [] if self._count.get(whose, 0) >= VIEW_MAX else self._idle
         freed = sum(each.order.memory_mib for each in others)
         if not self._shares.could(whose, order.memory_mib, freed):
             others = []
@@ -248,6 +248,8 @@ class Fleet:
     def _release(self, order: Order) -> None:
         with self._news:
             self._count[order.whose] -= 1
+            if not self._count[order.whose]:
+                del self._count[order.whose]
             self._shares.give_back(order.whose, order.memory_mib)
 
     def _keep(self) -> None:

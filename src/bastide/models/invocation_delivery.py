@@ -175,16 +175,22 @@ class InvocationLogs:
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             for one in batch:
-                self._letters[one.account, one.label] -= one.size
+                self._freed(one.account, one.label, one.size)
             return batch
 
     def _has_taken(self, account: str, label: str, letters: int) -> bool:
         """Whether there is room for so much more, which is taken then. The lock is held."""
-        mine, all_ = self._letters[account, label], self._letters.total()
+        mine, all_ = self._letters.get((account, label), 0), self._letters.total()
         if mine + letters > LETTERS_MAX // SHARE or all_ + letters > LETTERS_MAX:
             return False
         self._letters[account, label] += letters
         return True
+
+    def _freed(self, account: str, label: str, letters: int) -> None:
+        """Who holds nothing is not kept. The lock is held."""
+        self._letters[account, label] -= letters
+        if not self._letters[account, label]:
+            del self._letters[account, label]
 
     def _due(self, *, last: bool) -> list[Parcel]:
         """Of those that are tried again."""
@@ -193,7 +199,7 @@ class InvocationLogs:
             found = [one for one in self._later if last or one.due_s <= now_s]
             self._later = [one for one in self._later if not (last or one.due_s <= now_s)]
             for one in found:
-                self._letters[one.account, one.label] -= one.letters
+                self._freed(one.account, one.label, one.letters)
         return found
 
     def _parcels(self, batch: Sequence[Invocation]) -> Iterator[Parcel]:
