@@ -60,10 +60,14 @@ def parts_mib(core: Core) -> Mapping[str, int]:
     given, budget_mib = wanted.reservable_mib, wanted.memory_budget_mib
     if isinstance(given, dict):
         parts = _parts_of(core.labelling, given)
+        if sum(parts.values()) > budget_mib // 2:
+            raise SettingsError(
+                "engines.reservable_mib is more than half of memory_budget_mib in all."
+            )
     else:
         parts = {core.labelling.default.text: budget_mib // 2 if given is None else given}
     if sum(parts.values()) > budget_mib:
-        raise SettingsError("engines.reservable_mib is more than memory_budget_mib in all.")
+        raise SettingsError("engines.reservable_mib is more than memory_budget_mib.")
     return parts
 
 

@@ -34,7 +34,10 @@ KIND = "provisioned-model"
 ID_LETTERS = 12
 UNITS_MAX = 64
 THROUGHPUTS_MAX = 100  # of an account
-NO_PART = "Nothing can be reserved at this label: the site gives it no part of reservable_mib."
+NO_PART = (
+    "Nothing can be reserved at this label: the site gives it no part of reservable_mib. Call the "
+    "model without provisioned throughput, or ask your operator to give this label a part."
+)
 NOT_THERE = "The throughput that you asked for is not there. Ask for fewer model units."
 
 
@@ -75,24 +78,30 @@ class Holding:
     engines: Reservations
 
     def start(self) -> None:
-        """What was reserved is held again; what it needs is not taken by others meanwhile. What is
-        more than the label's part is now fails, the newest first."""
+        """What was reserved is held again; what it needs is not taken by others meanwhile. It
+        counts as what it needs now, else it would be held in another label's part. What is more
+        than the label's part is now fails, the newest first."""
         taken: Counter[str] = Counter()
         for one in self.shelf.database.read(records.every):
             if one.status is Status.FAILED:
                 continue
-            self._mark_unheld(one)
-            fits = taken[one.label] + one.memory_mib <= self.engines.reservable_mib(one.label)
-            if fits:
-                taken[one.label] += one.memory_mib
-            card = self.shelf.models.by_digest(one.model_id, one.sha256) if fits else None
-            self._hold(one, card)
+            card = self.shelf.models.by_digest(one.model_id, one.sha256)
+            needs = one.memory_mib if card is None else self.engines.memory_mib(card) * one.units
+            self._mark_unheld(one, needs)
+            fits = taken[one.label] + needs <= self.engines.reservable_mib(one.label)
+            if card is not None and fits:
+                taken[one.label] += needs
+            self._hold(one, card if fits else None)
 
-    def _mark_unheld(self, one: Throughput) -> None:
+    def _mark_unheld(self, one: Throughput, needs_mib: int) -> None:
         """In service is only what is held now."""
+        new: dict[str, str | int] = {}
         if one.status is Status.IN_SERVICE:
-            now = {"status": str(Status.UPDATING), "updated_ms": epoch_ms(self.clock.now())}
-            self.shelf.database.write(lambda c: records.change(c, one.account, one.id, **now))
+            new = {"status": str(Status.UPDATING), "updated_ms": epoch_ms(self.clock.now())}
+        if needs_mib != one.memory_mib:
+            new["memory_mib"] = needs_mib
+        if new:
+            self.shelf.database.write(lambda c: records.change(c, one.account, one.id, **new))
 
     def begin(self, who: Principal, one: Throughput) -> None:
         self._hold(one, self.shelf.card(who, self.shelf.arn(one.account, one.id)))

@@ -24,6 +24,7 @@ class Room:
     """`models.ports.Reservations` that settles when told."""
 
     parts: dict = field(default_factory=lambda: {"U": 400, "S": 400})
+    cost_mib: int = 100
     held: dict = field(default_factory=dict)
     asked: list = field(default_factory=list)
     gone: list = field(default_factory=list)
@@ -32,7 +33,7 @@ class Room:
         return self.parts.get(label, 0)
 
     def memory_mib(self, card):
-        return 100
+        return self.cost_mib
 
     def hold(self, name, card, units, then):
         assert card.held == name
@@ -150,6 +151,18 @@ def test_what_is_more_than_a_labels_part_is_not_held_again(api, room):
     api.holding.start()
     room.settle()
     assert [got(api, each)["status"] for each in (first, second)] == ["InService", "Failed"]
+
+
+def test_what_needs_more_now_counts_as_that_in_its_labels_part(api, room):
+    first, second = made(api), made(api, "second")
+    room.settle()
+    room.cost_mib = 250
+    api.holding.start()
+    room.settle()
+    assert [got(api, each)["status"] for each in (first, second)] == ["InService", "Failed"]
+    room.parts["U"], room.cost_mib = 500, 1
+    with pytest.raises(ServiceError, match="is not there"):
+        made(api, "third")
 
 
 def test_what_is_reserved_above_refuses_nothing_below(api):

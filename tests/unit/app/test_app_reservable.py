@@ -24,14 +24,14 @@ def test_one_number_is_the_default_labels():
 
 
 def test_each_label_has_its_own():
-    wanted = {"UNCLASSIFIED": 300, "S": 600}
-    assert parts(memory_budget_mib=1000, reservable_mib=wanted) == {"U": 300, "S": 600}
+    wanted = {"UNCLASSIFIED": 200, "S": 300}
+    assert parts(memory_budget_mib=1000, reservable_mib=wanted) == {"U": 200, "S": 300}
 
 
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        ({"U": 500, "S": 501}, "more than memory_budget_mib"),
+        ({"U": 200, "S": 301}, "more than half of memory_budget_mib"),
         (1001, "more than memory_budget_mib"),
         ({"U": 1, "UNCLASSIFIED": 1}, "twice"),
         ({"BLUE": 1}, "reservable_mib: "),
