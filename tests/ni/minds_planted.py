@@ -11,6 +11,7 @@ from bastide.agents import records as agent_records
 from bastide.agents.memory import Memories
 from bastide.guardrails import records as guardrail_records
 from bastide.inference import converse
+from bastide.kernel.errors import ServiceError
 from bastide.knowledge import records
 from bastide.knowledge.index.index import Index
 from bastide.models import records as profile_records
@@ -140,6 +141,45 @@ def _profile_token(patch: Patch) -> None:
     _wrap(patch, profile_records, "of_token", leaky)
 
 
+def _found_above(patch: Patch) -> None:
+    """An error names what is above: the name is in use, "by" the one who has it there."""
+    real = agent_records.has_name
+
+    def has(c: Any, account: str, name: str, label: str, but: str = "") -> bool:
+        for each in ABOVE:
+            if real(c, account, name, each, but):
+                raise ServiceError("ConflictException", f"{name} is in use at {each}.")
+        return real(c, account, name, label, but)
+
+    patch.setattr(agent_records, "has_name", has)
+
+
+def _paged(patch: Patch, owner: Any) -> None:
+    """A page begins where as many as there are of all labels would have it."""
+
+    def leaky(real: Any) -> Any:
+        def page(c: Any, account: str, seen: Any, after: Any, limit: int) -> Any:
+            rows = real(c, account, _all(seen), after, limit)
+            return [row for row in rows if row.label in seen]
+
+        return page
+
+    _wrap(patch, owner, "page", leaky)
+
+
+def _bounded(patch: Patch, owner: Any) -> None:
+    """The bound is of the agency, not of each label of it: what is made above fills it."""
+
+    def leaky(real: Any) -> Any:
+        def count(c: Any, account: str, label: str) -> int:
+            above = sum(real(c, account, each) for each in ABOVE if each != label)
+            return 10**6 if above else int(real(c, account, label))
+
+        return count
+
+    _wrap(patch, owner, "count", leaky)
+
+
 PLANTS: Mapping[str, Callable[[Patch], None]] = {
     "a prompt cache keyed without the label": _cache_of_all_labels,
     "ranked over all labels, then hidden": lambda patch: _searched(patch, 0),
@@ -152,4 +192,8 @@ PLANTS: Mapping[str, Callable[[Patch], None]] = {
     "an agent's name in use above": _agent_name,
     "a guardrail's name in use above": _guardrail_name,
     "a profile's token used above": _profile_token,
+    "an error that names what is above": _found_above,
+    "a page of agents counted over labels": lambda patch: _paged(patch, agent_records),
+    "a bound of agents for all labels": lambda patch: _bounded(patch, agent_records),
+    "a bound of guardrails for all labels": lambda patch: _bounded(patch, guardrail_records),
 }
