@@ -232,25 +232,11 @@ def _bases_above(it: Cast, label: str) -> Steps:
         yield _handed(it, document, f"{SHARED} in winter, at {label}.")
         yield _indexed(it, document)
     yield _found(it.known["base"])
-    yield _answered(it.known["base"], "retrieve_and_generate")
 
 
 def _found(base: str) -> tuple[str, str, dict[str, Any]]:
     query = {"knowledgeBaseId": base, "retrievalQuery": {"text": "When does the convoy leave?"}}
     return "bedrock-agent-runtime", "retrieve", query
-
-
-def _answered(base: str, name: str, **more: Any) -> tuple[str, str, dict[str, Any]]:
-    text = {"textInferenceConfig": {"maxTokens": 24, "temperature": 0}}
-    wanted = {
-        "knowledgeBaseId": base, "modelArn": ARN,
-        "generationConfiguration": {"inferenceConfig": text},
-    }  # fmt: skip
-    about = {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": wanted}
-    return "bedrock-agent-runtime", name, {
-        "input": {"text": "When does the convoy leave?"},
-        "retrieveAndGenerateConfiguration": about, **more,
-    }  # fmt: skip
 
 
 def _bases_below(it: Cast) -> Steps:
@@ -259,8 +245,6 @@ def _bases_below(it: Cast) -> Steps:
         yield "bedrock-agent", "get_knowledge_base", {"knowledgeBaseId": each}
         yield "bedrock-agent", "list_data_sources", {"knowledgeBaseId": each}
         yield _found(each)
-        yield _answered(each, "retrieve_and_generate")
-        yield _answered(each, "retrieve_and_generate_stream")
     for name in ("get_data_source", "list_ingestion_jobs"):
         yield "bedrock-agent", name, it.known["source"]
     for source in (it.known["source"], it.known["hand"]):
