@@ -237,7 +237,7 @@ def test_an_agent_has_its_functions_executed(region, role):
     run = region.client("bedrock-agent-runtime", read_timeout=600)
     answer = run.invoke_agent(
         agentId=agent_id, agentAliasId="TSTALIASID", sessionId="s-1", enableTrace=True,
-        inputText="What is the status of order A-17?",
+        inputText="Use get_order_status for order A-17.",
         sessionState={"sessionAttributes": {"desk": "7"}},
     )  # fmt: skip
     events = list(answer["completion"])
