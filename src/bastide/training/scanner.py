@@ -125,9 +125,10 @@ class AgencyScanner:
             child.stdin.flush()
         except OSError:
             return None
-        answer = bytearray()
+        answer, news = bytearray(), select.poll()  # select() takes no descriptor above 1023
+        news.register(child.stdout, select.POLLIN)
         while not answer.endswith(b"\n"):
-            if not select.select([child.stdout], [], [], self.deadline_s)[0]:
+            if not news.poll(self.deadline_s * 1000):
                 return None
             chunk = child.stdout.read1(65536)  # type: ignore[attr-defined]  # a BufferedReader
             if not chunk:
