@@ -16,9 +16,19 @@ OTHER_KB = Kb("222222222222", "KB00000001")
 U, S = "UNCLASSIFIED", "SECRET"
 
 
+class WithKeys(Index):
+    """Ends with the keys that were opened for it alone."""
+
+    def close(self) -> None:
+        super().close()
+        self._keyring.close()
+
+
 def index_at(folder: Path, keyring: Any = None, **settings: Any) -> Index:
-    keys = keyring or open_keyring(folder / "keys", "")
-    return Index(folder / "index.db", keyring=keys, parse=US.parse, **settings)
+    if keyring is not None:
+        return Index(folder / "index.db", keyring=keyring, parse=US.parse, **settings)
+    keys = open_keyring(folder / "keys", "")
+    return WithKeys(folder / "index.db", keyring=keys, parse=US.parse, **settings)
 
 
 def chunk(
