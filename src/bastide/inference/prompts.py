@@ -76,13 +76,14 @@ def prompt_of(operation: str, req: Params, context_tokens: int) -> Prompt:
     _only_default(operation, req)
     turns = req.get("messages", ())
     toolbox = toolbox_of(req, after_results=bool(turns) and has_results(turns[-1]))
+    messages = messages_of(operation, req, toolbox)
     return Prompt(
-        messages=messages_of(operation, req, toolbox),
+        messages=messages,
         toolbox=toolbox,
         schema=_text_schema(req),
         options={**_options(req, context_tokens), **_extra(operation, req)},
         pointers=_pointers(req),
-        points=_cache_points(operation, req, toolbox),
+        points=_cache_points(operation, req, messages),
     )
 
 
@@ -109,9 +110,13 @@ def _spoken(operation: str, turns: Sequence[Params]) -> list[dict[str, str]]:
     ]
 
 
-def _cache_points(operation: str, req: Params, toolbox: Toolbox | None) -> tuple[CachePoint, ...]:
-    """Those in the system prompt and the tools, which are one text here, are one."""
-    turns, system = req.get("messages", ()), _system(operation, req, toolbox)
+def _cache_points(
+    operation: str, req: Params, messages: list[dict[str, str]]
+) -> tuple[CachePoint, ...]:
+    """Those in the system prompt and the tools, which are one text here, are one. `messages`: what
+    was made of the request, a turn each behind the system's."""
+    turns = req.get("messages", ())
+    first = len(messages) - len(turns)
     tools = (req.get("toolConfig") or {}).get("tools", ())
     above = [block for block in (*req.get("system", ()), *tools) if "cachePoint" in block]
     spoken = [
@@ -120,11 +125,11 @@ def _cache_points(operation: str, req: Params, toolbox: Toolbox | None) -> tuple
         for number, block in enumerate(turn["content"])
         if "cachePoint" in block
     ]
-    found = [CachePoint(system, _ttl_s(above[-1]))] if above else []
+    found = [CachePoint(messages[:first], _ttl_s(above[-1]))] if above else []
     for index, number in spoken[-POINTS_MAX:]:
         content = turns[index]["content"]
         cut = [{**turns[index], "content": content[:number]}] if number else []
-        before = [*system, *_spoken(operation, [*turns[:index], *cut])]
+        before = [*messages[: first + index], *_spoken(operation, cut)]
         found.append(CachePoint(before, _ttl_s(content[number])))
     return tuple(found[-POINTS_MAX:])
 
