@@ -17,7 +17,7 @@ from bastide.agents.model import INLINE, TTL_DEFAULT_S
 from bastide.agents.routing import Found, Routing
 from bastide.agents.session_records import Key
 from bastide.agents.sessions import Held, Sessions
-from bastide.agents.tools import Does, Tool, tools_of
+from bastide.agents.tools import Tool, returns_control, tools_of
 from bastide.agents.traces import Tracer
 from bastide.agents.workers import Workers
 from bastide.kernel.call import Call, Notes
@@ -97,13 +97,14 @@ class Collaborating:
         return Tracer(clock=above.clock, trace_id=self.ids.word(10).lower(), about=about)
 
 
-def check_returns_nothing(name: str, definition: Mapping[str, Any]) -> None:
-    """A collaborator's caller is a supervisor, which has no control to be returned to."""
-    if any(one.does is Does.RETURN for one in tools_of(definition).values()):
-        raise invalid(
-            f"Collaborator {name} has functions whose control returns to its caller, which is not "
-            "supported here."
-        )
+def fault_of(name: str, definition: Mapping[str, Any]) -> str:
+    """Why it cannot be one; "" if it can. Its caller is a supervisor, which takes no control."""
+    if not returns_control(definition):
+        return ""
+    return (
+        f"Collaborator {name} has functions whose control returns to its caller, which is not "
+        "supported here."
+    )
 
 
 def _told(tool: Tool, message: str, conversation: Sequence[Message]) -> str:

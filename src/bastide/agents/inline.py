@@ -10,7 +10,7 @@ from typing import Any
 from bastide.agents import action_groups, collaborators, files, prompting
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
-from bastide.agents.collaborating import check_returns_nothing
+from bastide.agents.collaborating import fault_of
 from bastide.agents.invocations import SESSION_MEMBERS, STREAMING, UNHEARD
 from bastide.agents.model import INLINE, Params
 from bastide.agents.openapi import BadSchema
@@ -88,7 +88,8 @@ class InlineInvocations:
                 for part in one["parts"]:
                     self.schemas.copy(worker, part)
             for name, one in inlined.items():
-                check_returns_nothing(name, one)
+                if fault := fault_of(name, one):
+                    raise invalid(fault)
             about = {"sessionId": key.id}
             asked = self.desk.asked(worker, call, (definition, key, about), req, state)
             return replace(asked, inlined=inlined)

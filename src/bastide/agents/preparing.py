@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bastide.agents import records
 from bastide.agents.book import Book
-from bastide.agents.collaborating import Collaborating
+from bastide.agents.collaborating import Collaborating, fault_of
 from bastide.agents.model import DRAFT, Agent, Params, PartRow, Status, definition_of
 from bastide.agents.openapi import BadSchema
 from bastide.agents.ports import Executors
@@ -102,8 +102,5 @@ class Preparing:
                 continue
             if found.agent_id == agent.id:
                 yield f"Collaborator {tool.group} is the agent itself."
-            if any(one.does is Does.RETURN for one in tools_of(found.definition).values()):
-                yield (
-                    f"Collaborator {tool.group} has functions whose control returns to its caller, "
-                    "which is not supported here."
-                )
+            if fault := fault_of(tool.group, found.definition):
+                yield fault

@@ -160,6 +160,11 @@ def is_supervisor(agent: Mapping[str, Any]) -> bool:
     return agent.get("agentCollaboration") in ("SUPERVISOR", "SUPERVISOR_ROUTER")
 
 
+def returns_control(definition: Mapping[str, Any]) -> bool:
+    """Whether it has functions that its caller executes. Raises BadSchema."""
+    return any(one.does is Does.RETURN for one in tools_of(definition).values())
+
+
 def _collaborator(name: str, asked: Mapping[str, Any]) -> Tool:
     return Tool(
         name=f"ask_{name}",
