@@ -36,6 +36,7 @@ from tests.inference_kit import STUB, AnyThread, conversations, models_at
 from tests.knowledge_kit import base_request
 from tests.knowledge_world import World
 from tests.labels_kit import marks
+from tests.ni.apart import apart
 from tests.officers_kit import Agreed
 from tests.sagefakes import REGION, ROLE, call
 
@@ -402,14 +403,3 @@ def difference(folder: Path, seed: str, rounds: int) -> str:
     finally:
         quiet.close()
         loud.close()
-
-
-def apart(one: Any, other: Any) -> str:
-    """Where they first differ, and how."""
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        n = next(n for n, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
-        return f"{n}: {apart(one[n], other[n])}"
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        name = next(name for name in one if one[name] != other[name])
-        return f"{name}: {apart(one[name], other[name])}"
-    return f"{one!r} and {other!r}"

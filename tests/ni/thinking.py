@@ -15,6 +15,7 @@ from typing import Any
 from botocore.eventstream import EventStream
 from botocore.exceptions import ClientError
 
+from tests.ni.apart import apart
 from tests.ni.memory import Step
 from tests.ni.seen import Seen, _has_moment
 from tests.ni.stage import HIGH, Agency, Stage
@@ -237,14 +238,3 @@ def _told(first: list[Any], second: list[Any]) -> str:
         (a[0] if a else b[0], a, b) for a, b in zip_longest(first, second) if a != b
     )
     return f"{step}: {apart(one, other)}"
-
-
-def apart(one: Any, other: Any) -> str:
-    """Where they first differ, and how."""
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        n = next(n for n, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
-        return f"{n}: {apart(one[n], other[n])}"
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        name = next(name for name in one if one[name] != other[name])
-        return f"{name}: {apart(one[name], other[name])}"
-    return f"{one!r} and {other!r}"
