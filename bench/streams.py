@@ -1,19 +1,24 @@
 """Streams of Converse beside the bare engine's: the time to the first token, how soon an engine
 stops when its client leaves, and how evenly 32 streams at once are served.
 
-First tokens are measured in turn and compared pair by pair, each time of a prompt that neither
-engine has seen. An engine has stopped when its process uses no more processor time.
+First tokens are measured in turn and compared round by round, each time of a prompt that no engine
+has seen: through boto3, by the same call as prepared bytes over a kept TLS connection, and of the
+bare engine. An engine has stopped when its process uses no more processor time.
 """
 
+import http.client
 import json
+import ssl
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.live import NAME, LiveRegion
@@ -21,9 +26,12 @@ from tests.live import NAME, LiveRegion
 from bastide.inference.engine_main import SOCKET
 from bastide.jobs import proctree
 from bench.common import Report, arguments, quantile_ms
+from bench.load import signed
 from bench.tokens import KEY, MODEL, TICKS_PER_S, WEIGHTS, Engine, interval, start_engine
 
-ROUNDS = 40
+ROUNDS = 120
+WARM = 3  # rounds before the first that counts
+FIRST_TOKENS = 2
 LEAVES = 20
 STREAMS = 32
 STORY = "Tell a very long story about a lighthouse keeper, and do not end it."
@@ -34,39 +42,71 @@ QUIET_S = 0.3  # without processor time for so long, an engine has stopped
 STOP_LIMIT_S = 10.0
 
 
+def asked_for(text: str, tokens: int) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": [{"text": text}]}],
+        "inferenceConfig": {"maxTokens": tokens, "temperature": 0.0},
+    }
+
+
 def asked(client: Any, text: str, tokens: int) -> Any:
-    return client.converse_stream(
-        modelId=MODEL,
-        messages=[{"role": "user", "content": [{"text": text}]}],
-        inferenceConfig={"maxTokens": tokens, "temperature": 0.0},
-    )["stream"]
+    return client.converse_stream(modelId=MODEL, **asked_for(text, tokens))["stream"]
 
 
-def first_token_s(client: Any, text: str) -> float:
-    """Through us, from the call to the first piece of text."""
+def boto3_first_token_s(client: Any, text: str) -> float:
+    """From the call to the first piece of text."""
     started = time.perf_counter()
     took_s = 0.0
-    for event in asked(client, text, 2):
+    for event in asked(client, text, FIRST_TOKENS):
         if not took_s and "contentBlockDelta" in event:
             took_s = time.perf_counter() - started
     assert took_s, "no text came"
     return took_s
 
 
+class Prepared(http.client.HTTPSConnection):
+    """A kept connection to the region, and calls that are signed before their time begins."""
+
+    def __init__(self, region: LiveRegion) -> None:
+        self._env = region.agency("bench")
+        self._url = f"{region.status['endpoint']}/model/{MODEL.replace(':', '%3A')}/converse-stream"
+        parts = urlsplit(self._url)
+        assert parts.hostname
+        context = ssl.create_default_context(cafile=self._env["AWS_CA_BUNDLE"])
+        super().__init__(parts.hostname, parts.port, context=context)
+        self.connect()
+
+    def first_token_s(self, text: str) -> float:
+        body = json.dumps(asked_for(text, FIRST_TOKENS)).encode()
+        headers = {"content-type": "application/json"}
+        call = signed("POST", self._url, body, service="bedrock", env=self._env, **headers)
+        started = time.perf_counter()
+        self.sock.sendall(call)
+        answer = http.client.HTTPResponse(self.sock, method="POST")
+        answer.begin()
+        heard, took_s = b"", 0.0
+        while piece := answer.read1():
+            heard += piece
+            if not took_s and b"contentBlockDelta" in heard:
+                took_s = time.perf_counter() - started
+        assert took_s, f"no text came: {heard[:200]!r}"
+        return took_s
+
+
 def bare_first_token_s(path: Path, text: str) -> float:
     body = {
         "messages": [{"role": "user", "content": text}],
-        "max_tokens": 2, "temperature": 0.0, "stream": True,
+        "max_tokens": FIRST_TOKENS, "temperature": 0.0, "stream": True,
     }  # fmt: skip
     headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
-    started = time.perf_counter()
-    engine = Engine(path)
-    engine.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
-    took_s = 0.0
-    for line in engine.getresponse():
-        if not took_s and line.startswith(b"data: {") and _says(line):
-            took_s = time.perf_counter() - started
-    engine.close()
+    with closing(Engine(path)) as engine:
+        engine.connect()
+        started = time.perf_counter()
+        engine.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
+        took_s = 0.0
+        for line in engine.getresponse():
+            if not took_s and line.startswith(b"data: {") and _says(line):
+                took_s = time.perf_counter() - started
     assert took_s, "no text came"
     return took_s
 
@@ -76,27 +116,23 @@ def _says(line: bytes) -> bool:
     return bool(choices and choices[0]["delta"].get("content"))
 
 
-def first_tokens(
-    report: Report, ours: Callable[[str], float], floor: Callable[[str], float], rounds: int
-) -> None:
-    pairs = []
-    for number in range(rounds + 2):  # the first two warm what is not measured
+def first_tokens(report: Report, ways: dict[str, Callable[[str], float]], rounds: int) -> None:
+    """Each round asks in another order: a noisy moment meets all, and so does a warm one."""
+    names, took_ms = list(ways), []
+    for number in range(rounds + WARM):
+        turn = names[number % len(names) :] + names[: number % len(names)]
         text = f"{number} sailors asked: {STORY}"
-        if number % 2:
-            bare_s = floor(text)
-            pairs.append((ours(text), bare_s))
-        else:
-            our_s = ours(text)
-            pairs.append((our_s, floor(text)))
-    added_ms = [(ours_s - bare_s) * 1e3 for ours_s, bare_s in pairs[2:]]
-    low, high = interval(added_ms)
-    report.add(
-        "first token, bare", statistics.median(p[1] for p in pairs[2:]) * 1e3, "ms", n=rounds
-    )
-    report.add(
-        "first token, added by us, p50", statistics.median(added_ms), "ms",
-        target=5, n=rounds, low=low, high=high,
-    )  # fmt: skip
+        took_ms.append({name: ways[name](text) * 1e3 for name in turn})
+    del took_ms[:WARM]
+    bare = statistics.median(one["bare"] for one in took_ms)
+    report.add("first token, bare", bare, "ms", n=rounds)
+    for name in names[:-1]:
+        added_ms = [one[name] - one["bare"] for one in took_ms]
+        low, high = interval(added_ms)
+        report.add(
+            f"first token, added, {name}, p50", statistics.median(added_ms), "ms",
+            target=5 if name == "prepared" else None, n=rounds, low=low, high=high,
+        )  # fmt: skip
 
 
 def stopped_after_s(pid: int, left: float) -> float:
@@ -189,13 +225,13 @@ def main() -> None:
     report = Report("bench.streams")
     with region_of(8) as (region, client):
         engine = start_engine(region, region.home)
-        path = region.home / SOCKET
-        first_tokens(
-            report,
-            lambda text: first_token_s(client, text),
-            lambda text: bare_first_token_s(path, text),
-            chosen.rounds,
-        )
+        with closing(Prepared(region)) as prepared:
+            ways: dict[str, Callable[[str], float]] = {
+                "prepared": prepared.first_token_s,
+                "boto3": partial(boto3_first_token_s, client),
+                "bare": partial(bare_first_token_s, region.home / SOCKET),
+            }
+            first_tokens(report, ways, chosen.rounds)
         leaving(report, region, client, LEAVES)
         engine.terminate()
         engine.wait()
