@@ -62,14 +62,18 @@ class ScriptedModel:
     seen: list[dict[str, Any]] = field(default_factory=list)
     by: list[Any] = field(default_factory=list)
     stops: str = "end_turn"
+    notes: bool = False  # what it is, in the call's audit record
 
     @operation(
         "modelId", "messages", "system", "inferenceConfig", "toolConfig",
-        "additionalModelRequestFields",
+        "additionalModelRequestFields", "outputConfig",
     )  # fmt: skip
     async def converse(self, call, req):
         self.seen.append(req)
         self.by.append(call)
+        if self.notes:
+            model = req["modelId"]
+            call.notes.audit |= {"model": model, "model_sha256": f"sha of {model}"}
         answer = self.script.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -107,12 +111,14 @@ class Card:
 
 @dataclass
 class OneModel:
-    """`agents.ports.Models`."""
+    """`agents.ports.Models`, and `more` of them."""
+
+    more: set[str] = field(default_factory=set)
 
     def called(self, call, identifier):
-        if identifier != MODEL:
+        if identifier not in {MODEL, *self.more}:
             raise ServiceError("ValidationException", "The provided model identifier is invalid.")
-        return Card(MODEL)
+        return Card(identifier)
 
     def arns(self, region, who, identifier):
         return "", (f"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/{identifier}",)
@@ -252,7 +258,8 @@ class Desk:
         self.roles, self.permits, self.objects = Passed(), Permitted(), Documents()
         self.marks, ids = marks(database), SeededIds(1)
         book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
-        workers = Workers(roles=self.roles, permits=self.permits, models=OneModel())
+        self.models = OneModel()
+        workers = Workers(roles=self.roles, permits=self.permits, models=self.models)
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
         self.library, self.lambdas, self.programs = Library(), Lambdas(), Programs()
         self.lines, threads, routing = Lines(), AnyThread(), Routing(book=book)

@@ -32,6 +32,7 @@ PARSED = {
     traces.Kind.POST_PROCESSING: processing.rewritten,
 }
 _SUMMED = frozenset({"model", "input_tokens", "output_tokens"})
+_DIGEST = "model_sha256"
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Consulting:
         """Traces; and chunks of what is written for the user, if it `streams`."""
         tracer = asked.tracer
         tracer.next_step()
-        said = traces.model_input(asked.agent["foundationModel"], req, kind)
+        said = traces.model_input(req["modelId"], req, kind)
         yield tracer.part(kind, "modelInvocationInput", said)
         began, started = self.clock.now(), self.clock.monotonic_s()
         if streams:
@@ -141,8 +142,12 @@ def _told(error: ServiceError | Unavailable) -> Exception:
 
 def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
     """The call's audit record says what all of its steps took, and what else is told of them: the
-    model's digest, a guardrail, that the words left the region."""
+    model's digest, a guardrail, that the words left the region; and which other model was asked."""
     audit = call.notes.audit
     for name, key in (("input_tokens", "inputTokens"), ("output_tokens", "outputTokens")):
         audit[name] = str(int(audit.get(name, "0")) + int(usage.get(key) or 0))
-    audit |= {name: said for name, said in worker.notes.audit.items() if name not in _SUMMED}
+    said, unsaid = worker.notes.audit, _SUMMED
+    if said.get("model", audit.get("model")) != audit.get("model"):
+        unsaid = _SUMMED | {_DIGEST}
+        audit["other_model"] = f"{said['model']} {said.get(_DIGEST, '')}".strip()
+    audit |= {name: value for name, value in said.items() if name not in unsaid}

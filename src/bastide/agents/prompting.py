@@ -21,7 +21,7 @@ MEMBERS = tuple(
     f"{_BASE}.{name}"
     for name in (
         "promptType", "promptCreationMode", "promptState", "parserMode", "basePromptTemplate",
-        "inferenceConfiguration",
+        "inferenceConfiguration", "foundationModel",
     )
 )  # fmt: skip
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)\$")
@@ -33,16 +33,18 @@ class Prompt(StrEnum):
     ORCHESTRATION = "ORCHESTRATION"
     PRE_PROCESSING = "PRE_PROCESSING"
     POST_PROCESSING = "POST_PROCESSING"
+    KNOWLEDGE_BASE = "KNOWLEDGE_BASE_RESPONSE_GENERATION"
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """`filled`: the placeholders; `messages`: what a template of AWS's has beside its system
-    prompt, which here is what goes as messages anyway."""
+    """`filled`: the placeholders, of which `needed` cannot be left out; `messages`: what a template
+    of AWS's has beside its system prompt, which here is what goes as messages anyway."""
 
     default: str
     filled: frozenset[str]
     messages: Sequence[Mapping[str, str]]
+    needed: str = ""
 
 
 _QUESTION = {"role": "user", "content": "$question$"}
@@ -66,7 +68,19 @@ _FORMS = {
         frozenset({"instruction", "question", "latest_response", "tool_output_rule"}),
         ({"role": "user", "content": "$latest_response$"},),
     ),
-}
+    Prompt.KNOWLEDGE_BASE: _Form(
+        "You answer a question for an agent, from search results and from nothing else. If they do "
+        "not answer it, say so in one sentence without sources.\n\nThe agent is told:\n"
+        "$instruction$\n\nThe search results:\n$search_results$\n\n$output_format_instructions$"
+        "\n\n$tool_output_rule$",
+        frozenset({
+            "instruction", "query", "search_results", "output_format_instructions",
+            "tool_output_rule",
+        }),
+        ({"role": "user", "content": "$query$"},),
+        needed="search_results",
+    ),
+}  # fmt: skip
 # What an agent does by our own prompt alone, if it does it at all.
 _OURS_ALONE = frozenset({"MEMORY_SUMMARIZATION", "ROUTING_CLASSIFIER"})
 
@@ -82,6 +96,9 @@ def check(operation: str, req: Mapping[str, Any]) -> None:
         seen.add(name)
         if one.get("parserMode", "DEFAULT") != "DEFAULT":
             raise unsupported(operation, "parserMode=OVERRIDDEN")
+        other = one.get("foundationModel")
+        if other not in (None, req.get("foundationModel")) and name != Prompt.KNOWLEDGE_BASE:
+            raise unsupported(operation, f"foundationModel of promptType={name}")
         if name in _FORMS:
             _check(operation, Prompt(name), one)
         elif name in _OURS_ALONE:
@@ -112,7 +129,7 @@ def template(text: str, kind: Prompt = Prompt.ORCHESTRATION) -> str:
         except (ValueError, RecursionError) as error:
             raise invalid("basePromptTemplate begins as JSON and is none.") from error
         system, wanted = read.get("system"), list(form.messages)
-        if not isinstance(system, str) or read.get("messages", wanted) != wanted:
+        if not isinstance(system, str) or _plain(read.get("messages", wanted)) != wanted:
             told = " and ".join(f"{one['content']} of the {one['role']}" for one in wanted)
             raise invalid(
                 f"basePromptTemplate has a text as its system, and as its messages {told}."
@@ -120,13 +137,44 @@ def template(text: str, kind: Prompt = Prompt.ORCHESTRATION) -> str:
     unknown = sorted(set(_PLACEHOLDER.findall(system)) - form.filled)
     if unknown:
         raise invalid(f"basePromptTemplate: ${unknown[0]}$ is not filled in here.")
+    if form.needed and f"${form.needed}$" not in system:
+        raise invalid(f"basePromptTemplate must hold ${form.needed}$.")
     return system
+
+
+def _plain(messages: Any) -> Any:
+    """With the one text of a message as its content, which may also be a block in a list."""
+    if not isinstance(messages, list):
+        return messages
+    return [
+        {**one, "content": one["content"][0]["text"]}
+        if isinstance(one, dict) and _is_text(one.get("content"))
+        else one
+        for one in messages
+    ]
+
+
+def _is_text(content: Any) -> bool:
+    if not isinstance(content, list) or len(content) != 1 or not isinstance(content[0], dict):
+        return False
+    return content[0] in ({"text": content[0].get("text")}, {
+        "type": "text", "text": content[0].get("text"),
+    })  # fmt: skip
 
 
 def wants(agent: Mapping[str, Any], kind: Prompt) -> bool:
     """Whether the agent says so. What it says nothing of is not done, but for its own work."""
     found = _configured(agent, kind)
     return bool(found) and found.get("promptState") != "DISABLED"
+
+
+def is_own(agent: Mapping[str, Any], kind: Prompt) -> bool:
+    return bool(_own(agent, kind))
+
+
+def model(agent: Mapping[str, Any], kind: Prompt) -> str:
+    """That is asked: the agent's, if the prompt names none of its own."""
+    return str(_configured(agent, kind).get("foundationModel") or agent["foundationModel"])
 
 
 def filled(agent: Mapping[str, Any], kind: Prompt, values: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from bastide.agents import openapi
+from bastide.agents import openapi, prompting
 from bastide.agents.openapi import BadSchema
 
 NAME_MAX = 64  # of a tool of Converse
@@ -71,7 +71,7 @@ def tools_of(definition: Mapping[str, Any]) -> dict[str, Tool]:
             except BadSchema as error:
                 raise BadSchema(f"Action group {part['name']}: {error}") from error
         elif part["kind"] == "knowledge-base" and asked["knowledgeBaseState"] == "ENABLED":
-            found.append(_look_up(part["name"], asked["description"]))
+            found.append(_look_up(part["name"], asked["description"], _query(definition["agent"])))
         elif part["kind"] == "collaborator" and is_supervisor(definition["agent"]):
             found.append(_collaborator(part["name"], asked))
     if len(found) > TOOLS_MAX:
@@ -146,11 +146,17 @@ def _run_code(group: str) -> Tool:
     )
 
 
-def _look_up(knowledge_base_id: str, description: str) -> Tool:
+def _query(agent: Mapping[str, Any]) -> str:
+    """What a model is to ask a knowledge base for: what is found is told it, or an answer is."""
+    answered = prompting.wants(agent, prompting.Prompt.KNOWLEDGE_BASE)
+    return "The whole question." if answered else "What to look for, in a few words."
+
+
+def _look_up(knowledge_base_id: str, description: str, query: str) -> Tool:
     return Tool(
         name=f"search_{knowledge_base_id}",
         description=f"Search documents. {description}",
-        schema=_one_text("query", "What to look for, in a few words."),
+        schema=_one_text("query", query),
         does=Does.LOOK_UP,
         target=knowledge_base_id,
     )

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PRE_PROCESSING = "PRE_PROCESSING"
     POST_PROCESSING = "POST_PROCESSING"
     ROUTING_CLASSIFIER = "ROUTING_CLASSIFIER"
+    KNOWLEDGE_BASE = "KNOWLEDGE_BASE_RESPONSE_GENERATION"
 
     @property
     def member(self) -> str:
@@ -35,6 +36,7 @@ _MEMBERS = {
     Kind.PRE_PROCESSING: "preProcessingTrace",
     Kind.POST_PROCESSING: "postProcessingTrace",
     Kind.ROUTING_CLASSIFIER: "routingClassifierTrace",
+    Kind.KNOWLEDGE_BASE: "orchestrationTrace",
 }
 
 

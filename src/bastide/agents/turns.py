@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bastide.agents import interpreting, processing, prompting, router, traces
+from bastide.agents import generating, interpreting, processing, prompting, router, traces
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
 from bastide.agents.consulting import Consultation, Consulting
 from bastide.agents.executing import Attributes, Executing
 from bastide.agents.interpreting import Folder, Interpreting
-from bastide.agents.looking_up import LookingUp, citations
+from bastide.agents.looking_up import LookingUp, Passages
 from bastide.agents.loop import (
     Answered,
     Ask,
@@ -47,7 +47,8 @@ class _UnderWay:
     """`read`: the passages that the answer may rest on. `beside`: as functions leave it.
     `written`: what of the last answer the caller has read. `routed`: the collaborator that answers
     for its supervisor, and what was heard of it. `as_it_is`: the answer is not to be put in other
-    words; `put`: it was, in these."""
+    words; `put`: it was, in these. `generated` from passages; `ready`: it is the answer, and the
+    model is not asked for another."""
 
     turn: Turn
     todo: deque[Effect]
@@ -59,6 +60,8 @@ class _UnderWay:
     put: str = ""
     routed: Tool | None = None
     heard: str = ""
+    generated: list[generating.Generated] = field(default_factory=list)
+    ready: str = ""
 
     def took(self, found: Consultation) -> None:
         """Beside the loop."""
@@ -133,8 +136,8 @@ class Turns:
                 yield event
             if under.routed is not None:
                 return
-        if under.routed is not None and under.heard:
-            under.take(Answered([{"text": under.heard}], 0, 0.0))
+        if at_hand := _at_hand(under):
+            under.take(Answered([{"text": at_hand}], 0, 0.0))
             return
         req = request_of(asked, under.turn, under.beside.prompt, final=final)
         found = Consultation()
@@ -203,8 +206,35 @@ class Turns:
         found = {"retrievedReferences": traces.references(passages.found)}
         yield _observed(asked, "KNOWLEDGE_BASE", knowledgeBaseLookupOutput=found)
         took_s = self.clock.monotonic_s() - started
-        ok = not passages.refused
-        under.take(Called(effect.use.id, passages.text, ok, seconds=took_s))
+        called = Called(effect.use.id, passages.text, not passages.refused, seconds=took_s)
+        if passages.found and generating.is_wanted(asked.agent, under.turn):
+            async for event in self._generate(asked, under, passages, (called, query)):
+                yield event
+        else:
+            under.take(called)
+
+    async def _generate(
+        self, asked: Asked, under: _UnderWay, passages: Passages, searched: tuple[Called, str]
+    ) -> AsyncIterator[Params]:
+        """An answer from what was found, in its place. Where there is none, that is told."""
+        called, query = searched
+        found = Consultation()
+        req = generating.request_of(asked.agent, under.turn, query, passages.found)
+        async for event in self.consulting.events(
+            asked, req, found, kind=traces.Kind.KNOWLEDGE_BASE, streams=False
+        ):
+            yield event
+        told = generating.generated(found.answer, passages.found)
+        took = replace(called, tokens=found.tokens, steps=1, seconds=called.seconds + found.took_s)
+        if told is not None and told.stopped:
+            under.ready, under.as_it_is = told.stopped, True
+            took = replace(took, text=generating.STOPPED, ok=False)
+        elif told is not None:
+            under.generated.append(told)
+            took = replace(took, text=told.text)
+            if generating.is_answer(asked.agent, under.turn, told):
+                under.ready = told.text
+        under.take(took)
 
     async def _execute(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
         """By a Lambda function. Where that fails, the turn does."""
@@ -289,7 +319,8 @@ class Turns:
             yield files
         kind = "ASK_USER" if effect.asks else "FINISH"
         yield _observed(asked, kind, finalResponse={"text": text})
-        cited = citations(text, under.read)
+        # What a guardrail stopped or masked is not told beside it.
+        cited = [] if under.as_it_is else generating.cited(text, under.read, under.generated)
         read = under.written.strip() == text  # in pieces, as it was written
         said = b"" if read else text.encode("utf-8", "replace")[:CHUNK_MAX]
         if said or cited:
@@ -309,6 +340,11 @@ def _under_way(asked: Asked) -> _UnderWay:
     beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
     folder = Folder(given={one.name: one.data for one in asked.files if not one.read})
     return _UnderWay(asked.held.turn, deque(), beside, folder)
+
+
+def _at_hand(under: _UnderWay) -> str:
+    """What answers without the model: "" where it is to be asked."""
+    return (under.heard if under.routed is not None else "") or under.ready
 
 
 def _words(asked: Asked, under: _UnderWay) -> str:

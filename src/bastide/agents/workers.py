@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bastide.agents import openapi
+from bastide.agents import openapi, prompting
 from bastide.agents.model import SERVICE, Params
 from bastide.agents.openapi import BadSchema
 from bastide.agents.ports import ModelCard, Models, Objects, Permits, Roles
@@ -33,8 +33,17 @@ class Workers:
         return replace(call, operation="bedrock-runtime.Converse", principal=role, notes=Notes())
 
     def check(self, worker: Call, agent: Mapping[str, Any], *, streams: bool = False) -> ModelCard:
-        """The model that answers. ValidationException, AccessDeniedException."""
-        model = agent["foundationModel"]
+        """The model that answers, which is told of, and what else its prompts name.
+        ValidationException, AccessDeniedException."""
+        if prompting.wants(agent, prompting.Prompt.KNOWLEDGE_BASE):
+            other = prompting.model(agent, prompting.Prompt.KNOWLEDGE_BASE)
+            if other != agent["foundationModel"]:
+                self._check(worker, agent, other, streams=False)
+        return self._check(worker, agent, agent["foundationModel"], streams=streams)
+
+    def _check(
+        self, worker: Call, agent: Mapping[str, Any], model: str, *, streams: bool
+    ) -> ModelCard:
         card = self.models.called(worker, model)
         profile, models = self.models.arns(worker.region, worker.principal, model)
         guardrail, numbered = _guardrail(worker, agent)

@@ -5,16 +5,13 @@ Where the answer is above what its agency keeps unmarked, it is marked as a docu
 first, and before each part its portion's mark.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bastide.kernel.labels.label import Label, joined
 from bastide.knowledge.search import Passage, located
-from bastide.knowledge.sentences import Sentence
-
-_WORD = re.compile(r"\w{4,}|\d+")
+from bastide.knowledge.sentences import Sentence, telling_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +57,23 @@ class Telling:
 
     def _says(self, number: int, text: str) -> bool:
         """A passage that shares no word with a sentence is not what that rests on."""
-        return bool(_words(text) & self._words_of(number)) or not _words(text)
+        return bool(telling_words(text) & self._words_of(number)) or not telling_words(text)
 
     def _mark(self, text: str, rests_on: Sequence[int]) -> str:
         """Of the portions that it rests on, and of those that a word of it is from: which a model
         names, a document may have told it. What rests on none may rest on all of them."""
-        unsaid = _words(text).difference(*map(self._words_of, rests_on))
+        unsaid = telling_words(text).difference(*map(self._words_of, rests_on))
         portions = [
             passage.portion
             for number, passage in enumerate(self.passages)
             if number in rests_on or unsaid & self._words_of(number)
         ]
-        told = bool(rests_on) and not unsaid & _words(self.before)
+        told = bool(rests_on) and not unsaid & telling_words(self.before)
         return ((joined(portions) if told else None) or self.label).text
 
     def _words_of(self, number: int) -> set[str]:
         if number not in self.words:
-            self.words[number] = _words(self.passages[number].text)
+            self.words[number] = telling_words(self.passages[number].text)
         return self.words[number]
 
     def citation(self, part: Part) -> dict[str, Any]:
@@ -89,10 +86,6 @@ class Telling:
             },
             "retrievedReferences": [reference(self.passages[n]) for n in part.sources],
         }
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(text)}
 
 
 def reference(passage: Passage) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from bastide.kernel.errors import invalid
 from bastide.knowledge.model import Params
 from bastide.knowledge.search import Passage
-from bastide.knowledge.sentences import schema
+from bastide.knowledge.sentences import FORMAT, schema
 
 TURNS_MAX = 10  # of a conversation that the model is shown
 _TEMPLATE = """\
@@ -20,9 +20,6 @@ say so in one sentence without sources.
 $search_results$
 
 $output_format_instructions$"""
-_FORMAT = """\
-Answer as JSON: {"sentences": [{"text": "one sentence", "sources": [numbers of the results that \
-say it]}]}"""
 _WORDS = ("$search_results$", "$output_format_instructions$", "$query$")
 
 
@@ -61,7 +58,7 @@ def _prompt(generation: Params, question: str, passages: Sequence[Passage]) -> s
     template = (generation.get("promptTemplate") or {}).get("textPromptTemplate") or _TEMPLATE
     values = {
         "$search_results$": numbered(passages),
-        "$output_format_instructions$": _FORMAT,
+        "$output_format_instructions$": FORMAT,
         "$query$": question,
     }
     parts, rest = [], template

@@ -5,13 +5,18 @@ as they arrive.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 SENTENCES_MAX = 40
 LETTERS_MAX = 600  # of a sentence: a small model finds no end by itself
+FORMAT = """\
+Answer as JSON: {"sentences": [{"text": "one sentence", "sources": [numbers of the results that \
+say it]}]}"""
 _OPENING = '"sentences"'
+_WORD = re.compile(r"\w{4,}|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,11 @@ class Sentence:
 
     text: str
     sources: tuple[int, ...]
+
+
+def telling_words(text: str) -> set[str]:
+    """Those by which two texts are held against each other."""
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def schema(passages: int) -> dict[str, Any]:

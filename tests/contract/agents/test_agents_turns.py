@@ -150,9 +150,6 @@ async def test_a_prompt_of_ones_own(desk):
         (overridden('{"system": "a", "messages": []}'), "basePromptTemplate"),
         (overridden(""), "must be specified"),
         ({"promptOverrideConfiguration": {"promptConfigurations": [
-            {"promptType": "KNOWLEDGE_BASE_RESPONSE_GENERATION", "promptState": "ENABLED"}]}},
-            "KNOWLEDGE_BASE_RESPONSE_GENERATION"),
-        ({"promptOverrideConfiguration": {"promptConfigurations": [
             {"promptType": "MEMORY_SUMMARIZATION", "promptCreationMode": "OVERRIDDEN"}]}},
             "MEMORY_SUMMARIZATION"),
         ({"promptOverrideConfiguration": {"promptConfigurations": [

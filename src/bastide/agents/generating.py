@@ -1,0 +1,142 @@
+"""What a knowledge base returned, turned into an answer by a model call of its own, where an
+agent's prompts say so: KNOWLEDGE_BASE_RESPONSE_GENERATION. The model is held to sentences that say
+what they rest on, as RetrieveAndGenerate's is, so what is cited is known and not guessed.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompts.html
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.agents import prompting, spotlight
+from bastide.agents.looking_up import citations
+from bastide.agents.loop import Turn
+from bastide.agents.processing import GUARDED
+from bastide.agents.prompting import Prompt
+from bastide.agents.traces import references
+from bastide.knowledge.sentences import (
+    FORMAT,
+    Sentence,
+    SentenceReader,
+    schema,
+    telling_words,
+)
+
+Params = dict[str, Any]
+Passage = Mapping[str, Any]
+STOPPED = "A guardrail stopped what was found."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """Sentences from the passages that were `found`. `stopped`: what a guardrail says instead."""
+
+    found: Sequence[Passage]
+    sentences: Sequence[Sentence] = ()
+    stopped: str = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(one.text for one in self.sentences)
+
+    @property
+    def rests(self) -> bool:
+        return any(one.sources for one in self.sentences)
+
+
+def is_wanted(agent: Mapping[str, Any], turn: Turn) -> bool:
+    """Whether the agent says so, and a step and tokens are left for it: the last answer that there
+    is, is the agent's own."""
+    most = turn.bounds
+    room = turn.steps + 1 < most.steps and turn.tokens < most.tokens and turn.seconds < most.seconds
+    return room and prompting.wants(agent, Prompt.KNOWLEDGE_BASE)
+
+
+def request_of(
+    agent: Mapping[str, Any], turn: Turn, query: str, found: Sequence[Passage]
+) -> Params:
+    """Under the agent's guardrail. Passages are data, whoever reads them."""
+    values = {
+        "instruction": str(agent.get("instruction") or ""),
+        "query": query,
+        "search_results": spotlight.spotlit(_numbered(found), turn.fence),
+        "output_format_instructions": FORMAT,
+        "tool_output_rule": spotlight.rule(turn.fence),
+    }
+    said = {"name": "cited_answer", "schema": json.dumps(schema(len(found)))}
+    req: Params = {
+        "modelId": prompting.model(agent, Prompt.KNOWLEDGE_BASE),
+        "system": [{"text": prompting.filled(agent, Prompt.KNOWLEDGE_BASE, values)}],
+        "messages": [{"role": "user", "content": [{"text": query}]}],
+        "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": said}}},
+        **prompting.inference(agent, Prompt.KNOWLEDGE_BASE),
+    }
+    if guardrail := agent.get("guardrailConfiguration"):
+        req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
+    return req
+
+
+def _numbered(found: Sequence[Passage]) -> str:
+    """Each on one line: a passage cannot begin another."""
+    quoted = [json.dumps(_text(one), ensure_ascii=False) for one in found]
+    return "\n".join(f"[{n}] {text}" for n, text in enumerate(quoted, 1))
+
+
+def _text(passage: Passage) -> str:
+    return str(passage["content"].get("text") or "")
+
+
+def generated(answer: Mapping[str, Any], found: Sequence[Passage]) -> Generated | None:
+    """None: it holds no whole sentence."""
+    blocks = answer["output"]["message"]["content"]
+    text = "".join(str(block["text"]) for block in blocks if "text" in block).strip()
+    if answer.get("stopReason") == GUARDED:
+        return Generated(found=found, stopped=text or STOPPED)
+    read = SentenceReader(passages=len(found)).read(text)
+    words = [telling_words(_text(one)) for one in found]
+    sentences = [Sentence(one.text, _rests_on(one, words)) for one in read]
+    return Generated(found=found, sentences=sentences) if sentences else None
+
+
+def _rests_on(sentence: Sentence, words: Sequence[set[str]]) -> tuple[int, ...]:
+    """A passage that shares no word with a sentence is not what that rests on."""
+    telling = telling_words(sentence.text)
+    return tuple(n for n in sentence.sources if not telling or telling & words[n])
+
+
+def is_answer(agent: Mapping[str, Any], turn: Turn, told: Generated) -> bool:
+    """Whether it is what the agent answers, as at AWS: where a knowledge base is all that it has,
+    and neither the prompt of its own work nor the model of this one is another."""
+    alone = len(turn.tools) == 1 and len(turn.uses) == 1
+    ours = not prompting.is_own(agent, Prompt.ORCHESTRATION)
+    same = prompting.model(agent, Prompt.KNOWLEDGE_BASE) == agent["foundationModel"]
+    return alone and ours and same and told.rests
+
+
+def cited(answer: str, read: Sequence[Passage], told: Sequence[Generated]) -> list[Params]:
+    """Each sentence is put down to what it rests on, if the answer is made of such sentences alone;
+    else the whole to all that was read for it."""
+    sentences = [(one, each.found) for each in told for one in each.sentences]
+    sentences.sort(key=lambda pair: -len(pair[0].text))
+    parts: list[Params] = []
+    at = 0
+    while at < len(answer):
+        if answer[at].isspace():
+            at += 1
+            continue
+        here = next((pair for pair in sentences if answer.startswith(pair[0].text, at)), None)
+        if here is None:
+            return citations(answer, read)
+        sentence, found = here
+        if sentence.sources:
+            parts.append(_part(sentence, at, [found[n] for n in sentence.sources]))
+        at += len(sentence.text)
+    return parts
+
+
+def _part(sentence: Sentence, at: int, found: Sequence[Passage]) -> Params:
+    span = {"start": at, "end": at + len(sentence.text)}
+    part = {"textResponsePart": {"text": sentence.text, "span": span}}
+    return {"generatedResponsePart": part, "retrievedReferences": references(found)}
