@@ -11,7 +11,16 @@ from sqlalchemy import Connection
 
 from bastide.agents import records
 from bastide.agents.book import Book, paged
-from bastide.agents.model import DRAFT, Agent, Params, Part, PartRow, Status
+from bastide.agents.model import (
+    DRAFT,
+    Agent,
+    Params,
+    Part,
+    PartRow,
+    Status,
+    first_try,
+    is_same_try,
+)
 from bastide.agents.tools import CODE_INTERPRETER, USER_INPUT
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
@@ -25,14 +34,13 @@ _ASKED = (
     "actionGroupState", "functionSchema",
 )  # fmt: skip
 _PLACE = ("agentId", "agentVersion")
-_ONCE = {"clientToken": "a group's name is its own, so asking twice is told apart by it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionGroups:
     book: Book
 
-    @operation(*_PLACE, *_ASKED, accepted=_ONCE)
+    @operation(*_PLACE, *_ASKED, "clientToken")
     def create_agent_action_group(self, call: Call, req: Params) -> Params:
         check(call, req)
 
@@ -41,10 +49,9 @@ class ActionGroups:
             new = PartRow(
                 account=agent.account, agent_id=agent.id, kind=Part.ACTION_GROUP,
                 id=self.book.new_id(), label=agent.label, name=req["actionGroupName"],
-                created_ms=now, updated_ms=now, asked=_kept(req),
+                created_ms=now, updated_ms=now, asked=_kept(req) | first_try(req),
             )  # fmt: skip
-            put_part(c, agent, new, GROUPS_MAX, now)
-            return new
+            return add_part(c, agent, new, GROUPS_MAX, req)
 
         return {"agentActionGroup": _shown(self.book.database.write(write), DRAFT)}
 
@@ -110,6 +117,17 @@ def _kept(req: Mapping[str, Any]) -> Params:
              "functionSchema")  # fmt: skip
     found = {name: req[name] for name in names if req.get(name)}
     return {**found, "actionGroupState": req.get("actionGroupState") or "ENABLED"}
+
+
+def add_part(
+    c: Connection, agent: Agent, new: PartRow, most: int, req: Mapping[str, Any]
+) -> PartRow:
+    """The part; or that which this very call has made before."""
+    for had in records.parts_of(c, agent.account, agent.id):
+        if (had.kind, had.name) == (new.kind, new.name) and is_same_try(had.asked, req):
+            return had
+    put_part(c, agent, new, most, new.created_ms)
+    return new
 
 
 def put_part(c: Connection, agent: Agent, new: PartRow, most: int, now_ms: int) -> None:

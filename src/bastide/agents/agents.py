@@ -18,12 +18,21 @@ from bastide.agents import (
     session_records,
 )
 from bastide.agents.book import PAGE_DEFAULT, Book, agent_arn
-from bastide.agents.model import DRAFT, SERVICE, TTL_DEFAULT_S, Agent, Params, Status
+from bastide.agents.model import (
+    DRAFT,
+    SERVICE,
+    TTL_DEFAULT_S,
+    Agent,
+    Params,
+    Status,
+    first_try,
+    is_same_try,
+)
 from bastide.agents.ports import Roles
 from bastide.agents.tags import checked
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
-from bastide.kernel.errors import ServiceError, invalid, unsupported
+from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
 
 AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
@@ -33,7 +42,6 @@ _ASKED = (
     "agentCollaboration", "promptOverrideConfiguration", "memoryConfiguration",
 )  # fmt: skip
 _MEMBERS = (*_ASKED[:-2], *prompting.MEMBERS, *memory.MEMBERS)
-_ONCE = {"clientToken": "an agent's name is its own, so asking twice is told apart by it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,7 @@ class Agents:
     book: Book
     roles: Roles
 
-    @operation(*_MEMBERS, "tags", accepted=_ONCE)
+    @operation(*_MEMBERS, "tags", "clientToken")
     def create_agent(self, call: Call, req: Params) -> Params:
         agent_id, now = self.book.new_id(), self.book.now_ms()
         self._check(call, req, agent_id)
@@ -50,17 +58,20 @@ class Agents:
         new = Agent(
             account=call.account, id=agent_id, label=label, name=req["agentName"],
             status=Status.NOT_PREPARED, created_ms=now, updated_ms=now, prepared_ms=0, latest=0,
-            asked=_kept(req), failures=(), prepared=None, tags=tags,
+            asked=_kept(req) | first_try(req), failures=(), prepared=None, tags=tags,
         )  # fmt: skip
 
-        def write(c: Connection) -> None:
+        def write(c: Connection) -> Agent:
+            had = records.named(c, new.account, new.name, label)
+            if had is not None and is_same_try(had.asked, req):
+                return had
             if records.count(c, call.account, label) >= AGENTS_MAX:
                 raise ServiceError("ServiceQuotaExceededException", f"{AGENTS_MAX} agents.")
             _check_name(c, new)
             records.put(c, new)
+            return new
 
-        self.book.database.write(write)
-        return {"agent": shown(call, new)}
+        return {"agent": shown(call, self.book.database.write(write))}
 
     @operation("agentId")
     def get_agent(self, call: Call, req: Params) -> Params:
@@ -118,10 +129,8 @@ class Agents:
             raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
         memory.check(call.operation, req)
         prompting.check(call.operation, req)
-        role = req.get("agentResourceRoleArn")
-        if not role:
-            raise invalid("agentResourceRoleArn must be specified.")
-        self.roles.check_pass(call, role, SERVICE, agent_arn(call, agent_id))
+        if role := req.get("agentResourceRoleArn"):  # without one, it cannot be prepared
+            self.roles.check_pass(call, role, SERVICE, agent_arn(call, agent_id))
 
 
 def _kept(req: Mapping[str, Any]) -> Params:
@@ -129,7 +138,8 @@ def _kept(req: Mapping[str, Any]) -> Params:
 
 
 def _check_name(c: Connection, agent: Agent) -> None:
-    if records.has_name(c, agent.account, agent.name, agent.label, but=agent.id):
+    had = records.named(c, agent.account, agent.name, agent.label)
+    if had is not None and had.id != agent.id:
         raise ServiceError(
             "ConflictException",
             f"Could not create/update agent due to conflict: the name {agent.name} already exists.",
@@ -154,7 +164,8 @@ def shown(call: Call, agent: Agent) -> Params:
 
 
 def _summary(agent: Agent) -> Params:
-    asked = {name: agent.asked[name] for name in ("description",) if name in agent.asked}
+    names = ("description", "guardrailConfiguration")
+    asked = {name: agent.asked[name] for name in names if name in agent.asked}
     return {
         "agentId": agent.id,
         "agentName": agent.name,

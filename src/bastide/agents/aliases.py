@@ -12,7 +12,17 @@ from sqlalchemy import Connection
 
 from bastide.agents import records
 from bastide.agents.book import Book, alias_arn, missing, paged
-from bastide.agents.model import DRAFT, TEST_ALIAS, Agent, Alias, Params, Status, Version
+from bastide.agents.model import (
+    DRAFT,
+    TEST_ALIAS,
+    Agent,
+    Alias,
+    Params,
+    Status,
+    Version,
+    first_try,
+    is_same_try,
+)
 from bastide.agents.tags import checked
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
@@ -23,7 +33,6 @@ ALIASES_MAX = 10  # of an agent, as AWS's own quota
 VERSIONS_MAX = 10  # the same
 HISTORY_MAX = 10
 _ASKED = ("agentAliasName", "description", "routingConfiguration.agentVersion")
-_ONCE = {"clientToken": "an alias's name is its own, so asking twice is told apart by it"}
 ACCEPTS = "ACCEPT_INVOCATIONS"
 
 
@@ -31,7 +40,7 @@ ACCEPTS = "ACCEPT_INVOCATIONS"
 class Aliases:
     book: Book
 
-    @operation("agentId", *_ASKED, "tags", accepted=_ONCE)
+    @operation("agentId", *_ASKED, "tags", "clientToken")
     def create_agent_alias(self, call: Call, req: Params) -> Params:
         tags = checked(req.get("tags") or {})
 
@@ -39,6 +48,9 @@ class Aliases:
             agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
             others = records.aliases_of(c, agent.account, agent.id)
             self.book.marks.check_tags(call, tags, agent.label)
+            for had in others:
+                if had.name == req["agentAliasName"] and is_same_try(had.asked, req):
+                    return had
             _check_name(others, req["agentAliasName"])
             if len(others) >= ALIASES_MAX:
                 raise ServiceError("ServiceQuotaExceededException", f"{ALIASES_MAX} aliases.")
@@ -46,7 +58,8 @@ class Aliases:
             new = Alias(
                 account=agent.account, agent_id=agent.id, id=self.book.new_id(),
                 label=agent.label, name=req["agentAliasName"], created_ms=now, updated_ms=now,
-                version=number, asked=_kept(req), history=(_event(number, now),), tags=tags,
+                version=number, asked=_kept(req) | first_try(req),
+                history=(_event(number, now),), tags=tags,
             )  # fmt: skip
             records.put_alias(c, new)
             return new
@@ -196,7 +209,7 @@ def _event_shown(event: Mapping[str, Any]) -> Params:
 def _summary(alias: Alias) -> Params:
     return {
         "aliasInvocationState": ACCEPTS,
-        **alias.asked,
+        **{name: value for name, value in alias.asked.items() if name != "clientToken"},
         "agentAliasId": alias.id,
         "agentAliasName": alias.name,
         "routingConfiguration": [{"agentVersion": alias.version}],

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from bastide.agents.action_groups import drop_part, part_of, parts_at, put_part
+from bastide.agents.action_groups import add_part, drop_part, part_of, parts_at, put_part
 from bastide.agents.book import Book, paged
-from bastide.agents.model import DRAFT, Params, Part, PartRow
+from bastide.agents.model import DRAFT, Params, Part, PartRow, first_try
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import invalid
@@ -20,7 +20,6 @@ COLLABORATORS_MAX = 10  # of an agent, as AWS's own quota
 _PLACE = ("agentId", "agentVersion")
 _ASKED = ("agentDescriptor", "collaboratorName", "collaborationInstruction",
           "relayConversationHistory")  # fmt: skip
-_ONCE = {"clientToken": "a collaborator's name is its own, so asking twice is told apart by it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +28,16 @@ class Collaborators:
 
     book: Book
 
-    @operation(*_PLACE, *_ASKED, accepted=_ONCE)
+    @operation(*_PLACE, *_ASKED, "clientToken")
     def associate_agent_collaborator(self, call: Call, req: Params) -> Params:
         def write(c: Connection) -> PartRow:
             agent, now = self.book.own(c, call, req["agentId"]), self.book.now_ms()
             new = PartRow(
                 account=agent.account, agent_id=agent.id, kind=Part.COLLABORATOR,
                 id=self.book.new_id(), label=agent.label, name=req["collaboratorName"],
-                created_ms=now, updated_ms=now, asked=_kept(req),
+                created_ms=now, updated_ms=now, asked=_kept(req) | first_try(req),
             )  # fmt: skip
-            put_part(c, agent, new, COLLABORATORS_MAX, now)
-            return new
+            return add_part(c, agent, new, COLLABORATORS_MAX, req)
 
         return {"agentCollaborator": _shown(self.book.database.write(write), DRAFT)}
 
@@ -51,8 +49,8 @@ class Collaborators:
     @operation(*_PLACE, "maxResults", "nextToken")
     def list_agent_collaborators(self, call: Call, req: Params) -> Params:
         rows = parts_at(self.book, call, req, Part.COLLABORATOR)
-        shown = lambda row: _shown(row, req["agentVersion"])  # noqa: E731
-        return paged(req, "agentCollaboratorSummaries", rows, lambda row: row.id, shown)
+        summary = lambda row: _summary(row, req["agentVersion"])  # noqa: E731
+        return paged(req, "agentCollaboratorSummaries", rows, lambda row: row.id, summary)
 
     @operation(*_PLACE, "collaboratorId", *_ASKED)
     def update_agent_collaborator(self, call: Call, req: Params) -> Params:
@@ -110,3 +108,9 @@ def _shown(row: PartRow, version: str) -> Params:
         "createdAt": moment(row.created_ms),
         "lastUpdatedAt": moment(row.updated_ms),
     }
+
+
+def _summary(row: PartRow, version: str) -> Params:
+    shown = _shown(row, version)
+    shown.pop("clientToken", None)
+    return shown

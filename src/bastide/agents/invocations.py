@@ -73,12 +73,13 @@ class Invocations:
         if whose is None:
             return await self.desk.turn(req, key, lambda: self._asked(call, req, found, key))
         await self.remembering.catch_up(call, whose, key)
-        return await self.desk.turn(
+        turn = await self.desk.turn(
             req,
             key,
             lambda: self._with_memory(call, whose, self._asked(call, req, found, key)),
             lambda: self.remembering.end(call, whose, key),
         )
+        return {**turn, "memoryId": req["memoryId"]}
 
     def _with_memory(self, call: Call, whose: Whose, asked: Asked) -> Asked:
         view = self.book.marks.view(call.principal)

@@ -89,6 +89,17 @@ class Alias:
     tags: Mapping[str, str]
 
 
+def first_try(req: Mapping[str, Any]) -> Params:
+    """What is kept of a call that makes something, to know it when it comes again."""
+    return {"clientToken": req["clientToken"]} if req.get("clientToken") else {}
+
+
+def is_same_try(asked: Mapping[str, Any], req: Mapping[str, Any]) -> bool:
+    """Whether what was `asked` with this name was made by this very call, whose answer was lost."""
+    token = req.get("clientToken")
+    return bool(token) and asked.get("clientToken") == token
+
+
 def definition_of(asked: Mapping[str, Any], parts: Sequence[PartRow]) -> Params:
     """An agent and its parts as one thing, which a version keeps as it is."""
     return {

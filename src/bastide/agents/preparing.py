@@ -21,6 +21,8 @@ from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 
+NEEDED = ("instruction", "foundationModel", "agentResourceRoleArn")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
@@ -58,9 +60,11 @@ class Preparing:
     def _reasons(self, call: Call, agent: Agent, definition: Params) -> Iterator[str]:
         """Why it could not work; nothing if it can. Schemas in S3 are copied into `definition`."""
         asked = agent.asked
-        for name in ("instruction", "foundationModel"):
+        for name in NEEDED:
             if not asked.get(name):
                 yield f"{name} must be specified."
+        if not asked.get("agentResourceRoleArn"):
+            return
         try:
             worker = self.workers.worker(call, asked["agentResourceRoleArn"], agent.label)
             if asked.get("foundationModel"):

@@ -81,6 +81,7 @@ _FORMS = {
         needed="search_results",
     ),
 }  # fmt: skip
+_ON = frozenset({Prompt.ORCHESTRATION, Prompt.KNOWLEDGE_BASE})  # where they are named
 # What an agent does by our own prompt alone, if it does it at all.
 _OURS_ALONE = frozenset({"MEMORY_SUMMARIZATION", "ROUTING_CLASSIFIER"})
 
@@ -163,9 +164,12 @@ def _is_text(content: Any) -> bool:
 
 
 def wants(agent: Mapping[str, Any], kind: Prompt) -> bool:
-    """Whether the agent says so. What it says nothing of is not done, but for its own work."""
+    """Whether the agent says so. What it says nothing of is not done, but for its own work; what it
+    names and says no more of, is as at AWS."""
     found = _configured(agent, kind)
-    return bool(found) and found.get("promptState") != "DISABLED"
+    own = found.get("promptCreationMode") == "OVERRIDDEN"
+    state = "ENABLED" if own or kind in _ON else "DISABLED"
+    return bool(found) and found.get("promptState", state) == "ENABLED"
 
 
 def is_own(agent: Mapping[str, Any], kind: Prompt) -> bool:

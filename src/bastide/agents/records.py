@@ -99,11 +99,12 @@ def find(c: Connection, account: str, agent_id: str, seen: Sequence[str]) -> Age
     return None if row is None else _agent(row)
 
 
-def has_name(c: Connection, account: str, name: str, label: str, but: str = "") -> bool:
-    """Names are each label's own. `but`: the agent that may have it."""
+def named(c: Connection, account: str, name: str, label: str) -> Agent | None:
+    """Names are each label's own."""
     t = agents.c
-    mine = (t.account == account, t.name == name, t.label == label, t.id != but)
-    return c.execute(select(t.id).where(*mine).limit(1)).first() is not None
+    mine = (t.account == account, t.name == name, t.label == label)
+    row = c.execute(select(agents).where(*mine)).first()
+    return None if row is None else _agent(row)
 
 
 def count(c: Connection, account: str, label: str) -> int:

@@ -3,13 +3,15 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_GetAgentVersion.html
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from bastide.agents import records
 from bastide.agents.book import Book, agent_arn, paged
-from bastide.agents.model import TTL_DEFAULT_S, Agent, Params, Status, Version
+from bastide.agents.model import DRAFT, TTL_DEFAULT_S, Agent, Params, Status, Version
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
 from bastide.kernel.errors import ServiceError
@@ -31,13 +33,16 @@ class Versions:
 
     @operation("agentId", "maxResults", "nextToken")
     def list_agent_versions(self, call: Call, req: Params) -> Params:
-        def read(c: Connection) -> list[Version]:
+        """The draft first, as it is one of them at AWS; then the newest."""
+
+        def read(c: Connection) -> list[Params]:
             agent = self.book.agent_in(c, call, req["agentId"])
-            return records.versions_of(c, agent.account, agent.id)
+            versions = records.versions_of(c, agent.account, agent.id)
+            return [_draft(agent), *map(_summary, versions)]
 
         rows = self.book.database.read(read)
-        key = lambda row: str(row.number)  # noqa: E731
-        return paged(req, "agentVersionSummaries", rows, key, _summary)
+        key = lambda row: str(row["agentVersion"])  # noqa: E731
+        return paged(req, "agentVersionSummaries", rows, key, dict)
 
     @operation("agentId", "agentVersion", "skipResourceInUseCheck")
     def delete_agent_version(self, call: Call, req: Params) -> Params:
@@ -62,7 +67,8 @@ class Versions:
 
 def _shown(call: Call, agent: Agent, found: Version) -> Params:
     asked = dict(found.definition["agent"])
-    asked.pop("orchestrationType", None)  # a version's shape has no such member
+    for name in ("orchestrationType", "clientToken"):  # a version's shape has no such member
+        asked.pop(name, None)
     return {
         "idleSessionTTLInSeconds": TTL_DEFAULT_S,
         "agentCollaboration": "DISABLED",
@@ -76,13 +82,26 @@ def _shown(call: Call, agent: Agent, found: Version) -> Params:
     }
 
 
-def _summary(found: Version) -> Params:
-    asked = found.definition["agent"]
+def _draft(agent: Agent) -> Params:
     return {
-        "agentName": asked["agentName"],
+        **_told(agent.asked),
+        "agentStatus": str(agent.status),
+        "agentVersion": DRAFT,
+        "createdAt": moment(agent.created_ms),
+        "updatedAt": moment(agent.updated_ms),
+    }
+
+
+def _summary(found: Version) -> Params:
+    return {
+        **_told(found.definition["agent"]),
         "agentStatus": str(Status.PREPARED),
         "agentVersion": str(found.number),
         "createdAt": moment(found.created_ms),
         "updatedAt": moment(found.created_ms),
-        **({"description": asked["description"]} if "description" in asked else {}),
     }
+
+
+def _told(asked: Mapping[str, Any]) -> Params:
+    names = ("agentName", "description", "guardrailConfiguration")
+    return {name: asked[name] for name in names if name in asked}

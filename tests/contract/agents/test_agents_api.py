@@ -46,6 +46,82 @@ def test_an_agent_is_made_changed_listed_and_deleted(desk):
         desk.do("get_agent", agentId=agent_id)
 
 
+def test_an_agent_begins_with_a_name_and_preparing_says_what_is_missing(desk):
+    made = desk.do("create_agent", agentName="clerk")["agent"]
+    assert made["agentStatus"] == "NOT_PREPARED"
+    assert "agentResourceRoleArn" not in made
+    agent_id = made["agentId"]
+    assert desk.do("prepare_agent", agentId=agent_id)["agentStatus"] == "FAILED"
+    found = desk.do("get_agent", agentId=agent_id)["agent"]
+    assert found["failureReasons"] == [
+        "instruction must be specified.", "foundationModel must be specified.",
+        "agentResourceRoleArn must be specified.",
+    ]  # fmt: skip
+    with pytest.raises(ServiceError, match="not prepared"):
+        desk.do("create_agent_alias", agentId=agent_id, agentAliasName="live")
+    desk.do("update_agent", agentId=agent_id, **asked())
+    assert desk.do("prepare_agent", agentId=agent_id)["agentStatus"] == "PREPARED"
+
+
+def test_a_call_that_comes_again_makes_nothing_again(desk):
+    """What makes something is told apart by its clientToken: a client whose answer was lost sends
+    the same again."""
+    once, other = ({"clientToken": letter * 36} for letter in "ab")
+    made = desk.do("create_agent", **asked(), **once)
+    assert desk.do("create_agent", **asked(), **once) == made
+    assert made["agent"]["clientToken"] == "a" * 36
+    agent_id = made["agent"]["agentId"]
+    desk.do("prepare_agent", agentId=agent_id)
+    named = {"agentId": agent_id, "agentAliasName": "live"}
+    alias = desk.do("create_agent_alias", **named, **once)
+    assert desk.do("create_agent_alias", **named, **once) == alias
+    assert alias["agentAlias"]["routingConfiguration"] == [{"agentVersion": "1"}]
+    place = {"agentId": agent_id, "agentVersion": "DRAFT"}
+    group = {**place, "actionGroupName": "orders", "functionSchema": {"functions": [ORDER]},
+             "actionGroupExecutor": {"customControl": "RETURN_CONTROL"}}  # fmt: skip
+    arn = alias["agentAlias"]["agentAliasArn"]
+    helper = {**place, "collaboratorName": "x", "agentDescriptor": {"aliasArn": arn},
+              "collaborationInstruction": "For all."}  # fmt: skip
+    for name, req in (
+        ("create_agent_action_group", group),
+        ("associate_agent_collaborator", helper),
+    ):
+        assert desk.do(name, **req, **once) == desk.do(name, **req, **once)
+    for name, req in (
+        ("create_agent", asked()),
+        ("create_agent_alias", named),
+        ("create_agent_action_group", group),
+        ("associate_agent_collaborator", helper),
+    ):
+        with pytest.raises(ServiceError, match="ConflictException"):
+            desk.do(name, **req, **other)
+    assert len(desk.do("list_agents")["agentSummaries"]) == 1
+    (row,) = desk.do("list_agent_collaborators", **place)["agentCollaboratorSummaries"]
+    assert "clientToken" not in row
+    desk.do("create_agent", caller(marking="S"), **asked(), **once)
+
+
+def test_the_draft_is_one_of_the_versions(desk):
+    guardrail = {"guardrailConfiguration": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}}
+    agent_id = desk.agent(**guardrail)
+    for name in ("one", "two"):
+        desk.do("create_agent_alias", agentId=agent_id, agentAliasName=name)
+    rows = desk.do("list_agent_versions", agentId=agent_id)["agentVersionSummaries"]
+    assert [row["agentVersion"] for row in rows] == ["DRAFT", "2", "1"]
+    assert {row["agentStatus"] for row in rows} == {"PREPARED"}
+    assert all(row["guardrailConfiguration"] == guardrail["guardrailConfiguration"] for row in rows)
+    first = desk.do("list_agent_versions", agentId=agent_id, maxResults=1)
+    rest = desk.do("list_agent_versions", agentId=agent_id, nextToken=first["nextToken"])
+    assert [*first["agentVersionSummaries"], *rest["agentVersionSummaries"]] == rows
+    (summary,) = desk.do("list_agents")["agentSummaries"]
+    assert "guardrailConfiguration" in summary
+    desk.do("update_agent", agentId=agent_id, **asked())
+    rows = desk.do("list_agent_versions", agentId=agent_id)["agentVersionSummaries"]
+    assert rows[0]["agentStatus"] == "NOT_PREPARED"
+    kept = desk.do("get_agent_version", agentId=agent_id, agentVersion="2")["agentVersion"]
+    assert "clientToken" not in kept
+
+
 def test_a_name_is_taken_once_at_each_label(desk):
     desk.do("create_agent", **asked())
     with pytest.raises(ServiceError, match="ConflictException"):
@@ -166,7 +242,8 @@ async def test_a_version_stays_as_it_was_prepared(desk):
         desk.do("delete_agent_version", agentId=agent_id, agentVersion="1")
     desk.do("delete_agent_alias", agentId=agent_id, agentAliasId=alias["agentAliasId"])
     desk.do("delete_agent_version", agentId=agent_id, agentVersion="1")
-    assert desk.do("list_agent_versions", agentId=agent_id)["agentVersionSummaries"] == []
+    (draft,) = desk.do("list_agent_versions", agentId=agent_id)["agentVersionSummaries"]
+    assert draft["agentVersion"] == "DRAFT"
 
 
 def test_an_alias_is_routed_anew(desk):

@@ -8,6 +8,7 @@ from tests.contract.agents.test_agents_routing import parts
 from tests.contract.agents.test_agents_turns import supervised
 
 from bastide.agents.processing import REFUSED
+from bastide.kernel.errors import ServiceError
 
 pytestmark = pytest.mark.asyncio
 
@@ -115,3 +116,35 @@ async def test_what_is_disabled_is_not_done(desk):
     agent_id = desk.agent(**prompts(PRE="DISABLED", POST="DISABLED"))
     desk.model.script = [[text("Bonn")]]
     assert answer(await desk.ask(agent_id, "Where?")) == "Bonn"
+
+
+async def test_what_is_named_alone_is_as_it_is_at_aws(desk):
+    """PRE_PROCESSING and POST_PROCESSING are off there where no promptState says otherwise."""
+    named = [{"promptType": f"{name}_PROCESSING", "promptCreationMode": "DEFAULT"}
+             for name in ("PRE", "POST")]  # fmt: skip
+    agent_id = desk.agent(promptOverrideConfiguration={"promptConfigurations": named})
+    desk.model.script = [[text("Bonn")]]
+    assert answer(await desk.ask(agent_id, "Where?")) == "Bonn"
+
+
+@pytest.mark.parametrize("content", ["$question$", [{"text": "$question$"}],
+                                     [{"type": "text", "text": "$question$"}]])  # fmt: skip
+async def test_a_templates_messages_may_be_written_in_blocks(desk, content):
+    pre = json.dumps({"system": "Sort.", "messages": [{"role": "user", "content": content}]})
+    desk.agent(**prompts(PRE=pre))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        [{"text": "$question$"}, {"text": "b"}],
+        [{"image": "$question$"}],
+        "other",
+        ["$question$"],
+    ],
+)
+async def test_other_messages_are_refused(desk, content):
+    pre = json.dumps({"system": "Sort.", "messages": [{"role": "user", "content": content}]})
+    with pytest.raises(ServiceError, match="basePromptTemplate has"):
+        desk.agent(**prompts(PRE=pre))
