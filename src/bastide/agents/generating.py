@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompts.ht
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,13 @@ STOPPED = "A guardrail stopped what was found."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
-    """Sentences from the passages that were `found`. `stopped`: what a guardrail says instead."""
+    """Sentences from the passages that were `found`. `masked`: by a guardrail, and not put down to
+    what they hide; `blocked`: what a guardrail says instead."""
 
     found: Sequence[Passage]
     sentences: Sequence[Sentence] = ()
-    stopped: str = ""
+    masked: bool = False
+    blocked: str = ""
 
     @property
     def text(self) -> str:
@@ -58,30 +60,43 @@ def request_of(
     agent: Mapping[str, Any], turn: Turn, query: str, found: Sequence[Passage]
 ) -> Params:
     """Under the agent's guardrail. Passages are data, whoever reads them."""
+    passages = spotlight.spotlit(_numbered(found), turn.fence)
     values = {
         "instruction": str(agent.get("instruction") or ""),
         "query": query,
-        "search_results": spotlight.spotlit(_numbered(found), turn.fence),
+        "search_results": passages,
         "output_format_instructions": FORMAT,
         "tool_output_rule": spotlight.rule(turn.fence),
     }
+    system = prompting.filled(agent, Prompt.KNOWLEDGE_BASE, values)
     said = {"name": "cited_answer", "schema": json.dumps(schema(len(found)))}
     req: Params = {
         "modelId": prompting.model(agent, Prompt.KNOWLEDGE_BASE),
-        "system": [{"text": prompting.filled(agent, Prompt.KNOWLEDGE_BASE, values)}],
+        "system": [{"text": system}],
         "messages": [{"role": "user", "content": [{"text": query}]}],
         "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": said}}},
         **prompting.inference(agent, Prompt.KNOWLEDGE_BASE),
     }
     if guardrail := agent.get("guardrailConfiguration"):
         req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
+        req["system"] = list(_judged(system, passages))
     return req
 
 
+def _judged(system: str, passages: str) -> Iterator[Params]:
+    """Of a system prompt, a guardrail judges what is marked: the passages, as it judges what
+    functions return."""
+    for n, text in enumerate(system.split(passages)):
+        if n:
+            yield {"guardContent": {"text": {"text": passages}}}
+        if text.strip():
+            yield {"text": text}
+
+
 def _numbered(found: Sequence[Passage]) -> str:
-    """Each on one line: a passage cannot begin another."""
-    quoted = [json.dumps(_text(one), ensure_ascii=False) for one in found]
-    return "\n".join(f"[{n}] {text}" for n, text in enumerate(quoted, 1))
+    """Only the first line of each begins at the margin: a passage cannot begin another."""
+    texts = ["\n    ".join(_text(one).splitlines()) for one in found]
+    return "\n".join(f"[{n}] {text}" for n, text in enumerate(texts, 1))
 
 
 def _text(passage: Passage) -> str:
@@ -92,12 +107,22 @@ def generated(answer: Mapping[str, Any], found: Sequence[Passage]) -> Generated 
     """None: it holds no whole sentence."""
     blocks = answer["output"]["message"]["content"]
     text = "".join(str(block["text"]) for block in blocks if "text" in block).strip()
-    if answer.get("stopReason") == GUARDED:
-        return Generated(found=found, stopped=text or STOPPED)
     read = SentenceReader(passages=len(found)).read(text)
+    masked = answer.get("stopReason") == GUARDED
+    if masked and not (read and _is_json(text)):
+        return Generated(found=found, blocked=text or STOPPED)
     words = [telling_words(_text(one)) for one in found]
-    sentences = [Sentence(one.text, _rests_on(one, words)) for one in read]
-    return Generated(found=found, sentences=sentences) if sentences else None
+    sentences = [Sentence(one.text, () if masked else _rests_on(one, words)) for one in read]
+    return Generated(found=found, sentences=sentences, masked=masked) if sentences else None
+
+
+def _is_json(text: str) -> bool:
+    """What is blocked is none: a message stands for it."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _rests_on(sentence: Sentence, words: Sequence[set[str]]) -> tuple[int, ...]:
@@ -112,7 +137,7 @@ def is_answer(agent: Mapping[str, Any], turn: Turn, told: Generated) -> bool:
     alone = len(turn.tools) == 1 and len(turn.uses) == 1
     ours = not prompting.is_own(agent, Prompt.ORCHESTRATION)
     same = prompting.model(agent, Prompt.KNOWLEDGE_BASE) == agent["foundationModel"]
-    return alone and ours and same and told.rests
+    return alone and ours and same and (told.rests or told.masked)
 
 
 def cited(answer: str, read: Sequence[Passage], told: Sequence[Generated]) -> list[Params]:

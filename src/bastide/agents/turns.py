@@ -63,6 +63,16 @@ class _UnderWay:
     generated: list[generating.Generated] = field(default_factory=list)
     ready: str = ""
 
+    def hear(self, told: generating.Generated, is_answer: bool) -> None:
+        """What a guardrail stopped is the end; what it hid is not told beside it."""
+        self.generated.append(told)
+        if told.masked or told.blocked:
+            del self.read[-len(told.found) :]
+        if told.blocked:
+            self.ready, self.as_it_is = told.blocked, True
+        elif is_answer:
+            self.ready = told.text
+
     def took(self, found: Consultation) -> None:
         """Beside the loop."""
         turn = self.turn
@@ -226,14 +236,9 @@ class Turns:
             yield event
         told = generating.generated(found.answer, passages.found)
         took = replace(called, tokens=found.tokens, steps=1, seconds=called.seconds + found.took_s)
-        if told is not None and told.stopped:
-            under.ready, under.as_it_is = told.stopped, True
-            took = replace(took, text=generating.STOPPED, ok=False)
-        elif told is not None:
-            under.generated.append(told)
-            took = replace(took, text=told.text)
-            if generating.is_answer(asked.agent, under.turn, told):
-                under.ready = told.text
+        if told is not None:
+            took = replace(took, text=told.text or generating.STOPPED, ok=not told.blocked)
+            under.hear(told, generating.is_answer(asked.agent, under.turn, told))
         under.take(took)
 
     async def _execute(self, asked: Asked, under: _UnderWay, effect: Do) -> AsyncIterator[Params]:
