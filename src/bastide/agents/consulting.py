@@ -147,7 +147,7 @@ def _count(call: Call, worker: Call, usage: Mapping[str, Any]) -> None:
     for name, key in (("input_tokens", "inputTokens"), ("output_tokens", "outputTokens")):
         audit[name] = str(int(audit.get(name, "0")) + int(usage.get(key) or 0))
     said, unsaid = worker.notes.audit, _SUMMED
-    if said.get("model", audit.get("model")) != audit.get("model"):
+    if (mine := audit.get("model")) and said.get("model", mine) != mine:
         unsaid = _SUMMED | {_DIGEST}
         audit["other_model"] = f"{said['model']} {said.get(_DIGEST, '')}".strip()
     audit |= {name: value for name, value in said.items() if name not in unsaid}
