@@ -22,6 +22,7 @@ from bastide.knowledge.sentences import (
     SentenceReader,
     schema,
     telling_words,
+    whole,
 )
 
 Params = dict[str, Any]
@@ -107,22 +108,13 @@ def generated(answer: Mapping[str, Any], found: Sequence[Passage]) -> Generated 
     """None: it holds no whole sentence."""
     blocks = answer["output"]["message"]["content"]
     text = "".join(str(block["text"]) for block in blocks if "text" in block).strip()
-    read = SentenceReader(passages=len(found)).read(text)
     masked = answer.get("stopReason") == GUARDED
-    if masked and not (read and _is_json(text)):
+    read = whole(text, len(found)) if masked else SentenceReader(passages=len(found)).read(text)
+    if masked and not read:
         return Generated(found=found, blocked=text or STOPPED)
     words = [telling_words(_text(one)) for one in found]
     sentences = [Sentence(one.text, () if masked else _rests_on(one, words)) for one in read]
     return Generated(found=found, sentences=sentences, masked=masked) if sentences else None
-
-
-def _is_json(text: str) -> bool:
-    """What is blocked is none: a message stands for it."""
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _rests_on(sentence: Sentence, words: Sequence[set[str]]) -> tuple[int, ...]:

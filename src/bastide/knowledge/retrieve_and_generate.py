@@ -18,7 +18,7 @@ from bastide.knowledge.model import BaseRow, Params
 from bastide.knowledge.ports import Conversations, Threads
 from bastide.knowledge.prompting import check_template, request
 from bastide.knowledge.search import SEARCH_MEMBERS, Passage, Search
-from bastide.knowledge.sentences import Sentence, SentenceReader
+from bastide.knowledge.sentences import Sentence, SentenceReader, whole
 from bastide.knowledge.sessions import Sessions, Turn
 
 NOTHING = "Sorry, I am unable to assist you with this request."
@@ -81,13 +81,23 @@ class RetrieveAndGenerate:
             answer = await self.conversations.converse(call, asked.converse)
         written = _text(answer)
         if answer.get("stopReason") == "guardrail_intervened":
-            return {**_answer(asked, written, []), "guardrailAction": "INTERVENED"}
+            return await self._guarded(call, asked, telling, written)
         telling.begin()
         for sentence in _sentences(asked, written):
             telling.add(sentence)
         await self.threads.run(call.account, self._keep, call, asked, telling.text)
         citations = [telling.citation(part) for part in telling.parts]
         return _answer(asked, telling.text, citations)
+
+    async def _guarded(self, call: Call, asked: _Asked, telling: Telling, written: str) -> Params:
+        """What a guardrail left of an answer, or says instead. Citations would tell what it hid."""
+        if sentences := whole(written, len(asked.passages)):
+            telling.begin()
+            for sentence in sentences:
+                telling.add(sentence)
+            await self.threads.run(call.account, self._keep, call, asked, telling.text)
+            written = telling.text
+        return {**_answer(asked, written, []), "guardrailAction": "INTERVENED"}
 
     @operation(*_HONOURED)
     async def retrieve_and_generate_stream(self, call: Call, req: Params) -> Params:
@@ -177,7 +187,10 @@ class RetrieveAndGenerate:
                         yield told
                     before = ""
         if stopped == "guardrail_intervened":
-            yield {"output": {"text": written}}
+            if whole(written, len(asked.passages)):  # they were told
+                await self.threads.run(call.account, self._keep, call, asked, telling.text)
+            else:
+                yield {"output": {"text": written}}
             yield {"guardrail": {"action": "INTERVENED"}}
             return
         if not telling.parts:

@@ -100,6 +100,16 @@ class SentenceReader:
         return Sentence(" ".join(text.split()), _known(numbers, self.passages))
 
 
+def whole(text: str, passages: int) -> list[Sentence]:
+    """Those of an answer that is all there, though a guardrail hid something in it; none where the
+    guardrail says something instead of it."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return SentenceReader(passages=passages).read(text)
+
+
 def _known(numbers: Sequence[Any], passages: int) -> tuple[int, ...]:
     """Each once, in order; those that name no passage are none."""
     good = {n for n in numbers if type(n) is int and 1 <= n <= passages}

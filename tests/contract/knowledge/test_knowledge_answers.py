@@ -237,3 +237,16 @@ def test_a_guardrail_that_steps_in_is_told(world, answers, model):
     assert answer["citations"] == []
     _, events = asyncio.run(streamed(answers, request(world)))
     assert events[-1] == {"guardrail": {"action": "INTERVENED"}}
+
+
+def test_what_a_guardrail_hides_in_an_answer_is_hidden_in_sentences(world, answers, model):
+    """Not told as the JSON that the model is held to, and without what would tell it."""
+    model.sentences(("{NAME} hunts at dusk.", [1]), ("Cats do.", [1]))
+    model.stop = "guardrail_intervened"
+    answer, _ = ask(answers, world)
+    assert answer["output"]["text"] == "{NAME} hunts at dusk. Cats do."
+    assert (answer["citations"], answer["guardrailAction"]) == ([], "INTERVENED")
+    _, events = asyncio.run(streamed(answers, request(world)))
+    told = "".join(event["output"]["text"] for event in events if "output" in event)
+    assert told == answer["output"]["text"]
+    assert events[-1] == {"guardrail": {"action": "INTERVENED"}}
