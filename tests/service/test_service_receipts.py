@@ -67,10 +67,13 @@ def test_a_receipt_of_a_body_opens_on_both_bodies(trained_region, runtime, tmp_p
     text = whole["body"].read().decode()
     streamed = runtime.invoke_model_with_response_stream(**body)
     parts = [event["chunk"]["bytes"].decode() for event in streamed["body"]]
-    for answer, kept in ((whole, text), (streamed, "".join(parts))):
+    told = json.loads(text)["results"][0]["tokenCount"]
+    told_last = json.loads(parts[-1])["totalOutputTextTokenCount"]
+    for answer, kept, tokens in ((whole, text, told), (streamed, "".join(parts), told_last)):
         found = verdict(trained_region, tmp_path, answer, kept, asked=asked)
         assert (found["ok"], found["opened"]) == (True, ["prompt", "answer"])
-        assert found["receipt"]["output_tokens"] == 4
+        assert found["receipt"]["output_tokens"] == tokens
+        assert 1 <= tokens <= 4, "the model may end before it has to"
         other = asked | {"inputText": "Say no."}
         assert not verdict(trained_region, tmp_path, answer, kept, False, other)["ok"]
 
