@@ -212,7 +212,7 @@ def _engines(core: Core, workshop: Workshop, egress: Egress) -> Engines:
     wanted = core.settings.engines
     task = EngineTask(
         memory_budget_mib=wanted.memory_budget_mib,
-        reservable_mib=sum(parts_mib(core).values()),
+        reservable_mib=parts_mib(core),
         replicas=wanted.replicas,
         threads=wanted.threads,
         slots=wanted.slots,

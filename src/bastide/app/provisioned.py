@@ -15,6 +15,7 @@ from bastide.kernel.labels.labelling import Labelling
 from bastide.kernel.labels.scheme import MarkingError
 from bastide.models.catalogue import Models
 from bastide.models.model import ModelCard
+from bastide.models.ports import Reservation
 from bastide.models.provisioned import KIND, Holding, ProvisionedThroughput, ThroughputShelf
 from bastide.models.tags import Keeper
 from bastide.settings import SettingsError
@@ -36,15 +37,16 @@ class OnTheLoop:
     def memory_mib(self, card: ModelCard) -> int:
         return self.engines.cost_mib(card)
 
-    def hold(self, name: str, card: ModelCard, units: int, then: Callable[[bool], None]) -> None:
+    def hold(self, wanted: Reservation, card: ModelCard, then: Callable[[bool], None]) -> None:
         def work() -> None:
+            holding = self.engines.hold(wanted.name, card, wanted.units, wanted.label)
             try:
-                held = on_the_loop(self.loop, self.engines.hold(name, card, units), HOLD_TIMEOUT_S)
+                held = on_the_loop(self.loop, holding, HOLD_TIMEOUT_S)
             except Unavailable:  # the region ends, and begins anew with it
                 return
             then(held)
 
-        _begun(work, f"hold-{name}")
+        _begun(work, f"hold-{wanted.name}")
 
     def let_go(self, name: str) -> None:
         def work() -> None:

@@ -81,7 +81,7 @@ class Engines:
         )
         self._room = Room(
             budget_mib=self.task.memory_budget_mib,
-            reservable_mib=self.task.reservable_mib,
+            parts_mib=self.task.reservable_mib,
             turn_s=self.task.turn_s,
             clock=self.clock,
             groups=lambda: self._groups.values(),
@@ -139,16 +139,16 @@ class Engines:
             for number, one in enumerate(group.replicas)
         ]
 
-    async def hold(self, name: str, card: ModelCard, units: int) -> bool:
+    async def hold(self, name: str, card: ModelCard, units: int, label: str) -> bool:
         """Load `units` replicas for the calls of cards that are `held` by that name; their memory
-        is kept until `let_go`. False where they do not fit, or do not load. The same again changes
-        nothing, and who asks it meanwhile is answered when it is true."""
+        is kept until `let_go`, of that label's part. False where they do not fit, or do not load.
+        The same again changes nothing, and who asks it meanwhile is answered when it is true."""
         async with self._turn_of(name):
             there = self._holds.get(name)
             if there is not None and (there.sha256, there.units) == (card.sha256, units):
                 return True
             await self._let_go(name)
-            return await self._held(name, card, units)
+            return await self._held(name, card, units, label)
 
     async def let_go(self, name: str) -> None:
         """End what was held, and what it was answering."""
@@ -162,13 +162,13 @@ class Engines:
             turn = self._turns[name] = asyncio.Lock()
         return turn
 
-    async def _held(self, name: str, card: ModelCard, units: int) -> bool:
+    async def _held(self, name: str, card: ModelCard, units: int, label: str) -> bool:
         cost_mib = self.cost_mib(card) * units
         try:
-            await self._room.hold(cost_mib, self.task.load_timeout_s)
+            await self._room.hold(label, cost_mib, self.task.load_timeout_s)
         except (NeverFits, TimeoutError):
             return False
-        self._holds[name] = _Hold(card.sha256, units, cost_mib)
+        self._holds[name] = _Hold(card.sha256, units, label, cost_mib)
         loaded = False
         try:
             group = self._group(card, held=name)
@@ -188,7 +188,7 @@ class Engines:
             return
         for group in [one for one in self._groups.values() if one.held == name]:
             await self._close(group)
-        self._room.let_go(hold.cost_mib)
+        self._room.let_go(hold.label, hold.cost_mib)
 
     async def unload(self, name: str) -> None:
         """End the engines of the model of that name: it is gone."""
@@ -430,6 +430,7 @@ class Engines:
 class _Hold:
     sha256: str
     units: int
+    label: str
     cost_mib: int
 
 

@@ -9,10 +9,10 @@ Messages = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTask:
-    """How engines of this region are run; from bastide.toml."""
+    """How engines of this region are run; from bastide.toml. `reservable_mib`: by label."""
 
     memory_budget_mib: int = 4096
-    reservable_mib: int = 2048
+    reservable_mib: Mapping[str, int] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)  # the most, by card name or model id
     threads: int = 1
     slots: int = 4

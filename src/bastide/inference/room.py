@@ -7,8 +7,9 @@ room has it. What a reservation holds is never taken.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from bastide.inference.replica import Group, Replica
@@ -23,16 +24,18 @@ class NeverFits(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Room:
-    """`groups`: all that there are; `end`: ends a replica."""
+    """`parts_mib`: what may be reserved at each label; `groups`: all that there are; `end`: ends a
+    replica."""
 
     budget_mib: int
-    reservable_mib: int
+    parts_mib: Mapping[str, int]
     turn_s: float
     clock: Clock
     groups: Callable[[], Iterable[Group]]
     end: Callable[[Group, Replica], Awaitable[None]]
     held_mib: int = 0
     _taken_mib: int = 0
+    _promised_mib: Counter[str] = field(default_factory=Counter)  # by label: held, or about to be
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,11 +48,21 @@ class Room:
             await self._emptied(cost_mib)
             self._taken_mib += cost_mib
 
-    async def hold(self, cost_mib: int, timeout_s: float) -> None:
-        """As `take`, for a reservation: all together hold no more than `reservable_mib`."""
-        if self.held_mib + cost_mib > self.reservable_mib:
+    async def hold(self, label: str, cost_mib: int, timeout_s: float) -> None:
+        """As `take`, for a reservation at a label: all of one label hold no more than its part.
+        Whoever comes before one that was deleted has ended waits for that; no other label does."""
+        part_mib = self.parts_mib.get(label, 0)
+        if cost_mib > part_mib:
             raise NeverFits
-        await self.take(cost_mib, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            while self._promised_mib[label] + cost_mib > part_mib:
+                self._changed.clear()
+                await self._changed.wait()
+            self._promised_mib[label] += cost_mib
+            with ExitStack() as undo:
+                undo.callback(self._promise_no_more, label, cost_mib)
+                await self.take(cost_mib, timeout_s)
+                undo.pop_all()
         self._taken_mib -= cost_mib
         self.held_mib += cost_mib
 
@@ -57,8 +70,12 @@ class Room:
         self._taken_mib -= cost_mib
         self.changed()
 
-    def let_go(self, cost_mib: int) -> None:
+    def let_go(self, label: str, cost_mib: int) -> None:
         self.held_mib -= cost_mib
+        self._promise_no_more(label, cost_mib)
+
+    def _promise_no_more(self, label: str, cost_mib: int) -> None:
+        self._promised_mib[label] -= cost_mib
         self.changed()
 
     def changed(self) -> None:

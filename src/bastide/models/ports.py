@@ -1,6 +1,7 @@
 """What models need of the contexts beside and above them; joined in `app/`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -127,6 +128,15 @@ class LoggingPermits(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """So many engines, for the calls of what has that name, of the part of that label."""
+
+    name: str
+    units: int
+    label: str
+
+
 class Reservations(Protocol):
     """The engines, as far as they are kept for a name; asked from any thread."""
 
@@ -138,7 +148,7 @@ class Reservations(Protocol):
         """What one engine of a model takes."""
         ...
 
-    def hold(self, name: str, card: ModelCard, units: int, then: Callable[[bool], None]) -> None:
+    def hold(self, wanted: Reservation, card: ModelCard, then: Callable[[bool], None]) -> None:
         """Returns at once; `then` is told, in a thread, whether it is held."""
         ...
 

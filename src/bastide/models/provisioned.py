@@ -25,7 +25,7 @@ from bastide.models.catalogue import Models
 from bastide.models.kept import Kept
 from bastide.models.listing import LISTED, page, wanted_of
 from bastide.models.model import ModelCard, ModelKind
-from bastide.models.ports import Reservations
+from bastide.models.ports import Reservation, Reservations
 from bastide.models.provisioned_records import Status, Throughput
 from bastide.models.tags import checked
 
@@ -111,9 +111,8 @@ class Holding:
             self._settled(one, held=False)
             return
         self.engines.hold(
-            one.id,
+            Reservation(one.id, one.units, one.label),
             msgspec.structs.replace(card, held=one.id),
-            one.units,
             lambda held: self._settled(one, held=held),
         )
 

@@ -35,15 +35,15 @@ class Room:
     def memory_mib(self, card):
         return self.cost_mib
 
-    def hold(self, name, card, units, then):
-        assert card.held == name
-        self.asked.append((name, units, then))
+    def hold(self, wanted, card, then):
+        assert card.held == wanted.name
+        self.asked.append((wanted.name, wanted.units, wanted.label, then))
 
     def let_go(self, name):
         self.gone.append(name)
 
     def settle(self, held=True):
-        for _, _, then in self.asked:
+        for *_, then in self.asked:
             then(held)
         self.asked.clear()
 
@@ -133,6 +133,12 @@ def test_nobody_else_finds_it_nor_who_works_below(api, room):
     assert got(api, low)["status"] == "Creating"
 
 
+def test_the_engines_are_told_of_which_labels_part_it_is(api, room):
+    made(api)
+    made(api, marking="S")
+    assert [label for _, _, label, _ in room.asked] == ["U", "S"]
+
+
 def test_a_label_has_its_own_part_over_all_agencies(api, room):
     room.parts["U"] = 500
     made(api, units=2)
@@ -187,7 +193,7 @@ def test_it_is_held_again_at_the_next_start_if_its_weights_are_the_same(api, roo
     arn, other = made(api), made(api, "other")
     room.settle()
     api.holding.start()
-    assert [name for name, _, _ in room.asked] == [
+    assert [name for name, *_ in room.asked] == [
         one.rpartition("/")[2] for one in (arn, other)
     ]  # fmt: skip
     assert (got(api, arn)["status"], got(api, arn)["modelUnits"]) == ("Updating", 0)

@@ -65,7 +65,7 @@ class World:
         self.engines = Engines(
             task=EngineTask(
                 memory_budget_mib=fit * MIB, turn_s=TURN_S, load_timeout_s=LOAD_S, slots=slots,
-                reservable_mib=2 * MIB, **task,
+                reservable_mib={"U": 2 * MIB, "S": 2 * MIB}, **task,
             ),
             folder=folder, walls=Walls(), clock=self.clock, ids=SeededIds(1), launch=self.launch,
         )  # fmt: skip
@@ -91,6 +91,15 @@ class World:
 
     def ask(self, name, owner, held="") -> asyncio.Task:
         return asyncio.create_task(self.engines.acquire(self.card(name, held), owner, "U"))
+
+    async def hold(self, name, model, units, label="U") -> bool:
+        return await self.engines.hold(name, self.card(model), units, label)
+
+    async def refuses(self, name, model, units, label="U") -> bool:
+        asked = asyncio.create_task(self.hold(name, model, units, label))
+        await self.settle()
+        await self.advance(LOAD_S)
+        return not await asked
 
     async def until(self, condition):
         for _ in range(50):
@@ -308,8 +317,8 @@ def test_one_replica_that_dies_leaves_the_other_at_work(tmp_path):
 
 def test_what_is_held_is_for_its_own_calls_and_never_gives_way(tmp_path):
     async def scenario(world):
-        assert await world.engines.hold("r", world.card("a"), 1)
-        assert await world.engines.hold("r", world.card("a"), 1), "the same again"
+        assert await world.hold("r", "a", 1)
+        assert await world.hold("r", "a", 1), "the same again"
         on_demand = await world.ask("a", BUSY)
         reserved = await world.ask("a", QUIET, held="r")
         assert reserved.endpoint.key != on_demand.endpoint.key
@@ -325,24 +334,50 @@ def test_what_is_held_is_for_its_own_calls_and_never_gives_way(tmp_path):
 
 def test_no_more_is_held_than_there_is_and_than_may_be(tmp_path):
     async def scenario(world):
-        assert not await world.engines.hold("big", world.card("a"), 3), "two may be held"
-        assert await world.engines.hold("r", world.card("a"), 2)
-        assert not await world.engines.hold("s", world.card("b"), 1)
+        assert await world.refuses("big", "a", 3), "two may be held"
+        assert await world.hold("r", "a", 2)
+        assert await world.refuses("s", "b", 1)
         with pytest.raises(ServiceError, match="ModelNotReady"):
             await world.ask("a", BUSY, held="big")
         with pytest.raises(ServiceError, match="ModelNotReady"):
             await world.ask("b", BUSY, held="r"), "another model's"
         await world.engines.let_go("r")
         assert world.engines.rows() == []
-        assert await world.engines.hold("s", world.card("b"), 1)
+        assert await world.hold("s", "b", 1)
 
     play(tmp_path, scenario, fit=4)
+
+
+def test_who_takes_the_place_of_a_reservation_that_still_ends_takes_no_other_labels(tmp_path):
+    async def scenario(world):
+        assert await world.hold("old", "a", 2)
+        new = asyncio.create_task(world.hold("new", "b", 2))  # `old` was deleted a moment ago
+        await world.settle()
+        assert await world.hold("s", "b", 2, "S"), "its own part is all there"
+        assert not await world.hold("t", "b", 1, "TS"), "a label without a part"
+        assert not new.done()
+        await world.engines.let_go("old")
+        assert await new
+        await world.engines.let_go("s")
+        assert await world.refuses("more", "b", 1), "what is free at another label is not ours"
+
+    play(tmp_path, scenario, fit=5)
+
+
+def test_who_gives_up_waiting_for_a_place_keeps_none_of_it(tmp_path):
+    async def scenario(world):
+        lease = await world.ask("a", BUSY)
+        assert await world.refuses("r", "b", 2), "what it needs is in use all the time"
+        lease.release()
+        assert await world.hold("s", "b", 2)
+
+    play(tmp_path, scenario, fit=2)
 
 
 def test_two_who_hold_the_same_at_once_load_it_once_and_neither_is_told_too_early(tmp_path):
     async def scenario(world):
         world.ready = asyncio.Event()
-        both = [asyncio.create_task(world.engines.hold("r", world.card("a"), 1)) for _ in range(2)]
+        both = [asyncio.create_task(world.hold("r", "a", 1)) for _ in range(2)]
         await world.settle()
         assert not any(one.done() for one in both), "nothing is loaded yet"
         world.ready.set()
@@ -350,7 +385,7 @@ def test_two_who_hold_the_same_at_once_load_it_once_and_neither_is_told_too_earl
         assert world.most == 1
         await world.engines.let_go("r")
         await world.engines.let_go("r")
-        assert await world.engines.hold("s", world.card("b"), 2), "all of the room is back"
+        assert await world.hold("s", "b", 2), "all of the room is back"
 
     play(tmp_path, scenario, fit=2)
 
@@ -358,7 +393,7 @@ def test_two_who_hold_the_same_at_once_load_it_once_and_neither_is_told_too_earl
 def test_who_held_with_one_whose_load_failed_is_told_so(tmp_path):
     async def scenario(world):
         world.ready = asyncio.Event()
-        both = [asyncio.create_task(world.engines.hold("r", world.card("a"), 1)) for _ in range(2)]
+        both = [asyncio.create_task(world.hold("r", "a", 1)) for _ in range(2)]
         await world.settle()
         world.fails = True
         world.ready.set()
@@ -371,7 +406,7 @@ def test_who_held_with_one_whose_load_failed_is_told_so(tmp_path):
 def test_calls_and_a_reservation_that_load_at_once_share_the_room_and_not_the_load(tmp_path):
     async def scenario(world):
         on_demand = [world.ask("a", BUSY), world.ask("a", QUIET)]
-        holding = asyncio.create_task(world.engines.hold("r", world.card("a"), 1))
+        holding = asyncio.create_task(world.hold("r", "a", 1))
         other = world.ask("b", QUIET)  # only two fit
         await world.settle()
         assert await holding
@@ -387,12 +422,12 @@ def test_calls_and_a_reservation_that_load_at_once_share_the_room_and_not_the_lo
 
 def test_what_is_held_is_loaded_again_when_it_dies(tmp_path):
     async def scenario(world):
-        assert await world.engines.hold("r", world.card("a"), 1)
+        assert await world.hold("r", "a", 1)
         (one,) = world.running
         one.over.set()
         await world.until(lambda: not world.engines.rows())
         (await world.ask("a", QUIET, held="r")).release()
-        assert not await world.engines.hold("s", world.card("b"), 2), "the room was kept"
+        assert await world.refuses("s", "b", 2), "the room was kept"
 
     play(tmp_path, scenario, fit=2)
 
