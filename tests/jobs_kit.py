@@ -16,6 +16,7 @@ from tests.waiting import eventually
 
 WAIT_S = 30.0
 UID_FIRST = 300_000
+DEEP = 3_000  # more than functions may call themselves, and than a path may be long
 
 
 @dataclass
@@ -184,3 +185,23 @@ def local_executor(folder):
         seccomp=found.seccomp,
         uid_of=uid_of,
     )
+
+
+def deep(folder: Path) -> Path:
+    """A tree in which functions may not call themselves all the way down, below `folder`; what it
+    has a link to lies beside it."""
+    root, beside = folder / "root", folder / "beside"
+    root.mkdir()
+    beside.mkdir()
+    (beside / "kept").touch()
+    (root / "link").symlink_to(beside)
+    (root / "closed").mkdir(mode=0o700)
+    held = os.open(root, os.O_RDONLY)
+    for _ in range(DEEP):
+        os.mkdir("deeper", dir_fd=held)
+        os.mkfifo("fifo", dir_fd=held)
+        inner = os.open("deeper", os.O_RDONLY, dir_fd=held)
+        os.close(held)
+        held = inner
+    os.close(held)
+    return root

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import bastide
 from bastide.db import durable
-from bastide.jobs import cgroups, namespaces
+from bastide.jobs import cgroups, folders, namespaces
 from bastide.settings import EngineUrl, RegionSettings, SettingsError, Site, UpstreamSettings
 
 OWN_TMP = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - these are what others also write
@@ -52,12 +52,12 @@ def _own_home(home: Path, uid: int) -> None:
     durable.folder(home / "tmp")
     if home.stat().st_uid == uid:
         return
-    for _, folders, files, at in os.fwalk(home, topdown=True):
-        for name in (*folders, *files):
+    for at, inner, files in folders.walk(home):
+        for name in (*inner, *files):
             if os.stat(name, dir_fd=at, follow_symlinks=False).st_uid == 0:
                 os.chown(name, uid, uid, dir_fd=at, follow_symlinks=False)
-            elif name in folders:
-                folders.remove(name)
+            elif name in inner:
+                inner.remove(name)
     os.chown(home, uid, uid)  # last: a kill before it leaves the rest to the next start
 
 

@@ -1,7 +1,6 @@
 """Models and the engines that run them."""
 
 import logging
-import shutil
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,7 @@ from bastide.inference.upstream.model import Egress
 from bastide.inference.upstream.upstreams import Upstreams
 from bastide.inference.vectors import Vectors
 from bastide.inference.walls import Walls
+from bastide.jobs import folders
 from bastide.jobs.worker import Worker
 from bastide.models import naming
 from bastide.models.aliases import Aliases
@@ -291,6 +291,6 @@ def _walls(workshop: Workshop) -> Walls:
 
 def _emptied(folder: Path) -> Path:
     """A killed region leaves the sockets of its engines, which ended with it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    folders.remove(folder)
     durable.folder(folder)
     return folder

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bastide.environments import fetching, pinned
 from bastide.environments.bench import HOME, Bench, BuildFailed
-from bastide.jobs import outputs
+from bastide.jobs import folders, outputs
 from bastide.jobs.model import Bind
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.file_digest import sha256_of
@@ -65,7 +65,7 @@ class Builder:
         `wheels`, out of that folder alone, and without a network."""
         self.bench.check()
         making = target.with_name(f".{target.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
+        folders.remove(making)
         for name in ("files", "built", "home"):
             (making / name).mkdir(parents=True)
         files = making / "files"
@@ -78,7 +78,7 @@ class Builder:
             yield "publishing"
             publish(_plain(making / "home" / "venv"), target)
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            folders.remove(making)
 
     def _installed(self, lock: Path, making: Path) -> Iterator[str]:
         files, built, home = making / "files", making / "built", making / "home"
@@ -107,7 +107,7 @@ class Builder:
 
     def _built(self, source: Path, built: Path, home: Path) -> str:
         """Make a source's wheel, in a home of its own; answers its digest."""
-        shutil.rmtree(home, ignore_errors=True)
+        folders.remove(home)
         home.mkdir()
         source.chmod(0o644)
         seen = [Bind(source=source, target=f"{FILES}/{source.name}"), *_backend()]
@@ -184,27 +184,31 @@ def _plain(made: Path) -> Path:
 
 def publish(making: Path, target: Path) -> None:
     """Readable by every uid, writable by none, then there in one step."""
-    for folder, folders, files in os.walk(making):
-        for name in (*folders, *files):
-            _open_up(Path(folder) / name)
-    _open_up(making)
+    for held, inner, files in folders.walk(making):
+        for name in (*inner, *files):
+            _open_up(name, held)
     making.chmod(0o755)
     if target.exists():  # complete, from a build that died before it wrote its manifest
-        shutil.rmtree(making)
+        folders.remove(making)
         return
     os.sync()
     making.rename(target)
 
 
-def _open_up(path: Path) -> None:
-    mode = path.lstat().st_mode
+def _open_up(name: str, held: int) -> None:
+    mode = os.lstat(name, dir_fd=held).st_mode
     if stat.S_ISDIR(mode):
-        path.chmod(0o755)
+        os.chmod(name, 0o755, dir_fd=held)  # noqa: S103 - every uid reads it
     elif stat.S_ISREG(mode):
-        path.chmod(0o555 if mode & 0o111 else 0o444)
+        os.chmod(name, 0o555 if mode & 0o111 else 0o444, dir_fd=held)
     elif not stat.S_ISLNK(mode):  # a pipe would join all who see it, be it mounted read-only
-        path.unlink()
+        os.unlink(name, dir_fd=held)
 
 
 def size_of(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_symlink())
+    found = (
+        os.lstat(name, dir_fd=held)
+        for held, inner, files in folders.walk(folder)
+        for name in (*inner, *files)
+    )
+    return sum(each.st_size for each in found if not stat.S_ISLNK(each.st_mode))

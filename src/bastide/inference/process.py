@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import stat
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -15,7 +14,7 @@ import msgspec
 
 from bastide.inference.engine_main import SOCKET
 from bastide.inference.walls import ENVIRONMENT, Walls
-from bastide.jobs import proctree
+from bastide.jobs import folders, proctree
 
 ENGINE = [sys.executable, "-I", "-m", "bastide.inference.engine_main"]
 TAIL_LINES = 40
@@ -98,7 +97,8 @@ class EngineProcess:
         if self.held >= 0:
             os.close(self.held)
             self.held = -1
-        shutil.rmtree(self.place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folders.remove(self.place)
 
 
 async def start(order: EngineOrder, timeout_s: float) -> EngineProcess:

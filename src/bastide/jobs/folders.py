@@ -1,6 +1,7 @@
 """Where a job's files are. Ids come from callers, so they are hashed before they name a folder."""
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -12,6 +13,8 @@ import msgspec
 
 from bastide.jobs.executor import Attempt
 from bastide.jobs.model import Job, Launch
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +63,76 @@ class Folders:
         return msgspec.json.decode(text, type=list[Launch], dec_hook=_path)
 
 
-def remove(folder: Path) -> None:
-    """A folder that a tenant filled, once nothing of theirs runs, however deep it is: what lies
-    two below is brought up a step, so that no name grows and no function calls itself."""
+def walk(folder: Path) -> Iterator[tuple[int, list[str], list[str]]]:
+    """As `os.fwalk` from the top, for what a tenant filled, once nothing of theirs runs: however
+    deep it is, one folder is open at a time, and no function calls itself. No link is followed. A
+    folder that the caller takes from its list is not entered. Raises OSError."""
+    held, ahead = os.open(folder, _FOLDER), list[tuple[tuple[int, int], list[str]]]()
     try:
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        free = (f"{os.urandom(8).hex()}.{number}" for number in itertools.count())
-        while names := os.listdir(held):
-            for name in names:
-                if not _unlinked(name, held):
-                    _flatten(held, name, free)
+        while True:
+            folders, files = _parted(held)
+            yield held, folders, files
+            ahead.append((_identity(held), folders))
+            while not ahead[-1][1]:
+                ahead.pop()
+                if not ahead:
+                    return
+                held = _stepped(held, "..")
+                if _identity(held) != ahead[-1][0]:
+                    raise OSError(errno.ESTALE, "a folder was moved while it was walked")
+            held = _stepped(held, ahead[-1][1].pop())
     finally:
         os.close(held)
+
+
+def _parted(held: int) -> tuple[list[str], list[str]]:
+    folders: list[str] = []
+    files: list[str] = []
+    with os.scandir(held) as found:
+        for entry in found:
+            (folders if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
+    return folders, files
+
+
+def _identity(held: int) -> tuple[int, int]:
+    found = os.fstat(held)
+    return found.st_dev, found.st_ino
+
+
+def _stepped(held: int, name: str) -> int:
+    """The folder of that name in place of the one that is open."""
+    there = os.open(name, _FOLDER, dir_fd=held)
+    os.close(held)
+    return there
+
+
+def remove(folder: Path) -> None:
+    """A folder that a tenant filled, once nothing of theirs runs, however deep it is."""
     with contextlib.suppress(FileNotFoundError):
+        empty_at(folder)
         folder.rmdir()
 
 
+def empty_at(folder: Path) -> None:
+    held = os.open(folder, _FOLDER)
+    try:
+        empty(held)
+    finally:
+        os.close(held)
+
+
+def empty(held: int) -> None:
+    """All that is in an open folder: what lies two below is brought up a step, so that no name
+    grows and no function calls itself."""
+    free = (f"{os.urandom(8).hex()}.{number}" for number in itertools.count())
+    while names := os.listdir(held):
+        for name in names:
+            if not _unlinked(name, held):
+                _flatten(held, name, free)
+
+
 def _flatten(held: int, name: str, free: Iterator[str]) -> None:
-    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
+    inner = os.open(name, _FOLDER, dir_fd=held)
     try:
         for each in os.listdir(inner):
             if not _unlinked(each, inner):

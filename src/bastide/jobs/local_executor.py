@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bastide.jobs import namespaces, proctree, sandbox
+from bastide.jobs import folders, namespaces, proctree, sandbox
 from bastide.jobs.cgroups import Group, Hierarchies
 from bastide.jobs.executor import Attempt, Report
 from bastide.jobs.model import LOST, Exit, Launch, Limits
@@ -260,6 +260,6 @@ def _signal(state: dict[str, Any], number: signal.Signals) -> None:
 def give(folder: Path, uid: int) -> None:
     """Make `uid` the owner of `folder` and all in it; links are not followed."""
     os.chown(folder, uid, uid, follow_symlinks=False)
-    for _, folders, files, fd in os.fwalk(folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            os.chown(name, uid, uid, dir_fd=fd, follow_symlinks=False)
+    for held, names, files in folders.walk(folder):
+        for name in (*names, *files):
+            os.chown(name, uid, uid, dir_fd=held, follow_symlinks=False)

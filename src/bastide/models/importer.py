@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from bastide.db import durable
 from bastide.db.database import Database
+from bastide.jobs import folders
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.call import Principal
 from bastide.kernel.clock import Clock, epoch_ms
@@ -151,7 +152,7 @@ class Importer:
         place = self.shelf.place(account, id_)
         for one in (place.with_name(f"{id_}.partial"), place):
             if one.is_dir():
-                _empty(one)
+                folders.empty_at(one)
                 if one == place:
                     self.running.unload(engine_name(account, id_))
                 one.rmdir()
@@ -249,7 +250,7 @@ class Importer:
         digest, size = _sealed(weights)
         if not facts.converted and digest != files[facts.weights]:
             raise ImportFailed("The weights changed while they were looked at.")
-        shutil.rmtree(aside)
+        folders.remove(aside)
         durable.sync_folder(place)
         return ImportedModel(
             id=job.model,
@@ -302,15 +303,6 @@ def _belongs(name: str) -> bool:
     if is_weights and not _NAME.fullmatch(name):
         raise ImportFailed(f"{name[:100]} is no name that weights can have.")
     return is_weights
-
-
-def _empty(folder: Path) -> None:
-    """As `rmtree`, which would take the folder too."""
-    for one in folder.iterdir():
-        if one.is_dir() and not one.is_symlink():
-            shutil.rmtree(one)
-        else:
-            one.unlink()
 
 
 def _kept(path: Path, chunks: Iterable[bytes], most: int) -> tuple[str, int]:

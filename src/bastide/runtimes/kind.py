@@ -3,12 +3,11 @@ a way out to this region's own gateway."""
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bastide.jobs import ping
+from bastide.jobs import folders, ping
 from bastide.jobs.model import Bind, Exit, Job, JobSpec, Launch, Limits, WayOut
 from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel.errors import ServiceError
@@ -64,7 +63,7 @@ class SessionKind:
     def _launch(self, session: Session, version: Version, folder: Path) -> Launch:
         asked, code, home = code_of(version.asked), folder / "code", folder / "session"
         for left in (code, home):
-            shutil.rmtree(left, ignore_errors=True)  # what an interrupted try left
+            folders.remove(left)  # what an interrupted try left
         role = self.roles.assume_for_service(
             version.account, version.asked["roleArn"], SERVICE, session.key.label
         )

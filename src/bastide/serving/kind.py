@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastide.jobs import outputs, ping
+from bastide.jobs import folders, outputs, ping
 from bastide.jobs.model import Exit, Job, Launch
 from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel import arns
@@ -51,7 +51,7 @@ class EndpointKind:
         ]
 
     def _replica(self, job: Job, home: Path, principal: Principal, runtime: Runtime) -> Launch:
-        shutil.rmtree(home, ignore_errors=True)  # what an interrupted try left
+        folders.remove(home)  # what an interrupted try left
         container = _container(job)
         (home / "model").mkdir(parents=True)
         if container.get("ModelDataUrl"):

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from sqlalchemy import Connection
 from bastide.db import derivation_records
 from bastide.db.database import Database
 from bastide.db.derivations import Thing
-from bastide.jobs import outputs
+from bastide.jobs import folders, outputs
 from bastide.jobs.model import Exit, Job, Launch
 from bastide.jobs.ports import Beside, JobFailed, Logs
 from bastide.kernel.clock import epoch_ms, moment
@@ -54,7 +53,7 @@ class TrainingKind:
 
     def prepare(self, job: Job, folder: Path) -> Sequence[Launch]:
         request, home = _request(job), folder / contract.HOST
-        shutil.rmtree(home, ignore_errors=True)  # what an interrupted try left
+        folders.remove(home)  # what an interrupted try left
         contract.make_folders(home)
         contract.write_config(home, request)
         self._stage(job, home)

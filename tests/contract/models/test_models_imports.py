@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.importing_kit import Tiny, digest, safetensors
 from tests.inference_kit import ACCOUNT, GOV, OTHER, call
+from tests.jobs_kit import deep
 from tests.labels_kit import US, at, marks
 
 from bastide.jobs.ports import JobFailed
@@ -102,6 +103,14 @@ class OpenJudge:
             return Judged(facts=facts_of(folder, out / "model.gguf"))
         except Refused as error:
             return Judged(reason=str(error))
+
+
+class TakenOver(OpenJudge):
+    """What came took it over: it leaves what nobody can take away by its name."""
+
+    def judge(self, folder, out, bytes_max):
+        deep(out)
+        return Judged(reason="It is no model.")
 
 
 class Api:
@@ -282,6 +291,12 @@ def test_one_that_does_not_answer_is_not_taken(api):
     api.running.reason = "The model answers nothing."
     job = api.brought()
     assert (job["status"], job["failureMessage"]) == ("Failed", "The model answers nothing.")
+    assert api.left() == []
+
+
+def test_what_a_judge_leaves_goes_however_deep_it_is(api):
+    api.work.importer = api.importer(judge=TakenOver())
+    assert api.brought()["failureMessage"] == "It is no model."
     assert api.left() == []
 
 

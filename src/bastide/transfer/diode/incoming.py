@@ -3,7 +3,6 @@ a process that reads what strangers send. What that process says of them is show
 nothing."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from bastide.jobs import folders
 from bastide.transfer.bundles import ENVELOPE
 from bastide.transfer.model import DIGEST
 
@@ -80,13 +80,12 @@ class Incoming:
         with ExitStack() as stack:  # no link that the receiver may have laid here is followed
             spool = _folder(stack, str(self.folder))
             place = _folder(stack, self.region, spool)
+            bundle = _folder(stack, digest, place)
+            folders.empty(bundle)
             if is_taken:
-                bundle = _folder(stack, digest, place)
-                for name in os.listdir(bundle):
-                    os.unlink(name, dir_fd=bundle)
                 _leave_mark(bundle)
             else:
-                shutil.rmtree(digest, dir_fd=place)
+                os.rmdir(digest, dir_fd=place)
 
 
 def _leave_mark(bundle: int) -> None:
