@@ -136,9 +136,12 @@ class Handed:
         self._end(document, done)
 
     def _attributes(self, who: Principal, handed: HandedIn) -> tuple[Attributes, str]:
-        """And their digest."""
+        """And their digest. What was said in the request is no sidecar's, so that the next sync of
+        a bucket sees that the document is not as the bucket has it."""
         if not handed.attributes_at:
-            return Attributes(handed.attributes), ""
+            given = handed.attributes
+            said = b"inline\0" + msgspec.msgpack.encode(given)
+            return Attributes(given), sha256(said).hexdigest() if given else ""
         said = self.bucket.fetch(who, handed.attributes_at, bytes_max=SIDECAR_MAX).content
         return of_sidecar(said), sha256(said).hexdigest()
 

@@ -38,6 +38,30 @@ def test_a_job_counts_what_it_did(world):
     assert two["metadata"]["year"] == 2026
 
 
+@pytest.mark.parametrize("beside", ["", '{"metadataAttributes": {"year": 2026}}'])
+def test_after_a_sync_a_document_is_as_the_bucket_has_it(world, beside):
+    """What was said of it when it was handed in lasts until then, as at AWS."""
+    ids = {"knowledgeBaseId": world.base, "dataSourceId": world.source}
+    world.put("a.txt", "About comets.")
+    if beside:
+        world.put("a.txt.metadata.json", beside)
+    in_s3 = {"dataSourceType": "S3", "s3": {"s3Location": {"uri": "s3://papers/a.txt"}}}
+    said = [{"key": "by", "value": {"type": "STRING", "stringValue": "hand"}}]
+    metadata = {"type": "IN_LINE_ATTRIBUTE", "inlineAttributes": said}
+    world.documents.ingest_knowledge_base_documents(
+        call("bedrock-agent.IngestKnowledgeBaseDocuments"),
+        {**ids, "documents": [{"content": in_s3, "metadata": metadata}]},
+    )
+    world.work.settle()
+    (found,) = world.found("comets")
+    assert (found["metadata"]["by"], "year" in found["metadata"]) == ("hand", False)
+    assert counted(world.synced()) == {"scanned": 1, "said": 1}
+    (found,) = world.found("comets")
+    assert "by" not in found["metadata"]
+    assert found["metadata"].get("year") == (2026 if beside else None)
+    assert counted(world.synced()) == {"scanned": 1}
+
+
 def test_a_document_that_fails_is_told_and_the_others_go_on(world):
     world.put("a.txt", "Good.")
     world.put("b.pdf", b"%PDF-1.7")
