@@ -228,7 +228,7 @@ def test_models_that_are_not_there(runtime, name):
         ([], "must start with a user message"),
         (said("a", "b")[1:], "must start with a user message"),
         (said("a") * 2, "must alternate"),
-        (said("a", "b"), "must end with a user message"),
+        (said("a", "b "), "cannot end with trailing whitespace"),
         (said("  "), "is blank"),
         ([{"role": "user", "content": []}], "is empty"),
         (said("word " * 3000), "Input is too long for requested model."),

@@ -8,12 +8,18 @@ from typing import Any
 from bastide.kernel.errors import invalid
 
 Turn = Mapping[str, Any]
+ENDS = (
+    "A conversation must end with a user message. Try again with a conversation that ends with a "
+    "user message."
+)
 
 
-def check_conversation(turns: Sequence[Turn], *, has_tools: bool) -> None:
-    """Raises ServiceError. Turns of the system may stand anywhere behind the first one."""
+def check_conversation(turns: Sequence[Turn], *, calls_told: bool) -> None:
+    """Raises ServiceError. Turns of the system may stand anywhere behind the first one. The
+    assistant's at the end is the beginning of the answer. `calls_told`: whether the turns may tell
+    of calls and results."""
     _check_roles([turn["role"] for turn in turns])
-    if not has_tools and any(_ids(turn, "toolUse") or _ids(turn, "toolResult") for turn in turns):
+    if not calls_told and any(_ids(turn, "toolUse") or _ids(turn, "toolResult") for turn in turns):
         raise invalid(
             "The toolConfig field must be defined when using toolUse and toolResult content blocks."
         )
@@ -24,6 +30,8 @@ def check_conversation(turns: Sequence[Turn], *, has_tools: bool) -> None:
         _check_results(asked, _ids(turn, "toolResult"), f"messages.{index}.content")
         asked = _ids(turn, "toolUse")
         _check_uses(turn["role"], asked, f"messages.{index}.content")
+    if asked:
+        raise invalid(ENDS)
 
 
 def _check_roles(roles: list[str]) -> None:
@@ -37,11 +45,9 @@ def _check_roles(roles: list[str]) -> None:
             "A conversation must alternate between user and assistant roles. Make sure the "
             "conversation alternates between user and assistant roles and try again."
         )
-    if next(role for role in reversed(roles) if role != "system") != "user":
-        raise invalid(
-            "A conversation must end with a user message. Try again with a conversation that "
-            "ends with a user message."
-        )
+    last = next(role for role in reversed(roles) if role != "system")
+    if last != "user" and roles[-1] == "system":
+        raise invalid(ENDS)
 
 
 def _check_uses(role: str, asked: list[str], where: str) -> None:

@@ -174,7 +174,8 @@ class Conversations:
         card = self._card(call, req)
         counted = {**self._counted(call, req), "additionalModelRequestFields": None}
         opened = await self.documents.opened(call, counted)
-        prompt = prompt_of(call.operation, opened, card.context_tokens)
+        operation = BODIES if "invokeModel" in req["input"] else call.operation
+        prompt = prompt_of(operation, opened, card.context_tokens)
         try:
             async with await self.engines.visit(card, *_whose(call)) as lease:
                 if self.upstreams.has(card):

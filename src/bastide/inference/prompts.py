@@ -14,7 +14,7 @@ from bastide.inference.cache_points import POINTS_MAX, TTL_S, CachePoint
 from bastide.inference.conversation import check_conversation
 from bastide.inference.pointers import check_pointers
 from bastide.inference.schemas import Schema, schema_of
-from bastide.inference.tools import Toolbox, toolbox_of
+from bastide.inference.tools import OWN_CHOICE, Toolbox, toolbox_of
 from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
@@ -26,6 +26,8 @@ _EXTRA: Mapping[str, tuple[str, type | tuple[type, ...], float, float]] = {
     "presence_penalty": ("presence_penalty", (int, float), -2, 2),
     "frequency_penalty": ("frequency_penalty", (int, float), -2, 2),
 }
+# Elsewhere history may tell of calls where no tool is given: Anthropic's and OpenAI's bodies.
+_NEED_TOOLS = ("bedrock-runtime.Converse", "bedrock-runtime.CountTokens")
 BEGINNING_LETTERS = 4096  # enough to tell conversations apart
 _INFERENCE = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_tokens"}
 
@@ -34,8 +36,10 @@ _INFERENCE = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_t
 class Prompt:
     """What is asked of the engine, whichever it will be."""
 
+    operation: str
     messages: list[dict[str, str]]
     options: dict[str, Any]
+    begun: str = ""  # what the answer begins with already
     toolbox: Toolbox | None = None
     schema: Schema | None = None  # of an answer in words
     pointers: tuple[str, ...] = ()  # to what the answer also says
@@ -75,10 +79,12 @@ def prompt_of(operation: str, req: Params, context_tokens: int) -> Prompt:
     """Raises ServiceError. `context_tokens` is the model's own, 0 when it is not known."""
     _only_default(operation, req)
     turns = req.get("messages", ())
-    toolbox = toolbox_of(req, after_results=bool(turns) and has_results(turns[-1]))
+    toolbox = toolbox_of(operation, req, after_results=bool(turns) and has_results(turns[-1]))
     messages = messages_of(operation, req, toolbox)
     return Prompt(
+        operation=operation,
         messages=messages,
+        begun=_begun(operation, req, messages[-1]),
         toolbox=toolbox,
         schema=_text_schema(req),
         options={**_options(req, context_tokens), **_extra(operation, req)},
@@ -92,8 +98,23 @@ def messages_of(
 ) -> list[dict[str, str]]:
     """System prompt with the tools, and turns. What one turn says is joined by line breaks."""
     turns = req.get("messages", ())
-    check_conversation(turns, has_tools=toolbox is not None)
+    calls_told = toolbox is not None or not operation.startswith(_NEED_TOOLS)
+    check_conversation(turns, calls_told=calls_told)
     return [*_system(operation, req, toolbox), *_spoken(operation, turns)]
+
+
+def _begun(operation: str, req: Params, last: Mapping[str, str]) -> str:
+    """The assistant's turn at the end. Under a grammar engines continue nothing; and a guardrail
+    would see half an answer."""
+    if last["role"] != "assistant":
+        return ""
+    text = last["content"]
+    if text != text.rstrip():
+        raise invalid("messages: final assistant content cannot end with trailing whitespace")
+    for name in ("toolConfig", "outputConfig", "guardrailConfig"):
+        if req.get(name):
+            raise unsupported(operation, f"messages.role=assistant at the end with {name}")
+    return text
 
 
 def _system(operation: str, req: Params, toolbox: Toolbox | None) -> list[dict[str, str]]:
@@ -174,6 +195,8 @@ def _extra(operation: str, req: Params) -> dict[str, Any]:
         raise invalid("additionalModelRequestFields must be an object.")
     found = {}
     for name, value in _flat(fields).items():
+        if name == OWN_CHOICE:
+            continue  # it is the toolbox's
         if name not in _EXTRA:
             raise unsupported(operation, f"additionalModelRequestFields.{name}")
         ours, kinds, low, high = _EXTRA[name]

@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import Any
 
 from bastide.inference.schemas import Schema, schema_of
-from bastide.kernel.errors import invalid
+from bastide.kernel.errors import invalid, unsupported
 
 Params = Mapping[str, Any]
 TOOLS_MAX = 128
 CALLS_MAX = 16  # in one turn
 _SUMMARY_CHARACTERS = 160
 YES, NO = "yes", "no"
+OWN_CHOICE, ALONE = "tool_choice", "disable_parallel_tool_use"
 
 
 class Choice(StrEnum):
@@ -53,6 +54,7 @@ class Toolbox:
     tools: tuple[Tool, ...]
     choice: Choice = Choice.AUTO
     after_results: bool = False  # the turn begins with what calls have answered
+    only_one: bool = False  # at most one call in a turn
 
     @property
     def must_call(self) -> bool:
@@ -125,9 +127,10 @@ def _lines(made: Sequence[Made]) -> str:
     return "\n".join(f"{one.tool.name} {one.input}" for one in made)
 
 
-def toolbox_of(req: Params, *, after_results: bool = False) -> Toolbox | None:
+def toolbox_of(operation: str, req: Params, *, after_results: bool = False) -> Toolbox | None:
     """Raises ServiceError."""
     config = req.get("toolConfig")
+    only_one = _only_one(operation, req)
     if not config:
         return None
     specs = [
@@ -149,7 +152,31 @@ def toolbox_of(req: Params, *, after_results: bool = False) -> Toolbox | None:
         tools=tuple(tool for tool in tools if only in ("", tool.name)),
         choice=choice,
         after_results=after_results,
+        only_one=only_one,
     )
+
+
+def _only_one(operation: str, req: Params) -> bool:
+    """What `tool_choice` of Claude's own fields says beside toolConfig: as at AWS, its type is in
+    one of the two places."""
+    fields = req.get("additionalModelRequestFields")
+    said = fields.get(OWN_CHOICE) if isinstance(fields, dict) else None
+    if said is None:
+        return False
+    where = f"additionalModelRequestFields.{OWN_CHOICE}"
+    if not isinstance(said, dict) or not isinstance(said.get(ALONE, False), bool):
+        raise invalid(f"{where} must be an object, and its {ALONE} a boolean.")
+    if stranger := next((name for name in said if name not in ("type", ALONE)), None):
+        raise unsupported(operation, f"{where}.{stranger}")
+    if not req.get("toolConfig"):
+        raise invalid("tool_choice may only be specified while providing tools.")
+    if "type" in said and req["toolConfig"].get("toolChoice"):
+        raise invalid(f"{where}.type conflicts with toolConfig.toolChoice. Leave one of them out.")
+    if "type" not in said and not req["toolConfig"].get("toolChoice"):
+        raise invalid("tool_choice.type: Field required")
+    if said.get("type", "auto") != "auto":
+        raise unsupported(operation, f"{where}.type={said['type']}"[:128])
+    return bool(said.get(ALONE))
 
 
 def _choice(wanted: Params, names: Sequence[str]) -> tuple[Choice, str]:

@@ -18,6 +18,7 @@ from bastide.inference.replies import End, stop_reason, text_of
 from bastide.inference.schemas import Schema
 from bastide.inference.tools import CALLS_MAX, NO, YES, Choice, Made, Tool, Toolbox
 from bastide.inference.voice import Generation, Spent, Voice
+from bastide.kernel.errors import unsupported
 from bastide.kernel.ids import ALNUM, Ids
 
 ID_LETTERS = 22
@@ -111,7 +112,8 @@ class Turn:
 
     async def _chosen(self, box: Toolbox, made: list[Made]) -> Tool | None:
         """The tool to call now; None for none, or none any more."""
-        if made and (box.choice is Choice.TOOL or made[-1] in made[:-1] or self._is_spent()):
+        only_one = box.only_one or box.choice is Choice.TOOL
+        if made and (only_one or made[-1] in made[:-1] or self._is_spent()):
             return None  # one call was asked for; and who repeats itself has nothing to add
         if made and await self._picked(box.enough(made), (YES, NO)) == YES:
             return None
@@ -177,12 +179,14 @@ class Turn:
         if prompt.schema is not None:
             options |= _held("answer", prompt.schema.held)
         messages = prompt.messages if box is None else prompt.asking(box.reply())
+        if prompt.begun and not self.voice.endpoint.local:
+            raise unsupported(prompt.operation, "messages.role=assistant at the end, by this model")
         generation = await self._asked(messages, options)
         yield Opened()
         if generation is None:
             return
         text = ""
-        async with aclosing(generation.texts()) as texts:
+        async with aclosing(generation.texts(prompt.begun)) as texts:
             async for piece in texts:
                 text += piece
                 yield Text(piece)

@@ -101,11 +101,12 @@ class Generation:
         self._voice, self._stream, self._whole = voice, stream, whole
         self.end: End | None = None
 
-    async def texts(self) -> AsyncGenerator[str, None]:
-        """Raises ServiceError when the stream breaks."""
+    async def texts(self, begun: str = "") -> AsyncGenerator[str, None]:
+        """What was written after `begun`, with which llama.cpp begins a whole answer, and no
+        streamed one. Raises ServiceError when the stream breaks."""
         if self._whole is not None:
             self.end = end_of_completion(self._whole)
-            if text := text_of(self._whole):
+            if text := _after(begun, text_of(self._whole)):
                 yield text
             return
         assert self._stream is not None
@@ -130,3 +131,9 @@ class Generation:
             before = self._voice.under_way or Usage(prompt_tokens=0)
             written = before.completion_tokens + 1
             self._voice.under_way = Usage(prompt_tokens=0, completion_tokens=written)
+
+
+def _after(begun: str, text: str) -> str:
+    if not text.startswith(begun):
+        raise broken(EOFError(), "ModelErrorException")
+    return text.removeprefix(begun)

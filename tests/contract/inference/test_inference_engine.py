@@ -209,6 +209,23 @@ async def test_who_goes_away_frees_the_place(smol):
         assert text_of(answer) == "1, 2, 3, 4, 5, 6"
 
 
+@pytest.mark.parametrize("begun", ["1, 2, 3,", "```json\n[1, 2,", "  <tool_call> 1,"])
+async def test_an_answer_that_was_begun_is_continued(smol, begun):
+    """Whole or streamed it is the same, and what was there is not said again."""
+    turns = [*COUNT["messages"], turn(begun, "assistant")]
+    asked = {"modelId": SMOL, "messages": turns, **config()}
+    async with room(smol, slots=1, context_tokens=2048) as talk:
+        whole = await talk.converse(call(), asked)
+        events = await rest_of((await talk.converse_stream(call(), asked))["stream"])
+        assert text_of(whole) == streamed(events) != ""
+        assert not text_of(whole).startswith(begun)
+        told = {"modelId": SMOL, "input": {"converse": {"messages": turns}}}
+        counted = await talk.count_tokens(call("bedrock-runtime.CountTokens"), told)
+        assert counted["inputTokens"] == whole["usage"]["inputTokens"]
+        if begun.startswith("1"):
+            assert text_of(whole).startswith(" 4, 5, 6")
+
+
 async def test_who_waits_too_long_for_a_place_is_throttled(smol):
     async with room(smol, slots=1, queue_timeout_s=0.05) as talk:
         await talk.converse(call(), {**COUNT, **config(maxTokens=1)})

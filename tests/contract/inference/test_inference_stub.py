@@ -465,3 +465,15 @@ async def test_requests_wait_until_their_tokens_fit_into_the_server(tmp_path):
         assert len(stub.seen) == 2
         stub.go.set()
         assert all(await asyncio.gather(*asking))
+
+
+async def test_an_answer_is_continued_by_our_own_engines_alone(tmp_path):
+    """Another's may well begin a turn of its own, and say nothing of it."""
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
+        req = {**REQ, "messages": [turn(), turn("Well,", "assistant")]}
+        for ask in (talk.converse, talk.converse_stream):
+            with pytest.raises(ServiceError, match="role=assistant at the end") as caught:
+                await ask(call(), req)
+            assert caught.value.code == "UnsupportedOperation"
+        assert not stub.seen
+        assert (await talk.converse(call(), REQ))["stopReason"] == "end_turn"

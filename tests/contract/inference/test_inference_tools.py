@@ -108,6 +108,35 @@ async def test_several_calls_of_several_tools(tmp_path):
     assert schemas(stub)[1] == {"enum": [1, 2]}
 
 
+@pytest.mark.parametrize(
+    ("own", "choice", "script"),
+    [
+        ({"type": "auto", "disable_parallel_tool_use": True}, None, ['"yes"', "2"]),
+        ({"disable_parallel_tool_use": True}, {"auto": {}}, ['"yes"', "2"]),
+        ({"disable_parallel_tool_use": True}, {"any": {}}, ["2"]),
+    ],
+)
+async def test_one_call_where_no_more_are_wanted(tmp_path, own, choice, script):
+    """A second one is not even asked for."""
+    script = answers(*script, '{"city": "Lisbon"}')
+    more = {"additionalModelRequestFields": {"tool_choice": own}}
+    async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
+        answer = await talk.converse(call(), req(WEATHER, TIME, choice=choice, **more))
+    ((use,),) = [[block["toolUse"] for block in answer["output"]["message"]["content"]]]
+    assert (use["name"], answer["stopReason"]) == ("get_time", "tool_use")
+    assert len(stub.seen) == len(script)
+
+
+async def test_several_calls_where_they_may_be(tmp_path):
+    lisbon, porto = '{"city": "Lisbon"}', '{"city": "Porto"}'
+    own = {"type": "auto", "disable_parallel_tool_use": False}
+    script = answers('"yes"', lisbon, '"no"', porto, '"yes"')
+    async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
+        more = {"additionalModelRequestFields": {"tool_choice": own}}
+        answer = await talk.converse(call(), req(**more))
+    assert len(answer["output"]["message"]["content"]) == 2
+
+
 async def test_who_repeats_itself_has_ended(tmp_path):
     same = '{"city": "Lisbon"}'
     script = answers('"yes"', same, '"no"', same)

@@ -224,6 +224,35 @@ async def test_anthropic_in_its_own_words(tmp_path):
     assert stub.headers[0]["x-api-key"] == "sesame"
 
 
+async def test_claudes_own_choice_and_the_times_of_cache_points_go_along(tmp_path):
+    own = {"disable_parallel_tool_use": True}
+    point = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    req = {
+        "modelId": FAR,
+        "messages": [turn("look")],
+        "toolConfig": {"tools": [TOOL, point], "toolChoice": {"any": {}}},
+        "additionalModelRequestFields": {"tool_choice": own},
+    }
+    async with StubEngine(ANTHROPIC) as stub, beyond(tmp_path, stub, Kind.ANTHROPIC) as talk:
+        await talk.converse(call(), req)
+    assert stub.seen[0]["tool_choice"] == {"type": "any", **own}
+    assert stub.seen[0]["tools"][-1]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
+async def test_an_answer_that_was_begun_is_continued_there(tmp_path):
+    turns = [turn("look"), turn("I see", "assistant")]
+    for kind, said in ((Kind.BEDROCK, SAID), (Kind.ANTHROPIC, ANTHROPIC)):
+        (tmp_path / kind).mkdir()
+        async with StubEngine(said) as stub, beyond(tmp_path / kind, stub, kind) as talk:
+            asked = {"modelId": FAR, "messages": turns}
+            if kind is Kind.BEDROCK:
+                assert (await talk.converse(call(), asked))["stopReason"]
+            else:  # its answer calls a tool, and none was offered
+                with pytest.raises(ServiceError, match="broke off"):
+                    await talk.converse(call(), asked)
+        assert [one["role"] for one in stub.seen[0]["messages"]] == ["user", "assistant"]
+
+
 async def test_tokens_are_counted_there(tmp_path):
     counted = {"modelId": FAR, "input": {"converse": {"messages": [turn()]}}}
     for kind, body in ((Kind.BEDROCK, {"inputTokens": 7}), (Kind.ANTHROPIC, {"input_tokens": 7})):

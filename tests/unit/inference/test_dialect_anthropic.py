@@ -129,7 +129,6 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
         ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
         ({"messages": [USER, {"role": "robot", "content": "x"}]},
          "messages.1.role: Input should be one of the documented values"),
-        ({"messages": [USER, {"role": "assistant", "content": "x"}]}, "must end with a user"),
         ({"messages": [{"role": "user", "content": " \n"}]}, "non-whitespace"),
         ({"messages": [{"role": "user", "content": ""}]}, "non-empty"),
         ({"messages": [{"role": "user", "content": []}]}, "at least one content block"),
@@ -159,10 +158,8 @@ def test_what_is_missing_is_named(missing):
     [
         ({"container": "c"}, "container"),
         ({"mcp_servers": [{"url": "u"}]}, "mcp_servers"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
-         "tool_choice.disable_parallel_tool_use"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_honoured_is_refused_by_name(more, name):
     error = refused(**more)
     assert error.code == "UnsupportedOperation"
@@ -243,3 +240,19 @@ def test_what_is_counted():
     ]  # fmt: skip
     with pytest.raises(ServiceError, match="max_tokens: Extra inputs are not permitted"):
         anthropic_messages.counted({**counted, "max_tokens": 3}, ABOUT)
+
+
+@pytest.mark.parametrize("kind", ["auto", "any", "tool"])
+def test_one_call_at_most(kind):
+    choice = {"type": kind, **({"name": "weather"} if kind == "tool" else {})}
+    alone = read(tools=[WEATHER], tool_choice={**choice, "disable_parallel_tool_use": True})
+    assert list(alone.request["toolConfig"]["toolChoice"]) == [kind]
+    fields = alone.request["additionalModelRequestFields"]
+    assert fields == {"tool_choice": {"disable_parallel_tool_use": True}}
+    many = read(tools=[WEATHER], tool_choice={**choice, "disable_parallel_tool_use": False})
+    assert "additionalModelRequestFields" not in many.request
+
+
+def test_the_assistants_turn_at_the_end_is_the_beginning_of_the_answer():
+    asked = read(messages=[USER, {"role": "assistant", "content": "Well,"}])
+    assert asked.request["messages"][-1] == {"role": "assistant", "content": [{"text": "Well,"}]}

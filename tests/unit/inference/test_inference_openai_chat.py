@@ -113,7 +113,6 @@ def test_what_converse_has_no_words_for_is_refused_by_name(message, named):
     ("more", "code"),
     [
         ({"tools": [{"type": "custom", "custom": {}}]}, "UnsupportedOperation"),
-        ({"tools": [FUNCTION], "parallel_tool_calls": False}, "UnsupportedOperation"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "allowed_tools"}}, "UnsupportedOperation"),
         ({"tool_choice": "required"}, "ValidationException"),
         ({"tools": [{"type": "function"}]}, "ValidationException"),
@@ -214,3 +213,19 @@ def test_usage_comes_in_a_chunk_of_its_own_where_it_is_asked_for():
 def test_an_answer_in_no_form_is_the_models_failure():
     with pytest.raises(ServiceError, match="ModelErrorException"):
         chat.finish_of("malformed_tool_use")
+
+
+def test_one_call_at_most():
+    alone = made(tools=[FUNCTION], parallel_tool_calls=False, seed=3)
+    fields = alone["additionalModelRequestFields"]
+    assert fields == {"seed": 3, "tool_choice": {"disable_parallel_tool_use": True}}
+    for more in (
+        {"tools": [FUNCTION], "parallel_tool_calls": True},
+        {"tools": [FUNCTION], "parallel_tool_calls": False, "tool_choice": "none"},
+        {"parallel_tool_calls": False},
+    ):
+        assert "additionalModelRequestFields" not in made(**more)
+
+
+def test_no_answer_is_continued():
+    assert "must end with a user" in refusal(user(), {"role": "assistant", "content": "x"}).message

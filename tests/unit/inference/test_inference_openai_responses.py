@@ -176,3 +176,13 @@ def test_each_event_says_of_which_item_it_is():
             assert each["item_id"] == whole[each["output_index"]]["id"]
     begun = [each["item"]["status"] for each in told if each["type"].endswith("item.added")]
     assert begun == ["in_progress", "in_progress"]
+
+
+def test_one_call_at_most_and_it_is_said_back():
+    asked = {"tools": [{"type": "function", "name": "f"}], "parallel_tool_calls": False}
+    fields = made(**asked)["additionalModelRequestFields"]
+    assert fields == {"tool_choice": {"disable_parallel_tool_use": True}}
+    told = {"stopReason": "end_turn", "usage": USAGE, "output": {"message": {"content": []}}}
+    assert outputs.response(NAMED, asked, told)["parallel_tool_calls"] is False
+    assert outputs.response(NAMED, {}, told)["parallel_tool_calls"] is True
+    assert "must end with a user" in refusal([{"role": "assistant", "content": "x"}]).message

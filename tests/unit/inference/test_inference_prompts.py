@@ -12,6 +12,10 @@ OP = "bedrock-runtime.Converse"
 HELLO = [turn()]
 
 
+TOOL = {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}
+FORM = {"type": "json_schema", "structure": {"jsonSchema": {"schema": '{"type": "object"}'}}}
+
+
 def refused(code, match, **req):
     with pytest.raises(ServiceError, match=match) as caught:
         prompt_of(OP, {"messages": HELLO, **req}, 8192)
@@ -40,7 +44,7 @@ def test_turns_and_system():
         ([], "must start with a user message"),
         ([turn("x", "assistant")], "must start with a user message"),
         ([turn(), turn()], "must alternate between user and assistant"),
-        ([turn(), turn("x", "assistant")], "must end with a user message"),
+        ([turn(), turn("x", "assistant"), turn("s", "system")], "must end with a user message"),
         ([turn("  \n")], "ContentBlock object at messages.0.content.0 is blank"),
         ([{"role": "user", "content": []}], "Message object at messages.0 is empty"),
     ],
@@ -105,3 +109,55 @@ def test_the_engine_is_asked():
     own = Endpoint(url="u", key="k", model="m", socket="/s", slot=2, warm=False)
     body = body_of(own, prompt.messages, prompt.options)
     assert (body["id_slot"], body["cache_prompt"], body["verbose"]) == (2, False, True)
+
+
+def test_the_assistants_turn_at_the_end_is_the_beginning_of_the_answer():
+    turns = [turn(), turn("Well", "assistant")]
+    prompt = prompt_of(OP, {"messages": turns}, 8192)
+    assert prompt.begun == "Well"
+    assert prompt.messages[-1] == {"role": "assistant", "content": "Well"}
+    assert prompt_of(OP, {"messages": HELLO}, 8192).begun == ""
+    refused("ValidationException", "trailing white", messages=[turn(), turn("Well ", "assistant")])
+    for name, value in {
+        "toolConfig": {"tools": [TOOL]},
+        "outputConfig": {"textFormat": FORM},
+        "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+    }.items():
+        why = f"at the end with {name}"
+        refused("UnsupportedOperation", why, messages=turns, **{name: value})
+
+
+CALLED = [
+    turn(),
+    {"role": "assistant", "content": [{"toolUse": {"toolUseId": "1", "name": "f", "input": {}}}]},
+    {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "7"}]}}]},
+]
+
+
+def test_calls_of_before_need_tools_in_converse_alone():
+    refused("ValidationException", "toolConfig field must be defined", messages=CALLED)
+    for operation in ("bedrock-runtime.InvokeModel", "bedrock-mantle.CreateChatCompletion"):
+        prompt = prompt_of(operation, {"messages": CALLED}, 8192)
+        assert prompt.toolbox is None
+        assert "<tool_response>\n7" in prompt.messages[-1]["content"]
+        with pytest.raises(ServiceError, match="must end with a user"):
+            prompt_of(operation, {"messages": CALLED[:2]}, 8192)
+
+
+@pytest.mark.parametrize(
+    ("own", "choice", "code", "why"),
+    [
+        ([], None, "ValidationException", "must be an object"),
+        ({"disable_parallel_tool_use": 1}, None, "ValidationException", "a boolean"),
+        ({"disable_parallel_tool_use": True}, None, "ValidationException", "type: Field required"),
+        ({"type": "auto"}, {"auto": {}}, "ValidationException", "conflicts with"),
+        ({"type": "any"}, None, "UnsupportedOperation", "tool_choice.type=any"),
+        ({"type": "auto", "name": "f"}, None, "UnsupportedOperation", "tool_choice.name"),
+    ],
+)
+def test_claudes_own_choice(own, choice, code, why):
+    config = {"tools": [TOOL], **({"toolChoice": choice} if choice else {})}
+    fields = {"tool_choice": own}
+    refused(code, why, toolConfig=config, additionalModelRequestFields=fields)
+    fields = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+    refused("ValidationException", "while providing tools", additionalModelRequestFields=fields)

@@ -137,9 +137,17 @@ def _request(asked: body.Asked, about: About) -> Params:
             raise body.said("stop_sequences", "each stop sequence must contain non-whitespace")
         config["stopSequences"] = asked.stop_sequences
         found["additionalModelResponseFieldPaths"] = [STOP_SEQUENCE]
-    if asked.top_k is not UNSET:
-        found["additionalModelRequestFields"] = {"top_k": asked.top_k}
+    if extra := _extra(asked, found):
+        found["additionalModelRequestFields"] = extra
     return {**found, "inferenceConfig": config, **_structured(asked)}
+
+
+def _extra(asked: body.Asked, found: Params) -> Params:
+    extra: Params = {} if asked.top_k is UNSET else {"top_k": asked.top_k}
+    choice = asked.tool_choice
+    if "toolConfig" in found and choice is not UNSET and choice.disable_parallel_tool_use:
+        extra["tool_choice"] = {"disable_parallel_tool_use": True}
+    return extra
 
 
 def _structured(asked: body.Counted) -> Params:
@@ -169,12 +177,6 @@ def _turns(turns: list[body.Turn]) -> list[Params]:
     """Turns of one role after another are one turn, as Anthropic takes them."""
     if not turns:
         raise body.said("messages", "at least one message is required")
-    if turns[-1].role != "user":
-        raise body.said(
-            "",
-            "This model does not support assistant message prefill. "
-            "The conversation must end with a user message.",
-        )
     found: list[Params] = []
     for number, turn in enumerate(turns):
         content = _content(turn, f"messages.{number}")
@@ -293,8 +295,6 @@ def _tools(asked: body.Counted, about: About) -> Params:
     tools = [made for tool in asked.tools for made in _tool(tool)]
     if choice is UNSET:
         return {"tools": tools}
-    if choice.disable_parallel_tool_use:
-        raise unsupported(about.operation, "tool_choice.disable_parallel_tool_use")
     if choice.type == "tool" and choice.name is None:
         raise body.said("tool_choice.tool.name", "Field required")
     named = {"name": choice.name} if choice.type == "tool" else {}

@@ -40,14 +40,15 @@ def request_of(operation: str, req: Mapping[str, Any]) -> Params:
     turns = Turns()
     for index, message in enumerate(req["messages"]):
         _add(operation, turns, message, f"messages[{index}]")
-    found: Params = {"modelId": req["model"], "messages": turns.messages}
+    found: Params = {"modelId": req["model"], "messages": turns.asking()}
     if turns.system:
         found["system"] = turns.system
     if config := config_of(req):
         found["inferenceConfig"] = config
-    if extra := {name: req[name] for name in _EXTRA if name in req}:
-        found["additionalModelRequestFields"] = extra
     found |= tools.tool_config(operation, tools.functions(operation, req), req)
+    extra = {name: req[name] for name in _EXTRA if name in req}
+    if extra := {**extra, **tools.one_at_once(req, found)}:
+        found["additionalModelRequestFields"] = extra
     return found | tools.output_config(operation, req.get("response_format"), "response_format")
 
 

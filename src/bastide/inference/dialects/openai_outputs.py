@@ -42,7 +42,8 @@ def _frame(named: Named, req: Mapping[str, Any], status: str) -> Params:
     return {
         "id": named.id, "object": "response", "created_at": named.created, "status": status,
         "background": False, "error": None, "incomplete_details": None, "model": named.model,
-        "output": [], "parallel_tool_calls": True, "previous_response_id": None,
+        "output": [], "previous_response_id": None,
+        "parallel_tool_calls": req.get("parallel_tool_calls") is not False,
         **{name: req.get(name) for name in _ECHOED},
         "metadata": req.get("metadata") or {}, "service_tier": "default", "store": False,
         "text": {"format": (req.get("text") or {}).get("format") or {"type": "text"}},

@@ -36,12 +36,14 @@ def request_of(operation: str, req: Mapping[str, Any]) -> Params:
             _add(operation, turns, item, f"input[{index}]")
     else:
         raise invalid("input must be a string or a list of items.")
-    found: Params = {"modelId": req["model"], "messages": turns.messages}
+    found: Params = {"modelId": req["model"], "messages": turns.asking()}
     if turns.system:
         found["system"] = turns.system
     if config := chat.config_of({**req, "max_tokens": req.get("max_output_tokens")}):
         found["inferenceConfig"] = config
     found |= tools.tool_config(operation, tools.flat_functions(operation, req), req)
+    if extra := tools.one_at_once(req, found):
+        found["additionalModelRequestFields"] = extra
     return found | tools.output_config(operation, _form(operation, req), "text.format")
 
 

@@ -40,12 +40,17 @@ def tool_config(operation: str, given: list[Any], req: Mapping[str, Any]) -> Par
         if choice not in ("auto", "none"):
             raise invalid("tool_choice is only for a request with tools.")
         return {}
-    if req.get("parallel_tool_calls") is False:
-        raise unsupported(operation, "parallel_tool_calls=false")
     specs = [{"toolSpec": _spec(each, f"tools[{index}]")} for index, each in enumerate(given)]
     if choice == "none":
         return {}
     return {"toolConfig": {"tools": specs, "toolChoice": _choice(operation, choice)}}
+
+
+def one_at_once(req: Mapping[str, Any], config: Params) -> Params:
+    """What `parallel_tool_calls` asks for, in the words that Claude's models have for it."""
+    if req.get("parallel_tool_calls") is not False or "toolConfig" not in config:
+        return {}
+    return {"tool_choice": {"disable_parallel_tool_use": True}}
 
 
 def _spec(function: Any, where: str) -> Params:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from bastide.inference.conversation import ENDS
+from bastide.kernel.errors import invalid
+
 Params = dict[str, Any]
 
 
@@ -25,3 +28,9 @@ class Turns:
             self.messages[-1]["content"] += blocks
         else:
             self.messages.append({"role": role, "content": blocks})
+
+    def asking(self) -> list[Params]:
+        """The turns of who wants an answer, and not one of theirs continued."""
+        if self.messages and self.messages[-1]["role"] == "assistant":
+            raise invalid(ENDS)
+        return self.messages

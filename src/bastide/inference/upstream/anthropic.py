@@ -4,7 +4,7 @@ Source: https://docs.anthropic.com/en/api/messages-streaming
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from bastide.inference.engine_client import EngineClient, Request, broken
 from bastide.inference.model import Endpoint
 from bastide.inference.sse import BadEvents, EventSplitter
+from bastide.inference.tools import ALONE, OWN_CHOICE
 from bastide.inference.upstream.bedrock import FAILED, number_in
 from bastide.inference.upstream.model import Upstream
 from bastide.kernel.errors import ServiceError, invalid
@@ -68,7 +69,7 @@ def prompt_of(said: Params) -> dict[str, Any]:
         found["system"] = system
     config = said.get("toolConfig")
     if config:
-        found["tools"] = [_tool(one["toolSpec"]) for one in config["tools"] if "toolSpec" in one]
+        found["tools"] = _pointed(config["tools"], lambda one: _tool(one["toolSpec"]))
         ((choice, named),) = (config.get("toolChoice") or {"auto": {}}).items()
         found["tool_choice"] = {"type": choice, **named}
     return found
@@ -77,10 +78,13 @@ def prompt_of(said: Params) -> dict[str, Any]:
 def settings_of(said: Params) -> dict[str, Any]:
     config = said.get("inferenceConfig") or {}
     found = {"max_tokens": TOKENS_MAX, **{CONFIG[name]: value for name, value in config.items()}}
-    more = said.get("additionalModelRequestFields") or {}
+    more = {**(said.get("additionalModelRequestFields") or {})}
+    own = more.pop(OWN_CHOICE, None)
     if stranger := next((name for name in more if name not in EXTRA), None):
         raise invalid(f"This model does not take {stranger}.")
     found |= more
+    if own and own.get(ALONE):
+        found[OWN_CHOICE] = {**prompt_of(said)[OWN_CHOICE], ALONE: True}
     if form := (said.get("outputConfig") or {}).get("textFormat"):
         schema = json.loads(form["structure"]["jsonSchema"]["schema"])
         found["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
@@ -93,14 +97,18 @@ def _tool(spec: Params) -> dict[str, Any]:
 
 
 def _blocks(blocks: Sequence[Params]) -> list[dict[str, Any]]:
+    return _pointed(blocks, _block)
+
+
+def _pointed(given: Sequence[Params], made: Callable[[Params], Any]) -> list[dict[str, Any]]:
     """A cache point is for what stands before it."""
     found: list[dict[str, Any]] = []
-    for block in blocks:
-        if "cachePoint" in block:
-            if found:
-                found[-1]["cache_control"] = {"type": "ephemeral"}
-            continue
-        found.append(_block(block))
+    for one in given:
+        if "cachePoint" not in one:
+            found.append(made(one))
+        elif found:
+            ttl = one["cachePoint"].get("ttl")
+            found[-1]["cache_control"] = {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}
     return found
 
 
