@@ -271,3 +271,14 @@ async def test_a_memory_that_others_below_may_have_made_taints(desk):
     events = await desk.ask(agent_id, "Hello", high, sessionId="s2", memoryId="m1")
     (held,) = returned(events)["invocationInputs"]
     assert held["functionInvocationInput"]["actionInvocationType"] == "USER_CONFIRMATION_AND_RESULT"
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_an_answer_names_the_memory_it_is_of(desk, remembers):
+    agent_id = desk.agent(**({"memoryConfiguration": MEMORY} if remembers else {}))
+    desk.model.script = [[text("Oui")]]
+    req = {"agentId": agent_id, "agentAliasId": "TSTALIASID", "sessionId": "s1",
+           "inputText": "Hello", "memoryId": "m1"}  # fmt: skip
+    answered = await desk.invocations.invoke_agent(caller("invoke_agent"), req)
+    assert [event async for event in answered["completion"]]
+    assert answered.get("memoryId") == ("m1" if remembers else None)
