@@ -61,8 +61,8 @@ def test_an_agent_answers_from_the_walks_documents(region, walked):
     run = region.client("bedrock-agent-runtime", "walk", read_timeout=600)
     prompt = {"promptType": KIND, "promptState": "ENABLED", "promptCreationMode": "DEFAULT"}
     answer = run.invoke_inline_agent(
-        sessionId="owls", inputText="What do owls eat? Search the documents.", enableTrace=True,
-        instruction="You answer questions about animals from documents, which you search first.",
+        sessionId="owls", inputText="What do owls eat?", enableTrace=True,
+        instruction="You answer questions about animals, in one short sentence each.",
         foundationModel="bastide.qwen2-5-coder-1-5b-instruct-v1:0",
         knowledgeBases=[
             {"knowledgeBaseId": base["knowledgeBaseId"], "description": "What is known of animals"}
@@ -72,7 +72,7 @@ def test_an_agent_answers_from_the_walks_documents(region, walked):
     *traces, last = answer["completion"]
     steps = [one["trace"]["trace"].get("orchestrationTrace", {}) for one in traces]
     asked = [one["modelInvocationInput"] for one in steps if "modelInvocationInput" in one]
-    assert [one["type"] for one in asked] == ["ORCHESTRATION", KIND]
+    assert [one["type"] for one in asked] == [KIND]
     told = last["chunk"]["bytes"].decode()
     assert last["chunk"]["attribution"]["citations"]
     for citation in last["chunk"]["attribution"]["citations"]:

@@ -2,19 +2,22 @@
 agent's prompts say so: KNOWLEDGE_BASE_RESPONSE_GENERATION. The model is held to sentences that say
 what they rest on, as RetrieveAndGenerate's is, so what is cited is known and not guessed.
 
-Source: https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompts.html
+Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/advanced-prompts.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/agents-optimize-performance.html
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bastide.agents import prompting, spotlight
+from bastide.agents.asked import Asked
 from bastide.agents.looking_up import citations
 from bastide.agents.loop import Turn
 from bastide.agents.processing import GUARDED
 from bastide.agents.prompting import Prompt
+from bastide.agents.tools import Does
 from bastide.agents.traces import references
 from bastide.knowledge.sentences import (
     FORMAT,
@@ -27,6 +30,7 @@ from bastide.knowledge.sentences import (
 
 Params = dict[str, Any]
 Passage = Mapping[str, Any]
+QUESTION_MAX = 1_000  # characters of what is looked for as it was said
 STOPPED = "A guardrail stopped what was found."
 
 
@@ -55,6 +59,27 @@ def is_wanted(agent: Mapping[str, Any], turn: Turn) -> bool:
     most = turn.bounds
     room = turn.steps + 1 < most.steps and turn.tokens < most.tokens and turn.seconds < most.seconds
     return room and prompting.wants(agent, Prompt.KNOWLEDGE_BASE)
+
+
+def is_all(agent: Mapping[str, Any], turn: Turn) -> bool:
+    """Whether a knowledge base is all that an agent has, and neither the prompt of its own work nor
+    the model of this step is another: what AWS optimizes."""
+    if len(turn.tools) != 1 or prompting.is_own(agent, Prompt.ORCHESTRATION):
+        return False
+    (tool,) = turn.tools.values()
+    same = prompting.model(agent, Prompt.KNOWLEDGE_BASE) == agent["foundationModel"]
+    return tool.does is Does.LOOK_UP and same
+
+
+def begun(asked: Asked, turn: Turn, words: str, use_id: str) -> Sequence[Params]:
+    """The call that a conversation of such an agent begins with: what was said is what is looked
+    for. None where it may lean on something that was said, kept or handed over before."""
+    leans = len(turn.messages) > 1 or asked.remembered or asked.files
+    room = is_wanted(asked.agent, replace(turn, steps=turn.steps + 1))
+    if leans or not room or len(words) > QUESTION_MAX or not is_all(asked.agent, turn):
+        return []
+    (name,) = turn.tools
+    return [{"toolUse": {"toolUseId": use_id, "name": name, "input": {"query": words}}}]
 
 
 def request_of(
@@ -124,12 +149,8 @@ def _rests_on(sentence: Sentence, words: Sequence[set[str]]) -> tuple[int, ...]:
 
 
 def is_answer(agent: Mapping[str, Any], turn: Turn, told: Generated) -> bool:
-    """Whether it is what the agent answers, as at AWS: where a knowledge base is all that it has,
-    and neither the prompt of its own work nor the model of this one is another."""
-    alone = len(turn.tools) == 1 and len(turn.uses) == 1
-    ours = not prompting.is_own(agent, Prompt.ORCHESTRATION)
-    same = prompting.model(agent, Prompt.KNOWLEDGE_BASE) == agent["foundationModel"]
-    return alone and ours and same and (told.rests or told.masked)
+    """Whether it is what the agent answers: where nothing else is to be put together with it."""
+    return is_all(agent, turn) and len(turn.uses) == 1 and (told.rests or told.masked)
 
 
 def cited(answer: str, read: Sequence[Passage], told: Sequence[Generated]) -> list[Params]:

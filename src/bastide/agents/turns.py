@@ -146,8 +146,8 @@ class Turns:
                 yield event
             if under.routed is not None:
                 return
-        if at_hand := _at_hand(under):
-            under.take(Answered([{"text": at_hand}], 0, 0.0))
+        if at_hand := self._at_hand(asked, under, first=first):
+            under.take(Answered(at_hand, 0, 0.0))
             return
         req = request_of(asked, under.turn, under.beside.prompt, final=final)
         found = Consultation()
@@ -162,6 +162,16 @@ class Turns:
         under.written = found.written
         under.as_it_is = found.answer.get("stopReason") == processing.GUARDED
         under.take(found.event)
+
+    def _at_hand(
+        self, asked: Asked, under: _UnderWay, *, first: bool
+    ) -> Sequence[Mapping[str, Any]]:
+        """What is said or called in the model's place; nothing where it is to be asked."""
+        said = (under.heard if under.routed is not None else "") or under.ready
+        if said or not first:
+            return [{"text": said}] if said else []
+        use_id = self.ids.word(USE_ID_LETTERS)
+        return generating.begun(asked, under.turn, _words(asked, under), use_id)
 
     async def _judge(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
         """Whether the user's words are for this agent; the turn ends where they are not."""
@@ -345,11 +355,6 @@ def _under_way(asked: Asked) -> _UnderWay:
     beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
     folder = Folder(given={one.name: one.data for one in asked.files if not one.read})
     return _UnderWay(asked.held.turn, deque(), beside, folder)
-
-
-def _at_hand(under: _UnderWay) -> str:
-    """What answers without the model: "" where it is to be asked."""
-    return (under.heard if under.routed is not None else "") or under.ready
 
 
 def _words(asked: Asked, under: _UnderWay) -> str:

@@ -88,17 +88,18 @@ def cited(events):
 
 
 async def test_what_was_found_is_answered_by_a_call_of_its_own(desk):
-    """A knowledge base is all that the agent has: that answer is the agent's, and each sentence of
-    it is put down to what it rests on."""
+    """A knowledge base is all that the agent has: what was said is looked for, that answer is the
+    agent's, and each sentence of it is put down to what it rests on."""
     agent_id = reader(desk)
-    desk.model.script = [SEARCH, TWO]
+    desk.model.script = [TWO]
     events = await desk.ask(agent_id, "Was order 7 shipped?", enableTrace=True)
     assert answer(events) == TOLD
     assert cited(events) == [
         ("It was shipped on Monday.", PASSAGES[:1]), ("It arrives in a week.", PASSAGES[1:])
     ]  # fmt: skip
-    first, second = desk.model.seen
-    assert "whole question" in json.dumps(first["toolConfig"])
+    ((_, looked),) = desk.library.asked
+    assert looked["retrievalQuery"] == {"text": "Was order 7 shipped?"}
+    (second,) = desk.model.seen
     assert second["messages"] == [{"role": "user", "content": [{"text": "Was order 7 shipped?"}]}]
     assert second["outputConfig"]["textFormat"]["type"] == "json_schema"
     system = second["system"][0]["text"]
@@ -109,18 +110,72 @@ async def test_what_was_found_is_answered_by_a_call_of_its_own(desk):
         part["modelInvocationInput"]["type"]
         for part in parts(events, "orchestrationTrace") if "modelInvocationInput" in part
     ]  # fmt: skip
-    assert kinds == ["ORCHESTRATION", KIND]
+    assert kinds == [KIND]
 
 
 async def test_it_is_kept_as_what_the_agent_said(desk):
     agent_id = reader(desk)
-    desk.model.script = [SEARCH, TWO, [text("You are welcome.")]]
+    desk.model.script = [TWO, [text("You are welcome.")]]
     await desk.ask(agent_id, "Was order 7 shipped?")
     assert answer(await desk.ask(agent_id, "Thank you.")) == "You are welcome."
     said = desk.model.seen[-1]["messages"]
     assert said[-2] == {"role": "assistant", "content": [{"text": TOLD}]}
     result = said[-3]["content"][0]["toolResult"]
     assert "¦ It was shipped on Monday." in result["content"][0]["text"]
+    assert "whole question" in json.dumps(desk.model.seen[-1]["toolConfig"])
+
+
+async def test_a_question_that_leans_on_another_is_put_by_the_agent(desk):
+    agent_id = reader(desk)
+    desk.model.script = [TWO, SEARCH, sentences(("On Monday.", 1))]
+    await desk.ask(agent_id, "Was order 7 shipped?")
+    events = await desk.ask(agent_id, "And when?", enableTrace=True)
+    assert cited(events) == [("On Monday.", PASSAGES[:1])]
+    assert desk.library.asked[-1][1]["retrievalQuery"] == {"text": "Was order 7 shipped?"}
+    state = {"conversationHistory": {"messages": [
+        {"role": "user", "content": [{"text": "Hello"}]},
+        {"role": "assistant", "content": [{"text": "Hello"}]},
+    ]}}  # fmt: skip
+    desk.model.script = [[text("Hello again.")]]
+    events = await desk.ask(agent_id, "Hello", sessionId="s2", sessionState=state)
+    assert answer(events) == "Hello again."
+
+
+async def test_what_is_too_long_to_be_looked_for_is_put_by_the_agent(desk):
+    agent_id = reader(desk)
+    desk.model.script = [SEARCH, TWO]
+    assert answer(await desk.ask(agent_id, "Was it shipped? " * 100)) == TOLD
+
+
+@pytest.mark.parametrize("more", [prompted(foundationModel="bastide.other-v1:0"), None])
+async def test_an_agent_with_words_or_a_model_of_its_own_works_itself(desk, more):
+    desk.models.more.add("bastide.other-v1:0")
+    if more is None:
+        more = own("$search_results$")
+        work = {"promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
+                "basePromptTemplate": "$instruction$"}  # fmt: skip
+        more["promptOverrideConfiguration"]["promptConfigurations"].append(work)
+    agent_id = reader(desk, **more)
+    desk.model.script = [SEARCH, TWO, [text(TOLD)]]
+    assert len(cited(await desk.ask(agent_id, "Was it shipped?"))) == 2
+
+
+async def test_a_collaborator_answers_its_supervisor_so(desk):
+    helper = reader(desk, agentName="helper")
+    made = desk.do("create_agent_alias", agentId=helper, agentAliasName="live")["agentAlias"]
+    chief = desk.do(
+        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
+        agentResourceRoleArn=ROLE, agentCollaboration="SUPERVISOR",
+    )["agent"]["agentId"]  # fmt: skip
+    desk.do(
+        "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
+        collaboratorName="helper", agentDescriptor={"aliasArn": made["agentAliasArn"]},
+        collaborationInstruction="For orders.",
+    )  # fmt: skip
+    desk.do("prepare_agent", agentId=chief)
+    desk.model.script = [[use("ask_helper", message="Was 7 shipped?")], TWO, [text("Yes.")]]
+    assert answer(await desk.ask(chief, "Was it?")) == "Yes."
+    assert TOLD in json.dumps(desk.model.seen[-1]["messages"])
 
 
 @pytest.mark.parametrize(
@@ -150,6 +205,8 @@ async def test_what_it_holds_taints_the_turn(desk):
 
 async def test_several_searches_are_put_together_by_the_agent(desk):
     agent_id = reader(desk)
+    desk.model.script = [TWO]
+    await desk.ask(agent_id, "Was order 7 shipped?")
     twice = [*SEARCH, use(f"search_{BASE}", "u2", query="How long?")]
     monday, week = sentences(("It was shipped on Monday.", 1)), sentences(("A week.", 2))
     desk.model.script = [twice, monday, week, [text("It was shipped on Monday. A week.")]]
@@ -159,13 +216,13 @@ async def test_several_searches_are_put_together_by_the_agent(desk):
 
 async def test_sources_that_share_no_word_are_none(desk):
     agent_id = reader(desk)
-    desk.model.script = [SEARCH, sentences(("Shipped on Monday.", 1, 2, 9), ("Cheers!", 1))]
+    desk.model.script = [sentences(("Shipped on Monday.", 1, 2, 9), ("Cheers!", 1))]
     assert cited(await desk.ask(agent_id, "Was it?")) == [("Shipped on Monday.", PASSAGES[:1])]
 
 
 async def test_an_answer_that_rests_on_nothing_is_not_the_agents(desk):
     agent_id = reader(desk)
-    desk.model.script = [SEARCH, sentences(("The results do not say.",)), [text("No idea.")]]
+    desk.model.script = [sentences(("The results do not say.",)), [text("No idea.")]]
     events = await desk.ask(agent_id, "Was it shipped?")
     assert answer(events) == "No idea."
     assert "The results do not say." in json.dumps(desk.model.seen[-1]["messages"])
@@ -174,7 +231,7 @@ async def test_an_answer_that_rests_on_nothing_is_not_the_agents(desk):
 @pytest.mark.parametrize("said", [[text("Monday")], [text('{"sentences": [{"text": "It w')], []])
 async def test_where_there_is_no_whole_sentence_the_passages_are_told(desk, said):
     agent_id = reader(desk)
-    desk.model.script = [SEARCH, said, [text("On Monday.")]]
+    desk.model.script = [said, [text("On Monday.")]]
     events = await desk.ask(agent_id, "Was it shipped?")
     assert cited(events) == [("On Monday.", PASSAGES)]
     assert PASSAGES[0] in json.dumps(desk.model.seen[-1]["messages"])
@@ -182,10 +239,11 @@ async def test_where_there_is_no_whole_sentence_the_passages_are_told(desk, said
 
 async def test_nothing_found_or_refused_is_not_answered(desk):
     agent_id = reader(desk)
-    for held in ([], None):
-        desk.library.held = {BASE: held} if held is not None else {}
-        desk.model.script = [SEARCH, [text("I do not know.")]]
-        assert answer(await desk.ask(agent_id, "Was it shipped?")) == "I do not know."
+    for session, held in (("s1", {BASE: []}), ("s2", {})):
+        desk.library.held = held
+        desk.model.script = [[text("I do not know.")]]
+        events = await desk.ask(agent_id, "Was it shipped?", sessionId=session)
+        assert answer(events) == "I do not know."
 
 
 async def test_what_says_nothing_of_it_or_disables_it_has_no_such_step(desk):
@@ -212,12 +270,13 @@ async def test_what_a_guardrail_stops_is_the_end_and_cites_nothing(desk):
 @pytest.mark.parametrize("functions", [[], [function("send", "to")]])
 async def test_what_a_guardrail_masks_goes_on_and_cites_nothing(desk, functions):
     agent_id = reader(desk, *functions)
-    desk.model.script = [SEARCH, sentences(("Ask {EMAIL}.", 1)), [text("Ask {EMAIL}.")]]
+    asks = [SEARCH] if functions else []
+    desk.model.script = [*asks, sentences(("Ask {EMAIL}.", 1)), [text("Ask {EMAIL}.")]]
     desk.model.stops = "guardrail_intervened"
     events = await desk.ask(agent_id, "Whom?")
     assert answer(events) == "Ask {EMAIL}."
     assert cited(events) == []
-    assert len(desk.model.seen) == 2 + len(functions)
+    assert len(desk.model.seen) == (3 if functions else 1)
 
 
 async def test_a_guardrail_judges_the_passages_as_it_does_what_functions_return():
@@ -300,7 +359,7 @@ async def test_a_model_that_the_role_may_not_ask_is_found_out_before(desk):
 
 async def test_an_inline_agent_has_it_too(desk):
     bases = [{"knowledgeBaseId": BASE, "description": "Reports"}]
-    desk.model.script = [SEARCH, TWO]
+    desk.model.script = [TWO]
     events = await inline(desk, "Was order 7 shipped?", knowledgeBases=bases, **prompted())
     assert answer(events) == TOLD
     assert len(cited(events)) == 2
