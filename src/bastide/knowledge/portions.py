@@ -4,7 +4,8 @@ Source: ISOO, Marking Classified National Security Information (32 CFR 2001.21 (
 
 A portion reaches from its mark to the next one, or to the end of its paragraph. What has none is
 of the document's label. A mark inside a paragraph can only raise it: `(C)` may be a copyright.
-What a reader may take for a mark and is none (`(S/NF)`, `(s)`) leaves its portion to the document.
+What a reader may take for a mark and is none (`(S/NF)`, `(s)`, one with a letter of another
+script) leaves its portion to the document.
 """
 
 import re
@@ -14,14 +15,19 @@ from dataclasses import dataclass, replace
 
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.scheme import MarkingError, Scheme
+from bastide.kernel.lookalikes import CAPITAL, SMALL
 from bastide.knowledge.reading import Unreadable
 
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
-_NAMES = "TOP\\s?SECRET|SECRET|CONFIDENTIAL"  # old ones, written out
-_LETTERS = "[^\\x00-\\x7f\\s]{1,3}"  # of another script: they may look like a level's
+_NAMES = ("TOPSECRET", "SECRET", "CONFIDENTIAL")  # old ones, written out
+_OTHER = "[^\\x00-\\x7f\\s]"  # of another script: it may look like any letter of a level
+_BETWEEN = "[\\s.]{0,2}"  # letters that are set apart
 _INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # kinds of characters; marks on letters too
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # said to be letters, and seen as nothing
+_BRACKETS = {"Ps": "(", "Pe": ")"}
+_LATIN = str.maketrans({**SMALL, **CAPITAL})
 _CAVEATS = "NF|NOFORN|SI|TK|OC|ORCON|REL|RELIDO|PROPIN|IMCON|FGI|HCS"
-_AFTER = rf"\s{{0,8}}(?:[)\]}}>/\\,:;|_\u2010-\u2015\u2044\u2212\u2215-]|(?:{_CAVEATS})\b)"
+_AFTER = rf"\s{{0,8}}(?:[)\]}}>/\\,:;|_-]|[^\w\s\x00-\x7f]|(?:{_CAVEATS})\b)"
 _BEFORE = r"[ \t]*(?:(?:#{1,6}|[-*+•>|]|\(?[0-9A-Za-z]{1,3}[.)])[ \t]+)*"
 
 
@@ -54,17 +60,30 @@ def portions(text: str, scheme: Scheme, ceiling: Label) -> list[Portion]:
 
 
 def _shown(text: str) -> str:
-    """As a reader sees it: without what is invisible, and in one width and case."""
+    """As a reader sees it: without what is invisible, in one width and case, and letters that are
+    drawn as a Latin one as that."""
     if text.isascii():
         return text.upper()
     parts = unicodedata.normalize("NFKD", text)
-    seen = "".join(one for one in parts if unicodedata.category(one) not in _INVISIBLE)
-    return unicodedata.normalize("NFKC", seen).upper()
+    seen = "".join(_seen(one) for one in parts)
+    return unicodedata.normalize("NFKC", seen).translate(_LATIN).upper()
+
+
+def _seen(one: str) -> str:
+    kind = unicodedata.category(one)
+    return "" if kind in _INVISIBLE or one in _BLANK else _BRACKETS.get(kind, one)
 
 
 def _seeming(scheme: Scheme) -> "re.Pattern[str]":
-    levels = "|".join(re.escape(level.upper()) for level in scheme.levels)
-    return re.compile(rf"[(\[{{<]\s{{0,8}}(?:{levels}|{_NAMES}|{_LETTERS}){_AFTER}")
+    words = "|".join(_word(each) for each in (*scheme.levels, *_NAMES))
+    return re.compile(rf"[(\[{{<]\s{{0,8}}(?:{words}|{_OTHER}{{1,3}}){_AFTER}")
+
+
+def _word(level: str) -> str:
+    """A level's mark, any but not all of whose letters are of another script."""
+    letters = [f"(?:{re.escape(one)}|{_OTHER})" for one in level.upper() if not one.isspace()]
+    latin = rf"(?=(?:{_OTHER}{_BETWEEN}){{0,{len(letters) - 1}}}[\x21-\x7e])"
+    return latin + _BETWEEN.join(letters)
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:

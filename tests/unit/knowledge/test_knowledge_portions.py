@@ -60,6 +60,42 @@ def test_what_only_looks_like_a_mark_is_let_down_by_no_mark_before_it(seeming):
     assert split("(U) Open (see annex), Caf\u00e9 (2).")[0][1] == "U"
 
 
+CYRILLIC_TS = "\u0422\u0405"
+
+
+@pytest.mark.parametrize(
+    "seeming",
+    [
+        f"({CYRILLIC_TS}//NF)", "(T\u0405//NF)", "(\u0422S)", "(T\u054f//NF)",  # Armenian
+        "(t\u0455)", "(T\U0001f182)", "(\U0001f1f9\U0001f1f8)",  # squared letters, flags' letters
+        "\uff08\uff34\uff33\uff0f\uff0f\uff2e\uff26\uff09", "(\uff34S)", "(T\uff33//\u039dF)",
+        "(SECR\u0415T)", "(\u0405\u0415\u0421R\u0415\u0422)", "(TOP S\u0415CRET//SI)",
+        "(SECR\u13acT)",
+        "(CONFIDENTI\u0410L)", "(T S)", "(T.S//NF)", "(S E C R E T)", "(\u0422 S//NF)",
+        "\u3010S\u3011", "\u27e8TS\u27e9", "\u2768\u0422S\u2769", "(S\u29f8\u29f8NF)",
+        "(S\u3001NF)", "(\u0405 N\u041eF\u041eRN)", "(\u0405 \u039dF)", "(S\u3164//NF)",
+        "(T\u115fS)", "(\u2800S)",
+    ],
+)  # fmt: skip
+def test_a_mark_in_mixed_scripts_hides_and_lowers_nothing(seeming):
+    """Whoever reads it sees a mark; what it stands in is the document's, not the mark's before."""
+    for text in (f"(U) Open. {seeming} Closed.", f"(U) Open.\n{seeming} Closed."):
+        assert split(text) == [(text, None)]
+    assert split(f"{seeming} Closed.")[0][1] is None
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "(\u0434\u043b\u044f \u043f\u0440\u0438\u043c\u0435\u0440\u0430)",  # Cyrillic words
+        "(\u0421\u0421\u0421\u0420)", "(\u5317\u4eac\u5e02\u671d\u9633\u533a)", "(na\u00efve)",
+        "(\u03b2-blocker)", "(T.S. Eliot)", "(see annex)", "\u00abS\u00bb", "(5 \u20ac)",
+    ],
+)  # fmt: skip
+def test_words_of_other_scripts_are_no_marks(plain):
+    assert split(f"(U) Open {plain}.")[0][1] == "U"
+
+
 @pytest.mark.parametrize("head", ["## ", "- ", "1. ", "a) ", "  ", "> ", "| "])
 def test_headings_lists_and_tables_are_marked_too(head):
     assert split(f"(S//NF) A.\n{head}(U) B.")[1] == (f"{head}(U) B.".strip(), "U")
