@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -164,7 +163,7 @@ def open_imports(core: Core, needs: Needs) -> Imports:
     running = OnTheLoop(
         asyncio.get_running_loop(), needs.engines, Canary(needs.engines, needs.client)
     )
-    wanted, ended = core.settings.models, threading.Event()
+    wanted = core.settings.models
     importer = Importer(
         shelf=shelf,
         database=core.database,
@@ -181,9 +180,8 @@ def open_imports(core: Core, needs: Needs) -> Imports:
         running=running,
         licences=tuple(name.lower() for name in wanted.licences),
         bytes_max=wanted.import_mib_max << 20,
-        pause=ended.wait,
     )
-    work = ImportWork(database=core.database, importer=importer, ended=ended)
+    work = ImportWork(database=core.database, importer=importer)
     jobs = ImportJobShelf(
         region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
     )

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,7 +28,6 @@ from bastide.models import import_records as records
 from bastide.models.import_records import ImportedModel, ImportJob, Status
 from bastide.models.imported_models import KEY, WEIGHTS, ImportShelf, engine_name
 from bastide.models.importing.facts import Facts
-from bastide.models.model import ModelCard
 from bastide.models.ports import SERVICE, Judge, Keys, Reading, Roles, Running
 
 FILES_MAX = 500
@@ -35,7 +35,6 @@ TEXT_BYTES_MAX = 64 << 20
 FREE_BYTES_MIN = 1 << 30  # of the disk, left to everybody else
 TRIES_MAX = 5  # that a region ended in
 SHREDDED = "The keys to what the agency keeps at this label were destroyed."
-BUSY_PAUSE_S = 5.0
 BUSY_MAX_S = 3600.0  # that a model which is ready waits for the engines
 WAITS_MAX_MS = 24 * 3600 * 1000  # that a job waits for the region, all in all
 FAILURE_LETTERS_MAX = 2048
@@ -46,6 +45,7 @@ TEXTS = frozenset(
         "chat_template.jinja", "README.md",
     }
 )  # fmt: skip
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
@@ -53,10 +53,18 @@ class ImportFailed(Exception):
     """It is not taken; the text says why, to who brought it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A model whose weights are at their place, and which nobody has asked anything yet. It waits
+    for the engines until then."""
+
+    made: ImportedModel
+    until_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importer:
-    """`licences`: those that the site takes, in small letters. `bytes_max`: of one model. `pause`:
-    wait for so many seconds; True where the region ends meanwhile."""
+    """`licences`: those that the site takes, in small letters. `bytes_max`: of one model."""
 
     shelf: ImportShelf
     database: Database
@@ -68,37 +76,51 @@ class Importer:
     running: Running
     licences: Sequence[str]
     bytes_max: int
-    pause: Callable[[float], bool]
 
-    def run(self, job: ImportJob) -> str:
-        """To its end, from the beginning: what a killed region left of it is not looked at. Answers
-        why it failed, or "". Raises Unavailable where it is to be tried again, which is no try
-        that counts."""
+    def gather(self, job: ImportJob) -> Gathered | str:
+        """All but the prompts, from the beginning: what a killed region left of it is not looked
+        at. Answers why it failed, or "" where its job has ended. Raises Unavailable where it is to
+        be tried again, which is no try that counts; nor is what waits for the engines."""
+        found = self._counted(job, self._gathered)
+        if isinstance(found, Gathered):
+            self.database.write(lambda c: records.unbegin(c, job.id))
+        return found
+
+    def try_out(self, job: ImportJob, gathered: Gathered) -> str:
+        """Why it failed, or "" where it has come to its end. Raises Unavailable while the engines
+        are busy: what was gathered is kept, and it is asked again."""
+        return self._counted(job, lambda _: self._answered(job, gathered))
+
+    def _counted(self, job: ImportJob, work: Callable[[ImportJob], T]) -> T | str:
         now = self.database.write(lambda c: records.begin(c, job.id, self._now_ms()))
         if now is None:
             return ""
         try:
-            return self._outcome(now)
+            return _explained(now, work)
         except Unavailable:
             if self._now_ms() - job.created_ms > WAITS_MAX_MS:
                 return "The region had no time for it for a day. Start it again."
             self.database.write(lambda c: records.unbegin(c, job.id))
             raise
 
-    def _outcome(self, job: ImportJob) -> str:
+    def _gathered(self, job: ImportJob) -> Gathered:
+        self.discard(job.account, job.model)
+        if job.attempts > TRIES_MAX:
+            raise ImportFailed(f"It was begun {TRIES_MAX} times, and did not come to an end.")
+        return Gathered(self._admitted(job), self.clock.monotonic_s() + BUSY_MAX_S)
+
+    def _answered(self, job: ImportJob, gathered: Gathered) -> str:
+        card = self.shelf.card_of(gathered.made)
         try:
-            self.discard(job.account, job.model)
-            if job.attempts > TRIES_MAX:
-                return f"It was begun {TRIES_MAX} times, and did not come to an end."
-            if not self._complete(job, self._admitted(job)):
-                return "It was ended meanwhile."
-        except (ImportFailed, JobFailed) as error:
-            return str(error)
-        except ServiceError as error:
-            return error.message
-        except OSError as error:
-            return f"The files could not be kept: {error.strerror}."
-        return ""
+            reason = self.running.reason_against(card, job.account, job.label)
+        except Unavailable as error:
+            if self.clock.monotonic_s() < gathered.until_s:
+                raise
+            hours = f"{BUSY_MAX_S / 3600:.0f} h"
+            raise ImportFailed(f"The engines were busy for {hours}. Start it again.") from error
+        if not reason and not self._complete(job, gathered.made):
+            return "It was ended meanwhile."
+        return reason
 
     def fail(self, job: ImportJob, reason: str) -> None:
         """What it leaves is to be discarded then."""
@@ -165,25 +187,7 @@ class Importer:
         facts = self._judged(aside, files)
         licence = self._licence(facts, job.licence)
         durable.replace(aside / KEY, key.encode())
-        made = self._placed(job, aside, facts, files, licence)
-        if reason := self._tried(job, self.shelf.card_of(made)):
-            raise ImportFailed(reason)
-        return made
-
-    def _tried(self, job: ImportJob, card: ModelCard) -> str:
-        """While the engines are busy it waits here, with all that was gathered."""
-        until_s = self.clock.monotonic_s() + BUSY_MAX_S
-        while True:
-            try:
-                return self.running.reason_against(card, job.account, job.label)
-            except Unavailable as error:
-                if self.clock.monotonic_s() >= until_s:
-                    hours = f"{BUSY_MAX_S / 3600:.0f} h"
-                    raise ImportFailed(
-                        f"The engines were busy for {hours}. Start it again."
-                    ) from error
-            if self.pause(BUSY_PAUSE_S):
-                raise Unavailable("the region ends")
+        return self._placed(job, aside, facts, files, licence)
 
     def _fetched(self, job: ImportJob, who: Principal, folder: Path) -> Mapping[str, str]:
         """The digest of each file that belongs to the model."""
@@ -293,6 +297,17 @@ class Importer:
 
     def _now_ms(self) -> int:
         return epoch_ms(self.clock.now())
+
+
+def _explained(job: ImportJob, work: Callable[[ImportJob], T]) -> T | str:
+    try:
+        return work(job)
+    except (ImportFailed, JobFailed) as error:
+        return str(error)
+    except ServiceError as error:
+        return error.message
+    except OSError as error:
+        return f"The files could not be kept: {error.strerror}."
 
 
 def _belongs(name: str) -> bool:

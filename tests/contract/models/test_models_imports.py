@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from tests.importing_kit import Tiny, digest, safetensors
 from tests.inference_kit import ACCOUNT, GOV, OTHER, call
 from tests.jobs_kit import deep
 from tests.labels_kit import US, at, marks
+from tests.waiting import eventually
 
 from bastide.jobs.ports import JobFailed
 from bastide.kernel.clock import ManualClock
@@ -17,7 +19,7 @@ from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import SystemIds
 from bastide.models import import_records as records
 from bastide.models.import_jobs import ImportJobs, ImportJobShelf
-from bastide.models.import_work import ImportWork
+from bastide.models.import_work import RETRY_S, UNDER_WAY_MAX, ImportWork
 from bastide.models.imported_models import ImportedModels, ImportShelf
 from bastide.models.importer import BUSY_MAX_S, TRIES_MAX, WAITS_MAX_MS, Importer
 from bastide.models.importing.facts import Judged, Refused
@@ -26,6 +28,7 @@ from bastide.models.tags import Tags
 
 ROLE = f"arn:aws-us-gov:iam::{ACCOUNT}:role/r"
 TINY = Tiny()
+THIRD = "333333333333"
 
 
 @dataclass
@@ -61,11 +64,15 @@ class FakeRunning:
     unloaded: list = field(default_factory=list)
     asked: list = field(default_factory=list)
     busy: int = 0
+    busy_for: set = field(default_factory=set)  # agencies
+    gate: threading.Event | None = None
     stays: int = 0  # how many times an engine cannot be ended
 
     def reason_against(self, card, owner, label):
-        if self.busy:
-            self.busy -= 1
+        if self.gate is not None:
+            assert self.gate.wait(30)
+        if self.busy or owner in self.busy_for:
+            self.busy = max(0, self.busy - 1)
             raise Unavailable("busy")
         assert hashlib.sha256(card.path.read_bytes()).hexdigest() == card.sha256
         self.asked.append(card.name)
@@ -118,8 +125,8 @@ class Api:
         shelf = ImportShelf(region=GOV, database=database, marks=marks(database), folder=folder)
         self.shelf, self.database, self.folder = shelf, database, folder
         self.running, self.roles, self.objects = FakeRunning(), FakeRoles(), {}
-        self.clock, self.ends, self.keys = ManualClock(), False, FakeKeys()
-        self.work = ImportWork(database=database, importer=self.importer())
+        self.clock, self.keys, self.later = ManualClock(), FakeKeys(), []
+        self.work = self.new_work()
         job_shelf = ImportJobShelf(
             region=shelf.region, database=shelf.database, marks=shelf.marks, models=shelf
         )
@@ -130,6 +137,22 @@ class Api:
         self.models = ImportedModels(shelf=shelf, discard=self.work.discard)
         self.tags = Tags(keepers={"imported-model": shelf, "model-import-job": job_shelf})
 
+    def new_work(self):
+        """As after a start of the region."""
+        self.later.clear()
+        return ImportWork(
+            database=self.database, importer=self.importer(),
+            after=lambda wait_s, act: self.later.append(act),
+        )  # fmt: skip
+
+    def pass_by(self, seconds=RETRY_S):
+        """That much time, and what is to be done then."""
+        self.clock.advance(seconds)
+        due, self.later[:] = list(self.later), []
+        for act in due:
+            act()
+        self.work.settle()
+
     def importer(self, **more):
         return Importer(
             **{
@@ -137,13 +160,9 @@ class Api:
                 "roles": self.roles, "reading": lambda who: FakeBucket(self.objects),
                 "judge": OpenJudge(), "keys": self.keys, "running": self.running,
                 "licences": ("apache-2.0",),
-                "bytes_max": 1 << 30, "pause": self.pause, **more,
+                "bytes_max": 1 << 30, **more,
             }
         )  # fmt: skip
-
-    def pause(self, seconds):
-        self.clock.advance(seconds)
-        return self.ends
 
     def lay(self, files):
         self.objects |= {f"m/{name}": content for name, content in files.items()}
@@ -161,6 +180,8 @@ class Api:
     def brought(self, name="tiny", by=None, **more):
         arn = self.begin(name, by, **more)
         self.work.settle()
+        while self.later:
+            self.pass_by()
         return self.shown(arn, by)
 
     def left(self):
@@ -174,6 +195,10 @@ def api(database, tmp_path):
     made = Api(database, folder)
     made.lay(TINY.files())
     return made
+
+
+def view(who):
+    return who.account, str(who.session)
 
 
 def working_at(marking, account=ACCOUNT):
@@ -314,7 +339,7 @@ def test_what_a_killed_region_left_is_begun_anew(api):
     (half / "in").write_bytes(b"torn")
     stray = api.folder / ACCOUNT / "abcdefghijkl"
     stray.mkdir()
-    again = ImportWork(database=api.database, importer=api.importer())
+    again = api.new_work()
     again.importer.sweep()
     assert not stray.exists()
     again.settle()
@@ -341,20 +366,90 @@ def test_one_that_is_ready_waits_while_the_engines_are_busy_and_is_not_begun_aga
 
 def test_it_does_not_wait_for_ever(api):
     api.running.busy = 1 << 30
-    job, began_s = api.brought(), api.clock.monotonic_s()
-    assert job["failureMessage"] == "The engines were busy for 1 h. Start it again."
-    assert began_s >= BUSY_MAX_S
+    arn = api.begin()
+    api.work.settle()
+    api.pass_by(BUSY_MAX_S - 1)
+    assert api.shown(arn)["status"] == "InProgress"
+    api.pass_by(1)
+    told = api.shown(arn)["failureMessage"]
+    assert told == "The engines were busy for 1 h. Start it again."
     assert api.left() == []
 
 
+def test_what_waits_for_an_engine_keeps_no_thread_from_another_agency(api):
+    """Two wait, as many as there are threads; a third's comes to its end meanwhile."""
+    api.running.busy_for = {ACCOUNT, OTHER}
+    waiting = [(api.begin(by=one), one) for one in (call(), call(account=OTHER))]
+    api.work.settle()
+    theirs = call(account=THIRD)
+    third = api.begin(by=theirs)
+    api.work.settle()
+    assert api.shown(third, theirs)["status"] == "Completed"
+    assert [api.shown(arn, by)["status"] for arn, by in waiting] == ["InProgress"] * 2
+    api.running.busy_for.clear()
+    api.pass_by()
+    assert [api.shown(arn, by)["status"] for arn, by in waiting] == ["Completed"] * 2
+
+
+def test_threads_that_gather_go_on_while_all_that_ask_engines_wait(api):
+    api.running.gate = threading.Event()
+    agencies = [call(account=one) for one in (ACCOUNT, OTHER, THIRD)]
+    arns = [api.begin(by=one) for one in agencies]
+    api.work.start()
+    try:
+        eventually(lambda: len(api.left()) == 3)  # the third's weights are there too
+        eventually(lambda: not any("partial" in one for one in api.left()))
+        assert api.running.asked == []
+        api.running.gate.set()
+        eventually(
+            lambda: (
+                [api.shown(*one)["status"] for one in zip(arns, agencies, strict=True)]
+                == ["Completed"] * 3
+            )
+        )
+    finally:
+        api.running.gate.set()
+        api.work.close()
+
+
+def test_agencies_and_labels_take_turns(api):
+    """Who has many waits behind who has one, and what is above holds up nothing below."""
+    for number in range(3):
+        api.begin(f"m{number}")
+        api.clock.advance(1)
+    api.begin("high", working_at("TS"))
+    api.begin("theirs", call(account=OTHER))
+    order = []
+    api.work.importer = api.importer(
+        reading=lambda who: order.append(view(who)) or FakeBucket(api.objects)
+    )
+    api.work.settle()
+    mine, high, theirs = (ACCOUNT, "U"), (ACCOUNT, "TS"), (OTHER, "U")
+    assert order[0] == mine
+    assert set(order[1:3]) == {high, theirs}
+    assert order[3:] == [mine, mine]
+
+
+def test_no_more_are_begun_than_the_disk_is_to_hold(api):
+    agencies = [call(account=str(111111111111 + n)) for n in range(UNDER_WAY_MAX + 1)]
+    api.running.busy = 1 << 30
+    for one in agencies:
+        api.begin(by=one)
+    api.work.settle()
+    assert len(api.left()) == UNDER_WAY_MAX
+    api.running.busy = 0
+    api.pass_by()
+    assert len(api.left()) == UNDER_WAY_MAX + 1
+
+
 def test_what_waits_when_the_region_ends_is_no_try(api):
-    api.running.busy, api.ends = 1 << 30, True
+    api.running.busy = 1 << 30
     arn = api.begin()
     for _ in range(2 * TRIES_MAX):
-        ImportWork(database=api.database, importer=api.importer()).settle()
+        api.new_work().settle()
     assert (api.shown(arn)["status"], api.running.asked) == ("InProgress", [])
     api.running.busy = 0
-    ImportWork(database=api.database, importer=api.importer()).settle()
+    api.new_work().settle()
     assert api.shown(arn)["status"] == "Completed"
 
 
@@ -433,7 +528,7 @@ def test_what_a_backup_brings_back_goes_at_the_start(api):
     newer = working_at("TS")
     kept = api.brought(by=newer)["importedModelArn"]
     api.keys.destroy("U")
-    ImportWork(database=api.database, importer=api.importer()).settle()
+    api.new_work().settle()
     assert api.shelf.card(call().principal, arn) is None
     assert api.shelf.card(newer.principal, kept).path.is_file()
     assert api.left() == [f"{ACCOUNT}/{kept.rpartition('/')[2]}"]
