@@ -81,12 +81,12 @@ class Interpreting:
         files = await self._opened(key, folder)
         plain = {name: base64.b64encode(data).decode() for name, data in files.items()}
         return await self.threads.run(
-            key.account, self.sealer.seal, _PURPOSE, json.dumps(plain).encode(), key.aad
+            key.whose, self.sealer.seal, _PURPOSE, json.dumps(plain).encode(), key.aad
         )
 
     async def _opened(self, key: Key, folder: Folder) -> Mapping[str, bytes]:
         if folder.files is None:
-            kept = await self.threads.run(key.account, self._kept, key)
+            kept = await self.threads.run(key.whose, self._kept, key)
             folder.files = {**kept, **folder.given}
             size = sum(map(len, folder.files.values()))
             if size > KEPT_BYTES_MAX or len(folder.files) > KEPT_MAX:

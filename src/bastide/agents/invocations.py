@@ -61,7 +61,7 @@ class Invocations:
     async def invoke_agent(self, call: Call, req: Params) -> Params:
         check(call, req)
         found = await self.threads.run(
-            call.account, self.routing.found, call, req["agentId"], req["agentAliasId"]
+            call.whose, self.routing.found, call, req["agentId"], req["agentAliasId"]
         )
         label = self.book.marks.own(call.principal)
         key = Key(

@@ -60,7 +60,7 @@ class LookingUp:
                 "retrievalQuery": {"text": query},
                 "retrievalConfiguration": config,
             }
-            answer = await self.threads.run(call.account, self.retriever.retrieve, call, req)
+            answer = await self.threads.run(call.whose, self.retriever.retrieve, call, req)
         except ServiceError as error:
             return Passages(refused=f"The search failed: {error.message}")
         return Passages(found=answer["retrievalResults"], label=call.notes.label)

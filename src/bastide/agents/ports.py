@@ -101,8 +101,8 @@ class DocumentReader(Protocol):
 class Threads(Protocol):
     """Where work is done that would hold the loop: agencies have shares of it."""
 
-    async def run(self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises Unavailable where the agency's turn does not come."""
+    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Raises Unavailable where the turn of `whose` share does not come."""
         ...
 
 

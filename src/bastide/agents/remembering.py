@@ -46,7 +46,7 @@ class Remembering:
     async def end(self, call: Call, whose: Whose, key: Key) -> None:
         """The session is over, and summed up if that can be done now; else it waits, as what ran
         out of time."""
-        await self.threads.run(call.account, self.sessions.run_out, key)
+        await self.threads.run(call.whose, self.sessions.run_out, key)
         await self._settle(call, whose, key)
 
     async def catch_up(self, call: Call, whose: Whose, asked: Key) -> None:
@@ -54,7 +54,7 @@ class Remembering:
         now, or that another call has, waits: who asks now has nothing to do with it. That of the
         session that is `asked` for is tried in any case: the new one takes its place."""
         waiting = await self.threads.run(
-            call.account, self.sessions.late, _session_key(whose, ""), whose.key.id, LOOKED_AT_MAX
+            call.whose, self.sessions.late, _session_key(whose, ""), whose.key.id, LOOKED_AT_MAX
         )
         self._forget_failures()
         ready = [one for one in waiting if one == asked or one not in self.failed_s]
@@ -67,7 +67,7 @@ class Remembering:
 
     async def _settle(self, call: Call, whose: Whose, key: Key) -> None:
         """The session is summed up and gone."""
-        held = await self.threads.run(call.account, self.sessions.ended, key)
+        held = await self.threads.run(call.whose, self.sessions.ended, key)
         try:
             await self._sum_up(call, whose, held)
         except ServiceError as error:
@@ -75,7 +75,7 @@ class Remembering:
             self.failed_s[key] = self.memories.clock.monotonic_s()
             logger.warning("a session of an agent could not be summed up: %s", error.code)
             return
-        await self.threads.run(call.account, self.sessions.end, key)
+        await self.threads.run(call.whose, self.sessions.end, key)
 
     def _forget_failures(self) -> None:
         since = self.memories.clock.monotonic_s() - RETRY_S
@@ -94,8 +94,8 @@ class Remembering:
         if not held.turn.messages or not whose.asked.days:
             return
         role = whose.agent["agentResourceRoleArn"]
-        worker = await self.threads.run(call.account, self.workers.worker, call, role, whose.label)
-        await self.threads.run(call.account, self.workers.check, worker, whose.agent)
+        worker = await self.threads.run(call.whose, self.workers.worker, call, role, whose.label)
+        await self.threads.run(call.whose, self.workers.check, worker, whose.agent)
         req = request_of(whose.agent, held.turn.messages, held.turn.fence)
         summary = summary_of(await self.consulting.whole(call, worker, req))
         if not summary:
@@ -105,7 +105,7 @@ class Remembering:
             began=held.began, expires=held.began, by=held.by,
         )  # fmt: skip
         await self.threads.run(
-            call.account, self.memories.keep, whose.key, whose.label, kept, whose.asked.days
+            call.whose, self.memories.keep, whose.key, whose.label, kept, whose.asked.days
         )
 
 

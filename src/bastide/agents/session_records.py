@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
+from bastide.kernel.shares import view_of
 
 LATE_MS = 7 * 86_400_000
 sessions = Table(
@@ -56,6 +57,11 @@ class Key:
     def aad(self) -> bytes:
         parts = (self.account, self.label, self.agent_id, self.alias_id, self.id)
         return "\n".join(parts).encode()
+
+    @property
+    def whose(self) -> str:
+        """As a call's."""
+        return view_of(self.account, self.label)
 
     @property
     def values(self) -> Mapping[str, Any]:

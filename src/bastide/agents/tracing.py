@@ -62,7 +62,7 @@ class Tracing:
         group, stream = f"{GROUP}{key.agent_id}", now.strftime("%Y/%m/%d")
         try:
             await self.threads.run(
-                key.account, self.lines.put, key.account, key.label, group, stream, events
+                key.whose, self.lines.put, key.account, key.label, group, stream, events
             )
         except (ServiceError, Unavailable) as error:
             logger.warning("the trace of a turn is lost: %s", error)

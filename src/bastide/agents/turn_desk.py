@@ -51,10 +51,10 @@ class Desk:
         with ExitStack() as undo:
             undo.enter_context(self.sessions.one_turn(key))
             if req.get("endSession"):
-                await (end() if end else self.threads.run(key.account, self.sessions.end, key))
+                await (end() if end else self.threads.run(key.whose, self.sessions.end, key))
                 events = _ended()
             else:
-                found = await self.attaching.told(await self.threads.run(key.account, asked))
+                found = await self.attaching.told(await self.threads.run(key.whose, asked))
                 if found.draft is not None:
                     found.draft.promise()
                 kept = self.receipting.kept(found, self.turns.events(found))

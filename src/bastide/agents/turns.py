@@ -287,7 +287,7 @@ class Turns:
         said, ok = "It has no answer.", False
         try:
             child = await self.threads.run(
-                asked.held.key.account, self.collaborating.begun, asked, under.turn, effect
+                asked.held.key.whose, self.collaborating.begun, asked, under.turn, effect
             )
             with self.sessions.one_turn(child.held.key):
                 inner = _under_way(child)
@@ -348,7 +348,7 @@ class Turns:
             attributes=under.beside.session,
         )  # fmt: skip
         files = await self.interpreting.opened(asked.held.key, under.folder)
-        await self.threads.run(asked.held.key.account, self.sessions.save, held, asked.ttl_s, files)
+        await self.threads.run(asked.held.key.whose, self.sessions.save, held, asked.ttl_s, files)
 
 
 def _under_way(asked: Asked) -> _UnderWay:

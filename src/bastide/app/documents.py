@@ -17,7 +17,7 @@ KINDS = ("html", "pdf", "docx", "xlsx", "pptx")
 
 @dataclass(frozen=True, slots=True)
 class CagedDocuments:
-    """`inference.ports.DocumentReader`. `threads` wait for the worker: each agency in its share."""
+    """`inference.ports.DocumentReader`. `threads` wait for the worker: each by its share."""
 
     worker: Worker
     threads: Pool
@@ -27,7 +27,7 @@ class CagedDocuments:
             raise unsupported(call.operation, f"document.format={kind}")
         read = CagedReader(self.worker).read
         try:
-            return await self.threads.run(call.account, read, data, f"document.{kind}", "")
+            return await self.threads.run(call.whose, read, data, f"document.{kind}", "")
         except Unreadable as error:
             raise invalid(f"A document cannot be read. {error}") from error
 

@@ -13,7 +13,6 @@ from bastide.functions.shelf import Shelf
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, unsupported
 from bastide.kernel.operation import operation
-from bastide.kernel.shares import view_of
 
 PAYLOAD_MAX = 6_291_456  # bytes of an event, as AWS counts them
 
@@ -29,8 +28,7 @@ class Invocations:
         kind = req.get("InvocationType") or "RequestResponse"
         if kind not in ("RequestResponse", "DryRun"):
             raise unsupported(call.operation, f"InvocationType={kind}")
-        whose = view_of(call.account, call.principal.session.text)
-        return await self.threads.run(whose, self._invoke, call, req, kind)
+        return await self.threads.run(call.whose, self._invoke, call, req, kind)
 
     def _invoke(self, call: Call, req: Params, kind: str) -> Params:
         one = self.shelf.found(call, req["FunctionName"], req.get("Qualifier") or "")

@@ -81,5 +81,5 @@ class Threads(Protocol):
     """Threads of which each agency at each of its labels has its share."""
 
     def run(
-        self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]: ...

@@ -130,7 +130,7 @@ class Guarded:
 
 def guarded_by(guards: Guards, threads: Threads, call: Call, req: Params) -> Guarded:
     """Raises ServiceError for a guardrail that the caller does not find."""
-    config, run = req.get("guardrailConfig"), partial(threads.run, call.account)
+    config, run = req.get("guardrailConfig"), partial(threads.run, call.whose)
     if not config:
         return Guarded(None, run)
     for name in ("guardrailIdentifier", "guardrailVersion"):

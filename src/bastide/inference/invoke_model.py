@@ -106,7 +106,7 @@ class ModelInvocations:
         body = req.get("body") or b""
         is_large = len(body) > LARGE
         document = (
-            await self.talk.threads.run(call.account, parsed, body) if is_large else parsed(body)
+            await self.talk.threads.run(call.whose, parsed, body) if is_large else parsed(body)
         )
         about = About(
             operation=call.operation,

@@ -43,7 +43,7 @@ class Vectors:
         with ExitStack() as undo:
             undo.callback(ticket.settle, 0)
             found = await self.threads.run(
-                call.account, self.embedder.embedded,
+                call.whose, self.embedder.embedded,
                 call.principal, card, asked.texts, keep_end=asked.keep_end,
             )  # fmt: skip
             undo.pop_all()

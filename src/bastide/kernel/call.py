@@ -9,6 +9,7 @@ from typing import Protocol
 from bastide.kernel.labels.label import Label
 from bastide.kernel.receipts import Inference
 from bastide.kernel.regions import Region
+from bastide.kernel.shares import view_of
 
 
 class PrincipalKind(StrEnum):
@@ -175,6 +176,11 @@ class Call:
     @property
     def account(self) -> str:
         return self.principal.account
+
+    @property
+    def whose(self) -> str:
+        """Whose share of what all have in common it takes (`kernel/shares.py`)."""
+        return view_of(self.account, self.principal.session.text)
 
     @property
     def service(self) -> str:

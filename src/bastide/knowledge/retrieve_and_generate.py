@@ -72,7 +72,7 @@ class RetrieveAndGenerate:
 
     @operation(*_HONOURED)
     async def retrieve_and_generate(self, call: Call, req: Params) -> Params:
-        asked = await self.threads.run(call.account, self._asked, call, req)
+        asked = await self.threads.run(call.whose, self._asked, call, req)
         telling = self._telling(call, asked)
         call.notes.label = asked.label.text
         if not asked.passages:
@@ -85,7 +85,7 @@ class RetrieveAndGenerate:
         telling.begin()
         for sentence in _sentences(asked, written):
             telling.add(sentence)
-        await self.threads.run(call.account, self._keep, call, asked, telling.text)
+        await self.threads.run(call.whose, self._keep, call, asked, telling.text)
         citations = [telling.citation(part) for part in telling.parts]
         return _answer(asked, telling.text, citations)
 
@@ -102,7 +102,7 @@ class RetrieveAndGenerate:
     @operation(*_HONOURED)
     async def retrieve_and_generate_stream(self, call: Call, req: Params) -> Params:
         """What is wrong before the first byte is an error of the call, later an event."""
-        asked = await self.threads.run(call.account, self._asked, call, req)
+        asked = await self.threads.run(call.whose, self._asked, call, req)
         telling = self._telling(call, asked)
         call.notes.label = asked.label.text
         if not asked.passages:
@@ -159,7 +159,7 @@ class RetrieveAndGenerate:
         return Telling(passages=asked.passages, label=asked.label, banner=banner, before=before)
 
     async def _nothing(self, call: Call, asked: _Asked) -> Params:
-        await self.threads.run(call.account, self._keep, call, asked, NOTHING)
+        await self.threads.run(call.whose, self._keep, call, asked, NOTHING)
         return _answer(asked, NOTHING, [])
 
     def _keep(self, call: Call, asked: _Asked, text: str) -> None:
@@ -195,7 +195,7 @@ class RetrieveAndGenerate:
             return
         if not telling.parts:
             raise _no_answer()
-        await self.threads.run(call.account, self._keep, call, asked, telling.text)
+        await self.threads.run(call.whose, self._keep, call, asked, telling.text)
 
 
 class Told:

@@ -296,7 +296,7 @@ class Gateway:
         self, handler: Handler, call: Call, params: Params, receive: Receive, arriving: Arriving
     ) -> Any:
         threads = self._stages.upload_threads
-        async with threads.turn(call.account):
+        async with threads.turn(call.whose):
             pump = asyncio.create_task(arriving.pump(receive))
             try:
                 return await threads.in_turn(handler.method, call, params)
@@ -308,7 +308,7 @@ class Gateway:
         self, handler: Handler, call: Call, params: Params, receive: Receive
     ) -> Any:
         if not handler.is_async:
-            return await self._stages.threads.run(call.account, handler.method, call, params)
+            return await self._stages.threads.run(call.whose, handler.method, call, params)
         return await _while_there(handler.method(call, params), receive)
 
     async def _failed(self, progress: Progress, error: Exception) -> RawResponse:
@@ -349,7 +349,7 @@ class Gateway:
         """One step of an answer that streams: it is under way, so its turn is waited for."""
         assert progress.call is not None
         threads = self._stages.threads
-        async with threads.turn(progress.call.account, wait_s=None):
+        async with threads.turn(progress.call.whose, wait_s=None):
             return await threads.in_turn(work, of)
 
     async def _send(

@@ -1,4 +1,5 @@
-"""The threads that handlers run in, shared by all agencies: none takes them from the others."""
+"""The threads that handlers run in, shared by all agencies, each at each of its labels (decision
+0074): none takes them from the others."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -13,12 +14,12 @@ from bastide.kernel.shares import Shares
 P = ParamSpec("P")
 T = TypeVar("T")
 WAIT_S = 10.0
-WAITING_MAX = 256  # of one agency
+WAITING_MAX = 256  # of one agency at one label
 RETRY_AFTER_S = 2.0
 
 
 class Throttled(Unavailable):
-    """The agency has its share of the threads already, and more who wait for them."""
+    """The agency has its share of the threads already at this label, and more who wait for them."""
 
     def __init__(self) -> None:
         super().__init__("this agency's share of the threads", RETRY_AFTER_S)
@@ -32,9 +33,10 @@ class Pool:
         self._shares = Shares(threads)
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def run(self, agency: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` in a thread when it is `agency`'s turn; Throttled if that does not come."""
-        async with self.turn(agency):
+    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` in a thread when it is the turn of `whose` share; Throttled if that does not
+        come."""
+        async with self.turn(whose):
             return await self.in_turn(work, *args, **kwargs)
 
     async def in_turn(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -43,18 +45,18 @@ class Pool:
         return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
 
     @asynccontextmanager
-    async def turn(self, agency: str, wait_s: float | None = WAIT_S) -> AsyncIterator[None]:
-        """A thread of the agency's share. `wait_s` None: for as long as it takes."""
-        if agency in self._waiting or not self._shares.take(agency):
-            await self._wait(agency, wait_s)
+    async def turn(self, whose: str, wait_s: float | None = WAIT_S) -> AsyncIterator[None]:
+        """A thread of that share. `wait_s` None: for as long as it takes."""
+        if whose in self._waiting or not self._shares.take(whose):
+            await self._wait(whose, wait_s)
         try:
             yield
         finally:
-            self._shares.give_back(agency)
+            self._shares.give_back(whose)
             self._call_next()
 
-    async def _wait(self, agency: str, wait_s: float | None) -> None:
-        queue = self._waiting.setdefault(agency, deque())
+    async def _wait(self, whose: str, wait_s: float | None) -> None:
+        queue = self._waiting.setdefault(whose, deque())
         if wait_s is not None and len(queue) >= WAITING_MAX:
             raise Throttled
         mine = asyncio.get_running_loop().create_future()
@@ -62,35 +64,35 @@ class Pool:
         try:
             called, _ = await asyncio.wait((mine,), timeout=wait_s)
         except asyncio.CancelledError:
-            self._withdraw(agency, mine)
+            self._withdraw(whose, mine)
             raise
         if not called:
-            self._withdraw(agency, mine)
+            self._withdraw(whose, mine)
             raise Throttled
 
-    def _withdraw(self, agency: str, mine: "asyncio.Future[None]") -> None:
+    def _withdraw(self, whose: str, mine: "asyncio.Future[None]") -> None:
         """Whoever stops waiting at the moment of being called gives the turn to the next."""
         if mine.done():
-            self._shares.give_back(agency)
+            self._shares.give_back(whose)
             self._call_next()
             return
-        queue = self._waiting[agency]
+        queue = self._waiting[whose]
         queue.remove(mine)
         if not queue:
-            del self._waiting[agency]
+            del self._waiting[whose]
 
     def _call_next(self) -> None:
-        """One of each agency in turn, for as long as any may."""
+        """One of each share in turn, for as long as any may."""
         called = True
         while called:
             called = False
-            for agency in list(self._waiting):
-                if self._shares.take(agency):
-                    queue = self._waiting[agency]
+            for whose in list(self._waiting):
+                if self._shares.take(whose):
+                    queue = self._waiting[whose]
                     queue.popleft().set_result(None)
-                    self._waiting.move_to_end(agency)
+                    self._waiting.move_to_end(whose)
                     if not queue:
-                        del self._waiting[agency]
+                        del self._waiting[whose]
                     called = True
 
     def close(self) -> None:

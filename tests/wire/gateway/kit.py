@@ -27,7 +27,7 @@ from bastide.wire.gateway import Gateway, Stages
 from bastide.wire.model import EVERY, Catalogue
 from bastide.wire.page_tokens import PageTokens
 from bastide.wire.pool import Pool
-from tests.labels_kit import UNCLASSIFIED
+from tests.labels_kit import UNCLASSIFIED, at
 from tests.stores import FakeKeyring
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -52,6 +52,8 @@ PRINCIPAL = Principal(
 
 OTHER_KEY = "AKIAIOSFODNN7OTHER00"
 OTHER = replace(PRINCIPAL, account="210987654321", access_key_id=OTHER_KEY)
+SECRET_KEY = "AKIAIOSFODNN7SECRET0"  # the same agency, at another label
+AT_SECRET = replace(PRINCIPAL, access_key_id=SECRET_KEY, **at("S"))
 
 
 class StubCredentials:
@@ -64,6 +66,8 @@ class StubCredentials:
             return Credential(SECRET, PRINCIPAL)
         if (access_key_id, session_token) == (OTHER_KEY, None):
             return Credential(SECRET, OTHER)
+        if (access_key_id, session_token) == (SECRET_KEY, None):
+            return Credential(SECRET, AT_SECRET)
         if (access_key_id, session_token) == (SESSION_KEY, TOKEN):
             return Credential(SESSION_SECRET, PRINCIPAL)
         return None

@@ -10,7 +10,7 @@ import pytest
 from bastide.wire import pool
 from bastide.wire.pool import Pool, Throttled
 from tests.waiting import eventually
-from tests.wire.gateway.kit import OTHER_KEY, Request, World
+from tests.wire.gateway.kit import OTHER_KEY, SECRET_KEY, Request, World
 from tests.wire.gateway.live import Live, SkippingLoop, statuses
 from tests.wire.gateway.test_wire_connections import answer_of
 
@@ -37,8 +37,10 @@ UPLOAD = Request("PUT", "/bucket/key", [], b"x" * 100_000)
 SLOW = Request("GET", "/?prefix=slow")
 
 
+@pytest.mark.parametrize("key", [OTHER_KEY, SECRET_KEY])
 @pytest.mark.parametrize(("request_", "sent"), [(UPLOAD, -1), (SLOW, None)])
-def test_a_whole_share_of_slow_requests_leaves_others_alone(live, request_, sent):
+def test_a_whole_share_of_slow_requests_leaves_others_alone(live, request_, sent, key):
+    """Others are another agency, and the same one at another label."""
     reached = live.world.handlers.reached
     data = signed(request_)
     with contextlib.ExitStack() as kept:
@@ -47,7 +49,7 @@ def test_a_whole_share_of_slow_requests_leaves_others_alone(live, request_, sent
             sock.sendall(data[:sent])
         eventually(lambda: len(reached) == 2)  # of four threads
         for other in (IDENTITY, Request("GET", "/"), Request("PUT", "/bucket/key", [], b"x")):
-            answer = live.raw(signed(other, OTHER_KEY))
+            answer = live.raw(signed(other, key))
             assert statuses(answer) == [200], answer
         lines = [line for one in live.world.pools for line in one._waiting.values()]
         eventually(lambda: sum(len(line) for line in lines) == 4)
