@@ -16,6 +16,7 @@ LOCKS = {
             "agentdojo",
             "anthropic",
             "awscli",
+            "boto3",
             "inspect-ai",
             "langchain",
             "litellm",

@@ -8,7 +8,7 @@ import os
 import sys
 
 import anthropic
-from anthropic import Anthropic, AnthropicBedrockMantle
+from anthropic import Anthropic, AnthropicBedrock, AnthropicBedrockMantle
 
 ENDPOINT, MODEL = sys.argv[1:]
 KEY = os.environ.pop("AWS_BEARER_TOKEN_BEDROCK")
@@ -38,6 +38,12 @@ def signed():
         yield client.messages.create(**ASKED).content[0].text
 
 
+def begun(client):
+    """An answer that is continued."""
+    turns = [*SAID, {"role": "assistant", "content": "1, 2, 3,"}]
+    return client.messages.create(**{**ASKED, "messages": turns}).content[0].text
+
+
 def refused(client):
     stranger = Anthropic(base_url=f"{ENDPOINT}/anthropic", api_key="unknown", max_retries=0)
     wrong = {
@@ -60,6 +66,14 @@ def main():
         "streamed": streamed(client),
         "counted": client.messages.count_tokens(model=MODEL, messages=SAID).input_tokens,
         "signed": list(signed()),
+        "begun": [
+            begun(client),
+            begun(
+                AnthropicBedrock(
+                    base_url=ENDPOINT, aws_region=os.environ["AWS_REGION"], max_retries=0
+                )
+            ),
+        ],
         "refused": dict(refused(client)),
     }
 

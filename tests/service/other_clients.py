@@ -4,6 +4,22 @@ Its argument is the model; all else it has from the environment, as its users wo
 prints one JSON object with a `text` and a `stream`.
 """
 
+BOTO3 = """
+import json, sys
+import boto3
+
+client = boto3.client("bedrock-runtime")
+asked = {
+    "modelId": sys.argv[1], "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+    "inferenceConfig": {"maxTokens": 8, "temperature": 0.0},
+}
+events = client.converse_stream(**asked)["stream"]
+deltas = [each["contentBlockDelta"]["delta"] for each in events if "contentBlockDelta" in each]
+print(json.dumps({
+    "text": client.converse(**asked)["output"]["message"]["content"][0]["text"],
+    "stream": "".join(each["text"] for each in deltas),
+}))
+"""
 LITELLM = """
 import json, os, sys
 import litellm
@@ -79,6 +95,7 @@ text = log.samples[0].output.completion if log.samples else ""
 print(json.dumps({"text": text, "stream": text, "status": log.status}))
 """
 PROGRAMS = {
+    "boto3": BOTO3,
     "inspect-ai": INSPECT,
     "litellm": LITELLM,
     "llama-index": LLAMA_INDEX,

@@ -365,16 +365,27 @@ def test_an_inference_profile_of_its_own_answers_under_its_own_policy(site, runt
         ask(runtime, model=arn)
 
 
-def test_an_engine_that_dies_in_a_stream(site, runtime):
-    stream = iter(stream_of(runtime, text="Tell a very long story.", config=LONG))
-    for _ in range(4):
-        next(stream)
+def test_an_engine_that_dies_in_a_stream(site, runtime, tmp_path):
+    """What was produced until then is what is billed, and what its receipt says."""
+    answer = runtime.converse_stream(
+        modelId=SMOL, messages=said("Tell a very long story."), inferenceConfig=LONG
+    )
+    stream = iter(answer["stream"])
+    heard = [next(stream) for _ in range(4)]
     (row,) = engines_of(site)
     os.kill(row["pid"], signal.SIGKILL)
     with pytest.raises(EventStreamError, match="modelStreamErrorException"):
-        list(stream)
+        heard.extend(stream)
     eventually(lambda: engines_of(site) == [], WAIT_S)
     assert text_of(ask(runtime)).startswith("1, 2, 3")
+    receipt_id = answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-receipt"]
+    file, key = tmp_path / "receipt.json", site.folder / "audit" / "audit.pub"
+    site.cli("receipt", "get", receipt_id, "--out", str(file))
+    shown = site.cli("receipt", "verify", str(file), "--key", str(key), "--json").stdout
+    billed = json.loads(shown)["receipt"]
+    pieces = sum("contentBlockDelta" in event for event in heard)
+    assert 0 < pieces <= billed["output_tokens"] < LONG["maxTokens"]
+    assert billed["input_tokens"] > 0
 
 
 def test_one_model_makes_room_for_another_but_not_while_it_works(site, runtime):

@@ -65,6 +65,7 @@ def test_what_clients_hear_of_tools_and_schemas(site, client):
     wanted = {
         "call": call, "streamed": call, "signed": call, "usage": True, "stop": "tool_use",
         "structured": {"colour": "blue", "clouds": 3}, "text": GREETING,
+        "alone": call, "after": [GREETING, GREETING], "refused": True,
     }  # fmt: skip
     assert said == {name: wanted[name] for name in said}
     assert "call" in said

@@ -111,6 +111,7 @@ def test_anthropic_talks_by_key_and_by_signature(anthropic):
     assert whole["tokens"] == [anthropic["counted"], 8]
     assert anthropic["streamed"] == whole
     assert anthropic["signed"] == [whole["text"]] * 2
+    assert {text[:8] for text in anthropic["begun"]} == {" 4, 5, 6"}, "what was there is not said"
 
 
 def test_anthropic_hears_what_is_refused_as_it_expects(anthropic):

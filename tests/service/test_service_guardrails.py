@@ -147,6 +147,15 @@ def test_another_agency_finds_nothing(region, made):
             "ValidationException",
             "invalid perl operator",
         ),
+        (
+            {
+                "sensitiveInformationPolicyConfig": {
+                    "regexesConfig": [{**TICKET, "pattern": "(a+)+" * 200_000}]
+                }
+            },
+            "ValidationException",
+            "length less than or equal to 500",
+        ),
         ({"name": "service", **POLICIES}, "ConflictException", "has the name service"),
     ],
 )

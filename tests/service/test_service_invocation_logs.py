@@ -5,12 +5,14 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.officers_live import Desk
 from tests.service.test_service_bedrock import SMOL, said
 from tests.service.test_service_imports import TRUST
 from tests.waiting import eventually
+from tests.walls_live import People, walled
 
 BUCKET, GROUP = "invocations", "/models"
-AGENCY = "logger"
+AGENCY, SECRET = "logger", "S//SI"
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +21,31 @@ def site(trained_region):
     return trained_region
 
 
-def role_at(site):
-    iam = site.client("iam", AGENCY)
+def role_at(site, agency=AGENCY):
+    iam = site.client("iam", agency)
     made = iam.create_role(RoleName="logger", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     lets = [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]
     document = json.dumps({"Version": "2012-10-17", "Statement": lets})
     iam.put_role_policy(RoleName="logger", PolicyName="logs", PolicyDocument=document)
     return made["Arn"]
+
+
+def config_of(role):
+    return {
+        "s3Config": {"bucketName": BUCKET, "keyPrefix": "models"},
+        "cloudWatchConfig": {"logGroupName": GROUP, "roleArn": role},
+        "textDataDeliveryEnabled": True,
+    }
+
+
+def let_bedrock_write(site, s3, agency=AGENCY):
+    lets = {
+        "Effect": "Allow", "Principal": {"Service": "bedrock.amazonaws.com"},
+        "Action": "s3:PutObject", "Resource": f"arn:aws-us-gov:s3:::{BUCKET}/models/AWSLogs/*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": site.account(agency)["account_id"]}},
+    }  # fmt: skip
+    document = json.dumps({"Version": "2012-10-17", "Statement": [lets]})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=document)
 
 
 def records_in(s3):
@@ -38,20 +58,10 @@ def test_invocations_are_logged_where_the_agency_says(site):
     bedrock, s3 = site.client("bedrock", AGENCY), site.client("s3", AGENCY)
     runtime = site.client("bedrock-runtime", AGENCY, read_timeout=120)
     assert "loggingConfig" not in bedrock.get_model_invocation_logging_configuration()
-    config = {
-        "s3Config": {"bucketName": BUCKET, "keyPrefix": "models"},
-        "cloudWatchConfig": {"logGroupName": GROUP, "roleArn": role_at(site)},
-        "textDataDeliveryEnabled": True,
-    }
+    config = config_of(role_at(site))
     with pytest.raises(ClientError, match="policy of bucket"):
         bedrock.put_model_invocation_logging_configuration(loggingConfig=config)
-    lets = {
-        "Effect": "Allow", "Principal": {"Service": "bedrock.amazonaws.com"},
-        "Action": "s3:PutObject", "Resource": f"arn:aws-us-gov:s3:::{BUCKET}/models/AWSLogs/*",
-        "Condition": {"StringEquals": {"aws:SourceAccount": site.account(AGENCY)["account_id"]}},
-    }  # fmt: skip
-    document = json.dumps({"Version": "2012-10-17", "Statement": [lets]})
-    s3.put_bucket_policy(Bucket=BUCKET, Policy=document)
+    let_bedrock_write(site, s3)
     bedrock.put_model_invocation_logging_configuration(loggingConfig=config)
     assert bedrock.get_model_invocation_logging_configuration()["loggingConfig"] == config
 
@@ -90,3 +100,46 @@ def test_invocations_are_logged_where_the_agency_says(site):
 
     bedrock.delete_model_invocation_logging_configuration()
     assert "loggingConfig" not in bedrock.get_model_invocation_logging_configuration()
+
+
+@pytest.fixture
+def people(tmp_path):
+    region = walled(tmp_path / "site")
+    try:
+        region.cli("models", "pull", "smollm2-135m")
+        made = People(region, Desk(region, tmp_path / "officers"), agency=AGENCY)
+        made.begin()
+        yield made
+    finally:
+        region.stop()
+
+
+def test_each_is_logged_at_the_label_of_who_asked_and_told_below_to_nobody(people):
+    region = people.region
+    s3 = region.s3(BUCKET, AGENCY)
+    role = role_at(region)
+    people.clear("role/logger", SECRET)
+    let_bedrock_write(region, s3)
+    region.client("bedrock", AGENCY).put_model_invocation_logging_configuration(
+        loggingConfig=config_of(role)
+    )
+    for label, text in (("U", "Of the harbour."), (SECRET, "Of the operation.")):
+        people.at(label, "bedrock-runtime", read_timeout=120).converse(
+            modelId=SMOL, messages=said(text), inferenceConfig={"maxTokens": 1}
+        )
+
+    def told(label):
+        """What a session there reads in the bucket, and in the lines."""
+        records = records_in(people.at(label))
+        lines = people.at(label, "logs").filter_log_events(logGroupName=GROUP)["events"]
+        return [
+            sorted(
+                one["input"]["inputBodyJson"]["messages"][0]["content"][0]["text"] for one in ones
+            )
+            for ones in (records, [json.loads(line["message"]) for line in lines])
+        ]
+
+    both = ["Of the harbour.", "Of the operation."]
+    eventually(lambda: len(records_in(people.at(SECRET))) == 2)
+    eventually(lambda: told(SECRET) == [both, both[1:]])  # the stream's name is each label's own
+    assert told("U") == [both[:1], both[:1]]

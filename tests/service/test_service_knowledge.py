@@ -5,8 +5,10 @@ import subprocess
 
 import pytest
 from botocore.exceptions import ClientError
+from tests import unsafe_documents as unsafe
 from tests.clients import client_python
 from tests.knowledge_kit import base_request, bucket_source, live_base
+from tests.sound_documents import page, slide, workbook
 from tests.waiting import eventually
 
 CATS = b"Cats sleep for most of the day and hunt at dusk."
@@ -145,6 +147,121 @@ def test_documents_handed_in_one_by_one(base):
     base.agent.delete_knowledge_base_documents(**ids, documentIdentifiers=[named])
     eventually(lambda: status() == "NOT_FOUND", 60)
     assert base.found("what are comets made of", filter=later) == []
+
+
+SEMANTIC = {
+    "chunkingStrategy": "SEMANTIC",
+    "semanticChunkingConfiguration": {
+        "maxTokens": 200, "bufferSize": 0, "breakpointPercentileThreshold": 95,
+    },
+}  # fmt: skip
+TURNS = (
+    "Cats sleep for most of the day. A cat hunts mice at dusk. Kittens play with their mother's "
+    "tail. Volcanoes throw out ash and gas. Molten rock flows down their sides as lava."
+)
+SOUND = {
+    "a.pdf": page("The crane at pier five lifts forty tons."),
+    "a.docx": unsafe.docx("The ferry leaves at noon."),
+    "a.xlsx": workbook("Budget of the lighthouse"),
+    "a.pptx": slide("Dredging of the channel"),
+    "a.html": b"<p>The <b>customs</b> office is closed.</p>",
+    "a.md": b"# Pilots\n\nPilots board at the outer buoy.",
+    "a.csv": b"ship,berth\nAurora,seven\n",
+    "a.json": b'{"tug": "Hercules"}',
+    "turns.txt": TURNS.encode(),
+}
+SAID = {
+    "a.md": {
+        "year": {"value": {"type": "NUMBER", "numberValue": 1999}},
+        "codename": {
+            "value": {"type": "STRING", "stringValue": "Redwood"}, "includeForEmbedding": True,
+        },
+    },
+    "a.html": {"year": 2020, "tags": ["office", "hours"]},
+}  # fmt: skip
+UNSAFE = {
+    "broken.pdf": (b"%PDF-1.7 and no more", "broken PDF"),
+    "locked.pdf": (unsafe.pdf(password="x"), "encrypted"),
+    "locked.docx": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "encrypted"),
+    "loop.pdf": (unsafe.looping_pdf(), "broken PDF"),
+    "pages.pdf": (unsafe.pdf_that_claims_pages(1_000_000), "broken PDF"),
+    "bomb.docx": (unsafe.packed(50_000_000), "too large when it is unpacked"),
+    "parts.xlsx": (unsafe.packed(10, entries=10_001), "too large when it is unpacked"),
+    "deep.json": (unsafe.deep_json(100_000), "nests too deep"),
+    "huge.txt": (b"a " * 3_000_000, "too large"),
+    "larger.txt": (bytes(50 * 1024 * 1024 + 1), "too large"),
+}
+
+
+@pytest.fixture(scope="module")
+def mixed(region):
+    """A bucket of documents of every kind, half of which mean harm, after its one job."""
+    region.cli("models", "pull", "minilm-l6-v2")
+    wanted = {"chunkingConfiguration": SEMANTIC}
+    made = live_base(region, "readers", "mixed-papers", vectorIngestionConfiguration=wanted)
+    s3 = region.client("s3", "readers")
+    sidecars = {
+        f"{key}.metadata.json": json.dumps({"metadataAttributes": said}).encode()
+        for key, said in SAID.items()
+    }
+    unsound = {key: body for key, (body, _) in UNSAFE.items()}
+    for key, body in {**SOUND, **sidecars, **unsound}.items():
+        s3.put_object(Bucket="mixed-papers", Key=key, Body=body)
+    return made, made.sync()
+
+
+def test_documents_that_mean_harm_fail_each_with_its_reason_and_the_job_goes_on(mixed):
+    base, job = mixed
+    counted = job["statistics"]
+    assert job["status"] == "COMPLETE"
+    assert counted["numberOfNewDocumentsIndexed"] == len(SOUND)
+    assert counted["numberOfDocumentsFailed"] == len(UNSAFE)
+    told = dict(each.split(": ", 1) for each in job["failureReasons"])
+    for key, (_, reason) in UNSAFE.items():
+        assert reason in told[f"s3://mixed-papers/{key}"], key
+    ids = {"knowledgeBaseId": base.base, "dataSourceId": base.source}
+    listed = base.agent.list_knowledge_base_documents(**ids)["documentDetails"]
+    states = {each["identifier"]["s3"]["uri"].rpartition("/")[2]: each for each in listed}
+    assert {key for key, each in states.items() if each["status"] == "FAILED"} == set(UNSAFE)
+    assert all(states[key]["statusReason"] for key in UNSAFE)
+
+
+def test_each_kind_is_found_with_what_is_said_of_it(mixed):
+    base, _ = mixed
+
+    def best(text, **search):
+        found = base.found(text, **search)[0]
+        return found["location"]["s3Location"]["uri"].rpartition("/")[2], found
+
+    for question, key in {
+        "How much does the crane lift?": "a.pdf",
+        "When does the ferry leave?": "a.docx",
+        "What is the budget of the lighthouse?": "a.xlsx",
+        "dredging of the channel": "a.pptx",
+        "Is the customs office open?": "a.html",
+        "Where do pilots board?": "a.md",
+        "At which berth is the ship Aurora?": "a.csv",
+        "the tug Hercules": "a.json",
+    }.items():
+        assert best(question)[0] == key, question
+    before = {"filter": {"lessThan": {"key": "year", "value": 2000}}}
+    key, found = best("office", **before)
+    assert (key, found["metadata"]["year"], found["metadata"]["codename"]) == (
+        "a.md", 1999, "Redwood"
+    )  # fmt: skip
+    listed = {"filter": {"listContains": {"key": "tags", "value": "hours"}}}
+    assert best("pilots", **listed)[0] == "a.html"
+    assert best("Redwood", overrideSearchType="SEMANTIC")[0] == "a.md", "it is in what is embedded"
+
+
+def test_a_text_is_split_where_its_meaning_turns(mixed):
+    """By the real model: what lies nearer to what is read from the text, not from a number."""
+    base, _ = mixed
+    found = base.found("cats and volcanoes", numberOfResults=100)
+    pieces = [
+        each["content"]["text"] for each in found if "turns.txt" in str(each["location"])
+    ]  # fmt: skip
+    assert sorted(pieces) == [TURNS[: TURNS.index("Volcanoes") - 1], TURNS[TURNS.index("Volc") :]]
 
 
 def test_what_is_changed_and_what_goes(region, base):

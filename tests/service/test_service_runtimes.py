@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.clients import client_python
 from tests.officers_live import Desk
-from tests.runtimes_kit import Agency, packed, plain_agent
+from tests.runtimes_kit import DOINGS, PLAIN, Agency, packed, plain_agent
 from tests.waiting import eventually
 from tests.walls_live import People, walled
 
@@ -258,6 +258,46 @@ def test_what_is_secret_does_not_go_down(agency, caller, people):
                "aws_session_token": low["SessionToken"]}  # fmt: skip
     with pytest.raises(ClientError, match="RuntimeClientError"):
         called(agency, caller, "sts", "get_caller_identity", data=high, **{"with": brought})
+
+
+def test_an_endpoint_runs_the_version_that_it_names(agency, role):
+    """New code is for who asks without a name, until the endpoint is told to go on."""
+    first = agency.put("first.zip", plain_agent())
+    made = agency.make("versioned", role, first, environmentVariables={"COLOUR": "green"})
+    arn, named = made["agentRuntimeArn"], {"agentRuntimeId": made["agentRuntimeId"]}
+    agency.control.create_agent_runtime_endpoint(name="live", **named)
+    more = """
+def colour(asked, headers):
+    return ["second", os.environ["COLOUR"]]
+DOINGS["colour"] = colour
+"""
+    files = {"main.py": PLAIN, "helper/__init__.py": "", "helper/doings.py": DOINGS + more}
+    changed = agency.control.update_agent_runtime(
+        agentRuntimeArtifact=agency.put("second.zip", packed(files)), roleArn=role,
+        networkConfiguration={"networkMode": "PUBLIC"}, environmentVariables={"COLOUR": "red"},
+        **named,
+    )  # fmt: skip
+    assert changed["agentRuntimeVersion"] == "2"
+
+    def colour(**at):
+        answer = agency.data.invoke_agent_runtime(
+            agentRuntimeArn=arn, runtimeSessionId=f"{at.get('qualifier', 'none')}-{ONE}",
+            payload=b'{"do": "colour"}', **at,
+        )  # fmt: skip
+        return json.loads(answer["response"].read())["said"]
+
+    assert colour() == ["second", "red"]
+    with pytest.raises(ClientError, match="RuntimeClientError"):
+        colour(qualifier="live")  # the first one does not know how
+    seen = agency.control.get_agent_runtime(**named, agentRuntimeVersion="1")
+    assert seen["environmentVariables"] == {"COLOUR": "green"}
+    agency.data.stop_runtime_session(
+        agentRuntimeArn=arn, runtimeSessionId=f"live-{ONE}", qualifier="live"
+    )
+    agency.control.update_agent_runtime_endpoint(
+        endpointName="live", agentRuntimeVersion="2", **named
+    )
+    assert colour(qualifier="live") == ["second", "red"]
 
 
 def test_other_agencies_find_nothing(agency, agent):

@@ -118,6 +118,10 @@ def test_a_cache_point_tells_of_the_callers_own_calls(runtime, trained_region):
         ({"type": "object", "properties": {"a": {"$ref": "#"}}}, "leads to itself"),
         ({"type": "object", "properties": {"a": {"not": {}}}}, "properties.a .* it uses not"),
         ({"type": "string"}, "must be one of the following: object"),
+        (
+            {"type": "object", "properties": {"a": {"type": "string", "pattern": "a" * 10**6}}},
+            "it has .* bytes",
+        ),
     ],
 )
 def test_a_schema_that_no_grammar_can_hold(runtime, schema, why):

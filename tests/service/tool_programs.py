@@ -3,6 +3,58 @@
 As in `other_clients.py`, its argument is the model. It prints one JSON object.
 """
 
+BOTO3 = """
+import json, sys
+import boto3
+
+days = {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]}
+spec = {"name": "forecast", "description": "The weather of the next days.",
+        "inputSchema": {"json": days}}
+tools = {"tools": [{"toolSpec": spec}]}
+asked = [{"role": "user", "content": [{"text": "What will the weather be?"}]}]
+client = boto3.client("bedrock-runtime")
+
+def said(**more):
+    return client.converse(modelId=sys.argv[1], inferenceConfig={"maxTokens": 128}, **more)
+
+def call_of(answer):
+    (use,) = [one["toolUse"] for one in answer["output"]["message"]["content"]]
+    return [use["name"], use["input"]]
+
+forced = {**tools, "toolChoice": {"tool": {"name": "forecast"}}}
+first = said(messages=asked, toolConfig=forced)
+use = first["output"]["message"]["content"][0]["toolUse"]
+events = client.converse_stream(
+    modelId=sys.argv[1], messages=asked, toolConfig=forced, inferenceConfig={"maxTokens": 128}
+)["stream"]
+pieces = [
+    each["contentBlockDelta"]["delta"]["toolUse"]["input"]
+    for each in events if "contentBlockDelta" in each
+]
+alone = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+result = {"toolUseId": use["toolUseId"], "content": [{"text": "fair"}]}
+turns = [
+    *asked, first["output"]["message"], {"role": "user", "content": [{"toolResult": result}]}
+]
+schema = {
+    "type": "object", "additionalProperties": False, "required": ["colour", "clouds"],
+    "properties": {"colour": {"enum": ["blue", "grey"]}, "clouds": {"type": "integer"}},
+}
+form = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(schema)}}}
+held = said(messages=asked, outputConfig={"textFormat": form})
+try:
+    said(messages=turns)
+except client.exceptions.ValidationException as error:
+    refused = "toolConfig field must be defined" in str(error)
+print(json.dumps({
+    "call": call_of(first), "streamed": ["forecast", json.loads("".join(pieces))],
+    "alone": call_of(said(messages=asked, toolConfig=tools, additionalModelRequestFields=alone)),
+    "stop": first["stopReason"], "usage": first["usage"]["totalTokens"] > 0,
+    "text": said(messages=turns, toolConfig=tools)["output"]["message"]["content"][0]["text"],
+    "structured": json.loads(held["output"]["message"]["content"][0]["text"]),
+    "refused": refused,
+}))
+"""
 LANGCHAIN = """
 import json, sys
 from typing import Literal
@@ -111,7 +163,17 @@ client = OpenAI(
     base_url=os.environ["AWS_ENDPOINT_URL"] + "/openai/v1", api_key=os.environ["OPENAI_API_KEY"]
 )
 create = partial(client.chat.completions.create, model=sys.argv[1], max_tokens=128, temperature=0)
-print(json.dumps(all_of(create)))
+found = all_of(create)
+alone = create(messages=asked, tools=tools, tool_choice="required", parallel_tool_calls=False)
+call = alone.choices[0].message
+turns = [
+    *asked, call.model_dump(exclude_none=True),
+    {"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": "fair"},
+]
+after = [create(messages=turns), create(messages=turns, tools=tools, tool_choice="none")]
+found["alone"] = call_of(call)
+found["after"] = [each.choices[0].message.content for each in after]
+print(json.dumps(found))
 """
 LITELLM = f"""
 import json, os, sys
@@ -147,13 +209,23 @@ with client.messages.stream(**forced) as stream:
 result = {"type": "tool_result", "tool_use_id": call.id, "content": "fair"}
 turns = [*asked, {"role": "assistant", "content": first.content}]
 said = client.messages.create(**told, messages=[*turns, {"role": "user", "content": [result]}])
-signed = AnthropicBedrock(base_url=base, aws_region="us-gov-west-1").messages.create(**forced)
+bedrock = AnthropicBedrock(base_url=base, aws_region="us-gov-west-1")
+signed = bedrock.messages.create(**forced)
+choice = {"type": "any", "disable_parallel_tool_use": True}
+alone = bedrock.messages.create(**told, messages=asked, tool_choice=choice)
+answered = [*turns, {"role": "user", "content": [result]}]
+after = [
+    bedrock.messages.create(model=sys.argv[1], max_tokens=128, messages=answered),
+    client.messages.create(**told, messages=answered, tool_choice={"type": "none"}),
+]
 print(json.dumps({
+    "alone": call_of(alone), "after": [each.content[0].text for each in after],
     "call": call_of(first), "streamed": streamed, "signed": call_of(signed),
     "text": said.content[0].text, "stop": first.stop_reason,
 }))
 """
 PROGRAMS = {
+    "boto3": BOTO3,
     "langchain": LANGCHAIN,
     "pydantic-ai": PYDANTIC_AI,
     "openai": OPENAI,

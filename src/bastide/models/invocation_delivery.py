@@ -309,14 +309,20 @@ class InvocationLogs:
         return who
 
     def _may_log(self, account: str, label: str, where: Mapping[str, Any]) -> None:
-        """Raises Undelivered, and ServiceError of a role that cannot work."""
+        """Raises Undelivered, and ServiceError of a role that cannot work. The stream that it sees
+        may be one below, which it does not change: its own is made then, as AWS's roles may."""
         group, role = where["logGroupName"], where["roleArn"]
         who = self.roles.assume_for_service(account, role, SERVICE, label)
         resource = arns.regional(
             self.region, "logs", account, f"log-group:{group}:log-stream:{STREAM}"
         )
-        if not self.permits.permits(who, "logs:PutLogEvents", resource, {}):
-            raise Undelivered(f"{role} may not put events into log group {group}.")
+        if self.permits.permits(who, "logs:PutLogEvents", resource, {}):
+            return
+        if self.permits.permits(who, "logs:CreateLogStream", resource, {}):
+            self.lines.put(account, label, group, STREAM, ())
+            if self.permits.permits(who, "logs:PutLogEvents", resource, {}):
+                return
+        raise Undelivered(f"{role} may not put events into log group {group}.")
 
     def _tell_dropped(self) -> None:
         with self._lock:

@@ -224,6 +224,8 @@ async def test_an_answer_that_was_begun_is_continued(smol, begun):
         assert counted["inputTokens"] == whole["usage"]["inputTokens"]
         if begun.startswith("1"):
             assert text_of(whole).startswith(" 4, 5, 6")
+            cut = await talk.converse(call(), {**asked, **config(stopSequences=["3", "6"])})
+            assert (text_of(cut), cut["stopReason"]) == (" 4, 5, ", "stop_sequence")
 
 
 async def test_who_waits_too_long_for_a_place_is_throttled(smol):

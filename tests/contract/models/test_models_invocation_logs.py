@@ -134,6 +134,32 @@ def test_what_is_configured_above_holds_above_alone(api, logs, places):
     assert got(api, "S") == BUCKET, "what lies below is seen, and not changed"
 
 
+class Walled(Places):
+    """What a stream has in it is changed at its own label alone; a session sees those below."""
+
+    def permits(self, who, action, resource, context):
+        if action != "logs:PutLogEvents" or not self.put_lines:
+            return action not in self.closed
+        return who.session.text in {marking for marking, *_ in self.put_lines}
+
+
+def test_a_stream_below_takes_no_line_from_above(database, logs, api, monkeypatch):
+    places = Walled()
+    for name in ("permits", "lines"):
+        monkeypatch.setattr(logs, name, places)
+    put(api, GROUP)
+    for label in ("U", "S"):
+        logs.record(ONE, lambda label=label: made(label))
+        logs.deliver()
+    assert [(marking, len(events)) for marking, _, _, events in places.put_lines] == [
+        ("U", 1), ("S", 0), ("S", 1),
+    ]  # fmt: skip
+    places.closed, places.put_lines = {"logs:CreateLogStream"}, [("U", "/g", "s", ())]
+    logs.record(ONE, lambda: made("S"))
+    logs.deliver()
+    assert [marking for marking, *_ in places.put_lines] == ["U"]
+
+
 def test_nobody_else_s_invocations(api, logs, places):
     put(api)
     logs.record("222222222222", lambda: pytest.fail("nobody asked for it"))

@@ -1,13 +1,8 @@
 """The text of each kind of document; and of one that means harm the reason why there is none."""
 
-import io
-
-import openpyxl
-import pptx
 import pytest
-from pypdf import PdfWriter
-from pypdf.generic import DictionaryObject, NameObject, StreamObject
 from tests import unsafe_documents as unsafe
+from tests.sound_documents import page, slide, workbook
 
 from bastide.knowledge.parsing import text_of
 from bastide.knowledge.reading import Unreadable
@@ -36,35 +31,6 @@ def test_what_a_page_shows(page, text):
 )
 def test_no_page_holds_the_reader_of_all(unit):
     assert text_of(b"x" + (unit * 1_500_000).encode()[:4_000_000], "a.html", "")
-
-
-def page(text):
-    """A PDF of one page."""
-    writer, out = PdfWriter(), io.BytesIO()
-    made = writer.add_blank_page(300, 72)
-    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
-    named = DictionaryObject({NameObject(k): NameObject(v) for k, v in font.items()})
-    fonts = DictionaryObject({NameObject("/F"): writer._add_object(named)})
-    made[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    drawn = StreamObject()
-    drawn.set_data(f"BT /F 12 Tf 10 10 Td ({text}) Tj ET".encode())
-    made[NameObject("/Contents")] = writer._add_object(drawn)
-    writer.write(out)
-    return out.getvalue()
-
-
-def workbook(text):
-    book, out = openpyxl.Workbook(), io.BytesIO()
-    book.active["A1"] = text
-    book.save(out)
-    return out.getvalue()
-
-
-def slide(text):
-    shown, out = pptx.Presentation(), io.BytesIO()
-    shown.slides.add_slide(shown.slide_layouts[0]).shapes.title.text = text
-    shown.save(out)
-    return out.getvalue()
 
 
 def test_text_in_each_kind():

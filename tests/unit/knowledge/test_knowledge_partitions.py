@@ -133,6 +133,12 @@ def test_a_large_partition_has_a_graph_of_its_own(tmp_path, many):
     index.close()
 
 
+def test_large_is_a_hundred_thousand(tmp_path):
+    index = index_at(tmp_path)
+    assert index._graphs._from == 100_000
+    index.close()
+
+
 def test_a_graph_is_kept_sealed_and_is_there_after_a_start(tmp_path, many):
     index = index_at(tmp_path, graph_from=100)
     index.put(KB, [chunk(f"{n}", "word", vector=many[n]) for n in range(300)])
