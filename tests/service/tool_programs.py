@@ -168,7 +168,7 @@ alone = create(messages=asked, tools=tools, tool_choice="required", parallel_too
 call = alone.choices[0].message
 turns = [
     *asked, call.model_dump(exclude_none=True),
-    {"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": "fair"},
+    {{"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": "fair"}},
 ]
 after = [create(messages=turns), create(messages=turns, tools=tools, tool_choice="none")]
 found["alone"] = call_of(call)
