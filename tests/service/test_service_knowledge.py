@@ -188,8 +188,8 @@ UNSAFE = {
     "bomb.docx": (unsafe.packed(50_000_000), "too large when it is unpacked"),
     "parts.xlsx": (unsafe.packed(10, entries=10_001), "too large when it is unpacked"),
     "deep.json": (unsafe.deep_json(100_000), "nests too deep"),
-    "huge.txt": (b"a " * 3_000_000, "too large"),
-    "larger.txt": (bytes(50 * 1024 * 1024 + 1), "too large"),
+    "huge.txt": (b"a " * 3_000_000, "more than 5000000 characters"),
+    "larger.txt": (bytes(50 * 1024 * 1024 + 1), "is larger than 52428800"),
 }
 
 
