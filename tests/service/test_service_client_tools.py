@@ -82,5 +82,5 @@ def test_langchains_standard_suite_with_tools(site, tmp_path):
         command, cwd=tmp_path, env=env_of(site), capture_output=True, text=True, timeout=400
     )
     passed = int((re.search(r"(\d+) passed", done.stdout) or [0, 0])[1])
-    assert " failed" not in done.stdout, done.stdout[-6000:]
+    assert done.returncode == 0, done.stdout[-6000:]
     assert passed >= SUITE_FLOOR, done.stdout[-3000:]

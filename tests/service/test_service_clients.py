@@ -97,7 +97,7 @@ def test_langchains_standard_suite(trained_region, tmp_path):
         command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=400
     )
     passed = int((re.search(r"(\d+) passed", done.stdout) or [0, 0])[1])
-    assert " failed" not in done.stdout, done.stdout[-6000:]
+    assert done.returncode == 0, done.stdout[-6000:]
     assert passed >= LANGCHAIN_FLOOR, done.stdout[-3000:]
 
 

@@ -14,6 +14,7 @@ from tests.waiting import eventually
 CATS = b"Cats sleep for most of the day and hunt at dusk."
 TIDES = b"The moon raises two tides in the ocean on every day."
 BUCKET = "library-papers"
+PAPERS = 40  # in a job that is killed
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +299,7 @@ def test_a_region_killed_during_a_job_goes_on_with_it(own_region):
     own_region.cli("models", "pull", "minilm-l6-v2")
     base = live_base(own_region, "library", BUCKET)
     s3 = own_region.client("s3", "library")
-    for n in range(20):
+    for n in range(PAPERS):
         s3.put_object(Bucket=BUCKET, Key=f"{n}.txt", Body=f"Paper {n} is about comets.".encode())
     ids = {"knowledgeBaseId": base.base, "dataSourceId": base.source}
     job = base.agent.start_ingestion_job(**ids)["ingestionJob"]["ingestionJobId"]
@@ -308,6 +309,7 @@ def test_a_region_killed_during_a_job_goes_on_with_it(own_region):
         return found["statistics"]["numberOfNewDocumentsIndexed"]
 
     eventually(lambda: indexed() > 1, 90)
+    assert indexed() < PAPERS, "it is killed in the middle"
     own_region.kill()
     own_region.start()
     base.agent = own_region.client("bedrock-agent", "library")
@@ -315,8 +317,10 @@ def test_a_region_killed_during_a_job_goes_on_with_it(own_region):
     ended = base.ended(job)
     assert ended["status"] == "COMPLETE"
     counted = ended["statistics"]
-    assert (counted["numberOfDocumentsScanned"], counted["numberOfDocumentsFailed"]) == (20, 0)
-    assert counted["numberOfNewDocumentsIndexed"] == 20
+    assert (counted["numberOfDocumentsScanned"], counted["numberOfDocumentsFailed"]) == (
+        PAPERS, 0,
+    )  # fmt: skip
+    assert counted["numberOfNewDocumentsIndexed"] == PAPERS
     _holds_the_bucket(own_region, base)
 
 
