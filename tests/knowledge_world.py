@@ -29,7 +29,7 @@ from tests.sagefakes import ONE, REGION, ROLE, FakeObjects, FakePermits, FakeRol
 class PlainReader:
     """Without a cage."""
 
-    def read(self, content, name, media_type):
+    def read(self, content, name, media_type, *, whose):
         return text_of(content, name, media_type)
 
 

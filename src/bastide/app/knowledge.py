@@ -140,7 +140,7 @@ def open_knowledge(core: Core, needs: Needs) -> Knowledge:
     bucket = Bucket(region=core.region, permits=identity.authorizer, objects=needs.store.space)
     scheme = core.labelling.scheme
     preparer = Preparer(
-        reader=CagedReader(parser),
+        reader=CagedReader(worker=parser),
         embedder=embedder,
         scheme=scheme,
         portions_are_apart=core.rules.knowledge is not None,

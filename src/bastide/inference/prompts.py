@@ -29,6 +29,8 @@ _EXTRA: Mapping[str, tuple[str, type | tuple[type, ...], float, float]] = {
 # Elsewhere history may tell of calls where no tool is given: Anthropic's and OpenAI's bodies.
 _NEED_TOOLS = ("bedrock-runtime.Converse", "bedrock-runtime.CountTokens")
 BEGINNING_LETTERS = 4096  # enough to tell conversations apart
+STOPS_MAX = 2500  # as Converse's model has it
+STOP_LETTERS_MAX = 32_768  # an engine looks for each at every token of everybody's
 _INFERENCE = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_tokens"}
 
 
@@ -170,6 +172,11 @@ def _options(req: Params, context_tokens: int) -> dict[str, Any]:
     stops = config.get("stopSequences") or []
     if any(not stop for stop in stops):
         raise invalid("A stop sequence is empty. Remove it, and try again.")
+    if len(stops) > STOPS_MAX or sum(map(len, stops)) > STOP_LETTERS_MAX:
+        raise invalid(
+            f"There are more than {STOPS_MAX} stop sequences, or they have more than "
+            f"{STOP_LETTERS_MAX} characters. Remove some, and try again."
+        )
     found = {ours: config[theirs] for theirs, ours in _INFERENCE.items() if theirs in config}
     return {**found, "stop": stops} if stops else found
 

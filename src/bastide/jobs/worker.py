@@ -32,6 +32,8 @@ MEMORY_BYTES = 4 << 30
 WAITING_MAX = 64
 START_TIMEOUT_S = 120.0
 BLOCK_BYTES = 1 << 20
+WORDS_MAX = 4096  # of a failure
+NOBODY = ""
 
 
 class WorkerFailed(Exception):
@@ -74,14 +76,15 @@ class Worker:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._closed = False
 
-    def ask(self, question: bytes, timeout_s: float) -> bytes:
-        """The answer, within `timeout_s` of now: a process that takes longer is ended. Raises
-        WorkerFailed."""
+    def ask(self, question: bytes, timeout_s: float, *, whose: str = NOBODY) -> bytes:
+        """The answer, within `timeout_s` of now: a process that takes longer is ended. What is
+        somebody's own is asked of a process that has heard nobody else's: a document that takes
+        over what reads it meets no other's there. Raises WorkerFailed."""
         if not self._waiting.acquire(blocking=False):
             raise WorkerFailed("too many wait already")
         try:
             deadline = time.monotonic() + timeout_s
-            asked: Future[bytes] = self._threads.submit(self._ask, question, deadline)
+            asked: Future[bytes] = self._threads.submit(self._ask, question, deadline, whose)
         except RuntimeError:  # closed
             self._waiting.release()
             raise WorkerFailed("it has ended") from None
@@ -104,32 +107,33 @@ class Worker:
         for process in list(self._running):
             self._forget(process)
 
-    def _ask(self, question: bytes, deadline: float) -> bytes:
+    def _ask(self, question: bytes, deadline: float, whose: str) -> bytes:
         if self._closed or time.monotonic() >= deadline:
             raise WorkerFailed("it is busy")
-        process = self._process(deadline)
+        process = self._process(deadline, whose)
         with ExitStack() as undo:
             undo.callback(self._end, process)  # whatever is half said makes the next answer a lie
             how, answer = _exchange(process, question, deadline)
             undo.pop_all()
         if how != ANSWERED:
-            raise WorkerFailed(answer.decode("utf-8", "replace"))
+            raise WorkerFailed(answer[:WORDS_MAX].decode("utf-8", "replace"))
         return answer
 
-    def _process(self, deadline: float) -> "subprocess.Popen[bytes]":
+    def _process(self, deadline: float, whose: str) -> "subprocess.Popen[bytes]":
         """This thread's process, begun."""
         process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
-        if process is not None and process.poll() is None:
+        if process is not None and process.poll() is None and self._own.heard == whose:
             return process
         if process is not None:
-            self._forget(process)
+            self._end(process)
         process = self._own.process = self._started()
+        self._own.heard = whose
         with ExitStack() as undo:
             undo.callback(self._end, process)
             begun = time.monotonic() + START_TIMEOUT_S  # not the question's time: models are loaded
             how, said = _exchange(process, self._settings, max(deadline, begun))
             if how != BEGUN:
-                words = said.decode("utf-8", "replace")
+                words = said[:WORDS_MAX].decode("utf-8", "replace")
                 logger.error("%s did not begin: %s", self._module, words)
                 raise WorkerFailed("it did not begin")
             undo.pop_all()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]  # one row for each text
 
+Whose = tuple[str, str]  # an agency, at a label of its own
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -56,8 +57,9 @@ class Sealer(Protocol):
 
 
 class Reader(Protocol):
-    def read(self, content: bytes, name: str, media_type: str) -> str:
-        """The text of a document. `Unreadable` with the reason where there is none."""
+    def read(self, content: bytes, name: str, media_type: str, *, whose: Whose) -> str:
+        """The text of a document of that agency, at that label. `Unreadable` with the reason where
+        there is none; Unavailable where others' are before it for too long."""
         ...
 
 

@@ -56,7 +56,8 @@ class Preparer:
     def chunks(self, given: Given) -> Generator[bool, None, list[Chunk]]:
         """Yields between batches, so that others have their turn: True, as all of the document is
         in memory meanwhile. Raises Unreadable."""
-        text = self.reader.read(given.content, given.name, given.media_type)
+        whose = (given.document.account, given.document.label)
+        text = self.reader.read(given.content, given.name, given.media_type, whose=whose)
         plain = list(self._plain(given, text))
         if not plain:
             raise Unreadable("It has no text.")

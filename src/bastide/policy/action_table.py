@@ -308,7 +308,11 @@ CONDITION_KEYS: dict[str, dict[str, str]] = {
         "RoleSessionName": "sts:rolesessionname",
         "SourceIdentity": "sts:sourceidentity",
     },
-    "iam": {"PolicyArn": "iam:policyarn", "PermissionsBoundary": "iam:permissionsboundary"},
+    "iam": {
+        "PolicyArn": "iam:policyarn",
+        "PermissionsBoundary": "iam:permissionsboundary",
+        "CredentialAgeDays": "iam:servicespecificcredentialagedays",
+    },
     "cloudwatch": {"Namespace": "cloudwatch:namespace"},
     "kms": {
         "KeySpec": "kms:keyspec",

@@ -257,7 +257,10 @@ def _add_s3(context: Context, call: Call, params: Mapping[str, Any], stored: Sto
 
 
 def _add_iam(context: Context, call: Call, params: Mapping[str, Any], stored: Stored) -> None:
-    """The boundary of the user or role that is worked on, where the call does not set one."""
+    """The boundary of the user or role that is worked on, where the call does not set one; and
+    for which service a key is made, of which only this operation tells."""
+    if call.operation == "iam.CreateServiceSpecificCredential":
+        context["iam:servicespecificcredentialservicename"] = str(params.get("ServiceName"))
     for kind, member in (("user", "UserName"), ("role", "RoleName")):
         if params.get(member) and "iam:permissionsboundary" not in context:
             arn = stored.principals.arn_of(call.account, kind, params[member])

@@ -4,7 +4,7 @@ import pytest
 from tests.inference_kit import turn
 
 from bastide.inference.model import Endpoint
-from bastide.inference.prompts import messages_of, prompt_of
+from bastide.inference.prompts import STOP_LETTERS_MAX, STOPS_MAX, messages_of, prompt_of
 from bastide.inference.voice import body_of
 from bastide.kernel.errors import ServiceError
 
@@ -88,6 +88,14 @@ def test_limits():
     assert (
         prompt_of(OP, {"messages": HELLO, "inferenceConfig": {"maxTokens": 9}}, 0).tokens_max == 9
     )
+
+
+@pytest.mark.parametrize(
+    "stops", [["x"] * (STOPS_MAX + 1), ["x" * STOP_LETTERS_MAX, "y"], ["ab"] * STOPS_MAX * 10]
+)
+def test_what_an_engine_looks_for_at_every_token_is_bounded(stops):
+    """Bodies of InvokeModel come here without the bounds of Converse's own model."""
+    refused("ValidationException", "stop sequences", inferenceConfig={"stopSequences": stops})
 
 
 def test_the_engine_is_asked():

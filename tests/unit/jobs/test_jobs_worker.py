@@ -24,6 +24,10 @@ def answer(question):
         while True: pass
     if word == b"raise":
         raise ValueError(rest.decode())
+    if word == b"keep":
+        import builtins
+        before, builtins.kept = getattr(builtins, "kept", b"nothing"), rest
+        return before
     if word == b"print":
         print("this is no answer", flush=True)
     if word == b"call":
@@ -87,6 +91,16 @@ def test_it_answers_again_and_again(worker: Worker) -> None:
     assert worker.ask(b"", 60) == b""
     large = b"x" * (9 << 20)
     assert worker.ask(large, 60) == large.upper()
+
+
+def test_what_is_somebodys_own_meets_nothing_of_others_in_its_process(worker: Worker) -> None:
+    """A process that a document has taken over would read, or change, what comes after it."""
+    assert worker.ask(b"keep one", 60, whose="1 CUI") == b"nothing"
+    assert worker.ask(b"keep two", 60, whose="1 CUI") == b"one"
+    assert worker.ask(b"keep three", 60, whose="1 SECRET") == b"nothing"
+    assert worker.ask(b"keep four", 60, whose="2 SECRET") == b"nothing"
+    assert worker.ask(b"keep five", 60, whose="1 CUI") == b"nothing"
+    assert len(worker._running) == 1
 
 
 def test_what_a_library_prints_is_no_answer(worker: Worker) -> None:
