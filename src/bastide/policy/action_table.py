@@ -290,6 +290,16 @@ PREFIXES = {
     "bedrock-agentcore-control": "bedrock-agentcore",
 }
 # Request members that are condition keys: operation or service → {member: key}.
+# AWS's own actions of an operation: nobody has to allow them, but a Deny of one is met (0057).
+DENIED_BY: dict[str, str] = {
+    "bedrock-mantle.CreateChatCompletion": "bedrock-mantle:CreateInference",
+    "bedrock-mantle.CreateResponse": "bedrock-mantle:CreateInference",
+    "bedrock-mantle.CreateMessage": "bedrock-mantle:CreateInference",
+    "bedrock-mantle.CreateEmbedding": "bedrock-mantle:CreateInference",
+    "bedrock-mantle.CountMessageTokens": "bedrock-mantle:CreateInference",
+    "bedrock-mantle.ListModels": "bedrock-mantle:ListModels",
+    "bedrock-mantle.RetrieveModel": "bedrock-mantle:GetModel",
+}
 CONDITION_KEYS: dict[str, dict[str, str]] = {
     "s3": {
         "Prefix": "s3:prefix",

@@ -16,6 +16,7 @@ from bastide.kernel.errors import invalid
 from bastide.policy import names, resources
 from bastide.policy.action_table import (
     CONDITION_KEYS,
+    DENIED_BY,
     NEEDS,
     PREFIXES,
     WITH_TAGS,
@@ -54,6 +55,19 @@ def needs_of(call: Call, params: Mapping[str, Any], stored: Stored) -> list[Need
         if _names_version(word, params):
             action = WITH_VERSION.get(action, action)
         found.append(Need(action, resources.of(word, call, params, stored)))
+    return found
+
+
+def denied_by(call: Call) -> list[Need]:
+    """What a Deny of would refuse the call too, though nobody has to allow it."""
+    action = DENIED_BY.get(call.operation)
+    if action is None:
+        return []
+    region = call.region
+    project = f"arn:{region.partition}:bedrock-mantle:{region.name}:{call.account}:project/default"
+    found = [Need(action, [project])]
+    if _is_bearer(call.principal):
+        found.append(Need("bedrock-mantle:CallWithBearerToken", ["*"]))
     return found
 
 

@@ -32,6 +32,7 @@ DECISIONS_MAX = 16_384
 DECRYPT = "kms:Decrypt"
 _PLAIN_CODE = frozenset({"s3", "iam", "sts", "cloudwatch"})
 _STATUS_400 = frozenset({"sagemaker", "logs", "cloudtrail", "kms"})
+_DENIES = frozenset({Reason.DENY_IDENTITY, Reason.DENY_BOUNDARY, Reason.DENY_SESSION})
 _BY_SESSION_TOKEN = frozenset({"sts.AssumeRole", "sts.GetCallerIdentity"})
 
 
@@ -69,6 +70,7 @@ class PolicyAuthorizer:
                     raise denied(call, need.action, resource, decision.reason)
                 if decision.crossed is not None:
                     call.notes.crossed = decision.crossed
+        _check_denied(call, standing)
 
     def standing(self, call: Call, params: Mapping[str, Any]) -> Standing:
         """Where the caller of a call stands, with all the condition keys of it."""
@@ -259,6 +261,14 @@ def _check_duty(call: Call, needs: Sequence[Need]) -> None:
     for need in needs or [Need(call.operation.replace(".", ":"), ())]:
         if not is_of_duty(call.principal, need.action, delivered=bool(need.resources)):
             raise denied(call, need.action, "*", Reason.DUTY)
+
+
+def _check_denied(call: Call, standing: Standing) -> None:
+    for need in actions.denied_by(call):
+        for resource in need.resources:
+            reason = standing.by_policies(need.action, resource).reason
+            if reason in _DENIES:
+                raise denied(call, need.action, resource, reason)
 
 
 @lru_cache(maxsize=PARSED_MAX)

@@ -173,6 +173,39 @@ def test_a_bearer_key_needs_leave_of_its_own():
     assert desk.allows(*asked, who=bearer)
 
 
+@pytest.mark.parametrize("action", ["CallWithBearerToken", "CreateInference", "*"])
+@pytest.mark.parametrize(
+    "operation", ["CreateChatCompletion", "CreateResponse", "CreateMessage", "CreateEmbedding"]
+)
+def test_aws_own_words_forbid_the_compatible_doors(action, operation):
+    bearer, asked = principal(access_key_id="ACCAKEY"), {"model": "a.b"}
+    denial = statement(f"bedrock-mantle:{action}", effect="Deny")
+    desk = Desk(statement(), denial)
+    assert not desk.allows(f"bedrock-mantle.{operation}", asked, who=bearer)
+    assert desk.allows("bedrock-runtime.Converse", {"modelId": "a.b"}, who=bearer)
+    assert desk.allows(f"bedrock-mantle.{operation}", asked) is (action == "CallWithBearerToken")
+    allowed = Desk(statement("bedrock-mantle:*"))  # it gives nothing by itself
+    assert not allowed.allows(f"bedrock-mantle.{operation}", asked)
+
+
+def test_how_long_a_bearer_key_lives_can_be_bounded():
+    never = {"Null": {"iam:ServiceSpecificCredentialAgeDays": "true"}}
+    long = {"NumericGreaterThan": {"iam:ServiceSpecificCredentialAgeDays": "90"}}
+    other = {"StringNotEquals": {"iam:ServiceSpecificCredentialServiceName": "b.amazonaws.com"}}
+    denials = [statement(effect="Deny", Condition=each) for each in (long, other)]
+    never_ends = statement("iam:CreateServiceSpecificCredential", effect="Deny", Condition=never)
+    desk = Desk(statement(), *denials, never_ends)
+
+    def allows(**asked):
+        named = {"UserName": "ann", "ServiceName": "b.amazonaws.com"}
+        return desk.allows("iam.CreateServiceSpecificCredential", named | asked)
+
+    assert allows(CredentialAgeDays=90)
+    assert not allows(CredentialAgeDays=91)
+    assert not allows()
+    assert not allows(CredentialAgeDays=90, ServiceName="codecommit.amazonaws.com")
+
+
 @pytest.mark.parametrize("layer", ["bucket", "boundary", "session"])
 def test_tags_on_a_resource_are_read_whichever_policy_asks(layer):
     arn = "arn:aws-us-gov:s3:::b/k"
