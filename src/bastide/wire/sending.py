@@ -37,6 +37,8 @@ async def send_response(response: RawResponse, receive: Receive, send: Send, run
     steps."""
     headers = _encoded(response)
     body = response.body
+    if response.status in NO_BODY and isinstance(body, bytes):
+        body = b""  # an output without members is `{}` in JSON, and 204 has no body
     if isinstance(body, bytes):
         await send(_start(response.status, headers, len(body)))
         await send({"type": "http.response.body", "body": body})

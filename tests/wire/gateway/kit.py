@@ -323,6 +323,11 @@ class Agents:
         self.all.reach(call)
         return {"agentSummaries": []}
 
+    @operation("agentId", "agentVersion", "actionGroupId")
+    def delete_agent_action_group(self, call, req):
+        self.all.reach(call)
+        return {}
+
 
 SERVED = {"s3": S3, "sagemaker": SageMaker, "sts": Sts, "cloudwatch": CloudWatch,
           "bedrock-runtime": Runtime, "bedrock": Bedrock, "bedrock-agent": Agents,

@@ -71,6 +71,18 @@ def test_boto3_json_query_and_cbor(secure):
     assert client(secure, "bedrock").list_foundation_models()["modelSummaries"] == []
 
 
+def test_an_answer_without_a_body_keeps_its_connection(plain):
+    """204 of an operation whose output has no members, which in JSON is `{}` elsewhere."""
+    target = "/agents/ABCDEFGHIJ/agentversions/DRAFT/actiongroups/KLMNOPQRST/"
+    asked = Request("DELETE", target, [], b"", "bedrock").sign().wire()
+    answer = plain.raw(asked + asked)
+    assert statuses(answer) == [204, 204]
+    assert b"{}" not in answer
+    assert b"connection: close" not in answer
+    ended = [event for event in plain.world.auditor.events if event[0] == "closed"]
+    assert ended == [("closed", "bedrock-agent.DeleteAgentActionGroup 204", "")] * 2
+
+
 def test_a_download_that_is_left_is_closed(secure):
     body = client(secure, "s3").get_object(Bucket="bucket", Key=str(1 << 30))["Body"]
     body.read(1000)
