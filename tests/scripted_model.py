@@ -8,7 +8,7 @@ value that its schema takes (a text is what the last user quotes), and else says
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -52,10 +52,11 @@ def said(body: dict[str, Any]) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    says = staticmethod(said)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        text, finish = said(body), "stop"
+        text, finish = self.says(body), "stop"
         for stop in body.get("stop") or ():
             text = text.partition(stop)[0]
         words = text.split(" ")
@@ -96,9 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted_model() -> Iterator[str]:
+def scripted_model(says: Callable[[dict[str, Any]], str] = said) -> Iterator[str]:
     """Its address, as bastide.toml names an engine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    handler = type("Handler", (_Handler,), {"says": staticmethod(says)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -17,10 +17,10 @@ PATH = {"Version": "2012-10-17", "Statement": [OPEN]}
 CEILING = "TS//SI/TK"
 
 
-def walled(folder: Path, **more: Any) -> LiveRegion:
-    """A region with that ceiling, where what has no label is U."""
+def walled(folder: Path, *, settings: str = "", **more: Any) -> LiveRegion:
+    """A region with that ceiling, where what has no label is U; `settings` are more of its file."""
     toml = toml_for(name=NAME).replace("port = 0\n", f'port = 0\nceiling = "{CEILING}"\n', 1)
-    return LiveRegion(folder, toml=toml, **more).start()
+    return LiveRegion(folder, toml=toml + settings, **more).start()
 
 
 @dataclass

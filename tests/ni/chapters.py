@@ -18,6 +18,7 @@ SHORT: dict[str, Any] = {"maxTokens": 3, "temperature": 0.0}
 BUCKET = "papers-box"
 ARN = f"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/{SMOL}"
 PAGES_MAX = 6
+ENDS = ("COMPLETE", "FAILED")  # of an ingestion
 MESSAGES = {"blockedInputMessaging": "No.", "blockedOutputsMessaging": "No."}
 
 
@@ -188,9 +189,9 @@ def _named(it: Cast, name: str, document: str) -> tuple[str, str, dict[str, Any]
 def _synced(it: Cast) -> Steps:
     answer = yield "bedrock-agent", "start_ingestion_job", it.known["source"]
     job = {**it.known["source"], "ingestionJobId": answer["ingestionJob"]["ingestionJobId"]}
-    ends = ("COMPLETE", "FAILED")
     step = "bedrock-agent", "get_ingestion_job", job
-    yield Until(step, lambda answer: answer["ingestionJob"]["status"] in ends)
+    yield Until(step, lambda answer: answer["ingestionJob"]["status"] in ENDS)
+    return job
 
 
 def _indexed(it: Cast, document: str) -> Until:
@@ -256,7 +257,21 @@ def _bases_below(it: Cast) -> Steps:
     yield _ranked()
     for title in ("papers", "above"):
         yield "bedrock-agent", "create_knowledge_base", base_request(it.worker, title)
+    yield from _bases_changed(it, hidden)
     yield "bedrock-agent", "delete_knowledge_base", {"knowledgeBaseId": hidden}
+
+
+def _bases_changed(it: Cast, hidden: str) -> Steps:
+    """Named as what is above, and gone."""
+    own = it.known["base"]
+    for each in (hidden, own):
+        changed = {"knowledgeBaseId": each, **base_request(it.worker, "changed")}
+        yield "bedrock-agent", "update_knowledge_base", changed
+    yield "bedrock-agent", "stop_ingestion_job", (yield from _synced(it))
+    yield "bedrock-agent", "update_data_source", {
+        **bucket_source(own, BUCKET), **it.known["source"], "name": "renamed",
+    }  # fmt: skip
+    yield "bedrock-agent", "delete_data_source", it.known["hand"]
 
 
 def _ranked() -> tuple[str, str, dict[str, Any]]:

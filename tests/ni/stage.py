@@ -1,6 +1,8 @@
 """A real region with labels, and agencies in it: each has a low session and two high ones."""
 
+import hashlib
 import json
+import re
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.live import LiveRegion
+from tests.live import NAME, LiveRegion
 from tests.walls_live import CEILING, PATH
 
 HIGH = ("S", "TS//SI")
@@ -16,8 +18,27 @@ SERVICES = (
     "s3", "logs", "cloudwatch", "cloudtrail", "iam", "kms", "sagemaker", "sagemaker-runtime",
     "bedrock", "bedrock-runtime",
 )  # fmt: skip
+# Beside memory for reserved throughput, each label its own part, a model that says a digest of all
+# that it was shown: what reaches it from above is seen in that.
+DIGESTS = "site.digests-v1:0"
+ENGINES = f"""
+[regions.{NAME}.engines]
+memory_budget_mib = 8192
+reservable_mib = {{{{ U = 2048, S = 1024, "TS//SI" = 1024 }}}}
+urls = {{{{ "{DIGESTS}" = {{{{ url = "{{url}}", model = "digests" }}}} }}}}
+"""
 _ANYBODY = {"Effect": "Allow", "Action": "*", "Principal": {"AWS": "*"}}
 TRUST = {"Version": "2012-10-17", "Statement": [_ANYBODY]}
+FENCE = re.compile(r"(</?data )\w+>")  # drawn anew for each session (agents/spotlight.py)
+
+
+def digest(body: dict[str, Any]) -> str:
+    """In one sentence, where it is asked for sentences with their sources."""
+    shown = FENCE.sub(r"\1>", json.dumps(body["messages"], ensure_ascii=False))
+    told = hashlib.sha256(shown.encode()).hexdigest()[:16]
+    if "response_format" not in body:
+        return told
+    return json.dumps({"sentences": [{"text": f"Seen: {told}.", "sources": [1]}]})
 
 
 @dataclass

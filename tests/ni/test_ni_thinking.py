@@ -3,19 +3,23 @@ real region with a real engine."""
 
 import pytest
 
-from tests.ni.chapters import CHAPTERS
-from tests.ni.stage import Stage
-from tests.ni.thinking import SERVICES, Cast, difference
+from tests.ni import chapters, chapters_agents, chapters_engines
+from tests.ni.stage import ENGINES, Stage, digest
+from tests.ni.thinking import SERVICES, Cast, Played, difference
+from tests.scripted_model import scripted_model
 from tests.walls_live import walled
+
+CHAPTERS = {**chapters.CHAPTERS, **chapters_agents.CHAPTERS, **chapters_engines.CHAPTERS}
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    live = walled(tmp_path_factory.mktemp("thinking"))
-    for model in ("smollm2-135m", "minilm-l6-v2"):
-        live.cli("models", "pull", model)
-    yield Stage(live, services=SERVICES)
-    live.stop()
+    with scripted_model(digest) as url:
+        live = walled(tmp_path_factory.mktemp("thinking"), settings=ENGINES.format(url=url))
+        for model in ("smollm2-135m", "minilm-l6-v2"):
+            live.cli("models", "pull", model)
+        yield Stage(live, services=SERVICES)
+        live.stop()
 
 
 # What a chapter is about: done on both sides, and not refused there.
@@ -27,20 +31,27 @@ DONE = {
     },
     "bases": {"start_ingestion_job", "ingest_knowledge_base_documents", "retrieve"},
     "functions": {"create_function", "invoke"},
+    "answers": {"ingest_knowledge_base_documents", "retrieve_and_generate"},
+    "agents": {"create_agent", "prepare_agent", "create_agent_alias", "invoke_agent",
+               "get_agent_memory"},
+    "runtimes": {"create_agent_runtime", "invoke_agent_runtime"},
+    "throughput": {"create_provisioned_model_throughput", "converse"},
+    "logging": {"converse", "list_objects_v2"},
+    "imports": {"create_model_import_job", "get_model_import_job"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_what_is_above_is_not_seen_below(stage, chapter):
-    done: set[tuple[str, str]] = set()
-    assert difference(stage, "few", {chapter: CHAPTERS[chapter]}, done) == ""
+    played = Played()
+    assert difference(stage, "few", {chapter: CHAPTERS[chapter]}, played) == ""
     for side in ("low", "high"):
-        named = {name.partition(".")[2] for where, name in done if where == side}
-        assert DONE[chapter] <= named, side
+        named = {name.partition(".")[2] for name in played.on(side)}
+        assert DONE[chapter] <= named, f"{side}: {played.refused}"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_without_walls_each_chapter_sees_it(stage, chapter, monkeypatch):
     """What is done above is done below instead: who finds nothing then would find no leak."""
     monkeypatch.setattr(Cast, "high", lambda it, steps, label: it.low(steps))
-    assert difference(stage, "planted", {chapter: CHAPTERS[chapter]}, set())
+    assert difference(stage, "planted", {chapter: CHAPTERS[chapter]}, Played())

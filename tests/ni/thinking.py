@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from tests.ni.apart import apart
 from tests.ni.memory import Step
 from tests.ni.seen import Seen, _has_moment
-from tests.ni.stage import HIGH, Agency, Stage
+from tests.ni.stage import FENCE, HIGH, Agency, Stage
 from tests.waiting import eventually
 
 Answer = dict[str, Any]
@@ -32,7 +32,7 @@ class Until:
     true: Callable[[Answer], bool]
 
 
-Steps = Generator[Step | Until, Answer, None]
+Steps = Generator[Step | Until, Answer, Any]
 SERVICES = (
     "s3", "logs", "iam", "bedrock", "bedrock-runtime", "bedrock-agent", "bedrock-agent-runtime",
     "bedrock-agentcore", "bedrock-agentcore-control", "lambda",
@@ -44,16 +44,22 @@ IDS = frozenset({
     "agentAliasId", "actionGroupId", "agentRuntimeId", "sessionId", "collaboratorId",
     "inferenceProfileId", "id",
 })  # fmt: skip
-IN_ARN = re.compile(r"(?:/|-)([a-z0-9]{12})$")
+ID = re.compile(r"[a-zA-Z0-9]{10}|[a-z0-9]{12}|[a-zA-Z]\w*-[a-zA-Z0-9]{10}")  # and of a runtime
+IN_ARN = re.compile(r"(?:/|-)([a-zA-Z0-9]{12})$")
 # Told in the order of their names: they come in that of their ids, which are random.
 BY_NAME = frozenset({
     "dataSourceSummaries", "knowledgeBaseSummaries", "agentSummaries", "guardrails",
-    "inferenceProfileSummaries", "agentAliasSummaries", "actionGroupSummaries",
+    "inferenceProfileSummaries", "agentAliasSummaries", "actionGroupSummaries", "agentRuntimes",
 })  # fmt: skip
 SPAN = re.compile(r'("?\w*[lL]atency\w*"?: ?)\d+')  # in JSON that is in a text
 CREATED = re.compile(r'("created": ?)\d+')
 NAMED = re.compile(r"\bchatcmpl-[0-9a-f]{32}\b")
-SPANS = frozenset({"guardrailProcessingLatency", "x-amzn-bedrock-invocation-latency"})
+SPANS = frozenset({
+    "guardrailProcessingLatency", "x-amzn-bedrock-invocation-latency", "totalTimeMs",
+    "operationTotalTimeMs",
+})  # fmt: skip
+NAMES = ("name", "agentName", "agentAliasName", "actionGroupName", "agentRuntimeName")
+TRACE = re.compile(r"\b[0-9a-z]{10}(?=-\d+$)")  # of a turn: its steps are numbered behind it
 CHUNK = re.compile(r"\b[0-9a-f]{32}(?=-\d+$)")  # of a passage: its document's id, and its place
 
 
@@ -75,7 +81,7 @@ class Thoughts(Seen):
             answer = error.response
         told = json.loads(json.dumps(answer, default=_plain))
         for name in BY_NAME & told.keys():
-            told[name].sort(key=lambda each: str(each.get("name", each.get("agentName", ""))))
+            told[name].sort(key=_name)
         self._learn(told)
         heads = (
             told["ResponseMetadata"].get("HTTPHeaders", {}) if "ResponseMetadata" in told else {}
@@ -92,7 +98,7 @@ class Thoughts(Seen):
             case list():
                 for each in value:
                     self._learn(each, key)
-            case str() if key in IDS and len(value) in (10, 12) and value not in self.ids:
+            case str() if key in IDS and ID.fullmatch(value) and value not in self.ids:
                 self.ids.append(value)
             case str() if key.endswith(("Arn", "arn")) and (found := IN_ARN.search(value)):
                 if found[1] not in self.ids and found[1] != self.account:
@@ -106,6 +112,8 @@ class Thoughts(Seen):
         if isinstance(told, str):
             told = CREATED.sub(r"\1<time>", told)
             told = NAMED.sub(lambda found: self._number(found[0]), told)
+            told = FENCE.sub(r"\1>", told)
+            told = TRACE.sub("<trace>", told) if key == "traceId" else told
             told = CHUNK.sub(lambda found: self._number(found[0]), told)
             told = SPAN.sub(r"\1<span>", told)
             for each in self.ids:
@@ -114,8 +122,23 @@ class Thoughts(Seen):
         return told
 
 
+def _name(told: dict[str, Any]) -> str:
+    return next((str(told[name]) for name in NAMES if name in told), "")
+
+
 def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else "<time>"
+
+
+@dataclass
+class Played:
+    """`done`: level and operation of what was not refused; `refused`: above, and why."""
+
+    done: set[tuple[str, str]] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+
+    def on(self, side: str) -> set[str]:
+        return {name for where, name in self.done if where == side}
 
 
 @dataclass
@@ -128,8 +151,7 @@ class Cast:
     seen: Thoughts
     known: dict[str, Any] = field(default_factory=dict)
     above: dict[str, str] = field(default_factory=dict)
-    done: set[tuple[str, str]] = field(default_factory=set)  # level, operation: not refused
-    refused: list[str] = field(default_factory=list)
+    played: Played = field(default_factory=Played)
 
     @property
     def account(self) -> str:
@@ -155,7 +177,7 @@ class Cast:
             service, operation, request = step
             answer, said = self.seen.of(self.agency.low[service], operation, request)
             if "Error" not in answer:
-                self.done.add(("low", f"{service}.{operation}"))
+                self.played.done.add(("low", f"{service}.{operation}"))
             told.append([f"{service}.{operation}", sorted(request), said])
             return answer
 
@@ -169,9 +191,9 @@ class Cast:
                 self.agency.high[label][service], operation, request
             )
             if "Error" not in answer:
-                self.done.add(("high", f"{service}.{operation}"))
+                self.played.done.add(("high", f"{service}.{operation}"))
             else:
-                self.refused.append(f"{operation}: {answer['Error']}")
+                self.played.refused.append(f"{operation}: {answer['Error']}")
             return answer
 
         _play(steps, one, self.agency.high[label])
@@ -200,7 +222,7 @@ class Chapter:
     below: Callable[[Cast], Steps]
 
 
-def cast(stage: Stage, seed: str) -> Cast:
+def cast(stage: Stage, seed: str, played: Played) -> Cast:
     agency = stage.agency()
     trust = {"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRole",
@@ -212,15 +234,13 @@ def cast(stage: Stage, seed: str) -> Cast:
     role = iam.create_role(RoleName="Worker", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
     iam.put_role_policy(RoleName="Worker", PolicyName="all", PolicyDocument=document)
     stage._clear(agency.account)
-    return Cast(agency, role["Arn"], seed, Thoughts(agency.account))
+    return Cast(agency, role["Arn"], seed, Thoughts(agency.account), played=played)
 
 
-def difference(
-    stage: Stage, seed: str, chapters: Mapping[str, Chapter], done: set[tuple[str, str]]
-) -> str:
+def difference(stage: Stage, seed: str, chapters: Mapping[str, Chapter], played: Played) -> str:
     """The first thing that is seen below in one of two histories and not in the other; "" for
-    none. Each chapter is a pair. What was done goes into `done`."""
-    quiet, loud = cast(stage, seed), cast(stage, seed)
+    none. Each chapter is a pair. What was done goes into `played`."""
+    quiet, loud = cast(stage, seed, played), cast(stage, seed, played)
     for name, chapter in chapters.items():
         first, second = (one.low(chapter.begin(one)) for one in (quiet, loud))
         for label in HIGH:
@@ -229,7 +249,6 @@ def difference(
         second += loud.low(chapter.below(loud))
         if first != second:
             return f"seed {seed}, {name}: {_told(first, second)}"
-    done |= quiet.done | loud.done
     return ""
 
 
