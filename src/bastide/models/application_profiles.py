@@ -55,9 +55,10 @@ class ApplicationProfiles(Kept[Profile]):
         self, c: Connection, account: str, named: str, view: View, *, by_id: bool
     ) -> Profile | None:
         """By its id alone: its name is no name for a model."""
-        if len(named) != ID_LETTERS or not named.isalnum():  # no model's id: those have a dot
-            return None
         return records.find(c, account, named, view.seen)
+
+    def may_be(self, named: str) -> bool:
+        return len(named) == ID_LETTERS and named.isalnum()  # no model's id: those have a dot
 
     def write_tags(self, c: Connection, one: Profile, tags: Mapping[str, str]) -> None:
         records.set_tags(c, one.account, one.id, tags)

@@ -48,6 +48,10 @@ class Kept(ABC, Generic[T]):
     def read(self, c: Connection, account: str, named: str, view: View, *, by_id: bool) -> T | None:
         """The one of that id, or of that name."""
 
+    def may_be(self, named: str) -> bool:
+        """Whether it looks like an id or a name of these: where not, the database is not asked."""
+        return True
+
     @abstractmethod
     def write_tags(self, c: Connection, one: T, tags: Mapping[str, str]) -> None: ...
 
@@ -61,6 +65,8 @@ class Kept(ABC, Generic[T]):
         if is_arn and not identifier.startswith(prefix):
             return None
         named = identifier.removeprefix(prefix)
+        if not self.may_be(named):
+            return None
         return self.database.read(lambda c: self.read(c, who.account, named, view, by_id=is_arn))
 
     def identified(self, who: Principal, identifier: str) -> str:

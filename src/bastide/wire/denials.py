@@ -40,14 +40,19 @@ def protocol_of(raw: RawRequest, service: str = "") -> str:
 
 
 def refusals_for(raw: RawRequest, service: str = "") -> "Refusals":
-    return Refusals(protocol_of(raw, service))
+    return Refusals(raw, service)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """The refusals of one protocol."""
+    """The refusals of the protocol that a request is of; which that is, only a refusal asks."""
 
-    protocol: str
+    raw: RawRequest
+    service: str = ""
+
+    @property
+    def protocol(self) -> str:
+        return protocol_of(self.raw, self.service)
 
     def _error(
         self, s3: str, query: str, other: str, message: str, status: int = 403

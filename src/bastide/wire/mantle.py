@@ -144,15 +144,15 @@ def _described() -> dict[str, Any]:
 
 
 DESCRIPTION = _described()
-_PATHS = tuple(
-    uri.partition("{")[0] for http, _ in _OPERATIONS.values()
-    for uri in (http["requestUri"], *http["alsoAt"])
+_PATHS = (
+    "/openai/v1/", "/anthropic/v1/",
+    *(uri.partition("{")[0] for http, _ in _OPERATIONS.values() for uri in http["alsoAt"]),
 )  # fmt: skip
 
 
 def dialect_at(path: str, host: str = "") -> str:
     """Whose words an answer at this path is written in; "" where none of these is."""
-    if not (path.startswith(("/openai/v1/", "/anthropic/v1/", *_PATHS)) or host.startswith(NAME)):
+    if not (path.startswith(_PATHS) or host.startswith(NAME)):
         return ""
     is_anthropic = path.startswith(("/anthropic/", "/v1/messages"))
     return ANTHROPIC if is_anthropic else OPENAI
