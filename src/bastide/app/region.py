@@ -48,6 +48,7 @@ from bastide.wire.pool import Pool
 from bastide.wire.server import make_server
 
 OPERATOR_THREADS = 4
+YOUNG_OBJECTS = 20_000  # a request makes hundreds, and few circles: Python's 700 looked each time
 logger = logging.getLogger("bastide")
 
 
@@ -56,6 +57,7 @@ def settle_memory() -> None:
     objects: to look through them stopped everything for 0.1 s, once in 1,500 requests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 def _door_at(path: Path) -> socket.socket:
