@@ -13,6 +13,7 @@ from bastide.agents.collaborators import Collaborators
 from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
 from bastide.agents.files import Attaching
+from bastide.agents.guarding import Guarding
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.interpreting import Interpreting
 from bastide.agents.invocations import Invocations
@@ -20,6 +21,7 @@ from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
 from bastide.agents.memories import AgentMemories
 from bastide.agents.memory import Memories
+from bastide.agents.orchestrating import Orchestrating
 from bastide.agents.preparing import Preparing
 from bastide.agents.receipting import Receipting
 from bastide.agents.remembering import Remembering
@@ -31,10 +33,12 @@ from bastide.agents.turn_desk import Desk as TurnDesk
 from bastide.agents.turns import Turns
 from bastide.agents.versions import Versions
 from bastide.agents.workers import Schemas, Workers
+from bastide.app.requests import RequestReader
 from bastide.kernel.clock import ManualClock
 from bastide.kernel.errors import ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import SeededIds
 from bastide.kernel.operation import operation
+from bastide.wire.model import Catalogue
 from tests.inference_kit import AnyThread
 from tests.labels_kit import marks
 from tests.receipts_kit import RECEIPTS
@@ -43,6 +47,7 @@ from tests.stores import FakeKeyring
 
 MODEL = "bastide.scripted-v1:0"
 INSTRUCTION = "You are a clerk who answers questions about orders, shortly and truly."
+CATALOGUE = Catalogue()
 USAGE = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
 
 
@@ -63,6 +68,7 @@ class ScriptedModel:
     by: list[Any] = field(default_factory=list)
     stops: str = "end_turn"
     notes: bool = False  # what it is, in the call's audit record
+    used: int = 10  # tokens of each answer
 
     @operation(
         "modelId", "messages", "system", "inferenceConfig", "toolConfig",
@@ -78,7 +84,8 @@ class ScriptedModel:
         if isinstance(answer, Exception):
             raise answer
         message = {"role": "assistant", "content": answer}
-        return {"output": {"message": message}, "usage": USAGE, "stopReason": self.stops}
+        return {"output": {"message": message}, "usage": {**USAGE, "totalTokens": self.used},
+                "stopReason": self.stops}  # fmt: skip
 
     async def converse_stream(self, call, req):
         """The same answer, in pieces of three letters."""
@@ -221,6 +228,32 @@ class Lambdas:
 
 
 @dataclass
+class Censor:
+    """`agents.ports.GuardrailApplier`: texts with `blocked` are blocked, `hidden` words masked."""
+
+    blocked: str = "\0"
+    hidden: str = "\0"
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    @operation("guardrailIdentifier", "guardrailVersion", "source", "content.text", "outputScope")
+    def apply_guardrail(self, call, req):
+        self.seen.append(req)
+        if not req["content"]:
+            raise ServiceError("ValidationException", "content must have a text.")
+        said = req["content"][0]["text"]["text"]
+        reason, texts = "No action.", []
+        if self.hidden in said:
+            reason, texts = "Guardrail masked.", [said.replace(self.hidden, "{NAME}")]
+        if self.blocked in said:
+            reason, texts = "Guardrail blocked.", ["Stopped."]
+        call.notes.audit["guardrail_action"] = reason
+        return {
+            "action": "GUARDRAIL_INTERVENED" if texts else "NONE", "actionReason": reason,
+            "outputs": [{"text": one} for one in texts], "assessments": [{}],
+        }  # fmt: skip
+
+
+@dataclass
 class Programs:
     """`agents.ports.Interpreter`: what running code does, by a function of its files."""
 
@@ -253,8 +286,8 @@ class NoReader:
 class Desk:
     """All of agents over one database. `desk.do("create_agent", …)` as `who`."""
 
-    def __init__(self, database: Any) -> None:
-        self.database, self.clock, self.model = database, ManualClock(), ScriptedModel()
+    def __init__(self, database: Any, model: ScriptedModel | None = None) -> None:
+        self.database, self.clock, self.model = database, ManualClock(), model or ScriptedModel()
         self.roles, self.permits, self.objects = Passed(), Permitted(), Documents()
         self.marks, ids = marks(database), SeededIds(1)
         book = Book(database=database, marks=self.marks, clock=self.clock, ids=ids)
@@ -262,6 +295,7 @@ class Desk:
         workers = Workers(roles=self.roles, permits=self.permits, models=self.models)
         self.sessions = Sessions(database, FakeKeyring(), self.clock, ids)
         self.library, self.lambdas, self.programs = Library(), Lambdas(), Programs()
+        self.censor = Censor()
         self.lines, threads, routing = Lines(), AnyThread(), Routing(book=book)
         collaborating = Collaborating(
             routing=routing, workers=workers, sessions=self.sessions, ids=ids
@@ -271,7 +305,7 @@ class Desk:
         turns = Turns(
             consulting=consulting, sessions=self.sessions, clock=self.clock, ids=ids,
             looking_up=LookingUp(retriever=self.library, workers=workers, threads=threads),
-            threads=threads,
+            threads=threads, orchestrating=self._orchestrating(consulting, threads),
             collaborating=collaborating, executing=Executing(executors=self.lambdas),
             interpreting=Interpreting(
                 interpreter=self.programs, database=database, sealer=FakeKeyring(),
@@ -323,6 +357,17 @@ class Desk:
             threads=threads,
         )
         self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
+
+    def _orchestrating(self, consulting: Consulting, threads: Any) -> Orchestrating:
+        methods = {
+            "bedrock-runtime.Converse": self.model.converse,
+            "bedrock-runtime.ApplyGuardrail": self.censor.apply_guardrail,
+        }
+        return Orchestrating(
+            executors=self.lambdas, consulting=consulting, clock=self.clock,
+            requests=RequestReader(catalogue=CATALOGUE, methods=methods),
+            guarding=Guarding(applier=self.censor, threads=threads),
+        )  # fmt: skip
 
     def do(self, name: str, who: Any = None, **req: Any) -> dict[str, Any]:
         part = next(part for part in self.parts if hasattr(part, name))

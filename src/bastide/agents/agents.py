@@ -13,6 +13,7 @@ from bastide.agents import (
     file_records,
     memory,
     memory_records,
+    orchestrator,
     prompting,
     records,
     session_records,
@@ -32,16 +33,17 @@ from bastide.agents.ports import Roles
 from bastide.agents.tags import checked
 from bastide.kernel.call import Call
 from bastide.kernel.clock import moment
-from bastide.kernel.errors import ServiceError, unsupported
+from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 
 AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
 _ASKED = (
     "agentName", "instruction", "foundationModel", "description", "orchestrationType",
     "idleSessionTTLInSeconds", "agentResourceRoleArn", "guardrailConfiguration",
-    "agentCollaboration", "promptOverrideConfiguration", "memoryConfiguration",
+    "agentCollaboration", "customOrchestration", "promptOverrideConfiguration",
+    "memoryConfiguration",
 )  # fmt: skip
-_MEMBERS = (*_ASKED[:-2], *prompting.MEMBERS, *memory.MEMBERS)
+_MEMBERS = (*_ASKED[:-3], *orchestrator.MEMBERS, *prompting.MEMBERS, *memory.MEMBERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +127,7 @@ class Agents:
         return {"agentId": gone.id, "agentStatus": "DELETING"}
 
     def _check(self, call: Call, req: Params, agent_id: str) -> None:
-        if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
-            raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
+        orchestrator.check(call.operation, req)
         memory.check(call.operation, req)
         prompting.check(call.operation, req)
         if role := req.get("agentResourceRoleArn"):  # without one, it cannot be prepared

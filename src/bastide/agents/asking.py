@@ -17,9 +17,7 @@ def request_of(asked: Asked, turn: Turn, prompted: Mapping[str, str], *, final: 
     """`prompted`: promptSessionAttributes, as they are now."""
     agent = asked.agent
     rule = spotlight.rule(turn.fence) if turn.tools or asked.remembered else ""
-    system = prompting.system(agent, rule, prompted)
-    if asked.remembered:
-        system += f"\n\n{_REMEMBERED}\n{spotlight.spotlit(asked.remembered, turn.fence)}"
+    system = prompting.system(agent, rule, prompted) + remembered(asked, turn)
     req: Params = {
         "modelId": agent["foundationModel"],
         "system": [{"text": system}],
@@ -32,6 +30,13 @@ def request_of(asked: Asked, turn: Turn, prompted: Mapping[str, str], *, final: 
         return {**req, "messages": flat(turn.messages)}
     tools = [tool.spec() for tool in turn.tools.values()]
     return {**req, "toolConfig": {"tools": tools, "toolChoice": {"auto": {}}}}
+
+
+def remembered(asked: Asked, turn: Turn) -> str:
+    """Behind a system prompt; "" where there is nothing."""
+    if not asked.remembered:
+        return ""
+    return f"\n\n{_REMEMBERED}\n{spotlight.spotlit(asked.remembered, turn.fence)}"
 
 
 def flat(messages: Sequence[Message]) -> list[Params]:

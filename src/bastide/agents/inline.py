@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bastide.agents import action_groups, collaborators, files, prompting
+from bastide.agents import action_groups, collaborators, files, orchestrator, prompting
 from bastide.agents.asked import Asked
 from bastide.agents.book import Book
 from bastide.agents.collaborating import fault_of
@@ -19,7 +19,7 @@ from bastide.agents.tools import is_supervisor
 from bastide.agents.turn_desk import Desk, check
 from bastide.agents.workers import Schemas
 from bastide.kernel.call import Call, Notes
-from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.errors import invalid
 from bastide.kernel.operation import operation
 
 _STATE = "inlineSessionState"
@@ -50,7 +50,8 @@ class InlineInvocations:
 
     @operation(
         "sessionId", "inputText", "enableTrace", "endSession", *_AGENT, *STREAMING,
-        "orchestrationType", "bedrockModelConfigurations.performanceConfig.latency",
+        "orchestrationType", *orchestrator.MEMBERS,
+        "bedrockModelConfigurations.performanceConfig.latency",
         "knowledgeBases.retrievalConfiguration.vectorSearchConfiguration", "agentCollaboration",
         *(f"collaboratorConfigurations.{name}" for name in _COLLABORATOR),
         "collaborators.agentName", *(f"collaborators.{name}" for name in _AGENT),
@@ -62,8 +63,7 @@ class InlineInvocations:
     )  # fmt: skip
     async def invoke_inline_agent(self, call: Call, req: Params) -> Params:
         check(call, req)
-        if req.get("orchestrationType", "DEFAULT") != "DEFAULT":
-            raise unsupported(call.operation, f"orchestrationType={req['orchestrationType']}")
+        orchestrator.check(call.operation, req)
         label = self.book.marks.own(call.principal)
         key = Key(
             account=call.account, label=label, agent_id=INLINE, alias_id="", id=req["sessionId"]
@@ -115,7 +115,8 @@ def _inlined(req: Params) -> list[Params]:
 def _definition(call: Call, said: Params) -> dict[str, Any]:
     prompting.check(call.operation, said)
     names = ("instruction", "foundationModel", "guardrailConfiguration", "idleSessionTTLInSeconds",
-             "promptOverrideConfiguration", "agentCollaboration")  # fmt: skip
+             "promptOverrideConfiguration", "agentCollaboration", "orchestrationType",
+             "customOrchestration")  # fmt: skip
     agent = {name: said[name] for name in names if said.get(name)}
     return {"agent": agent, "parts": list(_parts(call, said))}
 

@@ -214,14 +214,14 @@ def _begun(turn: Turn, text: str, words: str) -> tuple[Turn, list[Effect]]:
 
 def _ask(turn: Turn) -> tuple[Turn, list[Effect]]:
     """The model again, or the end: the last step that there is has no functions."""
-    spent = _spent(turn)
-    if spent:
-        return replace(turn, phase=Phase.DONE), [Fail(spent)]
+    if why := spent(turn):
+        return replace(turn, phase=Phase.DONE), [Fail(why)]
     final = turn.final or turn.steps == turn.bounds.steps - 1 or not turn.tools
     return replace(turn, phase=Phase.ASKING, final=final), [Ask(final)]
 
 
-def _spent(turn: Turn) -> str:
+def spent(turn: Turn) -> str:
+    """Why it must end here; "" if it may go on."""
     most = turn.bounds
     if turn.steps >= most.steps:
         return f"The agent took {most.steps} steps and did not come to an end."

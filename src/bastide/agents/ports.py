@@ -86,6 +86,21 @@ class Executors(Protocol):
         ...
 
 
+class Requests(Protocol):
+    """Requests that an agency's code makes as documents."""
+
+    def read(self, operation: str, document: Params) -> Params:
+        """As at the operation's own door: its shapes, its constraints, what is honoured of it.
+        Raises ServiceError."""
+        ...
+
+
+class GuardrailApplier(Protocol):
+    """As bedrock-runtime's, without its door: who calls it asked `Permits` first."""
+
+    def apply_guardrail(self, call: Call, req: Params) -> Params: ...
+
+
 class Interpreter(Protocol):
     async def run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:
         """Code, run with these files in a place of its own."""

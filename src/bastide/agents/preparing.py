@@ -13,6 +13,7 @@ from bastide.agents.book import Book
 from bastide.agents.collaborating import Collaborating, fault_of
 from bastide.agents.model import DRAFT, Agent, Params, PartRow, Status, definition_of
 from bastide.agents.openapi import BadSchema
+from bastide.agents.orchestrator import executor_of
 from bastide.agents.ports import Executors
 from bastide.agents.tools import Does, Tool, is_supervisor, tools_of
 from bastide.agents.workers import Schemas, Workers
@@ -83,14 +84,15 @@ class Preparing:
         yield from self._executed(worker, agent, tools)
 
     def _executed(self, worker: Call, agent: Agent, tools: Mapping[str, Tool]) -> Iterator[str]:
-        """What is wrong with the Lambda functions that it has things executed by."""
-        for arn in dict.fromkeys(
-            tool.target for tool in tools.values() if tool.does is Does.EXECUTE
-        ):
+        """What is wrong with the Lambda functions that lead it or execute what it calls."""
+        arns = [(one.target, "Executor") for one in tools.values() if one.does is Does.EXECUTE]
+        if leading := executor_of(agent.asked):
+            arns.append((leading, "Orchestrator"))
+        for arn, what in dict.fromkeys(arns):
             try:
                 self.executors.check(worker, agent.id, arn)
             except ServiceError as error:
-                yield f"Executor {arn}: {error.message}"
+                yield f"{what} {arn}: {error.message}"
 
     def _collaborators(
         self, worker: Call, agent: Agent, tools: Mapping[str, Tool]

@@ -30,7 +30,7 @@ _FENCE_SIZE = 8
 class Held:
     """A conversation as it stands. `number`: how many turns it had. `invocation_id`: of the
     control that its caller has now, else "". `attributes`: for the functions of its turns. `by`:
-    who alone has said all of it, "" for several."""
+    who alone has said all of it, "" for several. `story`: its turns, as an orchestrator is told."""
 
     key: Key
     number: int
@@ -40,6 +40,7 @@ class Held:
     began_ms: int = 0
     memory_id: str = ""
     by: str = ""
+    story: Sequence[Mapping[str, Any]] = ()
 
     @property
     def began(self) -> datetime:
@@ -98,7 +99,7 @@ class Sessions:
             key=key, number=number, turn=adapted(_turn(empty, kept)),
             invocation_id=kept["invocation_id"], attributes=kept.get("attributes") or {},
             began_ms=kept.get("began_ms", 0), memory_id=kept.get("memory_id", ""),
-            by=kept.get("by", ""),
+            by=kept.get("by", ""), story=kept.get("story") or (),
         )  # fmt: skip
 
     def save(self, held: Held, ttl_s: int, files: bytes | None = None) -> None:
@@ -144,7 +145,7 @@ def _kept(held: Held) -> str:
     turn = held.turn
     messages = list(turn.messages)
     while True:
-        text = json.dumps({
+        kept = {
             "fence": turn.fence,
             "messages": messages,
             "words": turn.words,
@@ -163,10 +164,10 @@ def _kept(held: Held) -> str:
             "began_ms": held.began_ms,
             "memory_id": held.memory_id,
             "by": held.by,
-        })  # fmt: skip
-        shorter = without_oldest(messages)
+        }  # fmt: skip
+        text, shorter = json.dumps(kept), without_oldest(messages)
         if len(text) <= SIZE_MAX or not shorter:
-            return text
+            return json.dumps({**kept, "story": list(held.story)}) if held.story else text
         messages = shorter
 
 

@@ -18,6 +18,15 @@ def spotlit(text: str, fence: str) -> str:
     return f"<data {fence}>\n{lines}{rest}\n</data {fence}>"
 
 
+def plain(text: str, fence: str) -> str:
+    """What was fenced, for code that reads it; what is not, as it is."""
+    begin, end = f"<data {fence}>\n", f"\n</data {fence}>"
+    if not (text.startswith(begin) and text.endswith(end)):
+        return text
+    lines = text[len(begin) : -len(end)].split("\n")
+    return "\n".join(line.removeprefix(LINE_MARK) for line in lines)
+
+
 def rule(fence: str) -> str:
     """What a model is told of it."""
     return (

@@ -61,6 +61,10 @@ class Tracer:
         named = {"traceId": f"{self.trace_id}-{self.number}", "failureReason": reason}
         return self._part({"failureTrace": named})
 
+    def custom_orchestration(self, text: str) -> Params:
+        named = {"traceId": f"{self.trace_id}-{self.number}", "event": {"text": text}}
+        return self._part({"customOrchestrationTrace": named})
+
     def guardrail(self, intervened: bool, assessed: Mapping[str, Any]) -> Params:
         """Converse's assessments of what went in and came out, in a list each."""
         named: Params = {

@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bastide.agents import generating, interpreting, processing, prompting, router, traces
+from bastide.agents import (
+    generating,
+    interpreting,
+    orchestrator,
+    processing,
+    prompting,
+    router,
+    traces,
+)
 from bastide.agents.asked import Asked
 from bastide.agents.asking import request_of
 from bastide.agents.collaborating import Collaborating
@@ -29,9 +37,11 @@ from bastide.agents.loop import (
     Turn,
     step,
 )
+from bastide.agents.orchestrating import Decision, Orchestrating
 from bastide.agents.ports import Threads
 from bastide.agents.prompting import Prompt
 from bastide.agents.sessions import Sessions
+from bastide.agents.story import Story
 from bastide.agents.tools import Does, Tool
 from bastide.kernel.clock import Clock
 from bastide.kernel.errors import ServiceError
@@ -48,12 +58,13 @@ class _UnderWay:
     `written`: what of the last answer the caller has read. `routed`: the collaborator that answers
     for its supervisor, and what was heard of it. `as_it_is`: the answer is not to be put in other
     words; `put`: it was, in these. `generated` from passages; `ready`: it is the answer, and the
-    model is not asked for another."""
+    model is not asked for another. `story`: what an orchestrator is told."""
 
     turn: Turn
     todo: deque[Effect]
     beside: Attributes
     folder: Folder
+    story: Story
     read: list[Mapping[str, Any]] = field(default_factory=list)
     written: str = ""
     as_it_is: bool = False
@@ -92,6 +103,7 @@ class Turns:
     looking_up: LookingUp
     collaborating: Collaborating
     executing: Executing
+    orchestrating: Orchestrating
     interpreting: Interpreting
     threads: Threads
     clock: Clock
@@ -149,6 +161,14 @@ class Turns:
         if at_hand := self._at_hand(asked, under, first=first):
             under.take(Answered(at_hand, 0, 0.0))
             return
+        led = orchestrator.executor_of(asked.agent)
+        ask = self._orchestrate(asked, under) if led else self._consult(asked, under, final=final)
+        async for event in ask:
+            yield event
+
+    async def _consult(
+        self, asked: Asked, under: _UnderWay, *, final: bool
+    ) -> AsyncIterator[Params]:
         req = request_of(asked, under.turn, under.beside.prompt, final=final)
         found = Consultation()
         events = self.consulting.events(
@@ -172,6 +192,18 @@ class Turns:
             return [{"text": said}] if said else []
         use_id = self.ids.word(USE_ID_LETTERS)
         return generating.begun(asked, under.turn, _words(asked, under), use_id)
+
+    async def _orchestrate(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
+        """The agency's function decides in the model's place. Where that fails, the turn does."""
+        found = Decision(asked=asked, turn=under.turn, beside=under.beside, story=under.story)
+        try:
+            async for event in self.orchestrating.events(found):
+                yield event
+        except ServiceError as error:
+            yield asked.tracer.failure(error.message)
+            raise
+        under.as_it_is, under.turn = found.as_it_is, found.before()
+        under.take(found.event)
 
     async def _judge(self, asked: Asked, under: _UnderWay) -> AsyncIterator[Params]:
         """Whether the user's words are for this agent; the turn ends where they are not."""
@@ -329,6 +361,7 @@ class Turns:
             async for event in self._put(asked, under, effect.text):
                 yield event
         text = under.put or effect.text
+        under.story.end(text)
         await self._keep(asked, under, "")
         for files in interpreting.events(under.folder):
             yield files
@@ -345,7 +378,7 @@ class Turns:
     async def _keep(self, asked: Asked, under: _UnderWay, invocation_id: str) -> None:
         held = replace(
             asked.held, turn=under.turn, invocation_id=invocation_id,
-            attributes=under.beside.session,
+            attributes=under.beside.session, story=under.story.kept(),
         )  # fmt: skip
         files = await self.interpreting.opened(asked.held.key, under.folder)
         await self.threads.run(asked.held.key.whose, self.sessions.save, held, asked.ttl_s, files)
@@ -354,7 +387,8 @@ class Turns:
 def _under_way(asked: Asked) -> _UnderWay:
     beside = Attributes(session=asked.held.attributes, prompt=asked.prompted)
     folder = Folder(given={one.name: one.data for one in asked.files if not one.read})
-    return _UnderWay(asked.held.turn, deque(), beside, folder)
+    story = Story(turns=[dict(one) for one in asked.held.story])
+    return _UnderWay(asked.held.turn, deque(), beside, folder, story)
 
 
 def _words(asked: Asked, under: _UnderWay) -> str:

@@ -67,8 +67,8 @@ class Versions:
 
 def _shown(call: Call, agent: Agent, found: Version) -> Params:
     asked = dict(found.definition["agent"])
-    for name in ("orchestrationType", "clientToken"):  # a version's shape has no such member
-        asked.pop(name, None)
+    for name in ("orchestrationType", "customOrchestration", "clientToken"):
+        asked.pop(name, None)  # a version's shape has no such members
     return {
         "idleSessionTTLInSeconds": TTL_DEFAULT_S,
         "agentCollaboration": "DISABLED",

@@ -11,6 +11,7 @@ from bastide.agents.collaborators import Collaborators
 from bastide.agents.consulting import Consulting
 from bastide.agents.executing import Executing
 from bastide.agents.files import Attaching
+from bastide.agents.guarding import Guarding
 from bastide.agents.inline import InlineInvocations
 from bastide.agents.interpreting import Interpreting
 from bastide.agents.invocations import Invocations
@@ -18,6 +19,7 @@ from bastide.agents.knowledge_bases import KnowledgeBases
 from bastide.agents.looking_up import LookingUp
 from bastide.agents.memories import AgentMemories
 from bastide.agents.memory import Memories
+from bastide.agents.orchestrating import Orchestrating
 from bastide.agents.ports import DocumentReader, Executors, Interpreter, Retriever
 from bastide.agents.preparing import Preparing
 from bastide.agents.receipting import Receipting
@@ -33,10 +35,13 @@ from bastide.agents.workers import Schemas, Workers
 from bastide.app.bedrock import Bedrock
 from bastide.app.core import Core
 from bastide.app.identity import Identity
+from bastide.app.requests import RequestReader
 from bastide.app.store import Store
 from bastide.audit.receipts import Receipts
 from bastide.db.marks import Marks
+from bastide.guardrails.applying import Applying
 from bastide.logs.sink import LogSink
+from bastide.wire.model import Catalogue
 from bastide.wire.pool import Pool
 
 
@@ -55,6 +60,8 @@ class Needs:
     interpreter: Interpreter
     reader: DocumentReader
     receipts: Receipts
+    applying: Applying
+    catalogue: Catalogue
 
 
 def open_agents(core: Core, identity: Identity, store: Store, needs: Needs) -> AgentService:
@@ -139,6 +146,7 @@ def _turns(core: Core, needs: Needs, asked: Collaborating, consulting: Consultin
         looking_up=LookingUp(retriever=needs.retriever, workers=asked.workers, threads=threads),
         collaborating=asked,
         executing=Executing(executors=needs.executors),
+        orchestrating=_orchestrating(core, needs, consulting),
         interpreting=Interpreting(
             interpreter=needs.interpreter,
             database=core.database,
@@ -149,4 +157,18 @@ def _turns(core: Core, needs: Needs, asked: Collaborating, consulting: Consultin
         threads=threads,
         clock=core.clock,
         ids=core.ids,
+    )
+
+
+def _orchestrating(core: Core, needs: Needs, consulting: Consulting) -> Orchestrating:
+    methods = {
+        "bedrock-runtime.Converse": needs.bedrock.conversations.converse,
+        "bedrock-runtime.ApplyGuardrail": needs.applying.apply_guardrail,
+    }
+    return Orchestrating(
+        executors=needs.executors,
+        consulting=consulting,
+        requests=RequestReader(catalogue=needs.catalogue, methods=methods),
+        guarding=Guarding(applier=needs.applying, threads=needs.bedrock.threads),
+        clock=core.clock,
     )

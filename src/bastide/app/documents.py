@@ -20,6 +20,7 @@ KINDS = ("html", "pdf", "docx", "xlsx", "pptx")
 @dataclass(frozen=True, slots=True)
 class CagedDocuments:
     """`inference.ports.DocumentReader`. `threads` wait for the worker: each by its share."""
+
     """`inference.ports.DocumentReader`. `threads` wait for the reader: each agency in its share."""
 
     reader: CagedReader

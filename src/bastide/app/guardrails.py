@@ -29,6 +29,7 @@ class Guardrails:
     meanings: Meanings
     arbiter: SiteArbiter | None
     guards: Guards
+    applying: Applying
     tags: Keeper
     handlers: dict[str, list[object]]
 
@@ -65,6 +66,7 @@ def open_guardrails(
         meanings=meanings,
         arbiter=arbiter,
         guards=Guards(shelf=shelf, detectors=detectors, clock=clock),
+        applying=applying,
         tags=TagKeeper(shelf=shelf),
         handlers={
             "bedrock": [GuardrailOperations(shelf=shelf, holding=holding)],

@@ -159,6 +159,8 @@ class RegionProcess:
                 interpreter=self.functions.interpreter,
                 reader=self.documents,
                 receipts=receipts,
+                applying=self.guardrails.applying,
+                catalogue=self.catalogue,
             ),
         )
 
