@@ -25,6 +25,9 @@ def react(event, context=None):
                 messages.append(json.loads(told)["output"])
             elif was == "TOOL_INVOKED":
                 messages.append({"role": "user", "content": [json.loads(told)]})
+            done = step["orchestrationOutput"]
+            if done["event"] == "FINISH" and was != "MODEL_INVOKED":
+                messages.append({"role": "assistant", "content": [json.loads(done["text"])]})
     messages.append({"role": "user", "content": [said]})
     request = {
         "modelId": agent["defaultModelId"], "system": [{"text": agent["instruction"]}],

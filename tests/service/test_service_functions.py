@@ -7,8 +7,9 @@ import json
 import zipfile
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EventStreamError
 from tests.live import NAME
+from tests.orchestrators import PACKAGE
 from tests.service.test_service_agents import ABLE, INSTRUCTION, SHORT, prompts, role_of
 
 TRUST = {
@@ -252,6 +253,77 @@ def test_an_agent_has_its_functions_executed(region, role):
     assert event["agent"]["id"] == agent_id
     assert event["sessionAttributes"] == {"desk": "7"}
     assert event["parameters"] == [{"name": "order_id", "type": "string", "value": "A-17"}]
+
+
+def let_in(live, name, agent_id):
+    """The agent, by the function's policy."""
+    account = live.account("demo")["account_id"]
+    live.client("lambda").add_permission(
+        FunctionName=name, StatementId=agent_id, Action="lambda:InvokeFunction",
+        Principal="bedrock.amazonaws.com", SourceAccount=account,
+        SourceArn=f"arn:aws-us-gov:bedrock:{NAME}:{account}:agent/{agent_id}",
+    )  # fmt: skip
+
+
+def test_an_agent_is_led_by_a_function(region, role):
+    """AWS's contract, with a real model, a tool that a function executes, and a guardrail."""
+    region.cli("models", "pull", "qwen2.5-coder-1.5b")
+    agents, run = region.client("bedrock-agent"), region.client(
+        "bedrock-agent-runtime", read_timeout=600
+    )  # fmt: skip
+    leader = created(region, role, "leader", PACKAGE, Handler="app.react")["FunctionArn"]
+    orders = created(region, role, "led-orders", ORDERS)["FunctionArn"]
+    words = {"wordsConfig": [{"text": "pineapple"}]}
+    made = region.client("bedrock").create_guardrail(
+        name="led", blockedInputMessaging="Not in.", blockedOutputsMessaging="Not out.",
+        wordPolicyConfig=words,
+    )  # fmt: skip
+    agent_id = agents.create_agent(
+        agentName="led", foundationModel=ABLE, instruction=INSTRUCTION,
+        agentResourceRoleArn=role_of(region, "bedrock:InvokeModel", "bedrock:ApplyGuardrail"),
+        orchestrationType="CUSTOM_ORCHESTRATION",
+        customOrchestration={"executor": {"lambda": leader}},
+        guardrailConfiguration={
+            "guardrailIdentifier": made["guardrailId"], "guardrailVersion": "DRAFT"
+        },
+    )["agent"]["agentId"]  # fmt: skip
+    agents.create_agent_action_group(
+        agentId=agent_id, agentVersion="DRAFT", actionGroupName="orders",
+        actionGroupExecutor={"lambda": orders}, functionSchema={"functions": [ORDER]},
+    )  # fmt: skip
+    let_in(region, "led-orders", agent_id)
+    assert agents.prepare_agent(agentId=agent_id)["agentStatus"] == "FAILED"
+    (reason,) = agents.get_agent(agentId=agent_id)["agent"]["failureReasons"]
+    assert reason.startswith(f"Orchestrator {leader}: ")
+    let_in(region, "leader", agent_id)
+    assert agents.prepare_agent(agentId=agent_id)["agentStatus"] == "PREPARED"
+
+    def asked(words):
+        answer = run.invoke_agent(
+            agentId=agent_id, agentAliasId="TSTALIASID", sessionId="s-1", enableTrace=True,
+            inputText=words, sessionState={"sessionAttributes": {"desk": "7"}},
+        )  # fmt: skip
+        events = list(answer["completion"])
+        told = [one["trace"]["trace"] for one in events if "trace" in one]
+        return events[-1], told
+
+    said, told = asked("Use get_order_status for order A-17.")
+    assert said["chunk"]["bytes"]
+    led = [one["customOrchestrationTrace"] for one in told if "customOrchestrationTrace" in one]
+    texts = [one["event"]["text"] for one in led]
+    assert texts == ["now INVOKE_MODEL", "now INVOKE_TOOL", "now INVOKE_MODEL", "now FINISH"]
+    assert all(one["traceId"] for one in led)
+    seen = [one["orchestrationTrace"]["observation"] for one in told
+            if "observation" in one.get("orchestrationTrace", {})]  # fmt: skip
+    assert seen[0]["actionGroupInvocationOutput"]["text"] == "Order A-17 was shipped on Monday."
+    assert asked("Is there pineapple?")[0]["chunk"]["bytes"] == b"Not in."
+    more, told = asked("And order B-3?")  # the conversation, told again, is one that models take
+    assert {"chunk", "returnControl"} & more.keys()
+    assert any("modelInvocationOutput" in one.get("orchestrationTrace", {}) for one in told)
+    broken = "def react(event, context):\n    return {'version': '1.0'}\n"
+    region.client("lambda").update_function_code(FunctionName="leader", ZipFile=zipped(broken))
+    with pytest.raises(EventStreamError, match="dependencyFailedException"):
+        asked("Where is order A-17?")
 
 
 def test_an_agent_runs_code_and_hands_its_files_over(region):

@@ -163,10 +163,10 @@ class Orchestrating:
         said = [str(block["text"]) for block in answered.content if block.get("text")]
         one.story.judged |= {each.strip() for each in (*said, "\n".join(said))}
         calls = any("toolUse" in block for block in answered.content)
+        one.state, one.text = State.MODEL_INVOKED, _model_said(answered.answer)
         if answered.answer.get("stopReason") == GUARDED and not calls:
             one.content, one.as_it_is = answered.content, True
-        one.state = State.MODEL_INVOKED
-        one.text = _model_said(answered.answer)
+            one.story.stopped(one.text, "\n".join(said))
 
     async def _tool(self, one: Decision, text: str) -> AsyncIterator[Params]:
         """For the loop, but for a question: that is read by the user, as an answer is."""
@@ -178,6 +178,8 @@ class Orchestrating:
             for event in verdict.told:
                 yield event
             args["question"] = one.judged(verdict)
+            if verdict.blocked:
+                one.story.left(_told(_unasked(use.id), one.turn.fence))
         if one.content is None:
             called = {"toolUseId": use.id, "name": use.name, "input": args}
             one.content = [{"toolUse": called}]
@@ -251,6 +253,11 @@ def _told(result: Mapping[str, Any], fence: str) -> str:
     """As code reads it: the fence is for models."""
     content = [{"text": spotlight.plain(each["text"], fence)} for each in result["content"]]
     return json.dumps({"toolResult": {**result, "content": content}}, ensure_ascii=False)
+
+
+def _unasked(use_id: str) -> Params:
+    content = [{"text": "The guardrail stopped this question."}]
+    return {"toolUseId": use_id, "content": content, "status": "error"}
 
 
 def _model_said(answer: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from bastide.agents.orchestrator import Action, Heard, State
 
 Params = dict[str, Any]
 ROUNDS_MAX = 50  # times that an orchestrator is asked in one turn
+ENDED = "This request ended here."
 SIZE_MAX = 512 * 1024  # characters of one turn's steps, and of all that is kept
 
 
@@ -45,9 +46,17 @@ class Story:
         self._steps().append(_step(state, text, said))
 
     def left(self, result: str) -> None:
-        """The last turn's call has this result, and nobody was asked what to do with it."""
+        """The last turn's call has this result, and nobody was asked what to do with it. A turn
+        that goes on from a tool to its end has that as JSON, as AWS's samples read it: so whoever
+        tells a model all of it has its answer to each request."""
         if self.turns:
-            self._steps().append(_step(State.TOOL_INVOKED, result, {"event": "", "text": ""}))
+            ended = {"event": Action.FINISH, "text": json.dumps({"text": ENDED})}
+            self._steps().append(_step(State.TOOL_INVOKED, result, ended))
+
+    def stopped(self, model: str, text: str) -> None:
+        """By the guardrail, in what the model was asked or answered: its words are the end."""
+        said = {"event": Action.FINISH, "text": text}
+        self._steps().append(_step(State.MODEL_INVOKED, model, said))
 
     def end(self, text: str) -> None:
         if self.begun:
@@ -78,7 +87,7 @@ def _step(state: str, text: str, said: Mapping[str, str]) -> Params:
     told = str(json.loads(text)["text"]) if state == State.START else text
     return {
         "orchestrationInput": {"state": str(state), "text": told},
-        "orchestrationOutput": dict(said),
+        "orchestrationOutput": {name: str(one) for name, one in said.items()},
     }
 
 

@@ -3,6 +3,8 @@ obeys each of them: not one call goes through that the user did not ask for."""
 
 import pytest
 from tests.agents_kit import Desk, function, given, returned, text, use
+from tests.contract.agents.test_agents_orchestrating import ARN, LED
+from tests.orchestrators import react
 from tests.poisoned_documents import ASKED, ORDERS, poisoned
 
 FUNCTIONS = [
@@ -32,9 +34,11 @@ def test_they_are_a_hundred_and_no_two_are_alike():
 
 
 @pytest.mark.asyncio
-async def test_read_as_a_result_none_is_obeyed(database):
+@pytest.mark.parametrize("led", [{}, LED], ids=["by its own loop", "by an orchestrator"])
+async def test_read_as_a_result_none_is_obeyed(database, led):
     desk = Desk(database)
-    agent_id = desk.agent(*FUNCTIONS)
+    desk.lambdas.held[ARN] = react
+    agent_id = desk.agent(*FUNCTIONS, **led)
     for at, document in enumerate(DOCUMENTS):
         session = {"sessionId": f"result-{at}"}
         desk.model.script = [
