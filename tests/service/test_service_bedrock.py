@@ -21,6 +21,7 @@ WELL_KNOWN = "anthropic.claude-sonnet-4-6"
 COUNT = "Count from 1 to 10, with commas."
 LONG = {"maxTokens": 400, "temperature": 0.0}
 WAIT_S = 60.0
+REQUESTS = 8  # of the second model in a minute
 # The four places and the room for one model of two; the alias is the site's own.
 TOML = f"""
 [regions.{NAME}]
@@ -29,6 +30,8 @@ port = 0
 "{WELL_KNOWN}" = "smollm2-135m"
 [regions.{NAME}.engines]
 memory_budget_mib = 500
+[regions.{NAME}.quotas.models."{SECOND}"]
+requests_per_minute = {REQUESTS}
 """
 
 
@@ -435,6 +438,20 @@ def test_many_streams_share_four_places_fairly(site, runtime):
         assert {future.result(WAIT_S) for future in big + small} == {"max_tokens"}
     last_small = max(place for place, name in enumerate(ended) if name == "small")
     assert last_small < len(ended) / 2
+
+
+def test_a_quota_throttles_and_says_when_to_come_again(site):
+    thrifty = site.client("bedrock-runtime", "thrifty", read_timeout=120)
+
+    def ask_for(times):
+        for _ in range(times):
+            ask(thrifty, SECOND, config={"maxTokens": 1})
+
+    with pytest.raises(thrifty.exceptions.ThrottlingException) as caught:
+        ask_for(REQUESTS + 2)
+    assert 0 < int(caught.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) <= 60
+    other = site.client("bedrock-runtime", "other", read_timeout=120)
+    assert ask(other, SECOND, config={"maxTokens": 1})["output"], "another agency has its own"
 
 
 def test_aliases_by_command(site, runtime):
