@@ -100,6 +100,46 @@ def test_hostile_attributes_fail_their_document_and_no_other(world, said):
     job["failureReasons"][0].encode()
 
 
+PAPER = " ".join(f"Ship {n} lies at pier {n} of the harbour." for n in range(24))
+
+
+def split(world, strategy, **configuration):
+    """The pieces that PAPER is found in, of a data source that splits so."""
+    wanted = {"chunkingConfiguration": {"chunkingStrategy": strategy, **configuration}}
+    source = bucket_source(world.base, "papers", name="split", vectorIngestionConfiguration=wanted)
+    made = world.sources.create_data_source(call("bedrock-agent.CreateDataSource"), source)
+    world.source = made["dataSource"]["dataSourceId"]
+    world.put("a.txt", PAPER)
+    assert counted(world.synced()) == {"scanned": 1, "new": 1}
+    found = world.found("ship at the pier", numberOfResults=100)
+    for each in found:
+        assert all("parent" not in name for name in each["metadata"])
+    return [each["content"]["text"] for each in found]
+
+
+def test_a_text_is_found_in_the_pieces_that_its_source_asks_for(world):
+    fixed = {"maxTokens": 40, "overlapPercentage": 10}
+    pieces = split(world, "FIXED_SIZE", fixedSizeChunkingConfiguration=fixed)
+    assert len(pieces) > 4
+    assert all(piece in PAPER and piece.endswith("harbour.") for piece in pieces)
+
+
+def test_none_is_found_whole(world):
+    assert split(world, "NONE") == [PAPER]
+
+
+def test_a_child_is_found_as_its_parent_and_each_parent_once(world):
+    levels = [{"maxTokens": 100}, {"maxTokens": 20}]
+    parents = split(
+        world, "HIERARCHICAL",
+        hierarchicalChunkingConfiguration={"levelConfigurations": levels, "overlapTokens": 0},
+    )  # fmt: skip
+    assert 1 < len(parents) == len(set(parents)) < 8
+    assert " ".join(sorted(parents, key=PAPER.index)) == PAPER, "nothing twice, and nothing lost"
+    (best,) = world.texts("ship 17 lies at pier 17", numberOfResults=1)
+    assert best in parents
+
+
 def test_pieces_that_would_fill_the_memory_fail_their_document(world):
     """Each child brings its parent along, with all the blanks in that: 40 GB of 5 MB."""
     levels = [{"maxTokens": 8192}, {"maxTokens": 1}]
