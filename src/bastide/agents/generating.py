@@ -49,8 +49,10 @@ class Generated:
         return " ".join(one.text for one in self.sentences)
 
     @property
-    def rests(self) -> bool:
-        return any(one.sources for one in self.sentences)
+    def rested(self) -> Sequence[Passage]:
+        """The passages that it rests on: the others nobody is told of."""
+        named = {n for one in self.sentences for n in one.sources}
+        return [one for n, one in enumerate(self.found) if n in named]
 
 
 def is_wanted(agent: Mapping[str, Any], turn: Turn) -> bool:
@@ -150,7 +152,7 @@ def _rests_on(sentence: Sentence, words: Sequence[set[str]]) -> tuple[int, ...]:
 
 def is_answer(agent: Mapping[str, Any], turn: Turn, told: Generated) -> bool:
     """Whether it is what the agent answers: where nothing else is to be put together with it."""
-    return is_all(agent, turn) and len(turn.uses) == 1 and (told.rests or told.masked)
+    return is_all(agent, turn) and len(turn.uses) == 1 and bool(told.rested or told.masked)
 
 
 def cited(answer: str, read: Sequence[Passage], told: Sequence[Generated]) -> list[Params]:

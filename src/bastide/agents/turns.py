@@ -75,10 +75,9 @@ class _UnderWay:
     ready: str = ""
 
     def hear(self, told: generating.Generated, is_answer: bool) -> None:
-        """What a guardrail stopped is the end; what it hid is not told beside it."""
+        """In the place of the passages that were read last. What a guardrail stopped is the end."""
         self.generated.append(told)
-        if told.masked or told.blocked:
-            del self.read[-len(told.found) :]
+        self.read[-len(told.found) :] = told.rested
         if told.blocked:
             self.ready, self.as_it_is = told.blocked, True
         elif is_answer:

@@ -195,6 +195,12 @@ async def test_an_agent_with_functions_goes_on_with_the_answer(desk, final, want
     assert cited(events) == wanted
 
 
+async def test_other_words_are_put_down_to_what_the_answer_rests_on(desk):
+    agent_id = reader(desk, function("send", "to"))
+    desk.model.script = [SEARCH, sentences(("It was shipped.", 1)), [text("Yes, it was.")]]
+    assert cited(await desk.ask(agent_id, "Shipped?")) == [("Yes, it was.", PASSAGES[:1])]
+
+
 async def test_what_it_holds_taints_the_turn(desk):
     agent_id = reader(desk, function("send", "to"))
     desk.model.script = [SEARCH, TWO, [use("send", "u2", to="mallory")]]
@@ -225,6 +231,7 @@ async def test_an_answer_that_rests_on_nothing_is_not_the_agents(desk):
     desk.model.script = [sentences(("The results do not say.",)), [text("No idea.")]]
     events = await desk.ask(agent_id, "Was it shipped?")
     assert answer(events) == "No idea."
+    assert cited(events) == []
     assert "The results do not say." in json.dumps(desk.model.seen[-1]["messages"])
 
 
