@@ -101,7 +101,7 @@ class Detectors:
     def _ask(self, what: str, **given: Any) -> Any:
         question = msgspec.json.encode({"ask": what, "given": given})
         try:
-            with self.queue.turn(self.who.account if self.who else "", TIMEOUT_S):
+            with self.queue.turn(self.who.whose if self.who else "", TIMEOUT_S):
                 return msgspec.json.decode(self.worker.ask(question, TIMEOUT_S))
         except TimeoutError as error:
             raise Unavailable("This agency's share of what finds things", RETRY_AFTER_S) from error

@@ -97,10 +97,10 @@ class Embedder:
         ModelErrorException."""
         if card.kind is not ModelKind.EMBEDDING:
             raise ServiceError("ValidationException", NO_EMBEDDINGS)
-        with self._share(who.account):
+        with self._share(who.whose):
             running = self._of(card)
             replies = [
-                self._asked(running, who.account, Question(texts=part, keep_end=keep_end))
+                self._asked(running, who.whose, Question(texts=part, keep_end=keep_end))
                 for part in _parts(texts)
             ]
         return _joined(replies, card.dimensions)
@@ -112,15 +112,15 @@ class Embedder:
             self._running.clear()
 
     @contextmanager
-    def _share(self, account: str) -> Iterator[None]:
+    def _share(self, whose: str) -> Iterator[None]:
         with self._lock:
-            if not self._shares.take(account):
+            if not self._shares.take(whose):
                 raise ServiceError("ThrottlingException", BUSY)
         try:
             yield
         finally:
             with self._lock:
-                self._shares.give_back(account)
+                self._shares.give_back(whose)
 
     def _of(self, card: ModelCard) -> _Running:
         with self._lock:
@@ -134,9 +134,9 @@ class Embedder:
                 self._running[card.sha256] = running
             return running
 
-    def _asked(self, running: _Running, account: str, question: Question) -> Reply:
+    def _asked(self, running: _Running, whose: str, question: Question) -> Reply:
         try:
-            with running.turns.turn(account, ASK_S):
+            with running.turns.turn(whose, ASK_S):
                 raw = running.process.ask(msgspec.msgpack.encode(question), ASK_S)
         except TimeoutError:
             raise ServiceError("ThrottlingException", BUSY) from None

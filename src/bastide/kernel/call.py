@@ -58,6 +58,11 @@ class Principal:
     facts: Mapping[str, str] = field(default_factory=dict)
     transitive: frozenset[str] = frozenset()  # keys of `tags` that go on to the next role
 
+    @property
+    def whose(self) -> str:
+        """Whose share of what all have in common it takes (`kernel/shares.py`)."""
+        return view_of(self.account, self.session.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -179,8 +184,7 @@ class Call:
 
     @property
     def whose(self) -> str:
-        """Whose share of what all have in common it takes (`kernel/shares.py`)."""
-        return view_of(self.account, self.principal.session.text)
+        return self.principal.whose
 
     @property
     def service(self) -> str:

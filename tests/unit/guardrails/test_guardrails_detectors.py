@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
+from tests.labels_kit import at
 from tests.policy_kit import OTHER, principal
 
 from bastide.guardrails.detect import program
@@ -88,7 +89,10 @@ def test_one_agency_leaves_every_other_turn_to_another():
     assert sorted(worker.asked[3:5]) == ["a", "b"]
 
 
-def test_one_agency_waits_with_its_share_and_no_more():
+@pytest.mark.parametrize(
+    "other", [principal(account=OTHER), replace(principal(), **at("S"))], ids=["agency", "label"]
+)
+def test_one_agency_at_a_label_waits_with_its_share_and_no_more(other):
     worker = Held()
     first = replace(Detectors(worker), queue=Queue(4)).of(principal())
     threads = asking(first, ["a", "b"])
@@ -96,7 +100,7 @@ def test_one_agency_waits_with_its_share_and_no_more():
         pass
     with pytest.raises(Unavailable):
         first.prompt_attack_score("c")
-    threads += asking(first.of(principal(account=OTHER)), ["d"])
+    threads += asking(first.of(other), ["d"])
     while first.queue._shares.free > 1:
         pass
     worker.go.set()

@@ -1,11 +1,13 @@
 """Whose turn it is to have texts read, in which parts, and what a failure is to a caller."""
 
 import threading
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 from tests.inference_kit import ACCOUNT, OTHER, call
+from tests.labels_kit import at
 
 from bastide.inference.embedder import TEXTS_PER_TURN, WAITING_MAX, Embedder
 from bastide.inference.embedding_worker import Question, Reply
@@ -124,6 +126,7 @@ def test_nobody_waits_with_more_than_a_share(embedder, process):
     assert caught.value.code == "ThrottlingException"
     process.go.set()
     assert len(embedder.embed(call(account=OTHER).principal, CARD, ["b"])) == 1
+    assert len(embedder.embed(replace(WHO, **at("S")), CARD, ["c"])) == 1, "at another label"
     for thread in threads:
         thread.join()
     assert embedder._shares.free == WAITING_MAX
