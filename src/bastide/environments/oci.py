@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import io
 import platform
-import shutil
 import tarfile
 import zlib
 from collections.abc import Generator, Mapping, Sequence
@@ -22,6 +21,7 @@ import msgspec
 
 from bastide.environments import carried
 from bastide.environments.rootfs import OutOfBounds, Root
+from bastide.jobs import folders
 from bastide.jobs.outputs import BoundedInfo
 
 JSON_MAX = 8 * 1024 * 1024
@@ -124,7 +124,7 @@ class _Plan:
 
 def unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
     """Yields steps; its result is the Image (`yield from`). Raises BadImage."""
-    shutil.rmtree(target, ignore_errors=True)
+    folders.remove(target)
     target.mkdir(parents=True, mode=0o755)
     try:
         return (yield from _unpack(tar_path, target))
@@ -137,7 +137,7 @@ def unpack(tar_path: Path, target: Path) -> Generator[str, None, Image]:
 def unpack_carried(tar_path: Path, target: Path, workdir: str) -> int:
     """Unpack a tree that came through the gate (`carried.py`); answers its files' size. Raises
     BadImage."""
-    shutil.rmtree(target, ignore_errors=True)
+    folders.remove(target)
     target.mkdir(parents=True, mode=0o755)
     try:
         with tar_path.open("rb") as file:

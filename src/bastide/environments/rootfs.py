@@ -2,10 +2,11 @@
 each is resolved by hand below the real folder, so nothing is ever written outside of it."""
 
 import os
-import shutil
 import stat
 import tarfile
 from pathlib import Path, PurePosixPath
+
+from bastide.jobs import folders
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 LINKS_MAX = 40
@@ -32,21 +33,21 @@ class Root:
         self._entries_left -= 1
         if self._entries_left < 0:
             raise OutOfBounds("the image has too many files")
-        *folders, name = _parts(info.name) or [""]
+        *above, name = _parts(info.name) or [""]
         if name == OPAQUE:
-            for child in list(self._folder(folders).iterdir()):
+            for child in list(self._folder(above).iterdir()):
                 _remove(child)
         elif name.startswith(WHITEOUT):
             hidden = name.removeprefix(WHITEOUT)
             if hidden in {"", ".", ".."}:
                 raise OutOfBounds(f"{ascii(info.name)[:80]} hides nothing")
-            _remove(self._folder(folders) / hidden)
+            _remove(self._folder(above) / hidden)
 
     def add(self, layer: tarfile.TarFile, info: tarfile.TarInfo) -> None:
         """Put one entry of a layer where it belongs."""
-        *folders, name = _parts(info.name) or [""]
+        *above, name = _parts(info.name) or [""]
         if name and not name.startswith(WHITEOUT):
-            self._put(layer, info, self._folder(folders) / name)
+            self._put(layer, info, self._folder(above) / name)
 
     def prepare(self, workdir: str) -> None:
         """Make what the sandbox mounts over: real folders and files, never links; and the folder
@@ -142,4 +143,4 @@ def _remove(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():
-        shutil.rmtree(path)
+        folders.remove(path)
