@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bastide.jobs.folders import empty_at
 from tests import strays
 
 settings.register_profile(  # a timing never decides whether a test passes
@@ -25,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(skip)
+
+
+@pytest.fixture
+def deep_path(tmp_path):
+    """For trees of any depth: pytest's own removal of what a failed test leaves calls itself."""
+    yield tmp_path
+    empty_at(tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)

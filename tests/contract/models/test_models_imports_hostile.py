@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from tests.contract.models.test_models_imports import Api, changed, config
 from tests.importing_kit import Tiny, tokenizer
+from tests.imports_world import Api, changed, config
 from tests.inference_kit import OTHER, call
 
 from bastide.models.importing.facts import Facts, Judged

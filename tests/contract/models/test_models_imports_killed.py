@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from tests.contract.models.test_models_imports import Api
 from tests.faults import killed
 from tests.importing_kit import Tiny
+from tests.imports_world import Api
 from tests.inference_kit import call
 
 from bastide.db import Database

@@ -17,7 +17,7 @@ from tests.unsafe_wheels import INFO, PLAIN, RECORD, recorded, zipped
 from bastide.environments.bench import BuildFailed
 from bastide.environments.build import publish, size_of
 from bastide.jobs.executor import Report
-from bastide.jobs.folders import remove, walk
+from bastide.jobs.folders import walk
 from bastide.jobs.host import Layer
 from bastide.jobs.model import Exit, Limits
 
@@ -160,15 +160,14 @@ def test_what_a_wheel_runs_at_its_installation_sees_nothing_either(tmp_path, hos
     assert next(root.glob(f"lib/python3.*/site-packages/{INFO}"))
 
 
-def test_what_is_nested_without_end_is_published_as_all_else(tmp_path):
-    made, target = deep(tmp_path), tmp_path / "target"
+def test_what_is_nested_without_end_is_published_as_all_else(deep_path):
+    made, target = deep(deep_path), deep_path / "target"
     publish(made, target)
     seen = list(walk(target))
     assert len(seen) == DEEP + 2
     assert [files for _, _, files in seen if files] == [["link"]], "the pipes are gone"
     assert size_of(target) > 0
-    remove(target)
-    assert (tmp_path / "beside" / "kept").exists()
+    assert (deep_path / "beside" / "kept").exists()
 
 
 def test_a_pipe_that_a_wheel_leaves_is_not_published(tmp_path):

@@ -59,14 +59,14 @@ def test_layers_whiteouts_and_links(tmp_path):
     assert (root / "srv/app").is_dir()
 
 
-def test_what_is_nested_without_end_is_hidden_and_goes_as_all_else(tmp_path):
+def test_what_is_nested_without_end_is_hidden_and_goes_as_all_else(deep_path):
     deep = layer(file("/".join(["d"] * 1_100) + "/f"))  # more than functions may call themselves
-    path = image(tmp_path / "i.tar", deep, layer(file(".wh.d", b"")))
-    unpack(path, tmp_path / "root")
-    assert not (tmp_path / "root/d").exists()
-    unpack(image(tmp_path / "i2.tar", deep), tmp_path / "root")
-    unpack(image(tmp_path / "i3.tar", layer(file("f"))), tmp_path / "root")
-    assert not (tmp_path / "root/d").exists()
+    path = image(deep_path / "i.tar", deep, layer(file(".wh.d", b"")))
+    unpack(path, deep_path / "root")
+    assert not (deep_path / "root/d").exists()
+    unpack(image(deep_path / "i2.tar", deep), deep_path / "root")
+    unpack(image(deep_path / "i3.tar", layer(file("f"))), deep_path / "root")
+    assert not (deep_path / "root/d").exists()
 
 
 @pytest.mark.parametrize(

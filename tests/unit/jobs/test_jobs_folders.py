@@ -17,8 +17,8 @@ def root(tmp_path_factory):
     remove(made)
 
 
-def test_a_folder_of_any_depth_is_removed(tmp_path):
-    root = deep(tmp_path)
+def test_a_folder_of_any_depth_is_removed(deep_path):
+    root = deep(deep_path)
     (root / "closed").chmod(0)
     remove(root)
     assert not root.exists()
