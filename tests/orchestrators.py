@@ -65,3 +65,9 @@ def script(*said):
 def calls(name, use_id="u1", **args):
     used = {"toolUseId": use_id, "name": name, "input": args}
     return says("INVOKE_TOOL", json.dumps({"toolUse": used}))
+
+
+def converse(**more):
+    """Asks the model Hello."""
+    messages = [{"role": "user", "content": [{"text": "Hello"}]}]
+    return says("INVOKE_MODEL", json.dumps({"messages": messages, **more}))

@@ -178,8 +178,6 @@ class Orchestrating:
             for event in verdict.told:
                 yield event
             args["question"] = one.judged(verdict)
-            if verdict.blocked:
-                one.story.left(_told(_unasked(use.id), one.turn.fence))
         if one.content is None:
             called = {"toolUseId": use.id, "name": use.name, "input": args}
             one.content = [{"toolUse": called}]
@@ -238,8 +236,6 @@ def _open(one: Decision, words: str) -> None:
     content = turn.messages[-1]["content"]
     results = [block["toolResult"] for block in content if "toolResult" in block]
     if any("text" in block for block in content):
-        for result in results:
-            story.left(_told(result, turn.fence))
         one.state, one.text = State.START, json.dumps({"text": words}, ensure_ascii=False)
         story.begin(words, () if one.asked.held.number else turn.messages[:-1])
         return
@@ -253,11 +249,6 @@ def _told(result: Mapping[str, Any], fence: str) -> str:
     """As code reads it: the fence is for models."""
     content = [{"text": spotlight.plain(each["text"], fence)} for each in result["content"]]
     return json.dumps({"toolResult": {**result, "content": content}}, ensure_ascii=False)
-
-
-def _unasked(use_id: str) -> Params:
-    content = [{"text": "The guardrail stopped this question."}]
-    return {"toolUseId": use_id, "content": content, "status": "error"}
 
 
 def _model_said(answer: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bastide.agents.asking import in_words
 from bastide.agents.loop import Message
-from bastide.agents.orchestrator import Action, Heard, State
+from bastide.agents.orchestrator import Action, Heard, State, use_in
 
 Params = dict[str, Any]
 ROUNDS_MAX = 50  # times that an orchestrator is asked in one turn
@@ -30,7 +30,9 @@ class Story:
 
     def begin(self, words: str, before: Sequence[Message]) -> None:
         """A turn with steps of its own. `before`: what its caller says was said."""
-        if not self.turns:
+        if self.turns:
+            self._close()
+        else:
             self.turns = told_of(before)
         self.turns.append({"agentInput": words, "intermediarySteps": []})
         self.begun = True
@@ -44,14 +46,6 @@ class Story:
     def went(self, state: str, text: str, heard: Heard) -> None:
         said = {"event": heard.event, "text": heard.text}
         self._steps().append(_step(state, text, said))
-
-    def left(self, result: str) -> None:
-        """The last turn's call has this result, and nobody was asked what to do with it. A turn
-        that goes on from a tool to its end has that as JSON, as AWS's samples read it: so whoever
-        tells a model all of it has its answer to each request."""
-        if self.turns:
-            ended = {"event": Action.FINISH, "text": json.dumps({"text": ENDED})}
-            self._steps().append(_step(State.TOOL_INVOKED, result, ended))
 
     def stopped(self, model: str, text: str) -> None:
         """By the guardrail, in what the model was asked or answered: its words are the end."""
@@ -76,6 +70,19 @@ class Story:
         while len(turns) > 1 and sum(map(_size, turns)) > SIZE_MAX:
             turns.pop(0)
         return turns
+
+    def _close(self) -> None:
+        """A call that the user went on from has a result, and its turn an end: so whoever tells a
+        model all of it has one that models take. As AWS's samples read it, an end that is not a
+        model's is JSON."""
+        last = (self._steps() or [{"orchestrationOutput": {"event": ""}}])[-1]
+        asked = last["orchestrationOutput"]
+        if asked["event"] == Action.INVOKE_TOOL:
+            content = [{"text": "It has no result."}]
+            result = {"toolUseId": use_in(asked["text"]).id, "content": content, "status": "error"}
+            ended = {"event": Action.FINISH, "text": json.dumps({"text": ENDED})}
+            told = json.dumps({"toolResult": result})
+            self._steps().append(_step(State.TOOL_INVOKED, told, ended))
 
     def _steps(self) -> list[Params]:
         found: list[Params] = self.turns[-1]["intermediarySteps"]
