@@ -148,6 +148,7 @@ class StubEngine:
     cut: bool = False
     held: bool = False
     silent: bool = False
+    fails_from: int | None = None  # so many requests are answered well before
     requests_per_connection: int = 1000
     tls: ssl.SSLContext | None = None
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -188,7 +189,9 @@ class StubEngine:
             await reader.read()  # until the client goes away
             raise ConnectionError
         kind = "text/event-stream" if body.get("stream") else "application/json"
-        start = f"HTTP/1.1 {self.status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked"
+        is_late = self.fails_from is not None and len(self.seen) > self.fails_from
+        status = 500 if is_late else self.status
+        start = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked"
         writer.write(start.encode() + b"\r\n\r\n")
         parts = self.script[len(self.seen) - 1] if self.script else self.parts
         for number, part in enumerate(parts):

@@ -156,17 +156,16 @@ class Conversations:
         if asked.is_refused:
             return {"stream": events_of(self._refused(asked))}
         lease = await self._place(asked)
+        turn, content = self._turn(lease, asked, streams=True), Content()
+        bill = partial(asked.bill, turn, content)
         with ExitStack() as undo:  # also when the caller goes away: the place is free again
             undo.callback(lease.release)
-            undo.callback(asked.ticket.settle, 0)
-            turn = self._turn(lease, asked, streams=True)
+            undo.callback(bill)  # a tool may have been chosen by then
             parts = asked.guarded.parts(turn, turn.parts(), asked.guarded.mode)
             await anext(parts)  # Opened
             undo.pop_all()
         asked.draft.promise()
-        content = Content()
         events = self._events(asked, lease, turn, (parts, content))
-        bill = partial(asked.bill, turn, content)
         return {"stream": Answer(turn.voice, lease, (events, parts), bill)}
 
     @operation(*COUNTED, accepted=UNCOUNTED)
@@ -377,6 +376,8 @@ class _Asked:
         """What was produced, also of an answer that broke off: its receipt is whole with it."""
         produced = turn.voice.produced()
         tokens = (produced.prompt, produced.written)
+        if turn.voice.unheard:  # else whoever leaves in time has the engine work for nothing
+            self.ticket.forfeit()
         self.ticket.settle(sum(tokens))
         if not any(tokens):
             return  # the engine has done nothing

@@ -44,6 +44,10 @@ class Ticket:
     _taken: float
     _limit: int = 0
 
+    def forfeit(self) -> None:
+        """Nobody knows what it has used: what was foreseen."""
+        self._key = None
+
     def settle(self, tokens: int) -> None:
         key, self._key = self._key, None
         if key is not None:

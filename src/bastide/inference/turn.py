@@ -60,7 +60,11 @@ Part = Opened | Text | Called | Input | Ended
 
 
 class Heard(Protocol):
-    """What was heard of a model so far."""
+    """What was heard of a model so far. `unheard`: it was left while it worked, without a word of
+    how far it had come."""
+
+    @property
+    def unheard(self) -> bool: ...
 
     def produced(self) -> Spent: ...
 

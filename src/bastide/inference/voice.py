@@ -1,9 +1,9 @@
 """The engine's voice in one turn: all that it is asked goes to one place of one engine."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
 from bastide.inference.model import Endpoint, Messages
@@ -16,6 +16,9 @@ from bastide.inference.replies import (
     end_of_completion,
     text_of,
 )
+from bastide.kernel.errors import ServiceError
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class Voice:
         self._asked = False
         self.spent = Spent()
         self.under_way: Usage | None = None  # of a stream that has not ended
+        self.unheard = False
 
     async def ask(self, messages: Messages, options: Mapping[str, Any]) -> "Generation":
         """Raises ServiceError before the first byte; after it, the generation does."""
@@ -49,13 +53,25 @@ class Voice:
         if self.endpoint.local:  # so that what was produced is known, however it ends
             body["timings_per_token"] = True
         self.close()
-        self._stream = await self._client.stream(self.endpoint, body)
+        self._stream = await self._heard(self._client.stream(self.endpoint, body))
         return Generation(self, stream=self._stream)
 
     async def short(self, messages: Messages, options: Mapping[str, Any]) -> Completion:
         """An answer that is awaited whole, however the turn is read."""
-        found = await self._client.complete(self.endpoint, self._body(messages, options))
+        asked = self._client.complete(self.endpoint, self._body(messages, options))
+        found = await self._heard(asked)
         self.add(found.usage)
+        return found
+
+    async def _heard(self, asked: Awaitable[T]) -> T:
+        """The answer; a caller that goes away meanwhile leaves it unheard."""
+        self.unheard = True
+        try:
+            found = await asked
+        except ServiceError:  # the engine failed
+            self.unheard = False
+            raise
+        self.unheard = False
         return found
 
     def add(self, usage: Usage) -> None:

@@ -71,6 +71,22 @@ async def test_a_quota_is_settled_with_what_was_used_whole_streamed_or_given_up(
                 await talk.converse(by, REQ)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+async def test_who_leaves_while_the_engine_works_has_what_was_foreseen_used(tmp_path, streams):
+    """An engine tells what it did at its end: who leaves before would have it work for nothing."""
+    async with StubEngine(silent=True) as stub, stub_room(tmp_path, stub) as talk:
+        talk.quotas.of_all, by = Quota(tokens_per_minute=8), call()
+        ask = talk.converse_stream if streams else talk.converse
+        req = {**REQ, "inferenceConfig": {"maxTokens": 8}}
+        asking = asyncio.create_task(ask(by, req))
+        await until(lambda: stub.seen)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        with pytest.raises(ServiceError, match="Too many tokens"):
+            await talk.converse(by, req)
+
+
 async def test_who_names_no_end_takes_what_the_model_may_write(tmp_path):
     """Else any number of answers at once would be within the quota of a minute."""
     req = {"modelId": STUB, "messages": [turn()]}

@@ -51,6 +51,18 @@ def answers(*texts, **more):
     return [[completion(text, **more)] for text in texts]
 
 
+async def test_a_choice_is_billed_though_the_stream_behind_it_does_not_begin(tmp_path):
+    script = [*answers('"yes"'), [b"{}"]]
+    async with StubEngine(script=script) as stub, stub_room(tmp_path, stub) as talk:
+        stub.fails_from = 1
+        asked = call("bedrock-runtime.ConverseStream")
+        with pytest.raises(ServiceError):
+            await talk.converse_stream(asked, req(WEATHER))
+    assert len(stub.seen) == 2
+    assert asked.notes.audit["input_tokens"] == "5"
+    assert asked.notes.inference.output_tokens == 3
+
+
 @pytest.mark.parametrize("strict", [{}, {"strict": True}])
 async def test_the_choice_then_the_arguments(tmp_path, strict):
     """Arguments are held to the schema, whatever `strict` says."""

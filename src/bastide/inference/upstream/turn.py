@@ -49,6 +49,7 @@ class UpstreamVoice:
         self.events: Events | None = None
         self.spent = Spent()
         self.pieces = 0
+        self.unheard = False
 
     def produced(self) -> Spent:
         return replace(self.spent, written=self.spent.written + self.pieces)
@@ -74,7 +75,13 @@ class UpstreamTurn:
         self._letters = self._blocks = self._events = 0
 
     async def parts(self) -> AsyncGenerator[Part, None]:
-        events = self.voice.events = await self._source.events()
+        self.voice.unheard = True
+        try:
+            events = self.voice.events = await self._source.events()
+        except ServiceError:
+            self.voice.unheard = False
+            raise
+        self.voice.unheard = False
         yield Opened()
         try:
             async with aclosing(self._read(events)) as parts:
