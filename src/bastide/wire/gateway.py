@@ -41,7 +41,7 @@ from bastide.wire.pool import Pool, Throttled
 from bastide.wire.ports import Auditor, Authorizer
 from bastide.wire.rejections import Rejections
 from bastide.wire.route import Route, Router
-from bastide.wire.sending import Send, discard, dressed, gone, send_response
+from bastide.wire.sending import Send, Watched, discard, dressed, gone, send_response
 from bastide.wire.serialize import Serializers
 from bastide.wire.strict import fault
 from bastide.wire.types import Params, RawRequest, RawResponse
@@ -286,7 +286,8 @@ class Gateway:
             output = await self._feed(handler, call, params, receive, arriving) or {}
         else:
             output = await self._dispatch(handler, call, params, receive) or {}
-        progress.output = output = tokens.sealed(call, given, params, output)
+        output = _watched(progress, tokens.sealed(call, given, params, output))
+        progress.output = output
         response = self._serializers.serialize(
             operation, route.protocol, output, progress.request_id
         )
@@ -399,6 +400,18 @@ def _check_bound(raw: RawRequest, sender: Sender) -> None:
         is_known = raw.bound.admits(sender.principal)
     if not is_known:
         raise refusals_for(raw, sender.signing_name).unknown_key()
+
+
+def _watched(progress: Progress, output: Params) -> Params:
+    def broke(error: ServiceError | Unavailable) -> None:
+        progress.code = _as_service_error(error, progress).code
+
+    streams = {name: Watched(one, broke) for name, one in output.items() if _is_stream(one)}
+    return {**output, **streams} if streams else output
+
+
+def _is_stream(value: Any) -> bool:
+    return hasattr(value, "__anext__")
 
 
 async def _while_there(work: Awaitable[Any], receive: Receive) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 from bastide.kernel.call import Call
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.wire.arrival import Receive
 from bastide.wire.types import RawResponse
 
@@ -55,6 +56,29 @@ async def send_response(response: RawResponse, receive: Receive, send: Send, run
         leaving.cancel()
         work.cancel()
         await asyncio.gather(work, leaving, return_exceptions=True)
+
+
+class Watched:
+    """The events of a stream. How one breaks off is told to `broke`: its status has left long
+    before, and only the record of the call's end can say it."""
+
+    def __init__(self, events: Any, broke: Callable[[ServiceError | Unavailable], None]) -> None:
+        self._events, self._broke = events, broke
+
+    def __aiter__(self) -> "Watched":
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._events.__anext__()
+        except (ServiceError, Unavailable) as error:
+            self._broke(error)
+            raise
+
+    async def aclose(self) -> None:
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def discard(output: Mapping[str, Any]) -> None:

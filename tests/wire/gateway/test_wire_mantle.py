@@ -224,6 +224,9 @@ def test_what_breaks_under_way_is_the_last_event(world, path):
     assert told["error"]["message"] == "It broke."
     assert last.startswith("event: error\n") is (path == MESSAGES)
     assert world.handlers.closed == ["mantle broken"]
+    assert world.auditor.kinds() == ["opened", "closed"]
+    kind, what, code = world.auditor.events[-1]
+    assert (kind, what.split()[-1], code) == ("closed", "200", "ModelStreamErrorException")
 
 
 def test_a_client_that_leaves_ends_the_stream(world):
