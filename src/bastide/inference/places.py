@@ -4,7 +4,8 @@ An engine keeps the last prompt of a place to save work on the next one. Across 
 the labels of one agency, that would tell by its speed what another has asked: only a session of the
 same agency at the same label finds its place warm. Of the engines, a request goes to the one that
 is the least busy, or to the one that remembers how its prompt begins, if that is hardly busier.
-Who waits is served by shares: the next place goes to the agency that holds the fewest.
+Who waits is served by shares: the next place goes to the agency, at one of its labels, that holds
+the fewest. Were its labels counted together, a full line below would tell what waits above (0074).
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 WAITING_PER_PLACE_MAX = 64
+Whose = tuple[str, str]  # an agency, at a label
 BUSIER_MAX = 2  # requests that an engine may have more than another and still be chosen as warm
 
 
@@ -34,7 +36,7 @@ class Asker:
     tokens: int = 0
 
     @property
-    def whose(self) -> tuple[str, str]:
+    def whose(self) -> Whose:
         return self.owner, self.label
 
 
@@ -91,9 +93,11 @@ def _begins_alike(place: Place, asker: Asker) -> bool:
 @dataclass(slots=True)
 class Places:
     _engines: dict[str, _Engine] = field(default_factory=dict)
-    _held: Counter[str] = field(default_factory=Counter)  # by agency
+    _held: Counter[Whose] = field(default_factory=Counter)
     # Who was served last is last.
-    _waiting: dict[str, deque[tuple[Asker, "asyncio.Future[Place]"]]] = field(default_factory=dict)
+    _waiting: dict[Whose, deque[tuple[Asker, "asyncio.Future[Place]"]]] = field(
+        default_factory=dict
+    )
     _closed: bool = False
 
     def join(self, engine: str, count: int, tokens: int | None = None) -> None:
@@ -137,7 +141,9 @@ class Places:
     def give_back(self, place: Place) -> None:
         asker, place.holder = place.holder, None
         assert asker is not None, "it is given back once"
-        self._held[asker.owner] -= 1
+        self._held[asker.whose] -= 1
+        if not self._held[asker.whose]:
+            del self._held[asker.whose]
         place.home.free.append(place)
         if place.home.tokens_left is not None:
             place.home.tokens_left += asker.tokens
@@ -158,7 +164,7 @@ class Places:
         if place.home.tokens_left is not None:
             place.home.tokens_left -= asker.tokens
         place.holder = asker
-        self._held[asker.owner] += 1
+        self._held[asker.whose] += 1
         return place
 
     def _best(self, asker: Asker) -> Place:
@@ -175,43 +181,43 @@ class Places:
     def _serve(self) -> None:
         """Those who wait, as far as there is room; who is next is not overtaken."""
         while self._waiting:
-            owner = min(self._waiting, key=lambda one: self._held[one])
-            asker, waiting = self._waiting[owner][0]
+            whose = min(self._waiting, key=lambda one: self._held[one])
+            asker, waiting = self._waiting[whose][0]
             if not any(one.takes(asker.tokens) for one in self._engines.values()):
                 return
-            line = self._waiting.pop(owner)
+            line = self._waiting.pop(whose)
             line.popleft()
             waiting.set_result(self._take(asker))
             if line:
-                self._waiting[owner] = line
+                self._waiting[whose] = line
 
     async def _queue(self, asker: Asker) -> Place:
-        self._make_way(asker.owner)
+        self._make_way(asker.whose)
         place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         entry = (asker, place)
-        self._waiting.setdefault(asker.owner, deque()).append(entry)
+        self._waiting.setdefault(asker.whose, deque()).append(entry)
         try:
             return await asyncio.shield(place)  # so that a line holds no cancelled place
         except asyncio.CancelledError:
             if not place.done():
-                self._leave_line(asker.owner, entry)
+                self._leave_line(asker.whose, entry)
                 self._serve()  # who stood behind may fit
             elif place.exception() is None:
                 self.give_back(place.result())  # it was given just as the caller went away
             raise
 
-    def _make_way(self, owner: str) -> None:
+    def _make_way(self, whose: Whose) -> None:
         """When too many wait, the last of the longest line goes. Raises PlacesFull."""
         most = WAITING_PER_PLACE_MAX * max(1, sum(one.count for one in self._engines.values()))
         if sum(map(len, self._waiting.values())) < most:
             return
         longest = max(self._waiting, key=lambda one: len(self._waiting[one]))
-        if len(self._waiting[longest]) <= len(self._waiting.get(owner, ())) + 1:
+        if len(self._waiting[longest]) <= len(self._waiting.get(whose, ())) + 1:
             raise PlacesFull
         self._waiting[longest].pop()[1].set_exception(PlacesFull())
 
-    def _leave_line(self, owner: str, entry: tuple[Asker, "asyncio.Future[Place]"]) -> None:
-        line = self._waiting[owner]
+    def _leave_line(self, whose: Whose, entry: tuple[Asker, "asyncio.Future[Place]"]) -> None:
+        line = self._waiting[whose]
         line.remove(entry)
         if not line:
-            del self._waiting[owner]
+            del self._waiting[whose]

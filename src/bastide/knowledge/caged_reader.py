@@ -29,7 +29,7 @@ NO_ANSWER = "It could not be read: what reads it gave no answer."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CagedReader:
-    """`Reader`. One document at a time: of those who wait, the agency served longest ago."""
+    """`Reader`. One document at a time: of those who wait, whoever was served longest ago."""
 
     worker: Worker
     timeout_s: float = TIMEOUT_S
@@ -37,9 +37,10 @@ class CagedReader:
 
     def read(self, content: bytes, name: str, media_type: str, *, whose: "Whose") -> str:
         asked = msgspec.msgpack.encode(Asked(content=content, name=name, media_type=media_type))
+        view = view_of(*whose)
         try:
-            with self.turns.turn(whose[0], TIMEOUT_S):
-                raw = self.worker.ask(asked, self.timeout_s, whose=view_of(*whose))
+            with self.turns.turn(view, TIMEOUT_S):
+                raw = self.worker.ask(asked, self.timeout_s, whose=view)
         except TimeoutError as error:
             raise Unavailable("what reads documents") from error
         except WorkerFailed as error:

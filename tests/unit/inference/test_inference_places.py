@@ -122,6 +122,22 @@ async def test_bounded_and_closed():
         await places.take(Asker("d"))
 
 
+async def test_a_full_line_above_refuses_nothing_below():
+    """Else what is refused at a low label would tell what the same agency asks at a high one."""
+    places, above, below = of_one_engine(1), Asker("a", "SECRET"), Asker("a", "CUI")
+    held = (await places.take(above))[0]
+    waiting = [asyncio.create_task(places.take(above)) for _ in range(WAITING_PER_PLACE_MAX)]
+    await asyncio.sleep(0)
+    late = asyncio.create_task(places.take(below))
+    await asyncio.sleep(0)
+    assert not late.done()
+    places.give_back(held)  # to who waited first
+    places.give_back((await asyncio.wait_for(waiting[0], 5))[0])
+    assert (await asyncio.wait_for(late, 5))[0].number == 0
+    places.close()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_a_request_goes_to_the_engine_that_is_the_least_busy():
     places = Places()
     for engine in "xyz":

@@ -71,6 +71,20 @@ def test_it_is_said_whose_a_document_is_and_how_long_it_may_take():
     assert timeout_s == 20.0
 
 
+def test_the_labels_of_an_agency_take_turns_as_agencies_do():
+    class Told:
+        def turn(self, who, timeout_s):
+            asked.append(who)
+            raise TimeoutError
+
+    asked = []
+    for label in ("CUI", "SECRET"):
+        reader = CagedReader(worker=Answering(b""), turns=Told())
+        with pytest.raises(Unavailable):
+            reader.read(b"x", "a.txt", "", whose=(OURS[0], label))
+    assert len(set(asked)) == 2
+
+
 def test_who_waits_behind_others_for_too_long_is_not_told_that_its_document_is_broken():
     class Never:
         def turn(self, who, timeout_s):
