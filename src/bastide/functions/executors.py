@@ -11,7 +11,6 @@ from bastide.functions.shelf import Shelf
 from bastide.kernel import arns
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.shares import view_of
 
 WHY_MAX = 2_000  # characters of AWS's error object, in an agent's trace
 
@@ -32,7 +31,7 @@ class Executors:
     async def invoke(
         self, worker: Call, agent_id: str, function_arn: str, event: bytes
     ) -> tuple[bytes, str]:
-        whose = view_of(worker.account, worker.principal.session.text)
+        whose = worker.principal.whose
         return await self.threads.run(whose, self._invoke, worker, agent_id, function_arn, event)
 
     def _invoke(

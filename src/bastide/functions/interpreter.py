@@ -17,7 +17,6 @@ from bastide.functions.model import Interpreted
 from bastide.functions.ports import Threads
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.shares import view_of
 from bastide.kernel.strangers import mended_in
 
 MEMORY_MIB = 512
@@ -40,7 +39,7 @@ class Interpreter:
     timeout_s: float = TIMEOUT_S
 
     async def run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:
-        whose = view_of(worker.account, worker.principal.session.text)
+        whose = worker.principal.whose
         return await self.threads.run(whose, self._run, worker, code, files)
 
     def _run(self, worker: Call, code: str, files: Mapping[str, bytes]) -> Interpreted:

@@ -1,4 +1,5 @@
-"""What is under way: requests by replica, bytes by account. It belongs to the event loop."""
+"""What is under way: requests by replica, bytes by account and label. It belongs to the event
+loop."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,31 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.shares import view_of
 
 REPLICA_CALLS_MAX = 128
-ACCOUNT_BYTES_MAX = 512 * 1024 * 1024
+BYTES_MAX = 512 * 1024 * 1024  # of an account at one label: none is told of those above
 
 
 @dataclass(slots=True)
 class Held:
     """The bytes of one call that are in memory."""
 
-    account: str
+    whose: str
     load: "Load"
     size: int = 0
 
     def grow(self, size: int) -> None:
-        """ServiceUnavailable when the account holds more than it may."""
+        """ServiceUnavailable when the account holds more at this label than it may."""
         self.size += size
-        self.load.held[self.account] = held = self.load.held.get(self.account, 0) + size
-        if held > ACCOUNT_BYTES_MAX:
+        self.load.held[self.whose] = held = self.load.held.get(self.whose, 0) + size
+        if held > BYTES_MAX:
             raise _busy("The calls under way are too large altogether")
 
 
 @dataclass(slots=True)
 class Load:
     busy: dict[Path, int] = field(default_factory=dict)
-    held: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)  # by `view_of`
     _turn: int = 0
 
     def order(self, sockets: Sequence[Path]) -> list[Path]:
@@ -55,14 +57,15 @@ class Load:
                 del self.busy[socket]
 
     @contextmanager
-    def memory(self, account: str) -> Iterator[Held]:
-        held = Held(account, self)
+    def memory(self, account: str, label: str) -> Iterator[Held]:
+        whose = view_of(account, label)
+        held = Held(whose, self)
         try:
             yield held
         finally:
-            self.held[account] = self.held.get(account, 0) - held.size
-            if not self.held[account]:
-                del self.held[account]
+            self.held[whose] = self.held.get(whose, 0) - held.size
+            if not self.held[whose]:
+                del self.held[whose]
 
 
 def _busy(why: str) -> ServiceError:
