@@ -146,6 +146,7 @@ def looks(low: Doings) -> Iterator[Step]:
     made = low.memory.keys[-1] if low.memory.keys else NO_KEY
     yield "kms", "create_alias", {"AliasName": ALIAS_ABOVE, "TargetKeyId": made}
     for name in (JOB_ABOVE, JOB_RUN):
+        yield "sagemaker", "stop_training_job", {"TrainingJobName": name}
         yield training(name, low.memory.role_arn)
     for name in SERVED:
         yield from models.whole(name, low.memory.role_arn)
@@ -160,6 +161,7 @@ def _served(low: Doings) -> Iterator[Step]:
         yield models.invoked(name)
         for noun in ("model", "endpoint-config", "endpoint"):
             yield models.tags(low.memory.role_arn, noun, name)
+        yield from models.changed(low.memory.role_arn, name)
     yield models.asked(models.ASKED_BELOW)
     yield models.counted(models.ASKED_BELOW)
 

@@ -92,6 +92,21 @@ def tags(role_arn: str, noun: str, name: str) -> Step:
     return "sagemaker", "list_tags", {"ResourceArn": arn}
 
 
+def changed(role_arn: str, name: str) -> Iterator[Step]:
+    """An endpoint that has failed, or that is not there. To no configuration: how far one is that
+    is updated depends on the moment."""
+    _, _, tagged = tags(role_arn, "endpoint", name)
+    yield "sagemaker", "add_tags", {**tagged, "Tags": [{"Key": "colour", "Value": "red"}]}
+    yield "sagemaker", "list_tags", tagged
+    yield "sagemaker", "delete_tags", {**tagged, "TagKeys": ["colour"]}
+    which, weights = {"EndpointName": name}, [{"VariantName": "all", "DesiredWeight": 1.0}]
+    yield "sagemaker", "update_endpoint", {**which, "EndpointConfigName": "none"}
+    yield "sagemaker", "update_endpoint_weights_and_capacities", {
+        **which, "DesiredWeightsAndCapacities": weights,
+    }  # fmt: skip
+    yield "sagemaker-runtime", "invoke_endpoint_with_response_stream", {**which, "Body": b"said"}
+
+
 def pages(memory: Memory, service: str, name: str, size: str, token: str) -> Iterator[Step]:
     """A list, one thing at a time."""
     yield service, name, {size: 1}

@@ -35,7 +35,7 @@ _TIMES = frozenset(
 )  # fmt: skip
 _BY_NAME = frozenset({"Uploads", "Keys"})  # told in the order of their names, which are random
 _TOKENS = re.compile(r"token|marker", re.IGNORECASE)
-_KEYS = re.compile(r"\bA(?:KIA|SIA|IDA|ROA)[A-Z0-9]{12,}")
+_KEYS = re.compile(r"\bA(?:KIA|SIA|IDA|ROA|NPA|GPA|CCA)[A-Z0-9]{12,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OWNER = re.compile(r"\b[0-9a-f]{64}\b")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,6 @@ from tests.live import NAME, LiveRegion
 from tests.walls_live import CEILING, PATH
 
 HIGH = ("S", "TS//SI")
-SERVICES = (
-    "s3", "logs", "cloudwatch", "cloudtrail", "iam", "kms", "sagemaker", "sagemaker-runtime",
-    "bedrock", "bedrock-runtime",
-)  # fmt: skip
 # Beside memory for reserved throughput, each label its own part, a model that says a digest of all
 # that it was shown: what reaches it from above is seen in that.
 DIGESTS = "site.digests-v1:0"
@@ -41,6 +38,16 @@ def digest(body: dict[str, Any]) -> str:
     return json.dumps({"sentences": [{"text": f"Seen: {told}.", "sources": [1]}]})
 
 
+class Clients(dict[str, Any]):
+    """Of one session, by service; each is made when it is asked for."""
+
+    def __init__(self, made: Callable[[str], Any]) -> None:
+        self._made = made
+
+    def __missing__(self, service: str) -> Any:
+        return self.setdefault(service, self._made(service))
+
+
 @dataclass
 class Agency:
     """`low` and `high[label]` are clients by service."""
@@ -48,14 +55,13 @@ class Agency:
     account: str
     role_arn: str  # its jobs work as this
     low: dict[str, Any]
-    high: dict[str, dict[str, Any]]
+    high: Mapping[str, dict[str, Any]]
 
 
 @dataclass
 class Stage:
     region: LiveRegion
     made: int = 0
-    services: tuple[str, ...] = SERVICES
 
     def agency(self) -> Agency:
         """A new one, whose history is empty."""
@@ -93,8 +99,8 @@ class Stage:
         keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
         return self._clients(keys)
 
-    def _clients(self, keys: tuple[str, str, str | None]) -> dict[str, Any]:
-        return {service: self._client(service, keys) for service in self.services}
+    def _clients(self, keys: tuple[str, str, str | None]) -> "Clients":
+        return Clients(lambda service: self._client(service, keys))
 
     def _client(self, service: str, keys: tuple[str, str, str | None]) -> Any:
         return _SESSION.client(

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import zip_longest
 from random import Random
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from botocore.eventstream import EventStream
 from botocore.exceptions import ClientError
 
+from bastide.kernel.clock import SystemClock
 from tests.ni.apart import apart
 from tests.ni.memory import Step
 from tests.ni.seen import Seen, _has_moment
@@ -33,10 +35,6 @@ class Until:
 
 
 Steps = Generator[Step | Until, Answer, Any]
-SERVICES = (
-    "s3", "logs", "iam", "bedrock", "bedrock-runtime", "bedrock-agent", "bedrock-agent-runtime",
-    "bedrock-agentcore", "bedrock-agentcore-control", "lambda",
-)  # fmt: skip
 TRUSTED = ("bedrock", "lambda", "bedrock-agentcore")
 # Of what is made anew for each agency: of what else is named so, the names are ours.
 IDS = frozenset({
@@ -58,6 +56,7 @@ SPANS = frozenset({
     "guardrailProcessingLatency", "x-amzn-bedrock-invocation-latency", "totalTimeMs",
     "operationTotalTimeMs",
 })  # fmt: skip
+SECRETS = frozenset({"SecretAccessKey", "SessionToken"})
 NAMES = ("name", "agentName", "agentAliasName", "actionGroupName", "agentRuntimeName")
 TRACE = re.compile(r"\b[0-9a-z]{10}(?=-\d+$)")  # of a turn: its steps are numbered behind it
 CHUNK = re.compile(r"\b[0-9a-f]{32}(?=-\d+$)")  # of a passage: its document's id, and its place
@@ -105,6 +104,8 @@ class Thoughts(Seen):
                     self.ids.append(found[1])
 
     def told(self, value: Any, key: str = "") -> Any:
+        if key in SECRETS:
+            return f"<secret of {len(value)}>"
         return "<span>" if key in SPANS else super().told(value, key)
 
     def _text(self, text: str, key: str) -> Any:
@@ -127,7 +128,13 @@ def _name(told: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.decode(errors="replace") if isinstance(value, bytes) else "<time>"
+    """What is no text is of a key, and drawn anew."""
+    if not isinstance(value, bytes):
+        return "<time>"
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"<{len(value)} bytes>"
 
 
 @dataclass
@@ -152,6 +159,7 @@ class Cast:
     known: dict[str, Any] = field(default_factory=dict)
     above: dict[str, str] = field(default_factory=dict)
     played: Played = field(default_factory=Played)
+    began: datetime = field(default_factory=lambda: SystemClock().now())
 
     @property
     def account(self) -> str:
