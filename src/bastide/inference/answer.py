@@ -1,7 +1,6 @@
 """A streamed answer as the gateway sends it."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
 from typing import Any
 
 from bastide.inference.lease import Lease
@@ -29,11 +28,13 @@ class Answer:
         return self
 
     async def __anext__(self) -> Params:
-        with ExitStack() as ending:
-            ending.callback(self._finish)  # its end, a failure or a cancellation: all end it
+        try:
             event = await self._events.__anext__()
-            if "metadata" not in event:  # after the last one a slow reader keeps no place
-                ending.pop_all()
+        except BaseException:  # its end, a failure or a cancellation: all end it
+            self._finish()
+            raise
+        if "metadata" in event:  # after the last one a slow reader keeps no place
+            self._finish()
         return event
 
     async def aclose(self) -> None:

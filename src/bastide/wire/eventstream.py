@@ -30,7 +30,10 @@ def _headers(pairs: tuple[tuple[str, str], ...]) -> bytes:
 
 def frame(headers: Mapping[str, str], payload: bytes) -> Frame:
     """One message: headers of type string, and its payload."""
-    head = _headers(tuple(headers.items()))
+    return _framed(_headers(tuple(headers.items())), payload)
+
+
+def _framed(head: bytes, payload: bytes) -> Frame:
     prelude = struct.pack(">II", len(head) + len(payload) + 16, len(head))
     prelude += struct.pack(">I", zlib.crc32(prelude))
     message = prelude + head + payload
@@ -38,8 +41,13 @@ def frame(headers: Mapping[str, str], payload: bytes) -> Frame:
 
 
 def event(name: str, content_type: str, payload: bytes) -> Frame:
-    headers = {":event-type": name, ":content-type": content_type, ":message-type": "event"}
-    return frame(headers, payload)
+    return _framed(_event_head(name, content_type), payload)
+
+
+def _event_head(name: str, content_type: str) -> bytes:
+    return _headers(
+        ((":event-type", name), (":content-type", content_type), (":message-type", "event"))
+    )
 
 
 def exception(name: str, members: Mapping[str, object]) -> Frame:
@@ -112,9 +120,8 @@ def _event_writer(
     for member_name, member in shape.members.items():
         if member.serialization.get("eventpayload"):
             return _payload_writer(name, member_name, member, body_of)
-    write = body_of(shape)
-    kind = "application/json"
-    return lambda value: event(name, kind, write(value))
+    write, head = body_of(shape), _event_head(name, "application/json")
+    return lambda value: _framed(head, write(value))
 
 
 def _payload_writer(

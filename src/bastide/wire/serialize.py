@@ -226,7 +226,8 @@ def _stream(
     writer: EventWriter, lead: bytes, events: Any
 ) -> Iterator[bytes] | AsyncIterator[bytes]:
     if hasattr(events, "__aiter__"):
-        return _led_async(lead, writer.frames_async(events))
+        frames = writer.frames_async(events)
+        return _led_async(lead, frames) if lead else frames
     return _led(lead, writer.frames(iter(events)))
 
 
