@@ -4,8 +4,8 @@ against a stub engine; every failure becomes one of Bedrock's errors."""
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -162,17 +162,17 @@ class EngineClient:
         """llama.cpp ends kept connections when it likes, so our own engines get a new one each
         time (0.1 ms). A kept one that had just ended is no failure: an inference can be repeated.
         """
-        way = _Way(socket=endpoint.socket, ca_file=endpoint.ca_file)
         if endpoint.local:
-            return await sent.on(self._session(way))
+            return await sent.on(self._session(endpoint, keep=False))
         try:
-            return await sent.on(self._session(replace(way, keep=True)))
+            return await sent.on(self._session(endpoint, keep=True))
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if isinstance(error, aiohttp.ClientConnectorError):
                 raise
-        return await sent.on(self._session(way))
+        return await sent.on(self._session(endpoint, keep=False))
 
-    def _session(self, way: "_Way") -> aiohttp.ClientSession:
+    def _session(self, endpoint: Endpoint, *, keep: bool) -> aiohttp.ClientSession:
+        way = _Way(endpoint.socket, endpoint.ca_file, keep)
         if way not in self._sessions:
             self._sessions[way] = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -182,13 +182,12 @@ class EngineClient:
         return self._sessions[way]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
+class _Way(NamedTuple):
     """How connections to an engine are made, and whether they are kept."""
 
     socket: str
     ca_file: str
-    keep: bool = False
+    keep: bool
 
     def connector(self) -> aiohttp.BaseConnector:
         if self.socket:

@@ -60,12 +60,13 @@ class _Engine:
 
     def remembering(self, asker: Asker) -> "Place | None":
         """A free place of their own: one that knows how the prompt begins, else the latest."""
-        own = [
-            place
-            for place in reversed(self.free)
-            if place.memory is not None and place.memory.whose == asker.whose
-        ]
-        return next((one for one in own if _begins_alike(one, asker)), own[0] if own else None)
+        latest = None
+        for place in reversed(self.free):
+            if place.memory is not None and place.memory.whose == asker.whose:
+                if place.memory.begins == asker.begins:
+                    return place
+                latest = latest or place
+        return latest
 
     def unused(self) -> "Place":
         """A place of nobody, else the longest unused."""

@@ -166,15 +166,17 @@ def conversation(request: Mapping[str, Any]) -> bytes:
     said = {name: request.get(name) or [] for name in ("messages", "system")}
     if request.get("toolConfig"):
         said["toolConfig"] = request["toolConfig"]
-    text = json.dumps(
-        said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_base64
-    )
-    return text.encode("utf-8", "surrogatepass")
+    return _said(said).encode("utf-8", "surrogatepass")
 
 
 def _as_base64(value: Any) -> str:
     """As JSON has bytes: those of a document."""
     return base64.b64encode(value).decode()
+
+
+_said = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_base64
+).encode
 
 
 def _shown(proved: Proved) -> dict[str, Any]:
