@@ -84,18 +84,18 @@ class Guarded:
         wanted = Mode(self.config.get("streamProcessingMode") or Mode.SYNC)
         return Mode.SYNC if guard is not None and guard.hides else wanted
 
-    async def parts(
+    def parts(
         self, turn: Speaking, parts: AsyncGenerator[Part, None], mode: Mode
     ) -> AsyncGenerator[Part, None]:
-        """An answer as it may be shown. Where it is blocked, the message stands for the rest, and
-        the engine is stopped."""
-        guard = self.guard
+        """An answer as it may be shown."""
+        return parts if self.guard is None else self._screened(self.guard, turn, parts, mode)
+
+    async def _screened(
+        self, guard: Guard, turn: Speaking, parts: AsyncGenerator[Part, None], mode: Mode
+    ) -> AsyncGenerator[Part, None]:
+        """Where it is blocked, the message stands for the rest, and the engine is stopped."""
+        screen = _Screen(guard, mode, self.run)
         async with aclosing(parts):
-            if guard is None:
-                async for part in parts:
-                    yield part
-                return
-            screen = _Screen(guard, mode, self.run)
             async for part in parts:
                 for shown in await screen.take(part):
                     yield shown
