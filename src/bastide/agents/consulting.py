@@ -13,7 +13,7 @@ from bastide.agents.loop import Answered
 from bastide.agents.ports import Conversations
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable, unsupported
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable, unsupported
 from bastide.kernel.operation import honours_of
 
 Params = dict[str, Any]
@@ -134,7 +134,7 @@ class Consulting:
 def _told(error: ServiceError | Unavailable) -> Exception:
     """The model's failures in the words of InvokeAgent."""
     if isinstance(error, Unavailable):
-        return ServiceError("DependencyFailedException", error.what)
+        return ServiceError("DependencyFailedException", NOT_NOW)
     if error.code in _FAILURES:
         return ServiceError("DependencyFailedException", error.message)
     return error

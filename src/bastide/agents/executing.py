@@ -13,11 +13,12 @@ from bastide.agents.loop import Use
 from bastide.agents.ports import Executors
 from bastide.agents.tools import Tool
 from bastide.agents.traces import arguments
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable
 from bastide.kernel.strangers import mended_in
 
 Params = dict[str, Any]
 VERSION = "1.0"
+NOTED_MAX = 1024
 ATTRIBUTES_MAX = 64 * 1024  # characters of a session's, together
 _MALFORMED = (
     "The server encountered an error processing the Lambda response. Check the Lambda response and "
@@ -55,6 +56,7 @@ class Executing:
     ) -> Heard:
         """`words`: the user's own. Raises DependencyFailedException where it fails, as AWS does;
         what it says to be told to the model again, is."""
+        _note(asked, tool)
         event = event_of(asked, use, tool, words, beside)
         payload = json.dumps(event, ensure_ascii=False).encode(errors="replace")
         try:
@@ -65,7 +67,7 @@ class Executing:
                 raise _failed(tool, why)
             heard = heard_in(said, tool)
         except Unavailable as error:
-            raise _failed(tool, error.what) from error
+            raise _failed(tool, NOT_NOW) from error
         except ServiceError as error:
             if error.code == "DependencyFailedException":
                 raise
@@ -77,6 +79,13 @@ class Executing:
         if heard.prompt is not None:
             beside.prompt = heard.prompt
         return heard
+
+
+def _note(asked: Asked, tool: Tool) -> None:
+    """The end of the call's record says which functions were run in it, in their order."""
+    audit, name = asked.call.notes.audit, tool.target.rpartition(":")[2]
+    before = audit.get("functions", "")
+    audit["functions"] = f"{before},{name}"[:NOTED_MAX] if before else name
 
 
 def agent_of(asked: Asked) -> str:

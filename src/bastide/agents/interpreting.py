@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-code-interpr
 
 import base64
 import json
+import logging
 import mimetypes
 import re
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,9 @@ from bastide.db.database import Database
 from bastide.functions.model import Interpreted
 from bastide.kernel.call import Call
 from bastide.kernel.clock import Clock, epoch_ms
-from bastide.kernel.errors import ServiceError, Unavailable, invalid
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable, invalid
 
+logger = logging.getLogger(__name__)
 Params = dict[str, Any]
 NAME = re.compile(r"(?!\.)[\w .()-]{1,128}\Z")
 FILES_MAX = 5  # in one event
@@ -65,7 +67,8 @@ class Interpreting:
         try:
             ran = await self.interpreter.run(worker, code, before)
         except Unavailable as error:
-            return Interpreted(error=f"The code was not run: {error.what}")
+            logger.info("code was not run: %s", error)
+            return Interpreted(error=f"The code was not run: {NOT_NOW}")
         except ServiceError as error:
             return Interpreted(error=f"The code was not run: {error.message}")
         for name, data in ran.files.items():

@@ -33,8 +33,12 @@ class ServiceError(Exception):
         self.retry_after_s = retry_after_s
 
 
+NOT_NOW = "The service is not available now. Try again."
+
+
 class Unavailable(Exception):
-    """Something outside this process failed; the same call may succeed later."""
+    """Something outside this process failed; the same call may succeed later. `what` is for the
+    region's own log: callers hear NOT_NOW, for it tells how busy others keep the region."""
 
     def __init__(self, what: str, retry_after_s: float = 1.0) -> None:
         super().__init__(what)

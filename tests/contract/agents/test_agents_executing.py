@@ -18,7 +18,7 @@ from tests.agents_kit import (
 from tests.sagefakes import ONE
 
 from bastide.functions.model import Interpreted
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 
 ARN = f"arn:aws-us-gov:lambda:us-gov-west-1:{ONE}:function:orders"
 EXECUTOR = {"actionGroupExecutor": {"lambda": ARN}}
@@ -110,6 +110,45 @@ async def test_a_function_gets_its_event_and_its_words_are_data(desk):
     agreed = given(control, "", confirmationState="CONFIRM")
     assert answer(await desk.ask(agent_id, sessionState=agreed)) == "Shipped too."
     assert desk.lambdas.heard[1][1]["sessionAttributes"] == {"seen": "7"}
+
+
+@pytest.mark.asyncio
+async def test_the_record_of_the_call_says_which_functions_were_run_though_it_fails(desk):
+    agent_id, who = clerk(desk), caller("invoke_agent")
+    desk.model.script = [[use("get_order", order_id="7")]]
+    desk.lambdas.held[ARN] = lambda event: ValueError("broken")
+    with pytest.raises(ServiceError, match="could not be executed"):
+        await desk.ask(agent_id, "Where is order 7?", who)
+    assert who.notes.audit["functions"] == "orders"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("failing", ["model", "function", "code"])
+async def test_what_the_region_lacks_is_not_told(desk, failing):
+    """It tells how busy others keep it."""
+    lacking = "Too many audit records are waiting for the disk."
+
+    def lacks(*_):
+        raise Unavailable(lacking)
+
+    if failing == "code":
+        desk.programs.does = lacks
+        agent_id = coder(desk)
+        desk.model.script = [[use("run_python", code="1")], [text("No.")]]
+    else:
+        desk.lambdas.held[ARN] = lacks
+        agent_id = clerk(desk)
+        called = [use("get_order", order_id="7")]
+        desk.model.script = [called if failing == "function" else Unavailable(lacking)]
+    if failing == "code":
+        told = await desk.ask(agent_id, "Add.", enableTrace=True)
+    else:
+        with pytest.raises(ServiceError, match="DependencyFailedException") as caught:
+            await desk.ask(agent_id, "Where is order 7?")
+        told = caught.value.message
+    heard = json.dumps(told, default=str) + json.dumps(desk.model.seen, default=str)
+    assert lacking not in heard
+    assert "not available now" in heard
 
 
 @pytest.mark.asyncio
