@@ -175,6 +175,7 @@ def context_of(call: Call, params: Mapping[str, Any], stored: Stored) -> Context
     }
     if _is_bearer(call.principal):
         context["bedrock:bearertokentype"] = "LONG_TERM"
+        context["bedrock-mantle:bearertokentype"] = "LONG_TERM"
     if call.source_ip:
         context["aws:sourceip"] = call.source_ip
     if call.user_agent:

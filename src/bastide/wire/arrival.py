@@ -17,8 +17,9 @@ RATE_MIN = 1024  # bytes per second
 
 
 class Room:
-    """The bytes of bodies held for senders whose signature waits for them; all connections share
-    it, so that strangers cannot fill the memory, and one address cannot take it from the others."""
+    """The bytes of bodies that are held: for senders whose signature waits for them, and for known
+    ones until they are answered. All share it, so that strangers cannot fill the memory, nor one
+    agency, and one address or agency cannot take it from the others."""
 
     def __init__(self, size: int) -> None:
         self._shares = Shares(size)

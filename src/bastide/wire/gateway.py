@@ -26,6 +26,7 @@ from bastide.kernel.errors import ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import Ids
 from bastide.kernel.operation import honours_of
 from bastide.kernel.regions import Region
+from bastide.kernel.shares import view_of
 from bastide.wire import honours
 from bastide.wire.arrival import Arriving, Receive, Room, read_whole
 from bastide.wire.authenticate import BEARER_SERVICES, Authenticator, Sender, needs_body
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 BODY_MAX = 10 * 1024 * 1024
 LARGE_BODY_MAX = 25 * 1024 * 1024
 UNVERIFIED_MAX = 256 * 1024 * 1024  # of all connections
+KNOWN_MAX = 1024 * 1024 * 1024  # of known senders, until their calls are done
 LARGE = frozenset(
     {
         "sagemaker-runtime.InvokeEndpoint",
@@ -117,6 +119,7 @@ class Gateway:
         self._parsers, self._validators = Parsers(), Validators()
         self._serializers = Serializers()
         self._room = Room(UNVERIFIED_MAX)
+        self._held = Room(KNOWN_MAX)
         self.rejections = Rejections(stages.auditor, stages.clock)
         self.handlers: dict[str, Handler] = {}
 
@@ -174,9 +177,15 @@ class Gateway:
             )
         if route.operation.streams_in is not None and whole is None:
             return await self._perform_streaming(progress, route, sender, receive)
+        whose = view_of(progress.call.account, sender.principal.session.text)
         if whole is None:
-            whole = await _whole_body(progress.raw, sender, receive, route.operation)
-        return await self._perform(progress, route, whole, receive)
+            room = (self._held, whose)
+            whole = await _whole_body(progress.raw, sender, receive, route.operation, room)
+        self._held.take(whose, len(whole))
+        try:
+            return await self._perform(progress, route, whole, receive)
+        finally:
+            self._held.leave(whose, len(whole))
 
     async def _take_upload(self, progress: Progress, receive: Receive) -> RawResponse:
         """A browser's form: its fields say who sends it, and how it is a PutObject."""
@@ -437,14 +446,18 @@ async def _while_there(work: Awaitable[Any], receive: Receive) -> Any:
 
 
 async def _whole_body(
-    raw: RawRequest, sender: Sender, receive: Receive, operation: Operation | None = None
+    raw: RawRequest,
+    sender: Sender,
+    receive: Receive,
+    operation: Operation | None = None,
+    room: tuple[Room | None, str] = (None, ""),
 ) -> bytes:
     """A known sender's body. Only an operation with checksums has those of its body in headers."""
     size_max, has_sums = BODY_MAX, False
     if operation is not None:
         size_max = LARGE_BODY_MAX if operation.full_name in LARGE else BODY_MAX
         has_sums = "requestAlgorithmMember" in operation.model.http_checksum
-    body = await read_whole(receive, size_max, raw.header("content-length"))
+    body = await read_whole(receive, size_max, raw.header("content-length"), *room)
     promise = promise_of(raw, sender.form, sender.signer, has_sums=has_sums)
     return CheckedBody(BytesBody(body), promise).read()
 

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from bastide.kernel.errors import ServiceError
+from bastide.wire.arrival import Room
 from tests.wire.gateway.kit import BEARER, Request
 
 CHAT, MESSAGES, LIST = "/openai/v1/chat/completions", "/anthropic/v1/messages", "/openai/v1/models"
@@ -227,6 +229,25 @@ def test_what_breaks_under_way_is_the_last_event(world, path):
     assert world.auditor.kinds() == ["opened", "closed"]
     kind, what, code = world.auditor.events[-1]
     assert (kind, what.split()[-1], code) == ("closed", "200", "ModelStreamErrorException")
+
+
+def test_the_bodies_of_one_agency_leave_room_for_anothers(world):
+    """Those of known senders, too: an agency has as many connections as half of all there are."""
+    world.gateway._held = room = Room(4096)
+    seen = []
+    reach = world.handlers.reach
+    world.handlers.reach = lambda call: (seen.append(room.left), reach(call))
+    body = asked("m" * 1500)
+    assert world.ask(bearer(CHAT, body)).status == 200
+    assert seen == [4096 - len(body)], "held until it is done"
+    room.take("others", 1024)
+    refused = world.ask(bearer(CHAT, asked("m" * 1700)))
+    assert refused.status == 503
+    signed = post(CHAT, asked("m" * 1700), service="bedrock").sign()
+    assert world.ask(signed).status == 503
+    world.handlers.failure = ServiceError("ValidationException", "No.")
+    assert world.ask(bearer(CHAT)).status == 400
+    assert room.left == 4096 - 1024
 
 
 def test_a_client_that_leaves_ends_the_stream(world):
