@@ -182,11 +182,25 @@ class Conversations:
                         call, card, client=self.client, endpoint=lease.endpoint, said=opened
                     )
                     return {"inputTokens": await source.count()}
-                return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
+                if lease.endpoint.local:
+                    return {"inputTokens": await self.client.count(lease.endpoint, prompt.first())}
+                return {"inputTokens": await self._counted_elsewhere(call, card, lease, prompt)}
         except ServiceError as error:
             if error.code in MODEL_FAILURES:  # CountTokens has no name for them
                 raise ServiceError("ServiceUnavailableException", error.message) from error
             raise
+
+    async def _counted_elsewhere(
+        self, call: Call, card: ModelCard, lease: Lease, prompt: Prompt
+    ) -> int:
+        """An engine that is not ours answers with a token to tell it: that is an inference."""
+        ticket = self.quotas.admit(call, card, letters=prompt.letters, written_max=1)
+        with ExitStack() as undo:
+            undo.callback(ticket.settle, 0)
+            found = await self.client.count(lease.endpoint, prompt.first())
+            ticket.settle(found + 1)
+            undo.pop_all()
+        return found
 
     def _counted(self, call: Call, req: Params) -> Params:
         """Of a body for InvokeModel, which the wire does not look into, the mark holds here."""

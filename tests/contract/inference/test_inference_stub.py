@@ -87,6 +87,17 @@ async def test_who_leaves_while_the_engine_works_has_what_was_foreseen_used(tmp_
             await talk.converse(by, req)
 
 
+async def test_tokens_that_another_server_counts_are_within_the_quota(tmp_path):
+    """It reads the prompt to count it, as for an answer."""
+    req = {"modelId": STUB, "input": {"converse": {"messages": [turn()]}}}
+    async with StubEngine() as stub, stub_room(tmp_path, stub) as talk:
+        talk.quotas.of_all, by = Quota(tokens_per_minute=6), call("bedrock-runtime.CountTokens")
+        assert (await talk.count_tokens(by, req))["inputTokens"] == 5
+        with pytest.raises(ServiceError, match="Too many tokens"):
+            await talk.count_tokens(by, req)
+    assert len(stub.seen) == 1
+
+
 async def test_who_names_no_end_takes_what_the_model_may_write(tmp_path):
     """Else any number of answers at once would be within the quota of a minute."""
     req = {"modelId": STUB, "messages": [turn()]}
