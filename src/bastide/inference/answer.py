@@ -43,8 +43,9 @@ class Answer:
         await self._parts.aclose()
 
     def _finish(self) -> None:
-        if self._open:
-            self._open = False
-            self._bill()
-        self._voice.close()
-        self._lease.release()
+        with ExitStack() as ending:  # a bill that fails keeps no place
+            ending.callback(self._lease.release)
+            ending.callback(self._voice.close)
+            if self._open:
+                self._open = False
+                self._bill()
