@@ -50,9 +50,9 @@ def zipped(source: str, name: str = "app.py") -> bytes:
 # Guardrails.
 
 
-def _guardrail(name: str, word: str) -> tuple[str, str, dict[str, Any]]:
-    words = {"wordsConfig": [{"text": word}]}
-    return "bedrock", "create_guardrail", {"name": name, **MESSAGES, "wordPolicyConfig": words}
+def _guardrail(name: str, *words: str) -> tuple[str, str, dict[str, Any]]:
+    policy = {"wordsConfig": [{"text": word} for word in words]}
+    return "bedrock", "create_guardrail", {"name": name, **MESSAGES, "wordPolicyConfig": policy}
 
 
 def _rules_begin(it: Cast) -> Steps:
@@ -90,7 +90,8 @@ def _rules_below(it: Cast) -> Steps:
     yield from tagged("bedrock", it.known["rules-arn"], "resourceARN")
     for name in ("rules", "rules-above"):
         answer = yield _guardrail(name, "dawn")
-    yield "bedrock", "update_guardrail", {"guardrailIdentifier": own, "name": "rules", **MESSAGES}
+    _, _, stricter = _guardrail("rules", it.random("word").choice(WORDS), "added")
+    yield "bedrock", "update_guardrail", {"guardrailIdentifier": own, **stricter}
     yield "bedrock", "create_guardrail_version", {"guardrailIdentifier": own}
     for each in (hidden, answer.get("guardrailId", "none")):
         yield "bedrock", "delete_guardrail", {"guardrailIdentifier": each}
@@ -258,7 +259,8 @@ def _bases_below(it: Cast) -> Steps:
     for title in ("papers", "above"):
         yield "bedrock-agent", "create_knowledge_base", base_request(it.worker, title)
     yield from _bases_changed(it, hidden)
-    yield "bedrock-agent", "delete_knowledge_base", {"knowledgeBaseId": hidden}
+    for each in (hidden, own):
+        yield "bedrock-agent", "delete_knowledge_base", {"knowledgeBaseId": each}
 
 
 def _bases_changed(it: Cast, hidden: str) -> Steps:

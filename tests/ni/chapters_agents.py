@@ -224,26 +224,26 @@ def _changed(it: Cast, own: str, hidden: dict[str, str]) -> Steps:
     yield from _looks_up(it, own)
     yield "bedrock-agent", "update_agent", {"agentId": own, **_agent(it, "above")}
     yield "bedrock-agent", "update_agent", {"agentId": own, **_agent(it, "clerk")}
-    yield "bedrock-agent", "prepare_agent", {"agentId": own}
     yield "bedrock-agent", "delete_agent_action_group", {**named, "skipResourceInUseCheck": True}
+    yield "bedrock-agent", "prepare_agent", {"agentId": own}
 
 
 def _told_by_others(it: Cast, own: str, hidden: dict[str, str]) -> Steps:
     supervisor = {**_agent(it, "clerk"), "agentCollaboration": "SUPERVISOR"}
     yield "bedrock-agent", "update_agent", {"agentId": own, **supervisor}
-    found = ""
-    for which in (hidden, (yield from _hired(it, "expert"))):
+    for name, which in (("above", hidden), ("own", (yield from _hired(it, "expert")))):
         alias = it.arn("bedrock", f"agent-alias/{which['agentId']}/{which['agentAliasId']}")
         how = {
-            "agentDescriptor": {"aliasArn": alias}, "collaboratorName": "other",
+            "agentDescriptor": {"aliasArn": alias}, "collaboratorName": name,
             "collaborationInstruction": "It knows.",
         }  # fmt: skip
         answer = yield "bedrock-agent", "associate_agent_collaborator", {**_draft(own), **how}
-        found = answer.get("agentCollaborator", {}).get("collaboratorId", "")
-    named = {**_draft(own), "collaboratorId": found}
-    yield "bedrock-agent", "get_agent_collaborator", named
-    yield "bedrock-agent", "update_agent_collaborator", {**named, **how}
-    yield "bedrock-agent", "disassociate_agent_collaborator", named
+        found = answer.get("agentCollaborator", {}).get("collaboratorId", "NONENONENO")
+        named = {**_draft(own), "collaboratorId": found}
+        yield "bedrock-agent", "get_agent_collaborator", named
+        yield "bedrock-agent", "prepare_agent", {"agentId": own}
+        yield "bedrock-agent", "update_agent_collaborator", {**named, **how}
+        yield "bedrock-agent", "disassociate_agent_collaborator", named
 
 
 def _looks_up(it: Cast, own: str) -> Steps:

@@ -108,8 +108,9 @@ def _runtimes_below(it: Cast) -> Steps:
     yield from tagged("bedrock-agentcore-control", arn, "resourceArn")
     yield _control("create_agent_runtime_endpoint", agentRuntimeId=own, name="above")
     yield _control("update_agent_runtime", agentRuntimeId=own, **_plan(it), description="new")
-    for name in ("update_agent_runtime_endpoint", "delete_agent_runtime_endpoint"):
-        yield _control(name, agentRuntimeId=own, endpointName="above")
+    for name in ("update", "get", "delete"):
+        named = {"agentRuntimeId": own, "endpointName": "above"}
+        yield _control(f"{name}_agent_runtime_endpoint", **named)
     for _ in range(2):
         yield "bedrock-agentcore", "stop_runtime_session", _session(it, own)
     for each in (hidden, own):

@@ -168,8 +168,8 @@ def _set(bucket: str) -> Steps:
     yield _s3("put_bucket_ownership_controls", bucket, OwnershipControls=owned)
     yield _s3("put_bucket_acl", bucket, ACL="private")
     yield _s3("put_bucket_policy", bucket, Policy=_policy(bucket))
-    yield _s3("get_bucket_policy_status", bucket)
-    yield _s3("delete_bucket_policy", bucket)
+    for name in ("get_bucket_policy", "get_bucket_policy_status", "delete_bucket_policy"):
+        yield _s3(name, bucket)
     yield _s3("delete_bucket_tagging", bucket)
 
 
