@@ -48,7 +48,8 @@ def signing_key(secret: str, scope: Scope) -> bytes:
 
 
 def sign(key: bytes, text: str) -> str:
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    """Not by `hmac.digest`: for 2 µs of work that lets other threads go first, and waits."""
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
 def canonical_path(raw_path: str, *, is_s3: bool) -> str:
