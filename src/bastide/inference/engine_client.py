@@ -80,9 +80,7 @@ class EngineClient:
     ) -> None:
         self._unreachable = unreachable
         self._sessions: dict[_Way, aiohttp.ClientSession] = {}
-        self._whole = aiohttp.ClientTimeout(
-            total=answer_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=answer_timeout_s
-        )
+        self._whole = aiohttp.ClientTimeout(total=answer_timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         self._streamed = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=token_timeout_s
         )
