@@ -1,6 +1,7 @@
 """A streamed answer as the gateway sends it."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
 from typing import Any
 
 from bastide.inference.lease import Lease
