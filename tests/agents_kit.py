@@ -349,13 +349,9 @@ class Desk:
         )
         self.parts.append(AgentMemories(book=book, routing=routing, memories=memories))
         self.invocations = Invocations(
-            book=book,
-            routing=routing,
-            workers=workers,
-            desk=turn_desk,
-            remembering=remembering,
+            book=book, routing=routing, workers=workers, desk=turn_desk, remembering=remembering,
             threads=threads,
-        )
+        )  # fmt: skip
         self.inline = InlineInvocations(book=book, schemas=schemas, desk=turn_desk)
 
     def _orchestrating(self, consulting: Consulting, threads: Any) -> Orchestrating:

@@ -109,12 +109,14 @@ def _base_name(patch: Patch) -> None:
 
 def _agent_name(patch: Patch) -> None:
     def leaky(real: Any) -> Any:
-        def has(c: Any, account: str, name: str, label: str, but: str = "") -> bool:
-            return any(real(c, account, name, each, but) for each in (label, *ABOVE))
+        def named(c: Any, account: str, name: str, label: str) -> Any:
+            return next(
+                (one for each in (label, *ABOVE) if (one := real(c, account, name, each))), None
+            )
 
-        return has
+        return named
 
-    _wrap(patch, agent_records, "has_name", leaky)
+    _wrap(patch, agent_records, "named", leaky)
 
 
 def _guardrail_name(patch: Patch) -> None:
@@ -143,15 +145,15 @@ def _profile_token(patch: Patch) -> None:
 
 def _found_above(patch: Patch) -> None:
     """An error names what is above: the name is in use, "by" the one who has it there."""
-    real = agent_records.has_name
+    real = agent_records.named
 
-    def has(c: Any, account: str, name: str, label: str, but: str = "") -> bool:
+    def named(c: Any, account: str, name: str, label: str) -> Any:
         for each in ABOVE:
-            if real(c, account, name, each, but):
+            if real(c, account, name, each):
                 raise ServiceError("ConflictException", f"{name} is in use at {each}.")
-        return real(c, account, name, label, but)
+        return real(c, account, name, label)
 
-    patch.setattr(agent_records, "has_name", has)
+    patch.setattr(agent_records, "named", named)
 
 
 def _paged(patch: Patch, owner: Any) -> None:

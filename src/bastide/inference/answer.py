@@ -29,13 +29,13 @@ class Answer:
         return self
 
     async def __anext__(self) -> Params:
+        ended = True  # by its end, a failure or a cancellation
         try:
             event = await self._events.__anext__()
-        except BaseException:  # its end, a failure or a cancellation: all end it
-            self._finish()
-            raise
-        if "metadata" in event:  # after the last one a slow reader keeps no place
-            self._finish()
+            ended = "metadata" in event  # after the last one a slow reader keeps no place
+        finally:
+            if ended:
+                self._finish()
         return event
 
     async def aclose(self) -> None:
