@@ -21,6 +21,7 @@ LINGER_S = 5.0
 STALL_S = 60.0  # an answer that nobody reads
 PIPELINE_MAX = 8
 DRAINED_MAX = 16 * 1024 * 1024
+HELD_MAX = 16 * 1024  # what one record of TLS takes
 # Fields that decide nothing here. Any other is given once: whoever signs `a: 1,2` could else find
 # that it was read as `1` (RFC 9110, 5.3, lets a proxy join and split them).
 REPEATABLE = (b"accept", b"cache-control", b"cookie", b"forwarded", b"via", b"x-forwarded-")
@@ -39,6 +40,7 @@ class StrictProtocol(HttpToolsProtocol):
     is_too_large = False  # the head
     keeps = True  # the connection, once the request is whole
     parting = False
+    held = b""  # of answers, until this turn of the loop is over
     timer: asyncio.TimerHandle | None = None
     stall: asyncio.TimerHandle | None = None
     _gone: Callable[[], None] | None = None
@@ -111,7 +113,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.in_head, self.head_fed = True, 0
         if not self.cycle.response_started:
             self.cycle.keep_alive = self.keeps
-            self.cycle.transport = self.transport
+            self.cycle.transport = _Staying(self)  # type: ignore[assignment]  # as above
 
     def on_response_complete(self) -> None:
         if not self.parting:
@@ -128,18 +130,33 @@ class StrictProtocol(HttpToolsProtocol):
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\n"
             b"connection: close\r\ncontent-length: %d\r\n\r\n"
         )
-        self.transport.write(head % len(body) + body)
+        self.send(head % len(body) + body)
         self.part()
 
     def part(self) -> None:
         """Close soon. To close on bytes that nobody has read resets the connection, and can take
         the answer from a client that is still sending (RFC 9112, 9.6)."""
+        self.flush()
         self.parting = True
         self._unset_keepalive_if_required()
         self._await(LINGER_S)
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def send(self, data: bytes) -> None:
+        """A head goes out with the body that follows it in the same turn of the loop, as one
+        record of TLS and one packet."""
+        if not self.held:
+            self.loop.call_soon(self.flush)
+        self.held += data
+        if len(self.held) > HELD_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        held, self.held = self.held, b""
+        if held and not self.transport.is_closing():
+            self.transport.write(held)
 
     def shutdown(self) -> None:
         self.keeps = False
@@ -168,6 +185,7 @@ class StrictProtocol(HttpToolsProtocol):
     def _hang_up(self) -> None:
         """Nothing is owed. TLS is told, but its answer, which an idle client never sends, is not
         waited for."""
+        self.flush()
         self.transport.close()
         self.loop.call_soon(self.transport.abort)
 
@@ -186,8 +204,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.stall = None
 
 
-class _Parting:
-    """The transport of a request whose body is still coming: its end is the connection's."""
+class _Staying:
+    """The transport of a cycle."""
 
     __slots__ = ("_protocol",)
 
@@ -195,10 +213,20 @@ class _Parting:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
-        self._protocol.transport.write(data)
+        self._protocol.send(data)
 
     def is_closing(self) -> bool:
         return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.flush()
+        self._protocol.transport.close()
+
+
+class _Parting(_Staying):
+    """That of a request whose body is still coming: its end is the connection's."""
+
+    __slots__ = ()
 
     def close(self) -> None:
         self._protocol.part()

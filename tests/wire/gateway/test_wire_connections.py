@@ -219,6 +219,17 @@ def test_idle_clients_do_not_hold_up_a_stop(secure, caplog):
     assert "timeout graceful shutdown exceeded" not in caplog.text
 
 
+def test_a_head_goes_out_with_its_body_as_one_record(secure):
+    with (
+        secure.connect() as raw,
+        secure.context.wrap_socket(raw, server_hostname="localhost") as sock,
+    ):
+        sock.settimeout(10)
+        for _ in range(3):
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert is_whole(sock.recv(1 << 16))  # which reads one record, and no more
+
+
 def test_a_request_in_flight_ends_before_a_stop(secure):
     secure.world.auditor.holds = True
     with (
