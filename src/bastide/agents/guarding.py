@@ -10,7 +10,7 @@ from typing import Any
 
 from bastide.agents.asked import Asked
 from bastide.agents.ports import GuardrailApplier, Threads
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable
 
 Params = dict[str, Any]
 _MASKED = "Guardrail masked."
@@ -53,11 +53,11 @@ class Guarding:
 
     async def applied(self, asked: Asked, req: Params) -> Params:
         """As who works for the agent: that it may, the turn began with."""
-        account, worker = asked.held.key.account, asked.worker
+        whose, worker = asked.held.key.whose, asked.worker
         try:
-            answer = await self.threads.run(account, self.applier.apply_guardrail, worker, req)
+            answer = await self.threads.run(whose, self.applier.apply_guardrail, worker, req)
         except Unavailable as error:
-            raise ServiceError("DependencyFailedException", error.what) from error
+            raise ServiceError("DependencyFailedException", NOT_NOW) from error
         noted = {name: one for name, one in worker.notes.audit.items() if "guardrail" in name}
         asked.call.notes.audit |= noted
         return answer

@@ -24,7 +24,7 @@ from bastide.agents.processing import GUARDED
 from bastide.agents.story import Story
 from bastide.agents.tools import Does
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable
 
 Params = dict[str, Any]
 APPLY_GUARDRAIL = "bedrock-runtime.ApplyGuardrail"
@@ -267,6 +267,6 @@ def _refusals() -> Iterator[None]:
 
 
 def _unheard(error: ServiceError | Unavailable) -> ServiceError:
-    why = error.what if isinstance(error, Unavailable) else error.message
+    why = NOT_NOW if isinstance(error, Unavailable) else error.message
     message = f"The orchestrator could not be executed: {why}"
     return ServiceError("DependencyFailedException", message)

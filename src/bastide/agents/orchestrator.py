@@ -63,7 +63,7 @@ def executor_of(agent: Mapping[str, Any]) -> str:
     """The function of an agent, or of what is asked for one; "" if it has none."""
     if agent.get("orchestrationType") != CUSTOM:
         return ""
-    return str((_executor(agent)).get("lambda") or "")
+    return str(_executor(agent).get("lambda") or "")
 
 
 def _executor(agent: Mapping[str, Any]) -> Mapping[str, Any]:

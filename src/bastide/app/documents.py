@@ -7,7 +7,6 @@ from bastide.app.workshop import Workshop
 from bastide.jobs.worker import Worker
 from bastide.kernel.call import Call
 from bastide.kernel.errors import invalid, unsupported
-from bastide.kernel.shares import view_of
 from bastide.knowledge import caged_reader
 from bastide.knowledge.caged_reader import CagedReader
 from bastide.knowledge.reading import Unreadable
@@ -20,9 +19,6 @@ KINDS = ("html", "pdf", "docx", "xlsx", "pptx")
 
 @dataclass(frozen=True, slots=True)
 class CagedDocuments:
-    """`inference.ports.DocumentReader`. `threads` wait for the worker: each by its share."""
-
-    """`inference.ports.DocumentReader`. `threads` wait for the reader: each agency in its share."""
     """`inference.ports.DocumentReader`. `threads` wait for the reader: each agency, at each of its
     labels, in its share."""
 
@@ -36,7 +32,6 @@ class CagedDocuments:
         read = partial(self.reader.read, whose=whose)
         try:
             return await self.threads.run(call.whose, read, data, f"document.{kind}", "")
-            return await self.threads.run(view_of(*whose), read, data, f"document.{kind}", "")
         except Unreadable as error:
             raise invalid(f"A document cannot be read. {error}") from error
 

@@ -95,7 +95,7 @@ class RetrieveAndGenerate:
             telling.begin()
             for sentence in sentences:
                 telling.add(sentence)
-            await self.threads.run(call.account, self._keep, call, asked, telling.text)
+            await self.threads.run(call.whose, self._keep, call, asked, telling.text)
             written = telling.text
         return {**_answer(asked, written, []), "guardrailAction": "INTERVENED"}
 
@@ -188,7 +188,7 @@ class RetrieveAndGenerate:
                     before = ""
         if stopped == "guardrail_intervened":
             if whole(written, len(asked.passages)):  # they were told
-                await self.threads.run(call.account, self._keep, call, asked, telling.text)
+                await self.threads.run(call.whose, self._keep, call, asked, telling.text)
             else:
                 yield {"output": {"text": written}}
             yield {"guardrail": {"action": "INTERVENED"}}

@@ -289,7 +289,6 @@ PREFIXES = {
     "bedrock-mantle": "bedrock",
     "bedrock-agentcore-control": "bedrock-agentcore",
 }
-# Request members that are condition keys: operation or service → {member: key}.
 # AWS's own actions of an operation: nobody has to allow them, but a Deny of one is met (0057).
 DENIED_BY: dict[str, str] = {
     "bedrock-mantle.CreateChatCompletion": "bedrock-mantle:CreateInference",
@@ -300,6 +299,7 @@ DENIED_BY: dict[str, str] = {
     "bedrock-mantle.ListModels": "bedrock-mantle:ListModels",
     "bedrock-mantle.RetrieveModel": "bedrock-mantle:GetModel",
 }
+# Request members that are condition keys: operation or service → {member: key}.
 CONDITION_KEYS: dict[str, dict[str, str]] = {
     "s3": {
         "Prefix": "s3:prefix",

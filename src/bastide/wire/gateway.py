@@ -22,11 +22,10 @@ from botocore import xform_name
 
 from bastide.kernel.call import BEHIND, Body, BytesBody, Call, EmptyBody
 from bastide.kernel.clock import Clock
-from bastide.kernel.errors import ServiceError, Unavailable, unsupported
+from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable, unsupported
 from bastide.kernel.ids import Ids
 from bastide.kernel.operation import honours_of
 from bastide.kernel.regions import Region
-from bastide.kernel.shares import view_of
 from bastide.wire import honours
 from bastide.wire.arrival import Arriving, Receive, Room, read_whole
 from bastide.wire.authenticate import BEARER_SERVICES, Authenticator, Sender, needs_body
@@ -177,7 +176,7 @@ class Gateway:
             )
         if route.operation.streams_in is not None and whole is None:
             return await self._perform_streaming(progress, route, sender, receive)
-        whose = view_of(progress.call.account, sender.principal.session.text)
+        whose = sender.principal.whose
         if whole is None:
             room = (self._held, whose)
             whole = await _whole_body(progress.raw, sender, receive, route.operation, room)
@@ -488,7 +487,7 @@ def _as_service_error(error: Exception, progress: Progress) -> ServiceError:
             code = _THROTTLED.get(progress.protocol, "ThrottlingException")
             return ServiceError(code, "Please reduce your request rate.", status=503)
         code = _UNAVAILABLE.get(progress.protocol, "ServiceUnavailableException")
-        return ServiceError(code, "The service is not available now. Try again.", status=503)
+        return ServiceError(code, NOT_NOW, status=503)
     logger.error("request %s failed", progress.request_id, exc_info=error)
     is_xml = progress.protocol in ("rest-xml", "query")
     code = "InternalError" if progress.protocol == "rest-xml" else "InternalFailure"
