@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from bastide.functions.model import Interpreted
 from bastide.kernel.call import Call, Principal
 from bastide.kernel.regions import Region
+from bastide.kernel.shares import Sharer
 
 Params = dict[str, Any]
 P = ParamSpec("P")
@@ -114,10 +115,13 @@ class DocumentReader(Protocol):
 
 
 class Threads(Protocol):
-    """Where work is done that would hold the loop: agencies have shares of it."""
+    """Where work is done that would hold the loop: each agency at each of its labels has its
+    share of it."""
 
-    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises Unavailable where the turn of `whose` share does not come."""
+    async def run(
+        self, whose: Sharer, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Raises Unavailable where its turn does not come."""
         ...
 
 

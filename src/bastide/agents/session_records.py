@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from bastide.db.schema import metadata
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer, view_of
 
 LATE_MS = 7 * 86_400_000
 sessions = Table(
@@ -59,7 +59,7 @@ class Key:
         return "\n".join(parts).encode()
 
     @property
-    def whose(self) -> str:
+    def whose(self) -> Sharer:
         """As a call's."""
         return view_of(self.account, self.label)
 

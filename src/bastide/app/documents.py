@@ -28,8 +28,7 @@ class CagedDocuments:
     async def text(self, call: Call, kind: str, data: bytes) -> str:
         if kind not in KINDS:
             raise unsupported(call.operation, f"document.format={kind}")
-        whose = (call.account, call.principal.session.text)
-        read = partial(self.reader.read, whose=whose)
+        read = partial(self.reader.read, whose=call.whose)
         try:
             return await self.threads.run(call.whose, read, data, f"document.{kind}", "")
         except Unreadable as error:

@@ -23,7 +23,7 @@ from bastide.jobs.cage import Walls
 from bastide.jobs.cgroups import Hierarchies
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM, Ids
-from bastide.kernel.shares import Shares, view_of
+from bastide.kernel.shares import Sharer, Shares, view_of
 from bastide.kernel.strangers import mended_in
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Order:
     timeout_s: float
 
     @property
-    def whose(self) -> str:
+    def whose(self) -> Sharer:
         return view_of(self.account, self.label)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.shares import Sharer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,5 +82,5 @@ class Threads(Protocol):
     """Threads of which each agency at each of its labels has its share."""
 
     def run(
-        self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self, whose: Sharer, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]: ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call
+from bastide.kernel.shares import Sharer
 from bastide.models.invocation_records import Invocation
 
 P = ParamSpec("P")
@@ -12,10 +13,13 @@ T = TypeVar("T")
 
 
 class Threads(Protocol):
-    """Where work is done that would hold the loop: agencies have shares of it."""
+    """Where work is done that would hold the loop: each agency at each of its labels has its
+    share of it."""
 
-    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises Unavailable where the turn of `whose` share does not come."""
+    async def run(
+        self, whose: Sharer, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Raises Unavailable where its turn does not come."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from bastide.kernel.labels.label import Label
 from bastide.kernel.receipts import Inference
 from bastide.kernel.regions import Region
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer, view_of
 
 
 class PrincipalKind(StrEnum):
@@ -59,7 +59,7 @@ class Principal:
     transitive: frozenset[str] = frozenset()  # keys of `tags` that go on to the next role
 
     @property
-    def whose(self) -> str:
+    def whose(self) -> Sharer:
         """Whose share of what all have in common it takes (`kernel/shares.py`)."""
         return view_of(self.account, self.session.text)
 
@@ -183,7 +183,7 @@ class Call:
         return self.principal.account
 
     @property
-    def whose(self) -> str:
+    def whose(self) -> Sharer:
         return self.principal.whose
 
     @property

@@ -5,12 +5,15 @@ a newcomer finds something, whoever the others are.
 """
 
 from collections import defaultdict
+from typing import NewType
+
+Sharer = NewType("Sharer", str)  # an agency at one of its labels: an agency alone is none
 
 
-def view_of(account: str, label: str) -> str:
+def view_of(account: str, label: str) -> Sharer:
     """An agency at one of its labels, as one of those who share: were its labels counted together,
     what is refused below would tell what is held above (decision 0074)."""
-    return f"{account} {label}"
+    return Sharer(f"{account} {label}")
 
 
 class Shares:

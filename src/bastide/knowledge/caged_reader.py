@@ -5,20 +5,16 @@ reader over. So nobody's document meets another's there, and its answer is held 
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from bastide.jobs.worker import Worker, WorkerFailed
 from bastide.kernel.errors import Unavailable
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer
 from bastide.kernel.turns import Turns
 from bastide.knowledge.parsing import TEXT_MAX
 from bastide.knowledge.parsing_worker import Asked, Read
 from bastide.knowledge.reading import Unreadable
-
-if TYPE_CHECKING:
-    from bastide.knowledge.ports import Whose
 
 MODULE = "bastide.knowledge.parsing_worker"
 TIMEOUT_S = 60.0
@@ -35,12 +31,11 @@ class CagedReader:
     timeout_s: float = TIMEOUT_S
     turns: Turns = field(default_factory=Turns)
 
-    def read(self, content: bytes, name: str, media_type: str, *, whose: "Whose") -> str:
+    def read(self, content: bytes, name: str, media_type: str, *, whose: Sharer) -> str:
         asked = msgspec.msgpack.encode(Asked(content=content, name=name, media_type=media_type))
-        view = view_of(*whose)
         try:
-            with self.turns.turn(view, TIMEOUT_S):
-                raw = self.worker.ask(asked, self.timeout_s, whose=view)
+            with self.turns.turn(whose, TIMEOUT_S):
+                raw = self.worker.ask(asked, self.timeout_s, whose=whose)
         except TimeoutError as error:
             raise Unavailable("what reads documents") from error
         except WorkerFailed as error:

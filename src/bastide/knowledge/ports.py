@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from bastide.kernel.call import Call, Principal
+from bastide.kernel.shares import Sharer
 from bastide.knowledge.index.model import Chunk, Hit, Kb, Query
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]  # one row for each text
 
-Whose = tuple[str, str]  # an agency, at a label of its own
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,17 +57,20 @@ class Sealer(Protocol):
 
 
 class Reader(Protocol):
-    def read(self, content: bytes, name: str, media_type: str, *, whose: Whose) -> str:
-        """The text of a document of that agency, at that label. `Unreadable` with the reason where
-        there is none; Unavailable where others' are before it for too long."""
+    def read(self, content: bytes, name: str, media_type: str, *, whose: Sharer) -> str:
+        """The text of a document of theirs. `Unreadable` with the reason where there is none;
+        Unavailable where others' are before it for too long."""
         ...
 
 
 class Threads(Protocol):
-    """Where work is done that would hold the loop: agencies have shares of it."""
+    """Where work is done that would hold the loop: each agency at each of its labels has its
+    share of it."""
 
-    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises Unavailable where the turn of `whose` share does not come."""
+    async def run(
+        self, whose: Sharer, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Raises Unavailable where its turn does not come."""
         ...
 
 

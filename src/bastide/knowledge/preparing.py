@@ -9,6 +9,7 @@ from typing import Any
 from bastide.kernel.call import Principal
 from bastide.kernel.labels.label import Label
 from bastide.kernel.labels.scheme import Scheme
+from bastide.kernel.shares import view_of
 from bastide.knowledge.attributes import Attributes
 from bastide.knowledge.chunking import Piece, pieces
 from bastide.knowledge.index.model import Chunk
@@ -56,7 +57,7 @@ class Preparer:
     def chunks(self, given: Given) -> Generator[bool, None, list[Chunk]]:
         """Yields between batches, so that others have their turn: True, as all of the document is
         in memory meanwhile. Raises Unreadable."""
-        whose = (given.document.account, given.document.label)
+        whose = view_of(given.document.account, given.document.label)
         text = self.reader.read(given.content, given.name, given.media_type, whose=whose)
         plain = list(self._plain(given, text))
         if not plain:

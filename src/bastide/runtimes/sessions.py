@@ -21,7 +21,7 @@ from bastide.jobs.ports import Jobs
 from bastide.kernel.call import Call
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.ids import ALNUM
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer, view_of
 from bastide.runtimes import records
 from bastide.runtimes.book import Book
 from bastide.runtimes.issuing import Issuer, Own
@@ -71,7 +71,7 @@ class Sessions:
     doors: Doors
     doors_at: Path
     _live: dict[str, Live] = field(default_factory=dict)  # by job
-    _bytes: dict[str, int] = field(default_factory=dict)  # by `view_of`; of the event loop
+    _bytes: dict[Sharer, int] = field(default_factory=dict)  # of the event loop
 
     # Beginning -----------------------------------------------------------------------------------
     def found(self, call: Call, runtime_id: str, endpoint: str, session_id: str) -> Session:

@@ -56,7 +56,7 @@ class Invocations:
         asked, lane = _asked(req, TIMEOUT_S), await self._lane(call, req)
         started, status, body = self.clock.monotonic_s(), 500, bytearray()
         try:
-            with ExitStack() as held, self.load.memory(*_whose(call)) as memory:
+            with ExitStack() as held, self.load.memory(call.whose) as memory:
                 memory.grow(len(asked.body))
                 answer = await self._ask(held, asked, lane)
                 status = answer.status
@@ -86,7 +86,7 @@ class Invocations:
         started, status = self.clock.monotonic_s(), 500
         try:
             with ExitStack() as held:
-                held.enter_context(self.load.memory(*_whose(call))).grow(len(asked.body))
+                held.enter_context(self.load.memory(call.whose)).grow(len(asked.body))
                 answer = await self._ask(held, asked, lane)
                 status = answer.status
                 if not 200 <= status < 300:
@@ -179,10 +179,6 @@ class Invocations:
             ("Invocation5XXErrors", float(status >= 500), "None"),
         ):
             self.metrics.put(call.account, marking, NAMESPACE, name, dimensions, value, now, unit)
-
-
-def _whose(call: Call) -> tuple[str, str]:
-    return call.account, call.principal.session.text
 
 
 def _asked(req: Params, timeout_s: float) -> Asked:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer
 
 REPLICA_CALLS_MAX = 128
 BYTES_MAX = 512 * 1024 * 1024  # of an account at one label: none is told of those above
@@ -17,7 +17,7 @@ BYTES_MAX = 512 * 1024 * 1024  # of an account at one label: none is told of tho
 class Held:
     """The bytes of one call that are in memory."""
 
-    whose: str
+    whose: Sharer
     load: "Load"
     size: int = 0
 
@@ -32,7 +32,7 @@ class Held:
 @dataclass(slots=True)
 class Load:
     busy: dict[Path, int] = field(default_factory=dict)
-    held: dict[str, int] = field(default_factory=dict)  # by `view_of`
+    held: dict[Sharer, int] = field(default_factory=dict)
     _turn: int = 0
 
     def order(self, sockets: Sequence[Path]) -> list[Path]:
@@ -57,8 +57,7 @@ class Load:
                 del self.busy[socket]
 
     @contextmanager
-    def memory(self, account: str, label: str) -> Iterator[Held]:
-        whose = view_of(account, label)
+    def memory(self, whose: Sharer) -> Iterator[Held]:
         held = Held(whose, self)
         try:
             yield held

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
 
 from bastide.kernel.errors import Unavailable
-from bastide.kernel.shares import Shares
+from bastide.kernel.shares import Sharer, Shares
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,11 +31,12 @@ class Pool:
     def __init__(self, threads: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(threads, name)
         self._shares = Shares(threads)
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[Sharer, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def run(self, whose: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` in a thread when it is the turn of `whose` share; Throttled if that does not
-        come."""
+    async def run(
+        self, whose: Sharer, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` in a thread when it is its turn; Throttled if that does not come."""
         async with self.turn(whose):
             return await self.in_turn(work, *args, **kwargs)
 
@@ -45,7 +46,7 @@ class Pool:
         return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
 
     @asynccontextmanager
-    async def turn(self, whose: str, wait_s: float | None = WAIT_S) -> AsyncIterator[None]:
+    async def turn(self, whose: Sharer, wait_s: float | None = WAIT_S) -> AsyncIterator[None]:
         """A thread of that share. `wait_s` None: for as long as it takes."""
         if whose in self._waiting or not self._shares.take(whose):
             await self._wait(whose, wait_s)
@@ -55,7 +56,7 @@ class Pool:
             self._shares.give_back(whose)
             self._call_next()
 
-    async def _wait(self, whose: str, wait_s: float | None) -> None:
+    async def _wait(self, whose: Sharer, wait_s: float | None) -> None:
         queue = self._waiting.setdefault(whose, deque())
         if wait_s is not None and len(queue) >= WAITING_MAX:
             raise Throttled
@@ -70,7 +71,7 @@ class Pool:
             self._withdraw(whose, mine)
             raise Throttled
 
-    def _withdraw(self, whose: str, mine: "asyncio.Future[None]") -> None:
+    def _withdraw(self, whose: Sharer, mine: "asyncio.Future[None]") -> None:
         """Whoever stops waiting at the moment of being called gives the turn to the next."""
         if mine.done():
             self._shares.give_back(whose)

@@ -8,6 +8,7 @@ import pytest
 from bastide.jobs.replica_protocol import Budget
 from bastide.jobs.replicas import Asked, NotAnswered, NotReached, Replicas
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.shares import view_of
 from bastide.serving.load import BYTES_MAX, REPLICA_CALLS_MAX, Load
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -154,12 +155,15 @@ async def test_load_is_bounded(tmp_path):
         assert load.order([a, b]) == [b, a]
         with pytest.raises(ServiceError, match="ServiceUnavailable"), load.call(a):
             pass
-        memory = held.enter_context(load.memory("1", "S"))
+        memory = held.enter_context(load.memory(view_of("1", "S")))
         memory.grow(BYTES_MAX)
-        with pytest.raises(ServiceError, match="ServiceUnavailable"), load.memory("1", "S") as more:
+        with (
+            pytest.raises(ServiceError, match="ServiceUnavailable"),
+            load.memory(view_of("1", "S")) as more,
+        ):
             more.grow(1)
         for whose in (("2", "S"), ("1", "U")):  # nor is below told what is held above
-            with load.memory(*whose) as other:
+            with load.memory(view_of(*whose)) as other:
                 other.grow(1)
     assert (load.busy, load.held) == ({}, {})
 

@@ -5,11 +5,13 @@ import pytest
 
 from bastide.jobs.worker import WorkerFailed
 from bastide.kernel.errors import Unavailable
+from bastide.kernel.shares import view_of
 from bastide.knowledge.caged_reader import REASON_MAX, CagedReader
 from bastide.knowledge.parsing import TEXT_MAX
 from bastide.knowledge.reading import Unreadable
 
-OURS = ("1" * 12, "CUI")
+ACCOUNT = "1" * 12
+OURS = view_of(ACCOUNT, "CUI")
 
 
 class Answering:
@@ -65,7 +67,7 @@ def test_it_is_said_whose_a_document_is_and_how_long_it_may_take():
     worker = Answering(packed(text="a"))
     reader = CagedReader(worker=worker, timeout_s=20.0)
     reader.read(b"x", "a.txt", "", whose=OURS)
-    reader.read(b"x", "a.txt", "", whose=(OURS[0], "SECRET"))
+    reader.read(b"x", "a.txt", "", whose=view_of(ACCOUNT, "SECRET"))
     (one, timeout_s), (other, _) = worker.heard
     assert one != other
     assert timeout_s == 20.0
@@ -81,7 +83,7 @@ def test_the_labels_of_an_agency_take_turns_as_agencies_do():
     for label in ("CUI", "SECRET"):
         reader = CagedReader(worker=Answering(b""), turns=Told())
         with pytest.raises(Unavailable):
-            reader.read(b"x", "a.txt", "", whose=(OURS[0], label))
+            reader.read(b"x", "a.txt", "", whose=view_of(ACCOUNT, label))
     assert len(set(asked)) == 2
 
 
