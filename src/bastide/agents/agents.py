@@ -37,13 +37,13 @@ from bastide.kernel.errors import ServiceError
 from bastide.kernel.operation import operation
 
 AGENTS_MAX = 1_000  # of an account at one label, as AWS's own quota
-_ASKED = (
+_WHOLE = (
     "agentName", "instruction", "foundationModel", "description", "orchestrationType",
     "idleSessionTTLInSeconds", "agentResourceRoleArn", "guardrailConfiguration",
-    "agentCollaboration", "customOrchestration", "promptOverrideConfiguration",
-    "memoryConfiguration",
+    "agentCollaboration",
 )  # fmt: skip
-_MEMBERS = (*_ASKED[:-3], *orchestrator.MEMBERS, *prompting.MEMBERS, *memory.MEMBERS)
+_ASKED = (*_WHOLE, "customOrchestration", "promptOverrideConfiguration", "memoryConfiguration")
+_MEMBERS = (*_WHOLE, *orchestrator.MEMBERS, *prompting.MEMBERS, *memory.MEMBERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ class Executing:
                 raise
             raise _failed(tool, error.message) from error
         except BadResponse as error:
-            raise ServiceError("DependencyFailedException", f"{_MALFORMED}: {error}") from error
+            raise malformed(error) from error
         if heard.session is not None:
             beside.session = heard.session
         if heard.prompt is not None:
@@ -198,6 +198,10 @@ def _attributes(whole: Params, name: str) -> Mapping[str, str] | None:
 def check_attributes(given: Mapping[str, str]) -> None:
     if sum(len(key) + len(value) for key, value in given.items()) > ATTRIBUTES_MAX:
         raise BadResponse(f"attributes have {ATTRIBUTES_MAX} characters at most")
+
+
+def malformed(error: BadResponse) -> ServiceError:
+    return ServiceError("DependencyFailedException", f"{_MALFORMED}: {error}")
 
 
 def _failed(tool: Tool, why: str) -> ServiceError:

@@ -14,7 +14,7 @@ from typing import Any
 from bastide.agents import guarding, orchestrator, spotlight, traces
 from bastide.agents.asked import Asked
 from bastide.agents.consulting import Consultation, Consulting
-from bastide.agents.executing import Attributes, BadResponse, agent_of
+from bastide.agents.executing import Attributes, BadResponse, agent_of, malformed
 from bastide.agents.guarding import Guarding, Verdict
 from bastide.agents.loop import Answered, Said, Turn, spent
 from bastide.agents.orchestrated_asking import request_of
@@ -28,10 +28,6 @@ from bastide.kernel.errors import NOT_NOW, ServiceError, Unavailable
 
 Params = dict[str, Any]
 APPLY_GUARDRAIL = "bedrock-runtime.ApplyGuardrail"
-_MALFORMED = (
-    "The server encountered an error processing the Lambda response. Check the Lambda response and "
-    "retry the request"
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +102,7 @@ class Orchestrating:
                 async for event in self._done(one, heard):
                     yield event
             except BadResponse as error:
-                message = f"{_MALFORMED}: {error}"
-                raise ServiceError("DependencyFailedException", message) from error
+                raise malformed(error) from error
 
     async def _hear(self, one: Decision) -> Heard:
         if why := one.story.spent:

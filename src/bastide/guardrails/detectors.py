@@ -1,8 +1,8 @@
 """What asks the detectors in their caged process. Without an answer nothing passes: it raises
 Unavailable.
 
-One process works for all agencies, a window of a text at a time, and between them each agency that
-waits has its turn; nobody may wait with more questions than a share.
+One process works for all agencies, a window of a text at a time, and between them each agency at
+each of its labels has its turn; nobody may wait with more questions than a share.
 """
 
 import logging
@@ -42,17 +42,17 @@ class Queue:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, agency: str, timeout_s: float) -> Iterator[None]:
-        """TimeoutError where none came, or the agency has its share of those who wait."""
+    def turn(self, who: str, timeout_s: float) -> Iterator[None]:
+        """TimeoutError where none came, or `who` has its share of those who wait."""
         with self._lock:
-            if not self._shares.take(agency):
+            if not self._shares.take(who):
                 raise TimeoutError
         try:
-            with self._turns.turn(agency, timeout_s):
+            with self._turns.turn(who, timeout_s):
                 yield
         finally:
             with self._lock:
-                self._shares.give_back(agency)
+                self._shares.give_back(who)
 
 
 @dataclass(frozen=True, slots=True)

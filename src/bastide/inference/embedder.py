@@ -1,7 +1,7 @@
 """Vectors of texts: a process for each embedding model, and whose turn it is to ask it.
 
-One process works for all agencies, text by text. A long list of one agency is asked in small parts,
-and between them each agency that waits has its turn; nobody may wait with more than a share.
+One process works for all agencies, text by text. A long list of one is asked in small parts, and
+between them each agency at each of its labels has its turn; nobody may wait with more than a share.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Whose turn it is, where one thing works for all agencies and for one at a time."""
+"""Whose turn it is, where one thing works for all (`Sharer`) and for one at a time."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """One at a time; of those who wait, the agency that was served longest ago. Safe to use from
+    """One at a time; of those who wait, whoever was served longest ago. Safe to use from
     many threads."""
 
     def __init__(self) -> None:
