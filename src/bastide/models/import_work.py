@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from bastide.db.database import Database
 from bastide.kernel.errors import Unavailable
-from bastide.kernel.shares import view_of
+from bastide.kernel.shares import Sharer, view_of
 from bastide.models import import_records as records
 from bastide.models.import_records import ImportJob
 from bastide.models.importer import Gathered, Importer
@@ -44,9 +44,9 @@ class ImportWork:
     ended: threading.Event = field(default_factory=threading.Event)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _version: int = 0  # of what there may be to do
-    _busy: set[str] = field(default_factory=set)  # agencies at labels
+    _busy: set[Sharer] = field(default_factory=set)
     _line: deque[tuple[ImportJob, Gathered]] = field(default_factory=deque)
-    _served: dict[str, int] = field(default_factory=dict)  # agencies at labels: when last
+    _served: dict[Sharer, int] = field(default_factory=dict)  # when last
     _turns: int = 0
     _resting: set[str] = field(default_factory=set)  # jobs that are tried again later
     _unswept: bool = True
@@ -222,5 +222,5 @@ class ImportWork:
         self.after(RETRY_S, rested)
 
 
-def _whose(job: ImportJob) -> str:
+def _whose(job: ImportJob) -> Sharer:
     return view_of(job.account, job.label)
