@@ -144,22 +144,22 @@ def control_input(use: Use, tool: Tool, mode: Mode, agent_id: str) -> Params:
 def arguments(use: Use, tool: Tool) -> Params:
     """A function's, or an API's: those of its path and query apart from those of its body."""
     if tool.function:
-        return {"function": tool.function, "parameters": _parameters(use, tool, use.args)}
+        return {"function": tool.function, "parameters": _parameters(tool, use.args)}
     body = {name for name in use.args if tool.places.get(name) == "body"}
     outside = {name: value for name, value in use.args.items() if name not in body}
     inside = {name: value for name, value in use.args.items() if name in body}
     found = {
         "apiPath": tool.path,
         "httpMethod": tool.verb,
-        "parameters": _parameters(use, tool, outside),
+        "parameters": _parameters(tool, outside),
     }
     if not inside:
         return found
-    properties = {"properties": _parameters(use, tool, inside)}
+    properties = {"properties": _parameters(tool, inside)}
     return {**found, "requestBody": {"content": {"application/json": properties}}}
 
 
-def _parameters(use: Use, tool: Tool, args: Mapping[str, Any]) -> list[Params]:
+def _parameters(tool: Tool, args: Mapping[str, Any]) -> list[Params]:
     properties = tool.schema.get("properties") or {}
     return [
         {

@@ -168,7 +168,7 @@ def _prompt(asked: body.Counted, about: About) -> Params:
     found: Params = {"messages": _turns(asked.messages)}
     if system := _system(asked.system):
         found["system"] = system
-    if tools := _tools(asked, about):
+    if tools := _tools(asked):
         found["toolConfig"] = tools
     return found
 
@@ -286,7 +286,7 @@ def _system(system: Any) -> list[Params]:
     return [made for block in system for made in _block(block)]
 
 
-def _tools(asked: body.Counted, about: About) -> Params:
+def _tools(asked: body.Counted) -> Params:
     choice = asked.tool_choice
     if choice is not UNSET and not asked.tools:
         raise body.said("tool_choice", "tool_choice may only be specified while providing tools")
