@@ -2,12 +2,11 @@
 an agent calls."""
 
 import base64
-import io
 import json
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
+from tests.functions_kit import zipped
 from tests.live import NAME
 from tests.orchestrators import PACKAGE
 from tests.service.test_service_agents import ABLE, INSTRUCTION, SHORT, prompts, role_of
@@ -72,13 +71,6 @@ ORDER = {
         "order_id": {"type": "string", "description": "The order's id", "required": True}
     },
 }  # fmt: skip
-
-
-def zipped(source, name="app.py"):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, source)
-    return data.getvalue()
 
 
 def lambda_role(live):
