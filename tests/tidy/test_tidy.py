@@ -144,3 +144,23 @@ def test_programs_in_the_readme_are_whole():
     assert len(programs) >= 4
     for program in programs:
         ast.parse(program)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_threads_are_shared_by_agencies_at_their_labels(path):
+    """Were an agency's labels one share, who waits below would see what is done above (0074)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        if "threads" in ast.unparse(node.func.value) and node.func.attr in ("run", "turn"):
+            whose = ast.unparse(node.args[0])
+            assert "account" not in whose, f"line {node.lineno}: {whose}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_stands_behind_an_end(path):
+    """What is never reached is left of a join of two changes, and reads as if it held."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        body = getattr(node, "body", None)
+        for one in body[:-1] if isinstance(body, list) else ():
+            assert not isinstance(one, ast.Return | ast.Raise), f"line {one.lineno}"

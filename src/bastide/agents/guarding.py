@@ -23,6 +23,7 @@ class Verdict:
 
     text: str
     blocked: bool = False
+    intervened: bool = False  # it was blocked, or something of it is hidden
     event: Params | None = None
 
     @property
@@ -44,10 +45,11 @@ class Guarding:
         content = [{"text": {"text": text}}]
         answer = await self.applied(asked, {**guardrail, "source": source, "content": content})
         shown = "\n".join(str(one["text"]) for one in answer.get("outputs") or ())
-        intervened = answer["action"] == "GUARDRAIL_INTERVENED"
+        stopped = intervened(answer)
         return Verdict(
-            text=shown if intervened else text,
-            blocked=intervened and answer.get("actionReason") != _MASKED,
+            text=shown if stopped else text,
+            blocked=stopped and answer.get("actionReason") != _MASKED,
+            intervened=stopped,
             event=traced(asked, source, answer),
         )
 
@@ -74,10 +76,14 @@ def is_own(asked: Asked, given: Mapping[str, Any]) -> bool:
     return bool(guardrail) and all(given.get(name) == guardrail.get(name) for name in _NAMES)
 
 
+def intervened(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["action"] == "GUARDRAIL_INTERVENED")
+
+
 def traced(asked: Asked, source: str, answer: Mapping[str, Any]) -> Params:
     name, assessments = str(own(asked).get(_NAMES[0])), list(answer["assessments"])
     if source == "INPUT":
         assessed: Params = {"inputAssessment": {name: assessments[0]}} if assessments else {}
     else:
         assessed = {"outputAssessments": {name: assessments}}
-    return asked.tracer.guardrail(answer["action"] == "GUARDRAIL_INTERVENED", assessed)
+    return asked.tracer.guardrail(intervened(answer), assessed)

@@ -104,7 +104,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A function ended. `tokens`, `steps`: what a collaborator took."""
+    """A function ended. `tokens`, `steps`, `calls`: what a collaborator took."""
 
     use_id: str
     text: str
@@ -112,6 +112,7 @@ class Called:
     tokens: int = 0
     steps: int = 0
     seconds: float = 0.0
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +339,7 @@ def _called(turn: Turn, event: Called) -> tuple[Turn, list[Effect]]:
     turn = replace(
         _with(turn, use, spotlit(event.text, turn.fence), ok=event.ok), tainted=True,
         tokens=turn.tokens + event.tokens, steps=turn.steps + event.steps,
-        seconds=turn.seconds + event.seconds,
+        seconds=turn.seconds + event.seconds, calls=turn.calls + event.calls,
     )  # fmt: skip
     return _go_on(turn, [])
 

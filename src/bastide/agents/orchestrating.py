@@ -60,20 +60,29 @@ class Decision:
 
     @property
     def spent(self) -> str:
-        turn = self.turn
-        tokens, seconds = turn.tokens + self.tokens, turn.seconds + self.seconds
-        return spent(replace(turn, steps=self._steps, tokens=tokens, seconds=seconds))
+        return spent(replace(self.after(), steps=self._steps))
 
     @property
     def _steps(self) -> int:
         """A step is an answer of a model; what a turn begins with is one in any case."""
         return max(1, self.turn.steps + self.answers)
 
+    def after(self) -> Turn:
+        """One that fails: what it took counts all the same, for who asked this agent."""
+        turn = self.turn
+        tokens, seconds = turn.tokens + self.tokens, turn.seconds + self.seconds
+        return replace(turn, steps=turn.steps + self.answers, tokens=tokens, seconds=seconds)
+
     def judged(self, verdict: Verdict) -> str:
         """What is blocked is the end, in the guardrail's words."""
         if verdict.blocked:
             self.content, self.as_it_is = [{"text": verdict.text}], True
         return verdict.text
+
+    def said(self, verdict: Verdict) -> str:
+        """The same of what the user reads. Beside what was hidden, its source would tell it."""
+        self.story.hidden |= verdict.intervened
+        return self.judged(verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +124,10 @@ class Orchestrating:
             said, why = await self.executors.invoke(asked.worker, agent_of(asked), arn, payload)
         except (ServiceError, Unavailable) as error:
             raise _unheard(error) from error
+        finally:
+            one.seconds += self.clock.monotonic_s() - started
         if why:
             raise ServiceError("DependencyFailedException", f"The orchestrator failed: {why}")
-        one.seconds += self.clock.monotonic_s() - started
         heard = orchestrator.heard_in(said)
         one.story.went(one.state, one.text, heard)
         beside.session = beside.session if heard.session is None else heard.session
@@ -159,7 +169,9 @@ class Orchestrating:
         one.story.judged |= {each.strip() for each in (*said, "\n".join(said))}
         calls = any("toolUse" in block for block in answered.content)
         one.state, one.text = State.MODEL_INVOKED, _model_said(answered.answer)
-        if answered.answer.get("stopReason") == GUARDED and not calls:
+        guarded = answered.answer.get("stopReason") == GUARDED
+        one.story.hidden |= guarded
+        if guarded and not calls:
             one.content, one.as_it_is = answered.content, True
             one.story.stopped(one.text, "\n".join(said))
 
@@ -172,7 +184,8 @@ class Orchestrating:
             verdict = await self.guarding.verdict(one.asked, "OUTPUT", question)
             for event in verdict.told:
                 yield event
-            args["question"] = one.judged(verdict)
+            args["question"] = one.said(verdict)
+            one.as_it_is |= one.story.hidden
         if one.content is None:
             called = {"toolUseId": use.id, "name": use.name, "input": args}
             one.content = [{"toolUse": called}]
@@ -185,6 +198,7 @@ class Orchestrating:
             if not guarding.is_own(asked, req):
                 raise BadResponse("guardrailIdentifier is not that of a guardrail of the agent's")
             answer = await self.guarding.applied(asked, req)
+        one.story.hidden |= req["source"] == "OUTPUT" and guarding.intervened(answer)
         yield guarding.traced(asked, req["source"], answer)
         one.state = State.GUARDRAIL_APPLIED
         one.text = json.dumps(answer, ensure_ascii=False)
@@ -194,7 +208,8 @@ class Orchestrating:
             verdict = await self.guarding.verdict(one.asked, "OUTPUT", text)
             for event in verdict.told:
                 yield event
-            text = one.judged(verdict)
+            text = one.said(verdict)
+        one.as_it_is |= one.story.hidden
         if one.content is None:
             one.content = [{"text": text}]
 

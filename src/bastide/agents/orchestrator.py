@@ -5,8 +5,9 @@ stranger's. Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-
 """
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,6 +24,7 @@ VERSION = "1.0"
 PAYLOAD_MAX = 1024 * 1024  # bytes of an answer
 TEXT_MAX = 400_000  # characters of what it says is to be done
 TRACE_MAX = 25_000
+DEPTH_MAX = 100  # as at the door of any operation
 _OWN_EVENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
 _USE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}\Z")
 _NAME_MAX = 256
@@ -161,13 +163,33 @@ def document_in(text: str) -> Params:
 
 def _json(said: bytes | str) -> Any:
     try:
-        return mended_in(json.loads(said, parse_constant=_no_number))
+        found = mended_in(json.loads(said, parse_float=_finite, parse_constant=_finite))
     except (ValueError, RecursionError) as error:
         raise BadResponse("it is no JSON") from error
+    if _is_deep(found):
+        raise BadResponse(f"it is deeper than {DEPTH_MAX} levels")
+    return found
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _is_deep(found: Any) -> bool:
+    level = [found]
+    for _ in range(DEPTH_MAX):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _object(value: Any, name: str) -> Params:

@@ -22,11 +22,12 @@ SIZE_MAX = 512 * 1024  # characters of one turn's steps, and of all that is kept
 @dataclass(slots=True)
 class Story:
     """`turns`: in AWS's words, `context.session`. `begun`: this call's turn is the last of them.
-    `judged`: what a model answered in it, under the guardrail."""
+    `judged`: what a model answered in it, under the guardrail. `hidden`: that hid some of it."""
 
     turns: list[Params] = field(default_factory=list)
     begun: bool = False
     judged: set[str] = field(default_factory=set)
+    hidden: bool = False
 
     def begin(self, words: str, before: Sequence[Message]) -> None:
         """A turn with steps of its own. `before`: what its caller says was said."""

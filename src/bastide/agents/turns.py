@@ -199,6 +199,7 @@ class Turns:
             async for event in self.orchestrating.events(found):
                 yield event
         except ServiceError as error:
+            under.turn = found.after()
             yield asked.tracer.failure(error.message)
             raise
         under.as_it_is, under.turn = found.as_it_is, found.before()
@@ -336,8 +337,13 @@ class Turns:
             agentCollaboratorInvocationOutput=traces.said_by(tool, said),
         )  # fmt: skip
         under.heard = said if ok else ""
-        took = (inner.turn.tokens, inner.turn.steps, inner.turn.seconds) if inner else (0, 0, 0.0)
-        under.take(Called(effect.use.id, said, ok, *took))
+        called = Called(effect.use.id, said, ok)
+        if inner is not None:
+            turn = inner.turn
+            called = replace(
+                called, tokens=turn.tokens, steps=turn.steps, seconds=turn.seconds, calls=turn.calls
+            )
+        under.take(called)
 
     async def _hand_over(
         self, asked: Asked, under: _UnderWay, effect: Return

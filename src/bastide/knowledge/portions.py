@@ -23,6 +23,7 @@ _NAMES = ("TOPSECRET", "SECRET", "CONFIDENTIAL")  # old ones, written out
 _OTHER = "[^\\x00-\\x7f\\s]"  # of another script: it may look like any letter of a level
 _BETWEEN = "[\\s.]{0,2}"  # letters that are set apart
 _INVISIBLE = frozenset({"Mn", "Me", "Cf"})  # kinds of characters; marks on letters too
+_CONTROLS = {n: None for n in (*range(0x20), *range(0x7F, 0xA0)) if not chr(n).isspace()}
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # said to be letters, and seen as nothing
 _BRACKETS = {"Ps": "(", "Pe": ")"}
 _LATIN = str.maketrans({**SMALL, **CAPITAL})
@@ -62,6 +63,7 @@ def portions(text: str, scheme: Scheme, ceiling: Label) -> list[Portion]:
 def _shown(text: str) -> str:
     """As a reader sees it: without what is invisible, in one width and case, and letters that are
     drawn as a Latin one as that."""
+    text = text.translate(_CONTROLS)
     if text.isascii():
         return text.upper()
     parts = unicodedata.normalize("NFKD", text)

@@ -78,7 +78,7 @@ class SentenceReader:
         while (at := self._text.find("{", self._at)) >= 0:
             try:
                 said, self._at = self._decoder.raw_decode(self._text, at)
-            except ValueError:  # not whole yet, or never
+            except (ValueError, RecursionError):  # not whole yet, or never
                 return found
             if (sentence := self._sentence(said)) is not None:
                 found.append(sentence)

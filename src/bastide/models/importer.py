@@ -34,6 +34,7 @@ FILES_MAX = 500
 TEXT_BYTES_MAX = 64 << 20
 FREE_BYTES_MIN = 1 << 30  # of the disk, left to everybody else
 TRIES_MAX = 5  # that a region ended in
+ENDED = "It was ended meanwhile."
 SHREDDED = "The keys to what the agency keeps at this label were destroyed."
 BUSY_MAX_S = 3600.0  # that a model which is ready waits for the engines
 WAITS_MAX_MS = 24 * 3600 * 1000  # that a job waits for the region, all in all
@@ -81,20 +82,22 @@ class Importer:
         """All but the prompts, from the beginning: what a killed region left of it is not looked
         at. Answers why it failed, or "" where its job has ended. Raises Unavailable where it is to
         be tried again, which is no try that counts; nor is what waits for the engines."""
-        found = self._counted(job, self._gathered)
+        found = self._counted(job, self._gathered, over="")
         if isinstance(found, Gathered):
             self.database.write(lambda c: records.unbegin(c, job.id))
         return found
 
     def try_out(self, job: ImportJob, gathered: Gathered) -> str:
         """Why it failed, or "" where it has come to its end. Raises Unavailable while the engines
-        are busy: what was gathered is kept, and it is asked again."""
-        return self._counted(job, lambda _: self._answered(job, gathered))
+        are busy: what was gathered is kept, and it is asked again. One that was ended before has
+        failed, so that what was gathered goes."""
+        return self._counted(job, lambda _: self._answered(job, gathered), over=ENDED)
 
-    def _counted(self, job: ImportJob, work: Callable[[ImportJob], T]) -> T | str:
+    def _counted(self, job: ImportJob, work: Callable[[ImportJob], T], *, over: str) -> T | str:
+        """`over`: the answer where the job has ended."""
         now = self.database.write(lambda c: records.begin(c, job.id, self._now_ms()))
         if now is None:
-            return ""
+            return over
         try:
             return _explained(now, work)
         except Unavailable:
@@ -119,7 +122,7 @@ class Importer:
             hours = f"{BUSY_MAX_S / 3600:.0f} h"
             raise ImportFailed(f"The engines were busy for {hours}. Start it again.") from error
         if not reason and not self._complete(job, gathered.made):
-            return "It was ended meanwhile."
+            return ENDED
         return reason
 
     def fail(self, job: ImportJob, reason: str) -> None:

@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from tests.agents_kit import Desk, ScriptedModel, answer, text, use
+from tests.agents_kit import INSTRUCTION, MODEL, Desk, ScriptedModel, answer, text, use
 from tests.contract.agents.test_agents_orchestrating import ARN, ORDER, heard, led
 from tests.contract.agents.test_agents_routing import parts
 from tests.orchestrators import calls, converse, react, says, script
+from tests.sagefakes import ONE
 
-from bastide.kernel.errors import ServiceError
+from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.operation import operation
 
 pytestmark = pytest.mark.asyncio
@@ -188,3 +189,105 @@ async def test_it_applies_the_agents_guardrail_alone(guarded):
         guarded.lambdas.held[ARN] = script(says("APPLY_GUARDRAIL", json.dumps(wrong)))
         with pytest.raises(ServiceError, match="Lambda response"):
             await guarded.ask(agent_id, "Who?")
+
+
+def _found(_):
+    """Finishes with what the agent's guardrail left of it."""
+    return lambda event: says("FINISH", json.loads(event["input"]["text"])["outputs"][0]["text"])
+
+
+JUDGED = json.dumps({"source": "OUTPUT", "content": [{"text": {"text": "Mr Smith in Bonn."}}]})
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [says("FINISH", "Mr Smith in Bonn.")],
+        [says("APPLY_GUARDRAIL", JUDGED), _found],
+        [calls("ask_user", "u2", question="Smith of Bonn?")],
+    ],
+    ids=["finish", "applied", "question"],
+)
+async def test_the_source_of_what_a_guardrail_hid_is_not_told_beside_it(guarded, ends):
+    guarded.censor.hidden = "Smith"
+    guarded.library.held["KB00000001"] = ["Smith is in Bonn."]
+    leader = script(
+        calls("search_KB00000001", query="who"),
+        *(one(None) if one is _found else one for one in ends),
+    )
+    agent_id = led(guarded, leader, guardrailConfiguration=GUARDRAIL)
+    guarded.do(
+        "associate_agent_knowledge_base", agentId=agent_id, agentVersion="DRAFT",
+        knowledgeBaseId="KB00000001", description="People",
+    )  # fmt: skip
+    guarded.do(
+        "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT", actionGroupName="user",
+        parentActionGroupSignature="AMAZON.UserInput",
+    )  # fmt: skip
+    guarded.do("prepare_agent", agentId=agent_id)
+    events = await guarded.ask(agent_id, "Who?")
+    assert "{NAME}" in answer(events)
+    assert "Smith" not in str(events)
+
+
+def supervised(desk, expert, **more):
+    """An agent that asks another."""
+    alias = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
+    arn = f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:agent-alias/{expert}/{alias['agentAliasId']}"
+    chief = desk.do(
+        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
+        agentResourceRoleArn=desk.do("get_agent", agentId=expert)["agent"]["agentResourceRoleArn"],
+        agentCollaboration="SUPERVISOR", **more,
+    )["agent"]["agentId"]  # fmt: skip
+    desk.do(
+        "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
+        agentDescriptor={"aliasArn": arn}, collaboratorName="expert",
+        collaborationInstruction="Ask it where.", relayConversationHistory="DISABLED",
+    )  # fmt: skip
+    assert desk.do("prepare_agent", agentId=chief)["agentStatus"] == "PREPARED"
+    return chief
+
+
+async def test_what_a_collaborator_took_that_fails_counts_for_who_asked_it(desk):
+    """Else a supervisor could have it fail again and again, each time with bounds of its own."""
+    expert = led(desk, script(*[converse()] * 8, ValueError("it ended")))
+    chief = supervised(desk, expert)
+    desk.model.script = [
+        [use("ask_expert", message="Where?")], *[[text("Hm.")]] * 8, [text("Nobody knows.")],
+    ]  # fmt: skip
+    assert answer(await desk.ask(chief, "Where is it?")) == "Nobody knows."
+    assert "toolConfig" not in desk.model.seen[-1], "nine steps are gone: the last has no functions"
+
+
+async def test_the_calls_of_collaborators_count_for_who_asked_them(desk):
+    def fifteen(event, state={"n": 0}):  # noqa: B006 - counts over its turns
+        state["n"] += 1
+        if state["n"] % 16 == 0:
+            return says("FINISH", "In Bonn.")
+        return calls("get_order", f"u{state['n']}", order_id="7")
+
+    chief_arn = ARN.replace("leader", "chief")
+    desk.lambdas.held[chief_arn] = script(
+        *(calls("ask_expert", f"c{n}", message="get_order 7") for n in range(3)),
+        says("FINISH", "Done."),
+    )
+    chief = supervised(
+        desk, led(desk, fifteen, ORDER), orchestrationType="CUSTOM_ORCHESTRATION",
+        customOrchestration={"executor": {"lambda": chief_arn}},
+    )  # fmt: skip
+    assert answer(await desk.ask(chief, "get_order 7")) == "Done."
+    executed = [event for _, event in desk.lambdas.heard if "function" in event]
+    assert 15 < len(executed) <= 20
+
+
+async def test_how_busy_the_region_is_it_does_not_say(guarded):
+    agent_id = led(guarded, script(says("FINISH", "Hello.")), guardrailConfiguration=GUARDRAIL)
+
+    def busy(*_):
+        raise Unavailable("this agency's share of the threads")
+
+    for part, name in ((guarded.lambdas.held, ARN), (vars(guarded.censor), "apply_guardrail")):
+        part[name] = busy
+        with pytest.raises(ServiceError, match="not available now") as caught:
+            await guarded.ask(agent_id, "Hi", enableTrace=True)
+        assert "threads" not in caught.value.message

@@ -217,6 +217,20 @@ def test_what_is_under_way_when_keys_are_destroyed_is_not_taken(api):
     assert api.models.list_imported_models(call(), {}) == {"modelSummaries": []}
 
 
+def test_keys_that_are_destroyed_before_its_files_come_leave_none_of_them(api):
+    arn = api.begin()
+    assumed = api.roles.assume_for_service
+
+    def shredded(*asked):
+        api.work.shred(ACCOUNT, ["U"])
+        return assumed(*asked)
+
+    api.roles.assume_for_service = shredded
+    api.work.settle()
+    assert api.shown(arn)["status"] == "Failed"
+    assert api.left() == []
+
+
 def test_what_a_backup_brings_back_goes_at_the_start(api):
     """Also where the region was killed between the end of the keys and that of the weights."""
     arn = api.brought()["importedModelArn"]

@@ -63,6 +63,14 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "value", ["1e999", "-1e999", "[" * 99 + "]" * 99, '{"a":' * 200 + "1" + "}" * 200]
+)
+def test_arguments_are_finite_and_as_deep_as_a_body_may_be(value):
+    with pytest.raises(BadResponse):
+        use_in(f'{{"toolUse": {{"name": "a", "toolUseId": "b", "input": {{"n": {value}}}}}}}')
+
+
 @pytest.mark.parametrize("said", HOSTILE, ids=lambda said: str(said)[:50])
 def test_what_is_no_answer_is_refused(said):
     with pytest.raises(BadResponse):

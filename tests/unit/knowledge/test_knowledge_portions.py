@@ -51,7 +51,7 @@ def test_a_mark_within_a_paragraph_only_raises():
     ["(S/NF)", "( S//NF )", "(s//nf)", "[S]", "(S-NF)", "(SECRET)", "(S //NF)", "(S//NF and",
      "\uff08S\uff09", "(\u0405//NF)", "(S\u200b//NF)",
      "(S\u2013NF)", "(S\u2044NF)", "(S NOFORN)", "(S;NF)",
-     "(\u2066S\u2069)", "(S\u0332)", "(S\ufe0f)"],
+     "(\x08S)", "(S\x7f//NF)", "(\x9bS)", "(\u2066S\u2069)", "(S\u0332)", "(S\ufe0f)"],
 )  # fmt: skip
 def test_what_only_looks_like_a_mark_is_let_down_by_no_mark_before_it(seeming):
     text = f"(U) Open.\n{seeming} Closed."
