@@ -6,9 +6,7 @@ has seen: through boto3, by the same call as prepared bytes over a kept TLS conn
 bare engine. An engine has stopped when its process uses no more processor time.
 """
 
-import http.client
 import json
-import ssl
 import statistics
 import tempfile
 import threading
@@ -18,7 +16,6 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.live import NAME, LiveRegion
@@ -26,7 +23,7 @@ from tests.live import NAME, LiveRegion
 from bastide.inference.engine_main import SOCKET
 from bastide.jobs import proctree
 from bench.common import Report, arguments, quantile_ms
-from bench.load import signed
+from bench.prepared import Prepared, asked_for
 from bench.tokens import KEY, MODEL, TICKS_PER_S, WEIGHTS, Engine, interval, start_engine
 
 ROUNDS = 120
@@ -40,13 +37,6 @@ WINDOW_S = 10.0
 POLL_S = 0.002
 QUIET_S = 0.3  # without processor time for so long, an engine has stopped
 STOP_LIMIT_S = 10.0
-
-
-def asked_for(text: str, tokens: int) -> dict[str, Any]:
-    return {
-        "messages": [{"role": "user", "content": [{"text": text}]}],
-        "inferenceConfig": {"maxTokens": tokens, "temperature": 0.0},
-    }
 
 
 def asked(client: Any, text: str, tokens: int) -> Any:
@@ -64,33 +54,16 @@ def boto3_first_token_s(client: Any, text: str) -> float:
     return took_s
 
 
-class Prepared(http.client.HTTPSConnection):
-    """A kept connection to the region, and calls that are signed before their time begins."""
-
-    def __init__(self, region: LiveRegion) -> None:
-        self._env = region.agency("bench")
-        self._url = f"{region.status['endpoint']}/model/{MODEL.replace(':', '%3A')}/converse-stream"
-        parts = urlsplit(self._url)
-        assert parts.hostname
-        context = ssl.create_default_context(cafile=self._env["AWS_CA_BUNDLE"])
-        super().__init__(parts.hostname, parts.port, context=context)
-        self.connect()
-
-    def first_token_s(self, text: str) -> float:
-        body = json.dumps(asked_for(text, FIRST_TOKENS)).encode()
-        headers = {"content-type": "application/json"}
-        call = signed("POST", self._url, body, service="bedrock", env=self._env, **headers)
-        started = time.perf_counter()
-        self.sock.sendall(call)
-        answer = http.client.HTTPResponse(self.sock, method="POST")
-        answer.begin()
-        heard, took_s = b"", 0.0
-        while piece := answer.read1():
-            heard += piece
-            if not took_s and b"contentBlockDelta" in heard:
-                took_s = time.perf_counter() - started
-        assert took_s, f"no text came: {heard[:200]!r}"
-        return took_s
+def prepared_first_token_s(prepared: Prepared, text: str) -> float:
+    call = prepared.call(text, FIRST_TOKENS)
+    started = time.perf_counter()
+    heard, took_s = b"", 0.0
+    for piece in prepared.pieces(call):
+        heard += piece
+        if not took_s and b"contentBlockDelta" in heard:
+            took_s = time.perf_counter() - started
+    assert took_s, f"no text came: {heard[:200]!r}"
+    return took_s
 
 
 def bare_first_token_s(path: Path, text: str) -> float:
@@ -225,9 +198,9 @@ def main() -> None:
     report = Report("bench.streams")
     with region_of(8) as (region, client):
         engine = start_engine(region, region.home)
-        with closing(Prepared(region)) as prepared:
+        with closing(Prepared(region, MODEL)) as prepared:
             ways: dict[str, Callable[[str], float]] = {
-                "prepared": prepared.first_token_s,
+                "prepared": partial(prepared_first_token_s, prepared),
                 "boto3": partial(boto3_first_token_s, client),
                 "bare": partial(bare_first_token_s, region.home / SOCKET),
             }
