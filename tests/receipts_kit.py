@@ -61,7 +61,7 @@ class Ledger:
     def key(self) -> str:
         return self.signer.verifier.text()
 
-    def infer(self, made: Call | None = None, status: int = 200) -> Call:
+    def infer(self, made: Call | None = None, status: int = 200, code: str = "") -> Call:
         """A whole inference; it is durable when this returns."""
         made = made or call()
         self.trail.opened(made, {"modelId": "test.tiny-v1:0"}).result(30)
@@ -69,7 +69,7 @@ class Ledger:
         draft.promise()
         draft.add(ANSWER)
         draft.end(1.5, (3, 2))
-        self.trail.closed(made, status, "")
+        self.trail.closed(made, status, code)
         self.settle()
         return made
 

@@ -389,6 +389,7 @@ def test_an_engine_that_dies_in_a_stream(site, runtime, tmp_path):
     pieces = sum("contentBlockDelta" in event for event in heard)
     assert 0 < pieces <= billed["output_tokens"] < LONG["maxTokens"]
     assert billed["input_tokens"] > 0
+    assert billed["end"] == "broke off: ModelStreamErrorException"
 
 
 def test_one_model_makes_room_for_another_but_not_while_it_works(site, runtime):

@@ -152,6 +152,7 @@ def shown(call: Call, agent: Agent) -> Params:
         "idleSessionTTLInSeconds": TTL_DEFAULT_S,
         "orchestrationType": "DEFAULT",
         "agentCollaboration": "DISABLED",
+        "agentResourceRoleArn": "",  # AWS's shape must have it
         **agent.asked,
         "agentId": agent.id,
         "agentArn": agent_arn(call, agent.id),

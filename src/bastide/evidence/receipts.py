@@ -125,13 +125,14 @@ def _read_inference(receipt: Receipt, opened: Proved, found: Finding) -> None:
         found.faults.append("its records are not a call and that call's end")
         return
     is_lost = end.get("code") == END_LOST and not end.get("status")
-    succeeded = end.get("status") in SUCCESS and not end.get("code")
-    if not (is_lost or succeeded) or not end.get("inference"):
+    if not (is_lost or end.get("status") in SUCCESS) or not end.get("inference"):
         found.faults.append("the call was no inference that succeeded")
         return
     ended: dict[str, Any] = {"ended_ms": end["time"]}
     if is_lost:
         ended = {"ended_ms": None, "end": LOST, "found_ms": end["time"]}
+    elif end.get("code"):  # its stream had begun, and ended in an error: it is of what was written
+        ended["end"] = f"broke off: {end['code']}"
     names = ("id", "operation", "principal")
     found.said = {
         "agency": call["account"],

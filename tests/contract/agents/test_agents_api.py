@@ -49,7 +49,7 @@ def test_an_agent_is_made_changed_listed_and_deleted(desk):
 def test_an_agent_begins_with_a_name_and_preparing_says_what_is_missing(desk):
     made = desk.do("create_agent", agentName="clerk")["agent"]
     assert made["agentStatus"] == "NOT_PREPARED"
-    assert "agentResourceRoleArn" not in made
+    assert made["agentResourceRoleArn"] == ""
     agent_id = made["agentId"]
     assert desk.do("prepare_agent", agentId=agent_id)["agentStatus"] == "FAILED"
     found = desk.do("get_agent", agentId=agent_id)["agent"]

@@ -145,6 +145,15 @@ def test_one_that_a_failure_followed_does_not_verify(ledger):
     assert "succeeded" in verify_receipt(text.encode(), ledger.key).faults[0]
 
 
+def test_one_of_a_stream_that_broke_off_is_of_what_was_written(ledger):
+    broken = ledger.infer(code="ModelStreamErrorException")
+    found = verify_receipt(ledger.proofs.receipt(broken.notes.event_id).text().encode(), ledger.key)
+    assert found.ok, found.faults
+    assert found.said["end"] == "broke off: ModelStreamErrorException"
+    assert (found.said["input_tokens"], found.said["output_tokens"]) == (3, 2)
+    assert "broke off: ModelStreamError" in found.text()
+
+
 def test_the_very_first_and_the_newest(ledger):
     first = ledger.infer()
     for made in (first, ledger.infer()):
