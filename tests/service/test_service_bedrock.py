@@ -379,6 +379,7 @@ def test_an_engine_that_dies_in_a_stream(site, runtime, tmp_path):
     os.kill(row["pid"], signal.SIGKILL)
     with pytest.raises(EventStreamError, match="modelStreamErrorException"):
         heard.extend(stream)
+    answer["stream"].close()
     eventually(lambda: engines_of(site) == [], WAIT_S)
     assert text_of(ask(runtime)).startswith("1, 2, 3")
     receipt_id = answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-receipt"]
