@@ -389,6 +389,14 @@ class Desk:
         )
         return made["agentActionGroup"]["actionGroupId"]
 
+    def asks_user(self, agent_id: str) -> None:
+        """Give it the function that asks the user, and prepare it anew."""
+        self.do(
+            "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT",
+            actionGroupName="user", parentActionGroupSignature="AMAZON.UserInput",
+        )  # fmt: skip
+        self.do("prepare_agent", agentId=agent_id)
+
     async def ask(self, agent_id: str, said: str = "", who: Any = None, **more: Any) -> list[Any]:
         """The events of one turn with the draft."""
         req = {"agentId": agent_id, "agentAliasId": "TSTALIASID", "sessionId": "s1",

@@ -146,11 +146,7 @@ async def test_control_returns_and_comes_back(desk):
 
 async def test_the_user_answers_a_question(desk):
     agent_id = led(desk, react)
-    desk.do(
-        "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT", actionGroupName="user",
-        parentActionGroupSignature="AMAZON.UserInput",
-    )  # fmt: skip
-    desk.do("prepare_agent", agentId=agent_id)
+    desk.asks_user(agent_id)
     desk.model.script = [[use("ask_user", question="Which order?")]]
     assert answer(await desk.ask(agent_id, "Where is it?")) == "Which order?"
     desk.model.script = [[text("On its way.")]]

@@ -139,11 +139,7 @@ async def test_a_question_is_judged_as_an_answer_is(guarded):
     guarded.censor.blocked = "secret"
     agent_id = led(guarded, script(calls("ask_user", question="Is the secret 7?")),
                    guardrailConfiguration=GUARDRAIL)  # fmt: skip
-    guarded.do(
-        "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT", actionGroupName="user",
-        parentActionGroupSignature="AMAZON.UserInput",
-    )  # fmt: skip
-    guarded.do("prepare_agent", agentId=agent_id)
+    guarded.asks_user(agent_id)
     assert answer(await guarded.ask(agent_id, "Tell")) == "Stopped."
     guarded.lambdas.held[ARN] = script(calls("ask_user", question="Which of Smith's?"))
     guarded.censor.hidden = "Smith"
@@ -157,11 +153,7 @@ async def test_a_question_is_judged_as_an_answer_is(guarded):
 async def test_a_conversation_can_be_told_again_whatever_was_stopped(guarded):
     guarded.censor.blocked = "secret"
     agent_id = led(guarded, react, guardrailConfiguration=GUARDRAIL)
-    guarded.do(
-        "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT", actionGroupName="user",
-        parentActionGroupSignature="AMAZON.UserInput",
-    )  # fmt: skip
-    guarded.do("prepare_agent", agentId=agent_id)
+    guarded.asks_user(agent_id)
     guarded.model.script = [[use("ask_user", question="Which?")]]
     assert answer(await guarded.ask(agent_id, "Where?")) == "Which?"
     assert answer(await guarded.ask(agent_id, "The secret one")) == "Stopped."
@@ -220,11 +212,7 @@ async def test_the_source_of_what_a_guardrail_hid_is_not_told_beside_it(guarded,
         "associate_agent_knowledge_base", agentId=agent_id, agentVersion="DRAFT",
         knowledgeBaseId="KB00000001", description="People",
     )  # fmt: skip
-    guarded.do(
-        "create_agent_action_group", agentId=agent_id, agentVersion="DRAFT", actionGroupName="user",
-        parentActionGroupSignature="AMAZON.UserInput",
-    )  # fmt: skip
-    guarded.do("prepare_agent", agentId=agent_id)
+    guarded.asks_user(agent_id)
     events = await guarded.ask(agent_id, "Who?")
     assert "{NAME}" in answer(events)
     assert "Smith" not in str(events)
