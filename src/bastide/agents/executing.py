@@ -121,7 +121,7 @@ def heard_in(payload: bytes, tool: Tool) -> Heard:
         whole = mended_in(json.loads(payload))
     except (ValueError, RecursionError) as error:
         raise BadResponse("it is no JSON") from error
-    response = _object(_object(whole, "it"), "response", whole)
+    response = object_in(object_in(whole, "it").get("response"), "response")
     if whole.get("messageVersion") != VERSION:
         raise BadResponse(f"messageVersion is not {VERSION}")
     if whole.get("knowledgeBasesConfiguration"):
@@ -154,7 +154,7 @@ def _check_named(response: Params, tool: Tool) -> None:
 
 
 def _function(response: Params) -> tuple[Params, str, bool]:
-    inside = _object(response, "functionResponse", response)
+    inside = object_in(response.get("functionResponse"), "functionResponse")
     return inside, _body(inside, "TEXT"), True
 
 
@@ -167,7 +167,7 @@ def _api(response: Params) -> tuple[Params, str, bool]:
 
 def _body(inside: Params, kind: str) -> str:
     """Of the one content type there is, which of a function is TEXT."""
-    bodies = _object(inside, "responseBody", inside)
+    bodies = object_in(inside.get("responseBody"), "responseBody")
     if len(bodies) != 1 or (kind and kind not in bodies):
         raise BadResponse(f"responseBody has one body{f', {kind}' if kind else ''}")
     (one,) = bodies.values()
@@ -177,8 +177,7 @@ def _body(inside: Params, kind: str) -> str:
     return text
 
 
-def _object(found: Any, name: str, inside: Any = None) -> Params:
-    value = found if inside is None else inside.get(name)
+def object_in(value: Any, name: str) -> Params:
     if not isinstance(value, dict):
         raise BadResponse(f"{name} is no object")
     return value
@@ -187,8 +186,11 @@ def _object(found: Any, name: str, inside: Any = None) -> Params:
 def _attributes(whole: Params, name: str) -> Mapping[str, str] | None:
     """Those that it says instead of what there was; None: it says nothing of them."""
     given = whole.get(name)
-    if given is None:
-        return None
+    return None if given is None else strings_in(given, name)
+
+
+def strings_in(given: Any, name: str) -> Mapping[str, str]:
+    """Attributes of a session, as a function says them."""
     if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
         raise BadResponse(f"{name} is no object of strings")
     check_attributes(given)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bastide.agents.executing import BadResponse, check_attributes
+from bastide.agents.executing import BadResponse, object_in, strings_in
 from bastide.agents.loop import Use
 from bastide.kernel.errors import invalid, unsupported
 from bastide.kernel.strangers import mended_in
@@ -98,19 +98,19 @@ def heard_in(payload: bytes) -> Heard:
     whole = _json(payload)
     if isinstance(whole, str):
         whole = _json(whole)
-    said = _object(whole, "it")
+    said = object_in(whole, "it")
     if said.get("version") != VERSION:
         raise BadResponse(f"version is not {VERSION}")
     event = said.get("actionEvent")
     if not isinstance(event, str) or not _may_be(event):
         raise BadResponse("actionEvent is none of those that there are")
-    output, beside = _object(said.get("output"), "output"), said.get("context")
+    output, beside = object_in(said.get("output"), "output"), said.get("context")
     text = output.get("text")
     if not isinstance(text, str):
         raise BadResponse("output.text is no string")
     if len(text) > TEXT_MAX:
         raise BadResponse(f"output.text is longer than {TEXT_MAX} characters")
-    context = _object({} if beside is None else beside, "context")
+    context = object_in({} if beside is None else beside, "context")
     return Heard(
         event=event, text=text, trace=_trace(output),
         session=_attributes(context, "sessionAttributes"),
@@ -126,7 +126,7 @@ def _may_be(event: str) -> bool:
 def _trace(output: Mapping[str, Any]) -> str:
     inside: Any = output
     for name in ("trace", "event", "text"):
-        inside = _object(inside, f"what holds {name}").get(name)
+        inside = object_in(inside, f"what holds {name}").get(name)
         if inside is None:
             return ""
     if not isinstance(inside, str):
@@ -138,27 +138,24 @@ def _attributes(context: Mapping[str, Any], name: str) -> Mapping[str, str] | No
     """What is null there is not there, as in all of AWS's JSON."""
     if context.get(name) is None:
         return None
-    given = {key: one for key, one in _object(context[name], name).items() if one is not None}
-    if not all(isinstance(one, str) for one in given.values()):
-        raise BadResponse(f"{name} is no object of strings")
-    check_attributes(given)
-    return given
+    given = {key: one for key, one in object_in(context[name], name).items() if one is not None}
+    return strings_in(given, name)
 
 
 def use_in(text: str) -> Use:
     """The call of INVOKE_TOOL. Whether there is such a tool, the loop says."""
-    use = _object(document_in(text).get("toolUse"), "output.text.toolUse")
+    use = object_in(document_in(text).get("toolUse"), "output.text.toolUse")
     name, use_id, args = use.get("name"), use.get("toolUseId"), use.get("input")
     if not isinstance(name, str) or not 0 < len(name) <= _NAME_MAX:
         raise BadResponse("toolUse.name is no name")
     if not isinstance(use_id, str) or not _USE_ID.match(use_id):
         raise BadResponse("toolUse.toolUseId is no id")
-    return Use(id=use_id, name=name, args=_object({} if args is None else args, "toolUse.input"))
+    return Use(id=use_id, name=name, args=object_in({} if args is None else args, "toolUse.input"))
 
 
 def document_in(text: str) -> Params:
     """A request that is said as text."""
-    return _object(_json(text), "output.text")
+    return object_in(_json(text), "output.text")
 
 
 def _json(said: bytes | str) -> Any:
@@ -190,9 +187,3 @@ def _inside(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
-
-
-def _object(value: Any, name: str) -> Params:
-    if not isinstance(value, dict):
-        raise BadResponse(f"{name} is no object")
-    return value
