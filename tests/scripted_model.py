@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+SCRIPTED = "site.scripted-v1:0"  # as regions of tests name it
 GREETING = "Hello there, it is a fine day."
 LEAST = {"integer": 3, "number": 3.0, "boolean": True, "null": None}
 

@@ -8,6 +8,7 @@ from tests.clients import client_python
 from tests.live import NAME, LiveRegion, data_home, toml_for
 from tests.officers_live import Desk
 from tests.postgres import PostgresServer
+from tests.scripted_model import SCRIPTED, scripted_model
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,22 @@ def touring_region(tmp_path_factory, new_toml):
     (clients / "tour").symlink_to(client_python("sagemaker-v2").parents[1])
     yield live
     live.stop()
+
+
+@pytest.fixture(scope="session")
+def scripted_region(tmp_path_factory):
+    """One whose only model does what it is asked: where a test is of what follows, and a real one
+    might choose otherwise."""
+    with scripted_model() as url:
+        toml = f"""
+[regions.{NAME}]
+port = 0
+[regions.{NAME}.engines]
+urls = {{ "{SCRIPTED}" = {{ url = "{url}", model = "scripted" }} }}
+"""
+        live = LiveRegion(tmp_path_factory.mktemp("scripted"), toml=toml).start()
+        yield live
+        live.stop()
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ import subprocess
 
 import pytest
 from tests.clients import client_python
-from tests.live import NAME, LiveRegion
-from tests.scripted_model import GREETING, scripted_model
+from tests.scripted_model import GREETING, SCRIPTED
 from tests.service.tool_programs import PROGRAMS
 
-SCRIPTED, CLAUDE = "site.scripted-v1:0", "anthropic.claude-3-5-sonnet-20240620-v1:0"
+CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 SUITE = f"""
 from langchain_aws import ChatBedrockConverse
 from langchain_tests.integration_tests import ChatModelIntegrationTests
@@ -30,18 +29,9 @@ SUITE_FLOOR = 20  # what is skipped asks for pictures and papers
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with scripted_model() as url:
-        toml = f"""
-[regions.{NAME}]
-port = 0
-[regions.{NAME}.engines]
-urls = {{ "{SCRIPTED}" = {{ url = "{url}", model = "scripted" }} }}
-"""
-        live = LiveRegion(tmp_path_factory.mktemp("scripted"), toml=toml).start()
-        live.cli("models", "alias", CLAUDE, SCRIPTED)
-        yield live
-        live.stop()
+def site(scripted_region):
+    scripted_region.cli("models", "alias", CLAUDE, SCRIPTED)
+    return scripted_region
 
 
 def env_of(site):

@@ -3,9 +3,8 @@ script says no to what has `results above` in it, and else yes."""
 
 import pytest
 from tests.live import NAME, LiveRegion
-from tests.scripted_model import GREETING, scripted_model
+from tests.scripted_model import GREETING, SCRIPTED, scripted_model
 
-SCRIPTED = "site.scripted-v1:0"
 MESSAGES = {"blockedInputMessaging": "No question.", "blockedOutputsMessaging": "No answer."}
 GREY = "There was blood on the knife."  # VIOLENCE 0.51
 PLAIN = "The bread is on the table."
