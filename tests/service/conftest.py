@@ -62,7 +62,7 @@ def touring_region(tmp_path_factory, new_toml):
     live.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scripted_region(tmp_path_factory):
     """One whose only model does what it is asked: where a test is of what follows, and a real one
     might choose otherwise."""
