@@ -5,9 +5,8 @@ stranger's. Source: https://docs.aws.amazon.com/bedrock/latest/userguide/agents-
 """
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from bastide.agents.executing import BadResponse, object_in, strings_in
 from bastide.agents.loop import Use
 from bastide.kernel.errors import invalid, unsupported
+from bastide.kernel.plain_json import check_depth, finite
 from bastide.kernel.strangers import mended_in
 
 Params = dict[str, Any]
@@ -24,7 +24,7 @@ VERSION = "1.0"
 PAYLOAD_MAX = 1024 * 1024  # bytes of an answer
 TEXT_MAX = 400_000  # characters of what it says is to be done
 TRACE_MAX = 25_000
-DEPTH_MAX = 100  # as at the door of any operation
+DEPTH_MAX = 100  # levels; the last is of plain values
 _OWN_EVENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
 _USE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}\Z")
 _NAME_MAX = 256
@@ -160,30 +160,11 @@ def document_in(text: str) -> Params:
 
 def _json(said: bytes | str) -> Any:
     try:
-        found = mended_in(json.loads(said, parse_float=_finite, parse_constant=_finite))
+        found = mended_in(json.loads(said, parse_float=finite, parse_constant=finite))
     except (ValueError, RecursionError) as error:
         raise BadResponse("it is no JSON") from error
-    if _is_deep(found):
-        raise BadResponse(f"it is deeper than {DEPTH_MAX} levels")
+    try:
+        check_depth(found, DEPTH_MAX - 1)
+    except ValueError as error:
+        raise BadResponse(f"it is deeper than {DEPTH_MAX} levels") from error
     return found
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
-    return value
-
-
-def _is_deep(found: Any) -> bool:
-    level = [found]
-    for _ in range(DEPTH_MAX):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return False
-    return True
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()

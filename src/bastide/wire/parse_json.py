@@ -5,30 +5,19 @@ Python's `json` takes beyond RFC 8259 is not taken here: NaN, infinities, halves
 """
 
 import json
-import math
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from bastide.kernel.errors import ServiceError
+from bastide.kernel.plain_json import HALF_OF_SURROGATE, check_depth, finite
 from bastide.wire import scalars
 from bastide.wire.model import Shape
 from bastide.wire.scalars import wrong
 
 Reader = Callable[[Any], Any]
 DEPTH_MAX = 100
-_HALF_OF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is out of range")
-    return value
-
-
-_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode
+_decode = json.JSONDecoder(parse_float=finite, parse_constant=finite).decode
 
 
 def load(body: bytes) -> Any:
@@ -38,29 +27,14 @@ def load(body: bytes) -> Any:
     try:
         text = body.decode()
         document = _decode(text)
-        if _HALF_OF_SURROGATE.search(text):
+        if HALF_OF_SURROGATE.search(text):
             json.dumps(document, ensure_ascii=False).encode()  # refuses half of one
         if text.count("[") + text.count("{") > DEPTH_MAX:
-            _check_depth(document)
+            check_depth(document, DEPTH_MAX)
         return document
     except (ValueError, RecursionError) as error:
         message = "The body is not a JSON document."
         raise ServiceError(scalars.WRONG_TYPE, message, status=400) from error
-
-
-def _check_depth(document: Any) -> None:
-    level = [document]
-    for _ in range(DEPTH_MAX):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return
-    raise ValueError(f"deeper than {DEPTH_MAX} levels")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    """The containers in a container."""
-    items = value.values() if type(value) is dict else value
-    return [item for item in items if type(item) in (dict, list)]
 
 
 class JsonReaders:

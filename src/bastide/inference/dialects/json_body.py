@@ -1,9 +1,8 @@
 """A body that came from outside, as strict JSON, and as what a family's schema makes of it."""
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -11,10 +10,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bastide.kernel.errors import ServiceError, invalid
+from bastide.kernel.plain_json import HALF_OF_SURROGATE, check_depth, finite
 
 T = TypeVar("T")
 DEPTH_MAX = 100
-_HALF_OF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Rule(StrEnum):
@@ -70,20 +69,13 @@ def parsed(body: bytes) -> Any:
     try:
         text = body.decode()
         document = _decode(text)
-        if _HALF_OF_SURROGATE.search(text):
+        if HALF_OF_SURROGATE.search(text):
             json.dumps(document, ensure_ascii=False).encode()
         if text.count("[") + text.count("{") > DEPTH_MAX:
-            _check_depth(document)
+            check_depth(document, DEPTH_MAX)
     except (ValueError, RecursionError) as error:
         raise malformed() from error
     return document
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("out of range")
-    return value
 
 
 def _whole(text: str) -> int:
@@ -101,23 +93,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _decode = json.JSONDecoder(
-    parse_float=_finite, parse_int=_whole, parse_constant=_finite, object_pairs_hook=_once
+    parse_float=finite, parse_int=_whole, parse_constant=finite, object_pairs_hook=_once
 ).decode
-
-
-def _check_depth(document: Any) -> None:
-    level = [document]
-    for _ in range(DEPTH_MAX):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return
-    raise ValueError("too deep")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    """The containers in a container."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [item for item in items if isinstance(item, (dict, list))]
 
 
 def shaped(document: Any, kind: type[T], speaker: Speaker | None = None) -> T:
