@@ -23,9 +23,8 @@ def request_of(asked: Asked, turn: Turn, prompted: Mapping[str, str], *, final: 
         "system": [{"text": system}],
         "messages": list(turn.messages),
         **prompting.inference(agent),
+        **prompting.guarded(agent.get("guardrailConfiguration")),
     }
-    if guardrail := agent.get("guardrailConfiguration"):
-        req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
     if final:
         return {**req, "messages": flat(turn.messages)}
     tools = [tool.spec() for tool in turn.tools.values()]

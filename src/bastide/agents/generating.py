@@ -105,9 +105,8 @@ def request_of(
         "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": said}}},
         **prompting.inference(agent, Prompt.KNOWLEDGE_BASE),
     }
-    if guardrail := agent.get("guardrailConfiguration"):
-        req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
-        req["system"] = list(_judged(system, passages))
+    if guard := prompting.guarded(agent.get("guardrailConfiguration")):
+        return {**req, **guard, "system": list(_judged(system, passages))}
     return req
 
 

@@ -36,8 +36,7 @@ def request_of(requests: Requests, asked: Asked, turn: Turn, text: str) -> Param
         system.append({"text": spotlight.rule(turn.fence) + remembered(asked, turn)})
     config = {"maxTokens": prompting.TOKENS_MAX, **(req.get("inferenceConfig") or {})}
     found = {**req, "messages": messages, "system": system, "inferenceConfig": config}
-    if guardrail := guarding.own(asked):
-        found["guardrailConfig"] = {**guardrail, "trace": "enabled"}
+    found |= prompting.guarded(guarding.own(asked))
     return {name: value for name, value in found.items() if value}
 
 

@@ -84,14 +84,12 @@ def rewritten(answer: Mapping[str, Any]) -> Params:
 def _request(
     agent: Mapping[str, Any], kind: Prompt, values: Mapping[str, str], words: str
 ) -> Params:
-    req: Params = {
+    return {
         "modelId": agent["foundationModel"],
         "system": [{"text": prompting.filled(agent, kind, values)}],
         "messages": [{"role": "user", "content": [{"text": words}]}],
+        **prompting.guarded(agent.get("guardrailConfiguration")),
     }
-    if guardrail := agent.get("guardrailConfiguration"):
-        req["guardrailConfig"] = {**guardrail, "trace": "enabled"}
-    return req
 
 
 def _text(content: Sequence[Mapping[str, Any]]) -> str:

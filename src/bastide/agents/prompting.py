@@ -202,6 +202,11 @@ def system(agent: Mapping[str, Any], rule: str, prompted: Mapping[str, str]) -> 
     return filled(agent, Prompt.ORCHESTRATION, values)
 
 
+def guarded(guardrail: Mapping[str, Any] | None) -> Params:
+    """Converse's guardrailConfig for a guardrail of an agent's; nothing where it has none."""
+    return {"guardrailConfig": {**guardrail, "trace": "enabled"}} if guardrail else {}
+
+
 def inference(
     agent: Mapping[str, Any], kind: Prompt = Prompt.ORCHESTRATION, tokens_max: int = TOKENS_MAX
 ) -> Params:
