@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bastide.inference.engine_client import EngineClient, EngineStream, broken
 from bastide.inference.model import Endpoint, Messages
@@ -53,25 +53,14 @@ class Voice:
         if self.endpoint.local:  # so that what was produced is known, however it ends
             body["timings_per_token"] = True
         self.close()
-        self._stream = await self._heard(self._client.stream(self.endpoint, body))
+        self._stream = await heard(self, self._client.stream(self.endpoint, body))
         return Generation(self, stream=self._stream)
 
     async def short(self, messages: Messages, options: Mapping[str, Any]) -> Completion:
         """An answer that is awaited whole, however the turn is read."""
         asked = self._client.complete(self.endpoint, self._body(messages, options))
-        found = await self._heard(asked)
+        found = await heard(self, asked)
         self.add(found.usage)
-        return found
-
-    async def _heard(self, asked: Awaitable[T]) -> T:
-        """The answer; a caller that goes away meanwhile leaves it unheard."""
-        self.unheard = True
-        try:
-            found = await asked
-        except ServiceError:  # the engine failed
-            self.unheard = False
-            raise
-        self.unheard = False
         return found
 
     def add(self, usage: Usage) -> None:
@@ -147,6 +136,24 @@ class Generation:
             before = self._voice.under_way or Usage(prompt_tokens=0)
             written = before.completion_tokens + 1
             self._voice.under_way = Usage(prompt_tokens=0, completion_tokens=written)
+
+
+class Leavable(Protocol):
+    """`unheard`: its caller went away while it worked, before a word of how far it had come."""
+
+    unheard: bool
+
+
+async def heard(voice: Leavable, asked: Awaitable[T]) -> T:
+    """The answer; a caller that goes away meanwhile leaves the voice unheard."""
+    voice.unheard = True
+    try:
+        found = await asked
+    except ServiceError:  # the engine failed
+        voice.unheard = False
+        raise
+    voice.unheard = False
+    return found
 
 
 def _after(begun: str, text: str) -> str:

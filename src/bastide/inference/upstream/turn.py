@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from bastide.inference.model import StopReason
 from bastide.inference.turn import Called, Ended, Input, Opened, Part, Text
 from bastide.inference.upstream.model import TOKENS_MAX
-from bastide.inference.voice import Spent
+from bastide.inference.voice import Spent, heard
 from bastide.kernel.errors import ServiceError
 
 Params = Mapping[str, Any]
@@ -75,13 +75,7 @@ class UpstreamTurn:
         self._letters = self._blocks = self._events = 0
 
     async def parts(self) -> AsyncGenerator[Part, None]:
-        self.voice.unheard = True
-        try:
-            events = self.voice.events = await self._source.events()
-        except ServiceError:
-            self.voice.unheard = False
-            raise
-        self.voice.unheard = False
+        events = self.voice.events = await heard(self.voice, self._source.events())
         yield Opened()
         try:
             async with aclosing(self._read(events)) as parts:
