@@ -6,7 +6,6 @@ each of its labels has its turn; nobody may wait with more questions than a shar
 """
 
 import logging
-import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from bastide.guardrails.ports import About
 from bastide.jobs.worker import WorkerFailed
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import Unavailable
-from bastide.kernel.shares import Shares
+from bastide.kernel.shares import Line
 from bastide.kernel.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -38,21 +37,13 @@ class Queue:
     """Who waits for the process. Safe to use from many threads."""
 
     def __init__(self, waiting_max: int = WAITING_MAX) -> None:
-        self._turns, self._shares = Turns(), Shares(waiting_max)
-        self._lock = threading.Lock()
+        self._turns, self._line = Turns(), Line(waiting_max)
 
     @contextmanager
     def turn(self, who: str, timeout_s: float) -> Iterator[None]:
         """TimeoutError where none came, or `who` has its share of those who wait."""
-        with self._lock:
-            if not self._shares.take(who):
-                raise TimeoutError
-        try:
-            with self._turns.turn(who, timeout_s):
-                yield
-        finally:
-            with self._lock:
-                self._shares.give_back(who)
+        with self._line.place(who), self._turns.turn(who, timeout_s):
+            yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ between them each agency at each of its labels has its turn; nobody may wait wit
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +16,7 @@ from bastide.inference.embedding_worker import Question, Reply
 from bastide.jobs.worker import WorkerFailed
 from bastide.kernel.call import Principal
 from bastide.kernel.errors import ServiceError
-from bastide.kernel.shares import Shares
+from bastide.kernel.shares import Line
 from bastide.kernel.turns import Turns
 from bastide.models.model import ModelCard, ModelKind, NotAdmitted
 
@@ -84,7 +83,7 @@ class Embedder:
     launch: Callable[[ModelCard], Process]
     _running: dict[str, _Running] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _shares: Shares = field(default_factory=lambda: Shares(WAITING_MAX))
+    _line: Line = field(default_factory=lambda: Line(WAITING_MAX))
 
     def embed(self, who: Principal, card: ModelCard, texts: Sequence[str]) -> "Vectors":
         """n by `card.dimensions`, each of length 1. Raises ServiceError."""
@@ -97,12 +96,15 @@ class Embedder:
         ModelErrorException."""
         if card.kind is not ModelKind.EMBEDDING:
             raise ServiceError("ValidationException", NO_EMBEDDINGS)
-        with self._share(who.whose):
-            running = self._of(card)
-            replies = [
-                self._asked(running, who.whose, Question(texts=part, keep_end=keep_end))
-                for part in _parts(texts)
-            ]
+        try:
+            with self._line.place(who.whose):
+                running = self._of(card)
+                replies = [
+                    _asked(running, who.whose, Question(texts=part, keep_end=keep_end))
+                    for part in _parts(texts)
+                ]
+        except TimeoutError:
+            raise ServiceError("ThrottlingException", BUSY) from None
         return _joined(replies, card.dimensions)
 
     def close(self) -> None:
@@ -110,17 +112,6 @@ class Embedder:
             for running in self._running.values():
                 running.process.close()
             self._running.clear()
-
-    @contextmanager
-    def _share(self, whose: str) -> Iterator[None]:
-        with self._lock:
-            if not self._shares.take(whose):
-                raise ServiceError("ThrottlingException", BUSY)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._shares.give_back(whose)
 
     def _of(self, card: ModelCard) -> _Running:
         with self._lock:
@@ -134,15 +125,15 @@ class Embedder:
                 self._running[card.sha256] = running
             return running
 
-    def _asked(self, running: _Running, whose: str, question: Question) -> Reply:
-        try:
-            with running.turns.turn(whose, ASK_S):
-                raw = running.process.ask(msgspec.msgpack.encode(question), ASK_S)
-        except TimeoutError:
-            raise ServiceError("ThrottlingException", BUSY) from None
-        except WorkerFailed as error:
-            raise ServiceError("ModelErrorException", FAILED) from error
-        return msgspec.msgpack.decode(raw, type=Reply)
+
+def _asked(running: _Running, whose: str, question: Question) -> Reply:
+    """TimeoutError where its turn did not come."""
+    try:
+        with running.turns.turn(whose, ASK_S):
+            raw = running.process.ask(msgspec.msgpack.encode(question), ASK_S)
+    except WorkerFailed as error:
+        raise ServiceError("ModelErrorException", FAILED) from error
+    return msgspec.msgpack.decode(raw, type=Reply)
 
 
 def _parts(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -4,7 +4,10 @@ Nobody may hold more than what is left for the others. One alone gets a half, tw
 a newcomer finds something, whoever the others are.
 """
 
+import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NewType
 
 Sharer = NewType("Sharer", str)  # an agency at one of its labels: an agency alone is none
@@ -40,3 +43,27 @@ class Shares:
         self._held[who] -= amount
         if not self._held[who]:
             del self._held[who]
+
+
+class Line:
+    """Those who wait for one thing, none of them with more than a share of its places. Safe to use
+    from many threads."""
+
+    def __init__(self, places: int) -> None:
+        self._shares, self._lock = Shares(places), threading.Lock()
+
+    @property
+    def free(self) -> int:
+        return self._shares.free
+
+    @contextmanager
+    def place(self, who: str) -> Iterator[None]:
+        """TimeoutError at once where `who` has its share."""
+        with self._lock:
+            if not self._shares.take(who):
+                raise TimeoutError
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shares.give_back(who)

@@ -96,18 +96,18 @@ def test_one_agency_at_a_label_waits_with_its_share_and_no_more(other):
     worker = Held()
     first = replace(Detectors(worker), queue=Queue(4)).of(principal())
     threads = asking(first, ["a", "b"])
-    while first.queue._shares.free > 2:
+    while first.queue._line.free > 2:
         pass
     with pytest.raises(Unavailable):
         first.prompt_attack_score("c")
     threads += asking(first.of(other), ["d"])
-    while first.queue._shares.free > 1:
+    while first.queue._line.free > 1:
         pass
     worker.go.set()
     for thread in threads:
         thread.join()
     assert sorted(worker.asked) == ["a", "b", "d"]
-    assert first.queue._shares.free == 4
+    assert first.queue._line.free == 4
 
 
 @pytest.mark.parametrize("number", range(5))

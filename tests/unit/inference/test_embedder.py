@@ -119,7 +119,7 @@ def test_nobody_waits_with_more_than_a_share(embedder, process):
     ]
     for thread in threads:
         thread.start()
-    while embedder._shares.free > WAITING_MAX // 2:
+    while embedder._line.free > WAITING_MAX // 2:
         pass
     with pytest.raises(ServiceError) as caught:
         embedder.embed(WHO, CARD, ["a"])
@@ -129,7 +129,7 @@ def test_nobody_waits_with_more_than_a_share(embedder, process):
     assert len(embedder.embed(replace(WHO, **at("S")), CARD, ["c"])) == 1, "at another label"
     for thread in threads:
         thread.join()
-    assert embedder._shares.free == WAITING_MAX
+    assert embedder._line.free == WAITING_MAX
 
 
 def test_turns_go_round():
