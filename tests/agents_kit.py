@@ -381,6 +381,21 @@ class Desk:
         assert prepared["agentStatus"] == "PREPARED"
         return agent_id
 
+    def supervisor(
+        self, expert: str, *, name: str = "expert", relay: str = "DISABLED", **more: Any
+    ) -> tuple[str, str]:
+        """One that asks another, not yet prepared; and the alias of that other, as its ARN."""
+        alias = self.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
+        asked = {"foundationModel": MODEL, "instruction": INSTRUCTION, "agentResourceRoleArn": ROLE,
+                 "agentCollaboration": "SUPERVISOR", **more}  # fmt: skip
+        chief = self.do("create_agent", agentName="chief", **asked)["agent"]["agentId"]
+        self.do(
+            "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
+            agentDescriptor={"aliasArn": alias["agentAliasArn"]}, collaboratorName=name,
+            collaborationInstruction="For orders.", relayConversationHistory=relay,
+        )  # fmt: skip
+        return chief, alias["agentAliasArn"]
+
     def group(self, agent_id: str, *functions: dict[str, Any], who: Any = None, **more: Any) -> str:
         asked = {"actionGroupName": "orders", "functionSchema": {"functions": list(functions)},
                  "actionGroupExecutor": {"customControl": "RETURN_CONTROL"}, **more}  # fmt: skip

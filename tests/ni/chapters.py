@@ -6,6 +6,7 @@ Above, it is as much like what is below as may be: the same names, the same word
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 from tests.knowledge_kit import base_request, bucket_source
@@ -171,13 +172,14 @@ def _models_below(it: Cast) -> Steps:
 # Knowledge bases.
 
 
-def _handed(it: Cast, name: str, text: str) -> tuple[str, str, dict[str, Any]]:
+def handed(place: Mapping[str, Any], name: str, text: str) -> tuple[str, str, dict[str, Any]]:
+    """A passage for a data source that takes them so."""
     custom = {
         "customDocumentIdentifier": {"id": name}, "sourceType": "IN_LINE",
         "inlineContent": {"type": "TEXT", "textContent": {"data": text}},
     }  # fmt: skip
     return "bedrock-agent", "ingest_knowledge_base_documents", {
-        **it.known["hand"],
+        **place,
         "documents": [{"content": {"dataSourceType": "CUSTOM", "custom": custom}}],
     }  # fmt: skip
 
@@ -216,7 +218,7 @@ def _bases_begin(it: Cast) -> Steps:
     }  # fmt: skip
     it.known["hand"] = {**base, "dataSourceId": answer["dataSource"]["dataSourceId"]}
     yield from _synced(it)
-    yield _handed(it, "note", f"{SHARED} in spring.")
+    yield handed(it.known["hand"], "note", f"{SHARED} in spring.")
     yield _indexed(it, "note")
 
 
@@ -231,7 +233,7 @@ def _bases_above(it: Cast, label: str) -> Steps:
             it.above["base"] = answer["knowledgeBase"]["knowledgeBaseId"]
     yield from _synced(it)
     for document in ("note", "above"):
-        yield _handed(it, document, f"{SHARED} in winter, at {label}.")
+        yield handed(it.known["hand"], document, f"{SHARED} in winter, at {label}.")
         yield _indexed(it, document)
     yield _found(it.known["base"])
 

@@ -7,7 +7,7 @@ seen in that. The smallest real one is asked beside it.
 from typing import Any
 
 from tests.knowledge_kit import base_request
-from tests.ni.chapters import ARN, SHARED, WORDS, pages, tagged
+from tests.ni.chapters import ARN, SHARED, WORDS, handed, pages, tagged
 from tests.ni.models import SMOL
 from tests.ni.stage import DIGESTS
 from tests.ni.thinking import Answer, Cast, Chapter, Steps, Until
@@ -38,14 +38,7 @@ def _generated(base: str, session: str = "", **how: str) -> tuple[str, str, dict
 
 def _noted(it: Cast, name: str, text: str) -> Steps:
     """A passage that is handed in, until it is found."""
-    custom = {
-        "customDocumentIdentifier": {"id": name}, "sourceType": "IN_LINE",
-        "inlineContent": {"type": "TEXT", "textContent": {"data": text}},
-    }  # fmt: skip
-    yield "bedrock-agent", "ingest_knowledge_base_documents", {
-        **it.known["notes"],
-        "documents": [{"content": {"dataSourceType": "CUSTOM", "custom": custom}}],
-    }  # fmt: skip
+    yield handed(it.known["notes"], name, text)
     which = {"dataSourceType": "CUSTOM", "custom": {"id": name}}
     step = "bedrock-agent", "get_knowledge_base_documents", {
         **it.known["notes"], "documentIdentifiers": [which],

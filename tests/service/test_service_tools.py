@@ -1,13 +1,12 @@
 """Tools, forms, documents and cache points by boto3, on real models: whatever the model is, what it
 is made to call fits its schema."""
 
-import io
 import json
 
-import openpyxl
 import pytest
 from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
+from tests.sound_documents import workbook
 
 SMOL = "bastide.smollm2-135m-instruct-v1:0"
 QWEN = "bastide.qwen2-5-coder-0-5b-instruct-v1:0"
@@ -139,13 +138,6 @@ def test_a_pointer_to_nothing_is_ignored(runtime):
     assert "additionalModelResponseFields" not in answer
     with pytest.raises(runtime.exceptions.ValidationException, match="JSON Pointer"):
         ask(runtime, additionalModelResponseFieldPaths=["none"])
-
-
-def workbook(text):
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    book.active["A1"] = text
-    book.save(file)
-    return file.getvalue()
 
 
 def test_a_document_is_read_in_a_cage_and_one_that_cannot_be_read_is_refused(runtime):

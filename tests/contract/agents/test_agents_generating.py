@@ -162,16 +162,7 @@ async def test_an_agent_with_words_or_a_model_of_its_own_works_itself(desk, more
 
 async def test_a_collaborator_answers_its_supervisor_so(desk):
     helper = reader(desk, agentName="helper")
-    made = desk.do("create_agent_alias", agentId=helper, agentAliasName="live")["agentAlias"]
-    chief = desk.do(
-        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
-        agentResourceRoleArn=ROLE, agentCollaboration="SUPERVISOR",
-    )["agent"]["agentId"]  # fmt: skip
-    desk.do(
-        "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
-        collaboratorName="helper", agentDescriptor={"aliasArn": made["agentAliasArn"]},
-        collaborationInstruction="For orders.",
-    )  # fmt: skip
+    chief, _ = desk.supervisor(helper, name="helper")
     desk.do("prepare_agent", agentId=chief)
     desk.model.script = [[use("ask_helper", message="Was 7 shipped?")], TWO, [text("Yes.")]]
     assert answer(await desk.ask(chief, "Was it?")) == "Yes."

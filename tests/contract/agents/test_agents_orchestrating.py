@@ -314,8 +314,6 @@ async def test_an_inline_agent_is_led_too(desk):
 
 async def test_one_that_is_led_is_a_collaborator_and_has_some(desk):
     expert = led(desk, script(says("FINISH", "In Bonn.")))
-    alias = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
-    arn = f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:agent-alias/{expert}/{alias['agentAliasId']}"
     chief_arn = ARN.replace("leader", "chief")
     desk.lambdas.held[chief_arn] = script(
         calls("ask_expert", message="Where?"),
@@ -323,16 +321,9 @@ async def test_one_that_is_led_is_a_collaborator_and_has_some(desk):
             "FINISH", json.loads(event["input"]["text"])["toolResult"]["content"][0]["text"]
         ),
     )
-    chief = desk.do(
-        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
-        agentResourceRoleArn=desk.do("get_agent", agentId=expert)["agent"]["agentResourceRoleArn"],
-        agentCollaboration="SUPERVISOR", orchestrationType="CUSTOM_ORCHESTRATION",
+    chief, _ = desk.supervisor(
+        expert, orchestrationType="CUSTOM_ORCHESTRATION",
         customOrchestration={"executor": {"lambda": chief_arn}},
-    )["agent"]["agentId"]  # fmt: skip
-    desk.do(
-        "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
-        agentDescriptor={"aliasArn": arn}, collaboratorName="expert",
-        collaborationInstruction="Ask it where.", relayConversationHistory="DISABLED",
     )  # fmt: skip
     assert desk.do("prepare_agent", agentId=chief)["agentStatus"] == "PREPARED"
     events = await desk.ask(chief, "Where is it?", enableTrace=True)

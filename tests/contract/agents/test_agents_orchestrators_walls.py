@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from tests.agents_kit import INSTRUCTION, MODEL, Desk, ScriptedModel, answer, text, use
+from tests.agents_kit import Desk, ScriptedModel, answer, text, use
 from tests.contract.agents.test_agents_orchestrating import ARN, ORDER, heard, led
 from tests.contract.agents.test_agents_routing import parts
 from tests.orchestrators import calls, converse, react, says, script
-from tests.sagefakes import ONE
 
 from bastide.kernel.errors import ServiceError, Unavailable
 from bastide.kernel.operation import operation
@@ -220,18 +219,7 @@ async def test_the_source_of_what_a_guardrail_hid_is_not_told_beside_it(guarded,
 
 def supervised(desk, expert, **more):
     """An agent that asks another."""
-    alias = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
-    arn = f"arn:aws-us-gov:bedrock:us-gov-west-1:{ONE}:agent-alias/{expert}/{alias['agentAliasId']}"
-    chief = desk.do(
-        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
-        agentResourceRoleArn=desk.do("get_agent", agentId=expert)["agent"]["agentResourceRoleArn"],
-        agentCollaboration="SUPERVISOR", **more,
-    )["agent"]["agentId"]  # fmt: skip
-    desk.do(
-        "associate_agent_collaborator", agentId=chief, agentVersion="DRAFT",
-        agentDescriptor={"aliasArn": arn}, collaboratorName="expert",
-        collaborationInstruction="Ask it where.", relayConversationHistory="DISABLED",
-    )  # fmt: skip
+    chief, _ = desk.supervisor(expert, **more)
     assert desk.do("prepare_agent", agentId=chief)["agentStatus"] == "PREPARED"
     return chief
 

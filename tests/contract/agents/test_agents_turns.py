@@ -180,18 +180,8 @@ async def test_a_guardrail_that_converse_does_not_honour_is_refused(desk):
 def supervised(desk, *, relay="DISABLED", collaboration="SUPERVISOR", **more):
     """A supervisor with one collaborator, `expert`, whose alias's ARN is answered too."""
     expert = desk.agent(agentName="expert", **more)
-    made = desk.do("create_agent_alias", agentId=expert, agentAliasName="live")["agentAlias"]
-    supervisor = desk.do(
-        "create_agent", agentName="chief", foundationModel=MODEL, instruction=INSTRUCTION,
-        agentResourceRoleArn=ROLE, agentCollaboration=collaboration,
-    )["agent"]["agentId"]  # fmt: skip
-    place = {"agentId": supervisor, "agentVersion": "DRAFT"}
-    desk.do(
-        "associate_agent_collaborator", **place, collaboratorName="expert",
-        agentDescriptor={"aliasArn": made["agentAliasArn"]},
-        collaborationInstruction="For orders.", relayConversationHistory=relay,
-    )  # fmt: skip
-    return supervisor, place, made["agentAliasArn"]
+    supervisor, arn = desk.supervisor(expert, relay=relay, agentCollaboration=collaboration)
+    return supervisor, {"agentId": supervisor, "agentVersion": "DRAFT"}, arn
 
 
 def prepared(desk, agent_id):
