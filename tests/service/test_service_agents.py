@@ -83,7 +83,7 @@ def site(region):
 def test_an_agent_from_its_making_to_its_answer(scripted_region):
     site = scripted_region
     agents = site.client("bedrock-agent")
-    powerless = made(site, role_of(site, "s3:GetObject"), "powerless")
+    powerless = made(site, role_of(site, "s3:GetObject"), "powerless", SCRIPTED)
     assert agents.prepare_agent(agentId=powerless)["agentStatus"] == "FAILED"
     (reason,) = agents.get_agent(agentId=powerless)["agent"]["failureReasons"]
     assert "bedrock:InvokeModel" in reason
